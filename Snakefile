@@ -1,0 +1,21 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/segment.smk"
+include: "rules/select.smk"
+include: "rules/correct.smk"
+include: "rules/evaluate.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/refcoco/eval_val.json",
+        f"{RESULTS}/refcoco/eval_masks_val.json",

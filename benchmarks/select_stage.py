@@ -1,0 +1,205 @@
+"""Speed of scoring candidates, against the published way: one mask at a time, a blur and a forward pass for each.
+
+    python benchmarks/select_stage.py                             # ViT-B-32 with random weights
+    python benchmarks/select_stage.py --model ViT-L-14-336 --photos 200 # on a GPU: the published model
+    python benchmarks/select_stage.py --json out.json             # the same figures for programs
+
+Photos are generated, 640 x 480, with six objects: four of one class, with two refs, and two of another, with one. So
+ten (ref, candidate) pairs a photo, as the published code scores them, are six distinct instances. Both ways use the
+same model, the same precision and all threads that their libraries take, and must agree on the scores. "Share in the
+model" is the part of the wall time that passes in forward passes, transfers and normalisation included: what is left
+is reading, blurring, marking and resizing that the workers could not hide. (The file is not called select.py, as that
+would hide the standard library's module of this name from every script in this folder.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from ssc_core.files import write_json
+from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
+from ssc_core.refer.images import PhotoReader, load_image
+from ssc_core.select.clip import OpenClip
+from ssc_core.select.scoring import Marker, Photo, TextFeatures, encode_photos, score
+from ssc_core.settings import Backend, CompatSettings, ScoreSettings
+
+HEIGHT, WIDTH = 480, 640
+CANDIDATES = ((0, 1, 2, 3), (0, 1, 2, 3), (4, 5))
+"""Instances that are the candidates of each ref of a photo."""
+SENTENCES = ("the one on the left", "left dog", "brown dog with its head down")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="ViT-B-32", help="any open_clip name; its weights are random")
+    parser.add_argument("--photos", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=64, help="prompted images that the encoder gets at once")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(Path(folder), arguments)
+    for name, value in figures.items():
+        print(f"{name:28} {value:.3g}" if isinstance(value, float) else f"{name:28} {value}")
+    if arguments.json:
+        write_json(arguments.json, figures)
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All figures. Times in seconds."""
+    names = write_photos(folder, arguments.photos)
+    warnings.filterwarnings("ignore", message=".*random weights")
+    torch.manual_seed(0)
+    torch.set_num_threads(arguments.threads)
+    encoder = TimedEncoder(OpenClip(arguments.model, batch_size=arguments.batch, threads=arguments.threads))
+    encoder.encode_prepared([encoder.prepare_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8))] * arguments.batch)
+    with MaskStore.open(folder / "masks.h5") as store:
+        published, published_time, published_model = timed(
+            encoder, lambda: score_one_by_one(folder, names, store, encoder)
+        )
+        batched, batched_time, batched_model = timed(
+            encoder, lambda: score_in_batches(folder, names, store, encoder, arguments)
+        )
+    pairs = sum(map(len, CANDIDATES)) * len(names)
+    worst = max(float(np.abs(a - b).max()) for a, b in zip(published, batched, strict=True))
+    return {
+        "device": torch.cuda.get_device_name() if encoder.clip.device.type == "cuda" else "cpu",
+        "model": arguments.model,
+        "threads": arguments.threads,
+        "photos": len(names),
+        "pairs": pairs,
+        "published_seconds": published_time,
+        "published_pairs_per_second": pairs / published_time,
+        "published_share_in_model": published_model / published_time,
+        "batched_seconds": batched_time,
+        "batched_pairs_per_second": pairs / batched_time,
+        "batched_share_in_model": batched_model / batched_time,
+        "ratio": published_time / batched_time,
+        "largest_score_difference": worst,
+    }
+
+
+def score_one_by_one(folder: Path, names: list[str], store: MaskStore, encoder: TimedEncoder) -> list[np.ndarray]:
+    """The published way: ref by ref, candidate by candidate, each with its own blur and its own forward pass."""
+    scores = []
+    for image_id, name in enumerate(names, start=1):
+        for ref_id in store.all_refs_of(image_id):
+            image = load_image(folder / name)
+            text = encoder.encode_texts(SENTENCES)
+            features = []
+            for mask in store.candidate_masks(ref_id):
+                blurred = cv2.GaussianBlur(image, (0, 0), 50)
+                prompted = np.where(mask[..., None], image, blurred)
+                features.append(encoder.encode_prepared([encoder.prepare_image(prompted)])[0])
+            scores.append(100 * text @ np.stack(features).T)
+    return scores
+
+
+def score_in_batches(
+    folder: Path, names: list[str], store: MaskStore, encoder: TimedEncoder, arguments: argparse.Namespace
+) -> list[np.ndarray]:
+    """What ``score_candidates`` does between opening its files and writing its result."""
+    settings = ScoreSettings(backend=Backend(name="open_clip"), batch_images=arguments.batch)
+    reader = PhotoReader(folder, dict.fromkeys(names, (HEIGHT, WIDTH)), upright=False)
+    marker = Marker(reader, store, encoder, settings, CompatSettings())
+    texts = TextFeatures(encoder, SENTENCES)
+    scores = []
+    for marked, features in encode_photos(photos_of(names, store), marker, arguments.threads):
+        for rows in marked.photo.candidates.values():
+            scores.append(score(features[np.searchsorted(marked.photo.rows, rows)], texts[SENTENCES]))
+    return scores
+
+
+def photos_of(names: list[str], store: MaskStore) -> list[Photo]:
+    photos = []
+    for image_id, name in enumerate(names, start=1):
+        candidates = {ref: store.candidates(ref).rows for ref in store.all_refs_of(image_id)}
+        photos.append(Photo(name, candidates, np.unique(np.concatenate(list(candidates.values())))))
+    return photos
+
+
+class TimedEncoder:
+    """An encoder that adds up the time in its forward passes."""
+
+    def __init__(self, clip: OpenClip) -> None:
+        self.clip = clip
+        self.seconds = 0.0
+
+    def prepare_image(self, image: np.ndarray) -> np.ndarray:
+        return self.clip.prepare_image(image)
+
+    def encode_prepared(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        return self._time(self.clip.encode_prepared, prepared)
+
+    def encode_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        return self.encode_prepared([self.prepare_image(image) for image in images])
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return self._time(self.clip.encode_texts, texts)
+
+    def _time(self, encode: Any, inputs: Sequence[Any]) -> np.ndarray:
+        start = time.perf_counter()
+        try:
+            return encode(inputs)  # ends with a copy to the CPU, so that a GPU has finished
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+def timed(encoder: TimedEncoder, work: Any) -> tuple[list[np.ndarray], float, float]:
+    """(result, wall seconds, seconds in the model)."""
+    encoder.seconds = 0.0
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start, encoder.seconds
+
+
+def write_photos(folder: Path, count: int) -> list[str]:
+    """JPEGs and masks.h5, with three refs a photo; returns the file names."""
+    rng = np.random.default_rng(0)
+    info = StoreInfo(class_names=("thing",), settings={}, code="benchmark", models={})
+    names = []
+    with MaskStoreWriter(folder / "masks.h5", info, with_masks=True) as writer:
+        for image_id in range(1, count + 1):
+            image, masks = photo(rng)
+            names.append(f"{image_id}.jpg")
+            Image.fromarray(image).save(folder / names[-1], quality=90)
+            writer.append_image(
+                image_id,
+                (HEIGHT, WIDTH),
+                boxes_xyxy=np.zeros((len(masks), 4)),
+                box_scores=np.ones(len(masks)),
+                labels=np.zeros(len(masks), dtype=int),
+                rles=rle.encode(masks),
+                mask_scores=np.ones(len(masks)),
+                candidates={len(CANDIDATES) * image_id + i: rows for i, rows in enumerate(CANDIDATES)},
+            )
+    return names
+
+
+def photo(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A textured photo uint8 (H, W, 3) with six ellipses, and their masks bool (6, H, W)."""
+    coarse = rng.integers(0, 255, (HEIGHT // 20, WIDTH // 20, 3), dtype=np.uint8)
+    image = np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)).copy()
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    masks = []
+    for _ in range(1 + max(max(rows) for rows in CANDIDATES)):
+        centre_x, centre_y = rng.uniform(80, WIDTH - 80), rng.uniform(80, HEIGHT - 80)
+        mask = ((x - centre_x) / rng.uniform(30, 90)) ** 2 + ((y - centre_y) / rng.uniform(30, 90)) ** 2 < 1
+        image[mask] = image[mask] // 2 + rng.integers(0, 128, 3, dtype=np.uint8)
+        masks.append(mask)
+    return image, np.stack(masks)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+# Config, wildcards, and what rules share. Imports nothing heavy: a dry run must stay quick.
+import json
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+
+from ssc_core.datasets import check_world, dataset_identity, dataset_source, micro_name, source_files
+from ssc_core.errors import SscError
+from ssc_core.provenance import code_version
+from ssc_core.registry import backend_version, weights_version
+from ssc_core.settings import load_settings
+
+try:
+    SETTINGS = load_settings(config)
+    check_world(SETTINGS)
+except SscError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = SETTINGS.results
+SCRIPTS = f"{workflow.basedir}/workflow_scripts"
+SHARDS = SETTINGS.compute.shards
+
+
+wildcard_constraints:
+    dataset="|".join(re.escape(name) for name in SETTINGS.datasets),
+    split="|".join(sorted({s for d in SETTINGS.datasets.values() for s in d.splits})),
+    shard=r"\d+",
+    shards=r"\d+",
+
+
+def section(name):
+    """One section of the config as canonical JSON: the `settings` param of a rule, so that a change reruns it."""
+    return json.dumps(getattr(SETTINGS, name).model_dump(mode="json"), sort_keys=True)
+
+
+def compat(*names):
+    """The compat switches that a rule reads, as canonical JSON."""
+    return json.dumps({name: getattr(SETTINGS.compat, name) for name in names}, sort_keys=True)
+
+
+def backend_state(backend):
+    """Code and weights behind a backend, for `params`."""
+    paths = [v for v in backend.settings.values() if isinstance(v, str)]
+    return " ".join([backend_version(backend.name), *(weights_version(path) for path in paths)])
+
+
+def dataset(wildcards):
+    return SETTINGS.datasets[wildcards.dataset]
+
+
+def images_folder(wildcards):
+    """Where a dataset's photos lie. Not an input: their number is large, and refs.parquet stands for them."""
+    return dataset_source(SETTINGS, wildcards.dataset).images_folder.as_posix()
+
+
+def shard_files(kind):
+    """The shards of boxes, masks or scores of a split."""
+    return expand(
+        "{folder}/{{dataset}}/{{split}}/shards/{kind}.{shard}-of-{shards}.h5",
+        folder=RESULTS,
+        kind=kind,
+        shard=range(SHARDS),
+        shards=SHARDS,
+    )
+
+
+onerror:
+    print("A job failed. Its log is named above and in `snakemake --summary`; run the same command again to resume.", file=sys.stderr)

@@ -1,0 +1,51 @@
+# Annotations -> refs.parquet (one row per sentence), truth.h5 (ground-truth masks), data.json (what the data are).
+
+
+rule make_world:
+    output:
+        stamp=f"{RESULTS}/{{dataset}}/world/world.json",
+    params:
+        settings=section("micro"),
+        name=lambda wildcards: micro_name(SETTINGS, wildcards.dataset),
+        code=code_version("ssc_core.microworld.refer_layout"),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/make_world.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/make_world.tsv"
+    threads: SETTINGS.compute.threads
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    message:
+        "{wildcards.dataset}: drawing the micro world"
+    shell:
+        "python {SCRIPTS}/make_world.py --name {params.name:q} --settings {params.settings:q} --threads {threads}"
+        " --stamp {output.stamp:q} 2>&1 | tee {log:q}"
+
+
+rule index_refs:
+    input:
+        annotations=lambda wildcards: source_files(SETTINGS, wildcards.dataset),
+    output:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        truth=f"{RESULTS}/{{dataset}}/truth.h5",
+        data=f"{RESULTS}/{{dataset}}/data.json",
+    params:
+        source=lambda wildcards: dataset_source(SETTINGS, wildcards.dataset).model_dump_json(),
+        identity=lambda wildcards: dataset_identity(SETTINGS, wildcards.dataset),
+        check=lambda wildcards: "--check-counts" if dataset(wildcards).check_counts else "",
+        compat=compat("gt_overlap_hole"),
+        code=code_version("ssc_core.refer.index"),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/index_refs.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/index_refs.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "{wildcards.dataset}: indexing refs and ground truth"
+    shell:
+        "python {SCRIPTS}/index_refs.py --dataset {wildcards.dataset:q} --source {params.source:q}"
+        " --identity {params.identity:q} --compat {params.compat:q} {params.check}"
+        " --refs {output.refs:q} --truth {output.truth:q} --data {output.data:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,55 @@
+# Stage 2: score every candidate against every sentence of its ref (GPU), then choose one (cheap).
+
+
+rule score_candidates:
+    input:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        masks=f"{RESULTS}/{{dataset}}/{{split}}/shards/masks.{{shard}}-of-{{shards}}.h5",
+    output:
+        scores=f"{RESULTS}/{{dataset}}/{{split}}/shards/scores.{{shard}}-of-{{shards}}.h5",
+    params:
+        settings=section("score"),
+        compat=compat("clip_bgr"),
+        images=images_folder,
+        backend=backend_state(SETTINGS.score.backend),
+        code=code_version("ssc_core.select.scoring"),
+    log:
+        f"{RESULTS}/{{dataset}}/{{split}}/logs/score_candidates.{{shard}}-of-{{shards}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/score_candidates.{{shard}}-of-{{shards}}.tsv"
+    threads: SETTINGS.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+        device=SETTINGS.compute.device,
+    message:
+        "{wildcards.dataset} {wildcards.split}: scoring candidates, shard {wildcards.shard} of {wildcards.shards}"
+    shell:
+        "python {SCRIPTS}/score_candidates.py --refs {input.refs:q} --masks {input.masks:q} --images {params.images:q}"
+        " --split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}"
+        " --device {resources.device:q} --threads {threads} --out {output.scores:q} 2>&1 | tee {log:q}"
+
+
+rule select_masks:
+    input:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        masks=f"{RESULTS}/{{dataset}}/{{split}}/masks.h5",
+        scores=f"{RESULTS}/{{dataset}}/{{split}}/scores.h5",
+    output:
+        selected=f"{RESULTS}/{{dataset}}/{{split}}/selected.h5",
+    params:
+        settings=section("select"),
+        code=code_version("ssc_core.select.stage"),
+    log:
+        f"{RESULTS}/{{dataset}}/{{split}}/logs/select_masks.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/select_masks.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "{wildcards.dataset} {wildcards.split}: selecting one candidate a ref"
+    shell:
+        "python {SCRIPTS}/select_masks.py --refs {input.refs:q} --masks {input.masks:q} --scores {input.scores:q}"
+        " --split {wildcards.split:q} --settings {params.settings:q} --out {output.selected:q} 2>&1 | tee {log:q}"

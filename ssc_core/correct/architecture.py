@@ -1,0 +1,86 @@
+"""Read a network's sizes off the shapes of its weights, for checkpoints that do not state them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ssc_core.errors import SscError
+
+BERT_FIELDS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_act",
+    "layer_norm_eps",
+)
+"""What a ``transformers.BertConfig`` needs; dropout is not used."""
+
+
+def infer_architecture(
+    model: Mapping[str, Tensor], bert_model: Mapping[str, Tensor], args: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Sizes of a published LAVT and its BERT, in the form of ``checkpoints.architecture_of``.
+
+    Heads of the pixel-word attention leave no trace in shapes: they are in ``args["mha"]`` ("4-4-4-4"), else 1. BERT's
+    heads have 64 channels, as in all published sizes. Raises SscError when the weights are not those of a LAVT.
+    """
+    try:
+        return {
+            "swin": _swin(model),
+            "fusion_heads": [int(heads) for heads in (args.get("mha") or "1-1-1-1").split("-")],
+            "text_dim": model["backbone.layers.0.fusion.image_lang_att.f_key.0.weight"].shape[1],
+            "bert": _bert(bert_model),
+        }
+    except (KeyError, IndexError, ValueError) as error:
+        raise SscError(f"these are not the weights of a LAVT and a BERT: cannot find {error}") from error
+
+
+def bert_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A BERT state dict with today's key names: no position ids (a constant), LayerNorm weight and bias."""
+    renamed = {
+        key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): value
+        for key, value in state.items()
+    }
+    renamed.pop("embeddings.position_ids", None)
+    return renamed
+
+
+def _swin(model: Mapping[str, Tensor]) -> dict[str, Any]:
+    patches = model["backbone.patch_embed.proj.weight"]
+    tables = [model[f"backbone.layers.{stage}.blocks.0.attn.relative_position_bias_table"].shape for stage in range(4)]
+    return {
+        "embed_dim": patches.shape[0],
+        "depths": [_count(model, f"backbone.layers.{stage}.blocks.{{}}.norm1.weight") for stage in range(4)],
+        "heads": [heads for _, heads in tables],
+        "window": (round(tables[0][0] ** 0.5) + 1) // 2,
+        "patch": patches.shape[-1],
+    }
+
+
+def _bert(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    vocabulary, hidden = state["embeddings.word_embeddings.weight"].shape
+    return {
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "num_hidden_layers": _count(state, "encoder.layer.{}.output.dense.weight"),
+        "num_attention_heads": max(1, hidden // 64),
+        "intermediate_size": state["encoder.layer.0.intermediate.dense.weight"].shape[0],
+        "max_position_embeddings": state["embeddings.position_embeddings.weight"].shape[0],
+        "type_vocab_size": state["embeddings.token_type_embeddings.weight"].shape[0],
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+    }
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    number = 0
+    while pattern.format(number) in state:
+        number += 1
+    return number

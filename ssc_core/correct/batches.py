@@ -1,0 +1,117 @@
+"""From a plan to tensors: what goes through the network in one pass, in the plan's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ssc_core.correct.items import Items
+from ssc_core.correct.matching import Candidates
+from ssc_core.correct.plan import Plan, Sample
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, of RGB values between 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B samples of I images.
+
+    photos: uint8 (I, H, W, 3); photo_of: int64 (B,); ids, attention: int64 (B, T); masks: bool (M, H, W), all instances
+    of the images; rows: B arrays int64 (K_i,), the candidates among them; image_ids, ref_ids: int64 (B,), NumPy.
+    """
+
+    photos: Tensor
+    photo_of: Tensor
+    ids: Tensor
+    attention: Tensor
+    masks: Tensor
+    rows: tuple[np.ndarray, ...]
+    image_ids: np.ndarray
+    ref_ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ref_ids)
+
+    def to(self, device: torch.device) -> Batch:
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """Called by DataLoader, so that copies to the GPU overlap with its work."""
+        return self._map(Tensor.pin_memory)
+
+    @property
+    def pixels(self) -> Tensor:
+        """float32 (B, 3, H, W), ImageNet-normalised, channels-last in memory. A photo crosses to the device once."""
+        return normalised(self.photos)[self.photo_of]
+
+    @property
+    def candidates(self) -> Candidates:
+        return Candidates(self.masks, self.rows)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        names = ("photos", "photo_of", "ids", "attention", "masks")
+        return replace(self, **{name: change(getattr(self, name)) for name in names})
+
+
+def normalised(photos: Tensor) -> Tensor:
+    """uint8 (N, H, W, 3) to float32 (N, 3, H, W), ImageNet-normalised, channels-last in memory."""
+    pixels = photos.permute(0, 3, 1, 2).float()
+    mean, std = (pixels.new_tensor(v).mul(255).view(1, 3, 1, 1) for v in (_MEAN, _STD))
+    return pixels.sub_(mean).div_(std)
+
+
+def make_batch(items: Items, samples: Sequence[Sample]) -> Batch:
+    """Read the photos and masks of some samples. Padding that all sentences share is cut off."""
+    images = list(dict.fromkeys(sample.image for sample in samples))
+    arrays = [items.arrays(image) for image in images]
+    photo_of = {image: index for index, image in enumerate(images)}
+    first_mask = dict(zip(images, np.cumsum([0, *(len(masks) for _, masks in arrays)]), strict=False))
+    refs = [items.images[sample.image].refs[sample.ref] for sample in samples]
+    ids = np.stack([ref.ids[s.sentence] for ref, s in zip(refs, samples, strict=True)])
+    attention = np.stack([ref.attention[s.sentence] for ref, s in zip(refs, samples, strict=True)])
+    longest = int(attention.sum(1).max())
+    return Batch(
+        photos=torch.from_numpy(np.stack([photo for photo, _ in arrays])),
+        photo_of=torch.tensor([photo_of[sample.image] for sample in samples]),
+        ids=torch.from_numpy(ids[:, :longest]),
+        attention=torch.from_numpy(attention[:, :longest]),
+        masks=torch.from_numpy(np.concatenate([masks for _, masks in arrays])),
+        rows=tuple(first_mask[s.image] + ref.rows_of(s.sentence) for ref, s in zip(refs, samples, strict=True)),
+        image_ids=np.array([items.images[sample.image].image_id for sample in samples]),
+        ref_ids=np.array([ref.ref_id for ref in refs]),
+    )
+
+
+class Pass(NamedTuple):
+    """What goes through the network at once: images of one epoch."""
+
+    epoch: int
+    images: np.ndarray
+
+
+def load_batches(
+    items: Items, plan: Plan, passes: Sequence[Pass], *, workers: int = 1, pin: bool = False
+) -> Iterator[Batch]:
+    """The batches of all passes in order. What does not fit in memory is decoded ahead by ``workers`` processes."""
+    batches = _Batches(items, plan, passes)
+    if items.fits_in_memory:
+        return (batches[index] for index in range(len(batches)))
+    return iter(DataLoader(batches, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin))
+
+
+class _Batches(Dataset[Batch]):
+    def __init__(self, items: Items, plan: Plan, passes: Sequence[Pass]) -> None:
+        self._items, self._plan, self._passes = items, plan, passes
+
+    def __len__(self) -> int:
+        return len(self._passes)
+
+    def __getitem__(self, index: int) -> Batch:
+        return make_batch(self._items, self._plan.samples(self._items, *self._passes[index]))

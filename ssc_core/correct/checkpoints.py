@@ -1,0 +1,218 @@
+"""Checkpoints of the segmenter: the published LAVT and S+S+C files, and ours, which either side can read.
+
+All are ``torch.save`` dicts with the state dicts ``model`` (LAVT) and ``bert_model``. Published files add
+``optimizer``, ``epoch``, ``args`` (argparse.Namespace) and ``lr_scheduler``; ours add ``settings`` and ``meta``, plain
+values only.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig
+
+from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture
+from ssc_core.correct.lavt import LAVT, SwinSettings, load_swin_22k
+from ssc_core.correct.tensor_files import read_torch, state_dict_of
+from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_text
+from ssc_core.errors import SscError
+from ssc_core.files import atomic_path
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint file holds. ``args`` is the published namespace as a dict; absent entries are empty or None."""
+
+    model: dict[str, Tensor]
+    bert_model: dict[str, Tensor]
+    settings: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+    args: dict[str, Any] = field(default_factory=dict)
+    epoch: int | None = None
+    optimizer: dict[str, Any] | None = None
+    lr_scheduler: dict[str, Any] | None = None
+
+    def architecture(self) -> dict[str, Any]:
+        """The network's sizes: as saved with it, or read off the shapes of its weights (published files)."""
+        saved = self.settings.get("architecture")
+        return saved if saved is not None else infer_architecture(self.model, self.bert_model, self.args)
+
+
+def load_published(path: Path | str) -> Checkpoint:
+    """Read a LAVT, S+S+C or own checkpoint, without running code from it.
+
+    ``module.`` prefixes go, and old BERT names are brought up to date. Raises SscError when the file is missing,
+    damaged, lacks one of the two networks or asks to import anything but ``argparse.Namespace``.
+    """
+    content = read_torch(path)
+    return Checkpoint(
+        model=state_dict_of(path, content, "model"),
+        bert_model=bert_state(state_dict_of(path, content, "bert_model")),
+        settings=dict(content.get("settings") or {}),
+        meta=dict(content.get("meta") or {}),
+        args=_namespace_dict(path, content.get("args")),
+        epoch=content.get("epoch"),
+        optimizer=content.get("optimizer"),
+        lr_scheduler=content.get("lr_scheduler"),
+    )
+
+
+def save_checkpoint(
+    path: Path | str, segmenter: ReferringSegmenter, settings: Mapping[str, Any], meta: Mapping[str, Any]
+) -> None:
+    """Write our format, atomically; the same weights, settings and meta give the same bytes.
+
+    ``settings`` and ``meta`` are plain Python (dict, list, tuple, str, number, bool, None). The architecture is added
+    to the settings, so that ``load_segmenter`` needs nothing but the file.
+    """
+    content = {
+        "model": _plain_state(segmenter.lavt),
+        "bert_model": _plain_state(segmenter.bert),
+        "settings": {**settings, "architecture": architecture_of(segmenter)},
+        "meta": dict(meta),
+    }
+    for name in ("settings", "meta"):
+        _check_plain(content[name], name)
+    _write(path, content)
+
+
+def save_published(
+    path: Path | str,
+    segmenter: ReferringSegmenter,
+    *,
+    epoch: int = 0,
+    args: Mapping[str, Any] | None = None,
+    optimizer: dict[str, Any] | None = None,
+    lr_scheduler: dict[str, Any] | None = None,
+    position_ids: bool = True,
+) -> None:
+    """Write a file for the published loaders: all six entries, BERT without pooler, ``args`` as a namespace.
+
+    ``position_ids``: add BERT's ``embeddings.position_ids``, which transformers before 4.31 demands and later ones
+    refuse in a strict load.
+    """
+    bert = _plain_state(segmenter.bert)
+    if position_ids:
+        bert = {"embeddings.position_ids": torch.arange(segmenter.bert.config.max_position_embeddings)[None], **bert}
+    heads = "-".join(str(heads) for heads in segmenter.lavt.fusion_heads)
+    content = {
+        "model": _plain_state(segmenter.lavt),
+        "bert_model": bert,
+        "optimizer": optimizer or {},
+        "epoch": epoch,
+        "args": argparse.Namespace(**{"mha": heads, **(args or {})}),
+        "lr_scheduler": lr_scheduler or {},
+    }
+    _write(path, content)
+
+
+def build_segmenter(network: Mapping[str, Any], checkpoint_activations: bool = False) -> ReferringSegmenter:
+    """A segmenter to be trained, from the fields of ``settings.NetworkSettings`` (``network.model_dump()``).
+
+    Reads ``swin``, ``window``, ``drop_path``, ``fusion_heads``, ``bert`` (folder), ``swin_weights`` and
+    ``trainable_bert_layers``. LAVT starts at random, except for ``swin_weights``; seed torch before.
+    """
+    _, bert = load_text(network["bert"])
+    lavt = LAVT(
+        network["swin"],
+        network["window"],
+        fusion_heads=tuple(network["fusion_heads"]),
+        text_dim=bert.config.hidden_size,
+        drop_path=network["drop_path"],
+        checkpoint_activations=checkpoint_activations,
+    )
+    if network.get("swin_weights") is not None:
+        load_swin_22k(lavt, network["swin_weights"])
+    return ReferringSegmenter(lavt, bert, network.get("trainable_bert_layers"))
+
+
+def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> ReferringSegmenter:
+    """The segmenter of a checkpoint, published or ours, in eval mode on ``device``."""
+    checkpoint = load_published(path)
+    sizes = checkpoint.architecture()
+    swin = SwinSettings(**{key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()})
+    with torch.device("meta"):  # no time for start values that the file replaces
+        lavt = LAVT(swin, fusion_heads=tuple(sizes["fusion_heads"]), text_dim=sizes["text_dim"])
+    segmenter = ReferringSegmenter(lavt.to_empty(device="cpu"), TextEncoder(BertConfig(**sizes["bert"])))
+    load_weights(segmenter, checkpoint, path)
+    return segmenter.to(device).eval()
+
+
+def load_weights(segmenter: ReferringSegmenter, checkpoint: Checkpoint, path: Path | str) -> None:
+    """Copy a checkpoint's weights into ``segmenter``, strictly. Raises SscError that names what does not fit.
+
+    ``path`` is for messages.
+    """
+    for name, module, state in (
+        ("model", segmenter.lavt, checkpoint.model),
+        ("bert_model", segmenter.bert, checkpoint.bert_model),
+    ):
+        problems = _misfits(module.state_dict(), state)
+        if problems:
+            more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+            raise SscError(
+                f"the weights '{name}' of {path} do not fit this network: {'; '.join(problems[:5])}{more}. "
+                "Use the swin, window and BERT that the file was trained with"
+            )
+    for module, state in ((segmenter.lavt, checkpoint.model), (segmenter.bert, checkpoint.bert_model)):
+        module.load_state_dict(state)
+
+
+def architecture_of(segmenter: ReferringSegmenter) -> dict[str, Any]:
+    """The sizes that ``load_segmenter`` needs, as plain values."""
+    lavt, config = segmenter.lavt, segmenter.bert.config
+    return {
+        "swin": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(lavt.settings).items()},
+        "fusion_heads": list(lavt.fusion_heads),
+        "text_dim": lavt.text_dim,
+        "bert": {name: getattr(config, name) for name in BERT_FIELDS},
+    }
+
+
+def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    missing = [f"{key} is missing" for key in own if key not in state]
+    unknown = [f"{key} is unknown" for key in state if key not in own]
+    shapes = [
+        f"{key} is {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    return shapes + missing + unknown
+
+
+def _plain_state(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+
+
+def _write(path: Path | str, content: dict[str, Any]) -> None:
+    # Through a file object: given a path, torch.save writes the name of the temporary file into the archive.
+    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+
+
+def _check_plain(value: Any, where: str) -> None:
+    if type(value) is dict:
+        for key, item in value.items():
+            _check_plain(key, f"a key of {where}")
+            _check_plain(item, f"{where}.{key}")
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            _check_plain(item, f"{where}[{index}]")
+    elif value is not None and type(value) not in (str, int, float, bool):
+        raise SscError(f"checkpoint: {where} is a {type(value).__name__}; only plain Python values can be saved")
+
+
+def _namespace_dict(path: Path | str, args: Any) -> dict[str, Any]:
+    if args is None:
+        return {}
+    if isinstance(args, argparse.Namespace):
+        return vars(args)
+    if isinstance(args, Mapping):
+        return dict(args)
+    raise SscError(f"{path}: 'args' is a {type(args).__name__}, expected a namespace")

@@ -1,0 +1,106 @@
+"""Training on several processes, started by ``torchrun``: who this process is, and sums over all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_functional
+from torch import Tensor, nn
+
+_BUCKET_BYTES = 64 * 2**20
+"""Gradients are sent in pieces of about this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among all. rank 0 writes files and logs."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Sum gradients over all processes. Parameters without one must be the same everywhere."""
+        if self.size == 1:
+            return
+        for bucket in _buckets([p.grad for p in parameters if p.grad is not None]):
+            flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+            dist.all_reduce(flat)
+            for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+                gradient.copy_(part.view(gradient.shape))
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def join_world(device: torch.device) -> tuple[World, torch.device]:
+    """Join the processes that ``torchrun`` started, if it did. Returns this process's place and its own GPU."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World(), device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return World(dist.get_rank(), size), device
+
+
+def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
+    """Batch norms take their statistics over all processes. Key names stay as they are."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                child.__class__ = _SyncedBatchNorm2d
+                setattr(parent, name, child)
+    return model
+
+
+class _SyncedBatchNorm2d(nn.BatchNorm2d):
+    """``nn.SyncBatchNorm``, which is for GPUs only, on CPUs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        count = x.numel() // x.shape[1]
+        wide = x.float()
+        sums = torch.stack([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), wide.new_full((x.shape[1],), count)])
+        total, squares, counts = dist_functional.all_reduce(sums)
+        mean = total / counts
+        variance = squares / counts - mean.square()
+        with torch.no_grad():
+            momentum = self.momentum
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * counts / (counts - 1), momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (wide * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+
+
+def _buckets(gradients: list[Tensor]) -> Iterable[list[Tensor]]:
+    bucket: list[Tensor] = []
+    for gradient in gradients:
+        bucket.append(gradient)
+        if sum(g.nbytes for g in bucket) >= _BUCKET_BYTES:
+            yield bucket
+            bucket = []
+    if bucket:
+        yield bucket

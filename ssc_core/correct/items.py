@@ -1,0 +1,153 @@
+"""Training data: one item an image, with its refs, their sentences as tokens, and their masks at the input size."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ssc_core.correct.targets import Targets
+from ssc_core.errors import SscError
+from ssc_core.masks import rle
+from ssc_core.refer.index import Ref
+
+Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
+"""N sentences to ids and attention mask, both int64 (N, T)."""
+
+CACHE_BYTES = 2 * 2**30
+"""Photos and masks of a dataset that is smaller than this at the input size stay in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefItem:
+    """ids, attention: int64 (S, T), one row a sentence. rows: what the ref may be, rows of its image's masks: one array
+    int64 (K,) that all sentences share, or one a sentence."""
+
+    ref_id: int
+    ids: np.ndarray
+    attention: np.ndarray
+    rows: tuple[np.ndarray, ...]
+
+    def rows_of(self, sentence: int) -> np.ndarray:
+        return self.rows[sentence if len(self.rows) > 1 else 0]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageItem:
+    """masks: COCO RLEs at the input size, all different."""
+
+    image_id: int
+    file_name: str
+    refs: tuple[RefItem, ...]
+    masks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A split ready for training at ``side`` x ``side`` pixels.
+
+    photos: file name to RGB uint8 (H, W, 3). dropped: refs that are not trained on, by reason. corrupted: refs whose
+    masks ``palette_targets`` changed.
+    """
+
+    images: tuple[ImageItem, ...]
+    side: int
+    photos: Callable[[str], np.ndarray]
+    dropped: Mapping[str, int]
+    corrupted: int = 0
+    _cache: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+
+    @property
+    def fits_in_memory(self) -> bool:
+        return sum(self.side**2 * (3 + len(image.masks)) for image in self.images) <= CACHE_BYTES
+
+    @property
+    def refs(self) -> int:
+        return sum(len(image.refs) for image in self.images)
+
+    def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Photo uint8 (side, side, 3) and masks bool (M, side, side) of an image, kept when all fit in memory."""
+        if index in self._cache:
+            return self._cache[index]
+        item = self.images[index]
+        photo = resized_photo(self.photos(item.file_name), self.side)
+        arrays = photo, rle.decode(item.masks, (self.side, self.side))
+        if self.fits_in_memory:
+            self._cache[index] = arrays
+        return arrays
+
+    def digest(self) -> str:
+        """SHA-256 of what is trained on, photos by name: a run is only resumed with the same."""
+        digest = hashlib.sha256(f"{self.side}".encode())
+        for image in self.images:
+            digest.update(f"{image.image_id} {image.file_name}".encode() + b"".join(image.masks))
+            for ref in image.refs:
+                digest.update(str(ref.ref_id).encode() + ref.ids.tobytes() + b"".join(r.tobytes() for r in ref.rows))
+        return digest.hexdigest()
+
+
+def build_items(
+    refs: Mapping[int, Sequence[Ref]],
+    targets: Targets,
+    tokenize: Tokenize,
+    photos: Callable[[str], np.ndarray],
+    *,
+    side: int,
+) -> Items:
+    """Read the masks of all refs, by image id; drop refs without a usable one, and images without a ref.
+
+    A mask that is empty or full at the input size is not usable. Masks of one image that are equal in every pixel there
+    are one instance. Raises SscError when nothing is left.
+    """
+    dropped: Counter[str] = Counter()
+    images = []
+    for image_id, members in tqdm(refs.items(), desc="reading masks", unit="image", mininterval=5, leave=False):
+        masks: dict[bytes, int] = {}
+        kept = []
+        for ref in members:
+            rows, reason = _usable_rows(targets.masks(ref), masks, side)
+            if reason:
+                dropped[reason] += 1
+                continue
+            ids, attention = tokenize(ref.sentences)
+            kept.append(RefItem(ref.ref_id, ids, attention, rows))
+        if kept:
+            images.append(ImageItem(image_id, members[0].file_name, tuple(kept), tuple(masks)))
+    if not images:
+        reasons = ", ".join(f"{count} refs: {reason}" for reason, count in dropped.items()) or "no refs at all"
+        raise SscError(f"there is nothing to train on ({reasons})")
+    return Items(tuple(images), side, photos, dict(dropped), targets.corrupted)
+
+
+def resized_photo(photo: np.ndarray, side: int) -> np.ndarray:
+    """uint8 (H, W, 3) to (side, side, 3): bilinear with antialiasing, as PIL does it."""
+    return np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def resized_masks(masks: np.ndarray, side: int) -> np.ndarray:
+    """bool (K, H, W) to (K, side, side): nearest, at PIL's sampling points (pixel centres)."""
+    rows, columns = (((np.arange(side) + 0.5) * (n / side)).astype(np.int64) for n in masks.shape[1:])
+    return masks[:, rows[:, None], columns]
+
+
+def _usable_rows(
+    masks: Sequence[np.ndarray], known: dict[bytes, int], side: int
+) -> tuple[tuple[np.ndarray, ...], str | None]:
+    """Rows of the usable masks; new ones are added to ``known``. Else the reason why there is nothing to train on."""
+    if any(len(choices) == 0 for choices in masks):
+        return (), "no candidate"
+    rows = []
+    for choices in masks:
+        small = resized_masks(choices, side)
+        filled = small.mean((1, 2))
+        usable = small[(filled > 0) & (filled < 1)]
+        if len(usable) == 0:
+            return (), "mask empty" if (filled == 0).any() else "mask covers the whole photo"
+        codes = dict.fromkeys(rle.encode(usable))
+        rows.append(np.array([known.setdefault(code, len(known)) for code in codes], dtype=np.int64))
+    return tuple(rows), None

@@ -1,0 +1,55 @@
+"""Geometry of shifted windows: partition, shift masks and relative positions (Swin, Liu et al., ICCV 2021)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def to_windows(x: Tensor, window: int) -> Tensor:
+    """Cut (B, H, W, C) into (B, windows, window * window, C). H and W are multiples of ``window``."""
+    batch, height, width, channels = x.shape
+    x = x.view(batch, height // window, window, width // window, window, channels)
+    return x.transpose(2, 3).reshape(batch, -1, window * window, channels)
+
+
+def from_windows(windows: Tensor, window: int, height: int, width: int) -> Tensor:
+    """Inverse of ``to_windows``: (B, windows, window * window, C) back to (B, height, width, C)."""
+    batch, channels = windows.shape[0], windows.shape[-1]
+    x = windows.view(batch, height // window, width // window, window, window, channels)
+    return x.transpose(2, 3).reshape(batch, height, width, channels)
+
+
+def relative_position_index(window: int) -> Tensor:
+    """For each pair of places in a window, the row of the bias table: int64 (window^2, window^2).
+
+    Rows are ordered by the row offset, then the column offset, both from -(window - 1) to window - 1.
+    """
+    place = torch.arange(window)
+    rows, columns = place.repeat_interleave(window), place.repeat(window)
+    row_offset = rows[:, None] - rows[None, :] + window - 1
+    column_offset = columns[:, None] - columns[None, :] + window - 1
+    return row_offset * (2 * window - 1) + column_offset
+
+
+@lru_cache(maxsize=64)
+def shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
+    """Additive attention mask after a cyclic shift: float32 (windows, window^2, window^2), 0 or -100.
+
+    The shift brings opposite borders of the picture together in one window; places from different sides of the seam
+    must not see each other. ``height`` and ``width`` are padded to multiples of ``window``. -100 as in published Swin.
+    """
+    # The cache outlives any inference_mode block that happens to fill it, and training has to be able to use it.
+    with torch.inference_mode(False):
+        region = _bands(height, window, shift)[:, None] * 3 + _bands(width, window, shift)[None, :]
+        region = to_windows(region[None, :, :, None], window)[0, :, :, 0]
+        apart = region[:, :, None] != region[:, None, :]
+        return (apart * -100.0).to(device)
+
+
+def _bands(length: int, window: int, shift: int) -> Tensor:
+    """Three bands along one side: untouched windows, the last window before the seam, and what is behind the seam."""
+    place = torch.arange(length)
+    return (place >= length - window).long() + (place >= length - shift).long()

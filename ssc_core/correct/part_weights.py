@@ -1,0 +1,34 @@
+"""Start a part of LAVT from safetensors with LAVT's own key names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from ssc_core.errors import SscError
+
+
+def load_part(lavt: nn.Module, path: Path) -> None:
+    """Copy the tensors of a safetensors file, such as a pre-trained ``backbone.*``, into ``lavt``; the rest stays.
+
+    Raises SscError when the file is missing or damaged, or holds a tensor that LAVT has not, or has in another shape.
+    """
+    try:
+        weights = load_file(path)
+    except FileNotFoundError as error:
+        raise SscError(f"{path} does not exist; check `network.swin_weights`") from error
+    except (SafetensorError, OSError) as error:
+        raise SscError(f"{path} cannot be read as safetensors ({error}); get the file again") from error
+    own = lavt.state_dict()
+    for key, value in weights.items():
+        if key not in own:
+            raise SscError(f"{path} holds '{key}', which this LAVT has not; check `network.swin`")
+        if own[key].shape != value.shape:
+            raise SscError(
+                f"{path}: '{key}' is {tuple(value.shape)}, this LAVT needs {tuple(own[key].shape)}; "
+                "check `network.swin` and `network.window`"
+            )
+    lavt.load_state_dict(weights, strict=False)

@@ -1,0 +1,138 @@
+"""Which images and sentences an optimiser step takes: a pure function of the data, the settings and the seed.
+
+So a run can go on after any step, on any number of devices, and sees what an undisturbed run would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ssc_core.correct.items import ImageItem, Items
+from ssc_core.errors import SscError
+
+
+class Sample(NamedTuple):
+    """Indices: of an image among the items, of a ref of that image, of a sentence of that ref."""
+
+    image: int
+    ref: int
+    sentence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimiser step. images: indices of the items, whole images; samples, pairs: as ``losses.Share``."""
+
+    epoch: int
+    images: np.ndarray
+    samples: int
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All steps of a run. samples_per_image: int (I,)."""
+
+    steps: tuple[Step, ...]
+    samples_per_image: np.ndarray
+    all_sentences: bool
+    seed: int
+
+    def samples(self, items: Items, epoch: int, images: Sequence[int]) -> list[Sample]:
+        """The samples of images in an epoch: all sentences, or one of each ref at random."""
+        return [
+            Sample(image, ref, sentence)
+            for image in images
+            for ref, sentence in self._sentences(items.images[image], epoch)
+        ]
+
+    def passes(self, step: Step, most_samples: int | None, processes: int) -> list[list[np.ndarray]]:
+        """Split a step's images over processes and, where a pass may hold no more than ``most_samples``, over passes.
+
+        Returns for each process its passes. All processes get the same number of passes, none of them empty. An image
+        is never split, so one with more samples than allowed makes a pass of its own.
+        """
+        counts = self.samples_per_image[step.images]
+        passes = 1
+        while True:
+            parts = _split_evenly(counts, processes * passes)
+            largest = max(int(counts[part].sum()) for part in parts)
+            if most_samples is None or largest <= most_samples or processes * (passes + 1) > len(counts):
+                break
+            passes += 1
+        return [[step.images[part] for part in parts[p * passes : (p + 1) * passes]] for p in range(processes)]
+
+    def _sentences(self, item: ImageItem, epoch: int) -> list[tuple[int, int]]:
+        counts = [len(ref.ids) for ref in item.refs]
+        if self.all_sentences:
+            return [(ref, sentence) for ref, count in enumerate(counts) for sentence in range(count)]
+        drawn = np.random.default_rng([self.seed, epoch, item.image_id]).integers(0, counts)
+        return list(enumerate(drawn.tolist()))
+
+
+def make_plan(
+    items: Items,
+    *,
+    epochs: int,
+    batch_samples: int,
+    seed: int,
+    all_sentences: bool = False,
+    processes: int = 1,
+    drop_first_batch: bool = False,
+) -> Plan:
+    """Shuffle the images of every epoch and cut them into steps.
+
+    A step takes whole images while their samples are at most ``batch_samples`` together, since the constraints of
+    matching hold over all refs of an image; only an image with more samples than that exceeds it. What is left at the
+    end of an epoch makes a smaller step, or joins the last one when it has fewer images than there are processes.
+
+    drop_first_batch: as the published loop, an epoch leaves out its first ``batch_samples`` images, and what is left at
+    its end. Raises SscError when that, or the number of processes, leaves no step.
+    """
+    counts = np.array([sum(len(r.ids) if all_sentences else 1 for r in image.refs) for image in items.images])
+    steps = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(len(counts))
+        if drop_first_batch:
+            order = order[batch_samples:]
+        groups = _cut(order, counts, batch_samples)
+        if drop_first_batch and groups and counts[groups[-1]].sum() < batch_samples:
+            groups.pop()
+        if len(groups) > 1 and len(groups[-1]) < processes:
+            groups[-2:] = [np.concatenate(groups[-2:])]
+        if not groups or min(map(len, groups)) < processes:
+            raise SscError(
+                f"{len(counts)} images with {counts.sum()} samples are too few for steps of {batch_samples} samples on "
+                f"{processes} process(es){', the first batch of an epoch left out' if drop_first_batch else ''}"
+            )
+        steps += [
+            Step(epoch, images, int(counts[images].sum()), int((counts[images] * (counts[images] - 1)).sum()))
+            for images in groups
+        ]
+    return Plan(tuple(steps), counts, all_sentences, seed)
+
+
+def _cut(order: np.ndarray, counts: np.ndarray, most: int) -> list[np.ndarray]:
+    groups: list[list[int]] = []
+    filled = most
+    for image in order.tolist():
+        if filled + counts[image] > most:
+            groups.append([])
+            filled = 0
+        groups[-1].append(image)
+        filled += counts[image]
+    return [np.array(group) for group in groups]
+
+
+def _split_evenly(counts: np.ndarray, parts: int) -> list[slice]:
+    """Cut a row into ``parts`` non-empty pieces of about the same sum."""
+    ends = np.cumsum(counts)
+    bounds = [0]
+    for part in range(1, parts):
+        bound = int(np.searchsorted(ends, ends[-1] * part / parts, side="right"))
+        bounds.append(min(max(bound, bounds[-1] + 1), len(counts) - (parts - part)))
+    return [slice(a, b) for a, b in zip(bounds, [*bounds[1:], len(counts)], strict=True)]

@@ -1,0 +1,60 @@
+"""A trained network as a function of photos and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ssc_core.correct.batches import normalised
+from ssc_core.correct.checkpoints import load_published, load_segmenter
+from ssc_core.correct.items import resized_photo
+from ssc_core.correct.text import load_tokenizer, tokenize
+from ssc_core.correct.train_stage import resolve_device
+from ssc_core.errors import SscError
+
+PUBLISHED_SIDE = 480
+PUBLISHED_TOKENS = 20
+
+
+class Predictor:
+    """Photos and their sentences to masks, in eval mode and without gradients.
+
+    checkpoint: ours or a published one. bert: folder of the tokenizer; None takes what the checkpoint was trained with.
+    samples: (photo, sentence) pairs a forward pass. Raises SscError when the checkpoint or the tokenizer cannot be used.
+    """
+
+    def __init__(
+        self, checkpoint: Path, *, bert: str | None = None, device: str = "auto", threads: int = 1, samples: int = 32
+    ) -> None:
+        torch.set_num_threads(threads)
+        self.device = resolve_device(device)
+        self.samples = samples
+        self.model = load_segmenter(checkpoint, self.device)
+        content = load_published(checkpoint)
+        network = content.settings.get("network", {})
+        self.side = int(network.get("image_size", PUBLISHED_SIDE))
+        self.max_tokens = int(network.get("max_tokens", PUBLISHED_TOKENS))
+        self.settings, self.meta = content.settings, content.meta
+        folder = bert or network.get("bert")
+        if folder is None:
+            raise SscError(f"{checkpoint} does not say which BERT it was trained with; name its folder (bert-base-uncased)")
+        self.tokenizer = load_tokenizer(folder)
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Photos RGB uint8 (H, W, 3), S_i sentences each, to masks bool (S_i, side, side) at the network's input size."""
+        owner = np.repeat(np.arange(len(images)), [len(of) for of in sentences])
+        if not len(owner):
+            return [np.zeros((0, self.side, self.side), bool) for _ in images]
+        photos = torch.from_numpy(np.stack([resized_photo(image, self.side) for image in images]))
+        ids, mask = tokenize(self.tokenizer, [text for of in sentences for text in of], self.max_tokens)
+        masks = []
+        for start in range(0, len(owner), self.samples):
+            part = slice(start, start + self.samples)
+            pixels = normalised(photos[torch.from_numpy(owner[part])].to(self.device))
+            logits = self.model(pixels, ids[part].to(self.device), mask[part].to(self.device))
+            masks.append(logits.argmax(1).bool().cpu().numpy())
+        return np.split(np.concatenate(masks), np.cumsum([len(of) for of in sentences])[:-1])

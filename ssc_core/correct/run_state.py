@@ -1,0 +1,84 @@
+"""What a training run keeps on disk to go on after it was stopped: its state, its best weights and its log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssc_core.correct.tensor_files import read_torch
+from ssc_core.errors import SscError
+from ssc_core.files import atomic_path
+
+
+class RunState:
+    """A folder that is no output of a rule, since Snakemake deletes the outputs of stopped jobs.
+
+    fingerprint: what the run is made of; a state of another run is not used.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = Path(folder)
+        self._state, self._best, self._log = (self._folder / n for n in ("state.pt", "best.pt", "log.csv"))
+        self._fingerprint = fingerprint
+
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state of this run, None when there is none, or one of another run."""
+        if not self._state.is_file():
+            return None
+        try:
+            state = read_torch(self._state)
+        except SscError:
+            return None
+        return state if state.get("fingerprint") == self._fingerprint else None
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        _save_tensors(self._state, {"fingerprint": self._fingerprint, **state})
+
+    def save_best(self, weights: Mapping[str, Any]) -> None:
+        _save_tensors(self._best, dict(weights))
+
+    def load_best(self) -> dict[str, Any]:
+        return read_torch(self._best)
+
+    def start_log(self, columns: Sequence[str], steps: int) -> None:
+        """Keep the log's rows of the first ``steps`` steps; write the header where there is none."""
+        kept = []
+        if steps and self._log.is_file():
+            with self._log.open(newline="", encoding="utf-8") as file:
+                kept = list(csv.reader(file))[1 : steps + 1]
+        with atomic_path(self._log) as temporary:
+            temporary.write_text(_lines([columns, *kept]), encoding="utf-8")
+
+    def log(self, row: Sequence[object]) -> None:
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(_lines([row]))
+
+    def finish(self, log_csv: Path) -> None:
+        """Hand the log over."""
+        with atomic_path(Path(log_csv)) as temporary:
+            shutil.copyfile(self._log, temporary)
+
+    def remove(self) -> None:
+        """Forget the run, once its checkpoint is written: the next run of the rule trains anew."""
+        for path in (self._state, self._best, self._log):
+            path.unlink(missing_ok=True)
+        if self._folder.is_dir() and not any(self._folder.iterdir()):
+            self._folder.rmdir()
+
+
+def _save_tensors(path: Path, content: dict[str, Any]) -> None:
+    # Through a file object: given a path, torch.save writes the name of the temporary file into the archive.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,90 @@
+"""Masks that a ref may be trained on: candidates, what Select chose, or the ground truth.
+
+Every source has ``masks(ref)``: a tuple with one bool (K, H, W) that all sentences of the ref share, or with one a
+sentence. K is 0 where there is nothing to train on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ssc_core.masks.compat import is_corrupted, merge_candidates, palette_targets
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
+from ssc_core.refer.index import Ref
+from ssc_core.refer.truth import TruthStore
+
+_NOTHING = np.zeros((0, 1, 1), dtype=bool)
+
+
+class Targets(Protocol):
+    """A source of masks. corrupted: refs so far whose masks ``palette_targets`` changed."""
+
+    corrupted: int
+
+    def masks(self, ref: Ref) -> tuple[np.ndarray, ...]: ...
+
+
+class CandidateTargets:
+    """All candidates of masks.h5; merged, palette: the ``compat`` switches ``merged_masks`` and ``palette_targets``."""
+
+    def __init__(self, path: Path, *, merged: bool = False, palette: bool = False) -> None:
+        self._store = MaskStore.open(path, with_masks=True)
+        self._merged, self._palette = merged, palette
+        self._image_id: int | None = None
+        self._decoded: dict[int, np.ndarray] = {}
+        self.corrupted = 0
+
+    def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
+        masks = self._decode(ref)
+        if len(masks) and self._palette:
+            self.corrupted += is_corrupted(masks)
+            masks = palette_targets(masks)
+        elif len(masks) and self._merged:
+            masks = merge_candidates(masks)
+        return (masks,)
+
+    def _decode(self, ref: Ref) -> np.ndarray:
+        """Refs of one image come one after another and share instances: each is decoded once."""
+        if self._image_id != ref.image_id:
+            self._image_id, self._decoded = ref.image_id, {}
+        rows = self._store.candidates(ref.ref_id).rows.tolist()
+        missing = [row for row in rows if row not in self._decoded]
+        self._decoded.update(zip(missing, self._store.masks(missing), strict=True))
+        return np.stack([self._decoded[row] for row in rows]) if rows else _NOTHING
+
+
+class SelectedTargets:
+    """The chosen candidate of selected.h5; palette: the ``compat`` switch ``palette_targets``."""
+
+    def __init__(self, path: Path, *, palette: bool = False) -> None:
+        self._store = SelectionStore(path)
+        self._palette = palette
+        self.corrupted = 0
+
+    def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
+        per_sentence = self._store.choice_per == "sentence"
+        return tuple(self._chosen(ref, sentence) for sentence in range(len(ref.sentences) if per_sentence else 1))
+
+    def _chosen(self, ref: Ref, sentence: int) -> np.ndarray:
+        if self._store.rle(ref.ref_id, sentence) is None:
+            return _NOTHING
+        mask = self._store.mask(ref.ref_id, sentence)[None]
+        if self._palette:
+            self.corrupted += is_corrupted(mask)
+            return palette_targets(mask)
+        return mask
+
+
+class TruthTargets:
+    """Ground truth of truth.h5: for supervised training and for validation. ``corrupted`` stays 0."""
+
+    def __init__(self, path: Path) -> None:
+        self._store = TruthStore(path)
+        self.corrupted = 0
+
+    def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
+        return (self._store.mask(ref.ref_id)[None] if self._store.has(ref.ref_id) else _NOTHING,)

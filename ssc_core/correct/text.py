@@ -1,0 +1,145 @@
+"""The sentence side: BERT, its tokenizer, and the segmenter that joins BERT and LAVT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertModel, BertTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ssc_core.correct.lavt import LAVT
+from ssc_core.errors import SscError
+
+
+class TextEncoder(BertModel):
+    """BERT without pooler. Its state dict has the key names of the published files' ``bert_model`` entry.
+
+    It stays in eval mode while it is trained, as published: no dropout.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config, add_pooling_layer=False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> TextEncoder:
+        """Stay in eval mode, whatever ``mode`` is."""
+        return super().train(False)
+
+    def train_only_first(self, layers: int) -> None:
+        """Give gradients to the first ``layers`` layers alone; the embeddings and the other layers are frozen."""
+        total = self.config.num_hidden_layers
+        if not 0 <= layers <= total:
+            raise SscError(f"trainable_bert_layers is {layers}, but this BERT has {total} layers; use 0 to {total}")
+        self.requires_grad_(False)
+        self.encoder.layer[:layers].requires_grad_(True)
+
+
+class ReferringSegmenter(nn.Module):
+    """A photo and a sentence to a mask: LAVT on the words of BERT.
+
+    ``trainable_layers``: BERT layers that are trained, from the first; the default is all but the last two, as
+    published. The embeddings are never trained.
+    """
+
+    def __init__(self, lavt: LAVT, bert: TextEncoder, trainable_layers: int | None = None) -> None:
+        super().__init__()
+        if lavt.text_dim != bert.config.hidden_size:
+            raise SscError(f"LAVT expects words of {lavt.text_dim} channels, this BERT gives {bert.config.hidden_size}")
+        self.lavt = lavt
+        self.bert = bert
+        if trainable_layers is None:
+            trainable_layers = max(0, bert.config.num_hidden_layers - 2)
+        bert.train_only_first(trainable_layers)
+
+    def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, 2, H, W), background first, for pixels (B, 3, H, W), ids and mask (B, T) from ``tokenize``."""
+        return self.lavt(pixels, self.encode(ids, mask), mask.unsqueeze(-1))
+
+    def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Word features (B, text_dim, T), BERT's last hidden state, for ``lavt(pixels, words, mask[..., None])``."""
+        return self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.transpose(1, 2)
+
+
+def load_text(path_or_name: Path | str) -> tuple[BertTokenizer, TextEncoder]:
+    """Tokenizer and BERT from a local folder in the ``bert-base-uncased`` layout, or a name in the local cache.
+
+    Nothing is downloaded. Raises SscError when the folder is missing, incomplete or holds another kind of model.
+    """
+    tokenizer = load_tokenizer(path_or_name)
+    try:
+        with _quiet_transformers():
+            bert, report = TextEncoder.from_pretrained(
+                path_or_name, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            )
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make transformers fail in any way at all
+        raise SscError(_unusable(path_or_name, error)) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise SscError(
+            f"the BERT in {path_or_name} lacks {len(missing)} weights ({', '.join(missing[:3])}); "
+            "use the complete folder of a BERT model"
+        )
+    if len(tokenizer) > bert.config.vocab_size:
+        raise SscError(
+            f"{path_or_name}: the tokenizer has {len(tokenizer)} tokens, BERT knows {bert.config.vocab_size}; "
+            "take vocab.txt and the weights from the same model"
+        )
+    return tokenizer, bert
+
+
+def load_tokenizer(path_or_name: Path | str) -> BertTokenizer:
+    """The tokenizer alone, for workers that make batches. Raises SscError when it is missing."""
+    if "/" in str(path_or_name) and not Path(path_or_name).is_dir():
+        raise SscError(_unusable(path_or_name, FileNotFoundError("no such folder")))
+    try:
+        tokenizer = BertTokenizer.from_pretrained(path_or_name, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise SscError(_unusable(path_or_name, error)) from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without vocab.txt
+        raise SscError(_unusable(path_or_name, ValueError("its vocabulary is missing or empty")))
+    return tokenizer
+
+
+def tokenize(tokenizer: BertTokenizer, sentences: Sequence[str], max_tokens: int = 20) -> tuple[Tensor, Tensor]:
+    """Token ids and mask, both int64 (B, max_tokens): 1 in the mask at tokens, 0 at padding, whose id is 0.
+
+    [CLS] and [SEP] count. Longer sentences are cut hard, as published: what is cut off includes [SEP].
+    """
+    ids = torch.zeros(len(sentences), max_tokens, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    if not sentences:
+        return ids, mask
+    for row, tokens in enumerate(tokenizer(list(sentences), verbose=False)["input_ids"]):
+        tokens = tokens[:max_tokens]
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(tokens)] = 1
+    return ids, mask
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bar, and no list of the unused heads of a pre-trained BERT."""
+    verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()
+
+
+def _unusable(path_or_name: Path | str, error: Exception) -> str:
+    detail = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (
+        f"no usable BERT in {path_or_name} ({detail}); give a folder with config.json, vocab.txt and "
+        "model.safetensors or pytorch_model.bin, for example a copy of bert-base-uncased"
+    )

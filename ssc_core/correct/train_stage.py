@@ -1,0 +1,174 @@
+"""The rules pretrain and correct: from files to a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssc_core.correct import losses
+from ssc_core.correct.batches import Batch
+from ssc_core.correct.checkpoints import build_segmenter, load_published, load_weights, save_checkpoint
+from ssc_core.correct.items import Items, build_items
+from ssc_core.correct.lavt import SwinSettings
+from ssc_core.correct.losses import MatchedLoss, PixelLoss, Share
+from ssc_core.correct.part_weights import load_part
+from ssc_core.correct.run_state import RunState
+from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets, TruthTargets
+from ssc_core.correct.text import load_tokenizer, tokenize
+from ssc_core.correct.trainer import Loss, Trainer, seed_everything
+from ssc_core.errors import SscError
+from ssc_core.provenance import code_version, file_sha256, versions
+from ssc_core.refer.index import open_photos, read_refs, refs_by_image
+from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
+
+
+def train(
+    *,
+    refs: Path,
+    split: str,
+    images: Path,
+    masks: Path | None = None,
+    selected: Path | None = None,
+    truth: Path | None = None,
+    init: Path | None = None,
+    val: tuple[str, Path] | None = None,
+    out: Path,
+    log_csv: Path,
+    state_dir: Path,
+    network: NetworkSettings,
+    settings: TrainSettings,
+    compat: CompatSettings,
+    device: str,
+    threads: int,
+    save_minutes: float = 10.0,
+) -> None:
+    """Train one phase and write its checkpoint ``out`` and its log ``log_csv``.
+
+    refs: refs.parquet; images: the photos' folder. The loss says what is trained on: ``supervised`` on truth
+    (truth.h5); ``random_ce`` on selected (selected.h5) when given, as the paper's pre-training, else on all candidates;
+    the greedy ones on all candidates of masks (masks.h5).
+
+    init: checkpoint to start from, ours or a published one; None starts from the Swin and BERT weights of ``network``.
+    val: split and truth.h5 that ``keep: best`` looks at. state_dir: where a killed run leaves off; removed at the end.
+    device: auto, cpu or cuda.
+
+    Raises SscError for data, weights and settings that do not fit together.
+    """
+    torch.set_num_threads(threads)
+    targets = _targets(settings, compat, masks, selected, truth)
+    build = partial(_items, refs=refs, images=images, network=network)
+    items = build(split, targets)
+    val_items = None
+    if settings.keep == "best" and val is not None:
+        val_items = build(val[0], TruthTargets(val[1]))
+    seed_everything(settings.seed)
+    model = build_segmenter(_network(network))
+    if init is not None:
+        load_weights(model, load_published(init), init)
+    elif network.swin_weights is not None and network.swin_weights.endswith(".safetensors"):
+        load_part(model.lavt, Path(network.swin_weights))
+    state = RunState(state_dir, _fingerprint(items, val_items, init, network, settings, compat))
+    trainer = Trainer(
+        model, items, chosen_loss(settings, compat), settings, compat, state,
+        val_items=val_items, device=resolve_device(device), workers=threads, save_minutes=save_minutes,
+    )  # fmt: skip
+    summary = trainer.fit()
+    if trainer.world.is_first:
+        meta = {
+            "split": split, "init": file_sha256(init) if init else None, "versions": versions(),
+            "images": len(items.images), "refs": items.refs, "dropped_refs": dict(items.dropped),
+            "palette_corrupted_refs": items.corrupted, **summary,
+        }  # fmt: skip
+        sections = {"network": network, "train": settings, "compat": compat}
+        plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
+        state.finish(log_csv)
+        save_checkpoint(out, model, plain, meta)
+        state.remove()
+    trainer.world.wait()
+
+
+def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
+    """The loss that the settings name, as a function of (batch, logits, share, epoch)."""
+    pixel = PixelLoss(settings.class_weights, settings.dice_weight)
+    matching: dict[str, Any] = {
+        "optimal": settings.assignment == "optimal",
+        "double_count": compat.matching_double_count,
+    }
+    function, options = {
+        "random_ce": (losses.random_ce, {}),
+        "supervised": (losses.supervised, {}),
+        "greedy_no_constraints": (losses.greedy_no_constraints, {}),
+        "greedy_ce": (losses.greedy_ce, matching),
+        "greedy_ce_contrastive": (losses.greedy_ce_contrastive, {**matching, "alpha": settings.contrastive_weight}),
+    }[settings.loss]
+
+    def loss(batch: Batch, logits: Tensor, share: Share, epoch: int) -> MatchedLoss:
+        drawn = {"seed": (settings.seed, epoch)} if settings.loss == "random_ce" else {}
+        return function(
+            batch.image_ids, batch.ref_ids, logits, batch.candidates,
+            options=pixel, share=share, **options, **drawn,
+        )  # fmt: skip
+
+    return loss
+
+
+def resolve_device(device: str) -> torch.device:
+    """ "auto": a GPU when there is one. Raises SscError when a GPU is asked for and there is none."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SscError("`device: cuda`, but torch sees no GPU; set `device: auto` or `cpu`")
+    return torch.device(device)
+
+
+def _network(network: NetworkSettings) -> dict[str, Any]:
+    """What ``build_segmenter`` reads; weights in safetensors are loaded by ``load_part``."""
+    values = network.model_dump()
+    if isinstance(network.swin, SwinSize):
+        values["swin"] = SwinSettings(**network.swin.model_dump(), window=network.window)
+    if network.swin_weights is not None and network.swin_weights.endswith(".safetensors"):
+        values["swin_weights"] = None
+    return values
+
+
+def _targets(
+    settings: TrainSettings, compat: CompatSettings, masks: Path | None, selected: Path | None, truth: Path | None
+) -> Targets:
+    if settings.loss == "supervised" and truth is not None:
+        return TruthTargets(truth)
+    if settings.loss == "random_ce" and selected is not None:
+        return SelectedTargets(selected, palette=compat.palette_targets)
+    if settings.loss != "supervised" and masks is not None:
+        return CandidateTargets(masks, merged=compat.merged_masks, palette=compat.palette_targets)
+    needed = {"supervised": "truth.h5", "random_ce": "selected.h5 or masks.h5"}.get(settings.loss, "masks.h5")
+    raise SscError(f"`loss: {settings.loss}` trains on {needed}, which was not given")
+
+
+def _items(split: str, targets: Targets, *, refs: Path, images: Path, network: NetworkSettings) -> Items:
+    tokenizer = load_tokenizer(network.bert)
+
+    def ids_and_attention(sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        ids, attention = tokenize(tokenizer, sentences, network.max_tokens)
+        return ids.numpy(), attention.numpy()
+
+    table = refs_by_image(read_refs(refs, split))
+    return build_items(table, targets, ids_and_attention, open_photos(refs, images), side=network.image_size)
+
+
+def _fingerprint(items: Items, val_items: Items | None, init: Path | None, *sections: Any) -> str:
+    parts = [
+        items.digest(),
+        val_items.digest() if val_items else "",
+        file_sha256(init) if init else "",
+        code_version("ssc_core.correct.train_stage"),
+        json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

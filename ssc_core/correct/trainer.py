@@ -1,0 +1,265 @@
+"""The training loop. ``Trainer.fit`` reads from top to bottom; what it calls follows in the order of the calls."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ssc_core.correct.batches import Batch, Pass, load_batches
+from ssc_core.correct.distributed import join_world, synchronise_batch_norm
+from ssc_core.correct.items import Items
+from ssc_core.correct.losses import MatchedLoss, Share
+from ssc_core.correct.plan import Step, make_plan
+from ssc_core.correct.run_state import RunState
+from ssc_core.correct.schedule import learning_rate, parameter_groups
+from ssc_core.errors import SscError
+from ssc_core.settings import CompatSettings, TrainSettings
+
+Loss = Callable[[Batch, Tensor, Share, int], MatchedLoss]
+"""(batch, logits (B, 2, H, W), share of the step, epoch) -> loss."""
+
+LOG_COLUMNS = ("step", "epoch", "loss", "lr", "samples", "matched", "soft_iou", "val_oIoU")
+"""matched: samples that got a candidate; soft_iou: their predictions' mean soft IoU with it; val_oIoU: percent, at the
+last step of an epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One optimiser step, over all passes and processes. Columns of the log."""
+
+    loss: float
+    matched: int
+    soft_iou: float
+
+
+@dataclass(slots=True)
+class Progress:
+    """step: finished optimiser steps. matched, samples: sums of the last epoch, whole or begun. best_*: with
+    ``keep: best``."""
+
+    step: int = 0
+    matched: int = 0
+    samples: int = 0
+    best_oiou: float = -1.0
+    best_epoch: int = -1
+
+
+class Trainer:
+    """Trains ``model(pixels, ids, attention) -> logits (B, 2, H, W)`` on ``items``.
+
+    What is random (the order of images, drawn sentences and candidates, stochastic depth) is a function of the seed and
+    of the step, epoch or image. So a run that was killed goes on from ``state`` and ends, on the same kind of machine
+    with as many processes, as if nothing had happened: on a CPU with the same bits.
+
+    workers: processes that decode photos which do not fit in memory; save_minutes: between saved states. Everything
+    else changes the result and is in ``settings`` and ``compat``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        items: Items,
+        loss: Loss,
+        settings: TrainSettings,
+        compat: CompatSettings,
+        state: RunState,
+        *,
+        val_items: Items | None = None,
+        device: torch.device | str = "cpu",
+        workers: int = 1,
+        save_minutes: float = 10.0,
+    ) -> None:
+        if settings.keep == "best" and val_items is None:
+            raise SscError("`keep: best` needs a val split with ground truth; without one, set `keep: last`")
+        seed_everything(settings.seed)
+        self.world, self.device = join_world(torch.device(device))
+        model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = synchronise_batch_norm(model, self.device) if self.world.size > 1 else model
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, settings.weight_decay), lr=settings.lr, amsgrad=settings.amsgrad, fused=True
+        )
+        self.plan = make_plan(
+            items,
+            epochs=settings.epochs,
+            batch_samples=settings.batch_samples,
+            seed=settings.seed,
+            all_sentences=settings.sentences == "all",
+            processes=self.world.size,
+            drop_first_batch=compat.drop_first_batch,
+        )
+        loader_batches = math.ceil(len(items.images) / settings.batch_samples)
+        self.horizon = settings.epochs * loader_batches if compat.lr_by_loader_length else len(self.plan.steps)
+        self.items, self.val_items, self.loss, self.settings, self.state = items, val_items, loss, settings, state
+        self.workers, self.save_minutes = workers, save_minutes
+        self.bf16 = uses_bf16(settings.precision, self.device)
+
+    def fit(self) -> dict[str, Any]:
+        """Train to the end. Returns plain numbers on the run.
+
+        Raises SscError when the loss is not finite, naming the refs of that step.
+        """
+        progress = self._resume()
+        steps = self.plan.steps[progress.step :]
+        most, world = self.settings.max_samples_per_pass, self.world
+        passes = [self.plan.passes(step, most, world.size)[world.rank] for step in steps]
+        ahead = [Pass(step.epoch, images) for step, own in zip(steps, passes, strict=True) for images in own]
+        pin = self.device.type == "cuda"
+        batches = iter(load_batches(self.items, self.plan, ahead, workers=self.workers, pin=pin))
+        saved_at = time.monotonic()
+        self.model.train()
+        with self._progress_bar(progress) as bar:
+            for step, own_passes in zip(steps, passes, strict=True):
+                rate = self._set_rate(progress.step)
+                result = self._step(step, progress.step, len(own_passes), batches)
+                self._count(progress, step, result)
+                val_oiou = self._validate(progress, step) if self._ends_epoch(progress.step) else None
+                if self.world.is_first:
+                    self._log(bar, progress, step, rate, result, val_oiou)
+                    if time.monotonic() - saved_at >= 60 * self.save_minutes:
+                        self._save(progress)
+                        saved_at = time.monotonic()
+        self.world.wait()
+        if self.settings.keep == "best":
+            self.model.load_state_dict(self.state.load_best())
+        return self._summary(progress)
+
+    def _resume(self) -> Progress:
+        state = self.state.load()
+        progress = Progress()
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            progress = Progress(**state["progress"])
+        if self.world.is_first:
+            self.state.start_log(LOG_COLUMNS, progress.step)
+        return progress
+
+    def _set_rate(self, index: int) -> float:
+        s = self.settings
+        rate = learning_rate(index, self.horizon, peak=s.lr, warmup=s.warmup_steps, power=s.poly_power)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _step(self, step: Step, index: int, passes: int, batches: Iterator[Batch]) -> StepResult:
+        """One update, from the gradients of all passes of all processes."""
+        seed = np.random.SeedSequence([self.settings.seed, index, self.world.rank])
+        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+        sums = torch.zeros(3, device=self.device)
+        ref_ids: list[int] = []
+        for _ in range(passes):
+            batch = next(batches).to(self.device)
+            matched = self.loss(batch, self._logits(batch), Share(step.samples, step.pairs), step.epoch)
+            matched.value.backward()
+            has_one = torch.from_numpy(matched.assignment.times > 0).to(self.device, non_blocking=True)
+            sums += torch.stack([matched.value.detach(), has_one.sum(), (matched.soft_iou * has_one).sum()])
+            ref_ids += batch.ref_ids.tolist()
+        self.world.sum_gradients(self.parameters)
+        loss, count, soft_iou = self.world.sum(sums).tolist()
+        if not math.isfinite(loss):
+            raise SscError(
+                f"training stopped: the loss of step {index + 1} is {loss}. Try a lower `lr`, a `clip_norm`, or "
+                f"`precision: fp32`. Refs of that step: {', '.join(map(str, ref_ids))}"
+            )
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return StepResult(loss, round(count), soft_iou / max(count, 1))
+
+    def _logits(self, batch: Batch) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.model(batch.pixels, batch.ids, batch.attention)
+
+    def _count(self, progress: Progress, step: Step, result: StepResult) -> None:
+        if progress.step == 0 or self._ends_epoch(progress.step):
+            progress.matched = progress.samples = 0
+        progress.step += 1
+        progress.matched += result.matched
+        progress.samples += step.samples
+
+    def _ends_epoch(self, finished: int) -> bool:
+        steps = self.plan.steps
+        return finished == len(steps) or (finished > 0 and steps[finished].epoch != steps[finished - 1].epoch)
+
+    def _validate(self, progress: Progress, step: Step) -> float | None:
+        """oIoU in percent on the val items, one random sentence a ref; the best weights are kept."""
+        if self.val_items is None:
+            return None
+        oiou = self._oiou(self.val_items, step.epoch)
+        if oiou > progress.best_oiou and self.settings.keep == "best":
+            progress.best_oiou, progress.best_epoch = oiou, step.epoch
+            if self.world.is_first:
+                self.state.save_best(self.model.state_dict())
+        return oiou
+
+    @torch.no_grad()
+    def _oiou(self, items: Items, epoch: int) -> float:
+        plan = make_plan(items, epochs=1, batch_samples=self.settings.batch_samples, seed=self.settings.seed)
+        passes = [Pass(epoch, step.images) for step in plan.steps][self.world.rank :: self.world.size]
+        sums = torch.zeros(2, dtype=torch.int64, device=self.device)
+        self.model.eval()
+        for batch in load_batches(items, plan, passes, workers=self.workers):
+            batch = batch.to(self.device)
+            predicted = self._logits(batch).argmax(1).bool()
+            truth = batch.masks[torch.tensor([int(rows[0]) for rows in batch.rows], device=self.device)]
+            sums += torch.stack([(predicted & truth).sum(), (predicted | truth).sum()])
+        self.model.train()
+        intersection, union = self.world.sum(sums).tolist()
+        return 100 * intersection / union if union else 0.0
+
+    def _progress_bar(self, progress: Progress) -> tqdm:
+        total = len(self.plan.steps)
+        hidden = not self.world.is_first
+        return tqdm(total=total, initial=progress.step, unit="step", mininterval=5, disable=hidden, desc="training")
+
+    def _log(
+        self, bar: tqdm, progress: Progress, step: Step, rate: float, result: StepResult, val_oiou: float | None
+    ) -> None:
+        numbers = [f"{result.loss:.6g}", f"{rate:.6g}", step.samples, result.matched, f"{result.soft_iou:.4f}"]
+        self.state.log([progress.step, step.epoch, *numbers, "" if val_oiou is None else f"{val_oiou:.3f}"])
+        bar.set_postfix_str(f"epoch {step.epoch + 1}, loss {result.loss:.3f}, IoU {result.soft_iou:.2f}", refresh=False)
+        bar.update()
+
+    def _save(self, progress: Progress) -> None:
+        self.state.save(
+            {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "progress": asdict(progress)}
+        )
+
+    def _summary(self, progress: Progress) -> dict[str, Any]:
+        best = {"best_epoch": progress.best_epoch + 1, "best_val_oIoU": progress.best_oiou}
+        return {
+            "steps": progress.step,
+            "epochs": self.settings.epochs,
+            "matched_share_last_epoch": progress.matched / max(progress.samples, 1),
+            "precision": "bf16" if self.bf16 else "fp32",
+            "processes": self.world.size,
+            **(best if self.settings.keep == "best" else {}),
+        }
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, for code that draws from their global generators."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  (third-party code may use it)
+    torch.manual_seed(seed)
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether the network runs under bfloat16 autocast: as asked, or where the hardware multiplies bfloat16."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

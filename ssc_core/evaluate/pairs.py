@@ -1,0 +1,151 @@
+"""Run a predictor over a split and measure every sentence's mask against its object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ssc_core.evaluate import bins
+from ssc_core.evaluate.resize import resize_nearest
+from ssc_core.masks import rle
+
+SIDE = 480
+"""Side of the square at which published figures are measured."""
+
+IMAGES_A_CALL = 8
+"""Photos handed to the predictor together; as many are read ahead while it works."""
+
+Predict = Callable[[Sequence[np.ndarray], Sequence[Sequence[str]]], Sequence[np.ndarray]]
+"""Photos (RGB uint8) and each one's sentences to masks bool (S, H, W) a photo, at any resolution."""
+
+LoadImage = Callable[[str], np.ndarray]
+"""A photo's file name to RGB uint8 (H, W, 3), such as ``refer.index.open_photos``."""
+
+
+class Truth(Protocol):
+    """Ground truth by ref, such as ``refer.truth.TruthStore``."""
+
+    def mask(self, ref_id: int) -> np.ndarray | None:
+        """bool (H, W) in photo pixels, None for a ref without ground truth."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What ``measure_pairs`` gives. without_truth: refs left out; model_s: seconds in the predictor."""
+
+    rows: pd.DataFrame
+    without_truth: int
+    model_s: float
+
+
+def measure_pairs(*, refs: pd.DataFrame, images: LoadImage, truth: Truth, predict: Predict) -> Pairs:
+    """Measure every sentence of ``refs`` (a RefTable with ``same_class``, see ``bins.same_class_refs``).
+
+    A row a sentence: ``image_id file_name ref_id category sent_id sentence``, ``intersection_R union_R iou_R`` for R in
+    480 and native (IoU in 0..1), the groups ``sentence_length num_candidates object_size``, and the predicted mask at
+    the predictor's resolution: its ``area`` in pixels and its COCO RLE ``rle rle_height rle_width``.
+    """
+    by_image = [table for _, table in refs.groupby("image_id", sort=False)]
+    batches = [by_image[start : start + IMAGES_A_CALL] for start in range(0, len(by_image), IMAGES_A_CALL)]
+    rows: list[dict[str, Any]] = []
+    without_truth, model_s = 0, 0.0
+    with tqdm(total=len(by_image), desc="evaluate", unit="image", mininterval=5) as progress:
+        for batch in _one_ahead(lambda tables: [_read(table, images, truth) for table in tables], batches):
+            without_truth += sum(photo.without_truth for photo in batch)
+            photos = [photo for photo in batch if photo.rows]
+            started = time.perf_counter()
+            predictions = predict([p.image for p in photos], [[r.sentence for r in p.rows] for p in photos])
+            model_s += time.perf_counter() - started
+            for photo, masks in zip(photos, predictions, strict=True):
+                rows.extend(_measure(photo, masks))
+            progress.update(len(batch))
+    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, model_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photo (RGB uint8), its rows of the ref table that have ground truth, and that truth: bool (H, W) by ref."""
+
+    image: np.ndarray
+    rows: list[Any]
+    truths: dict[int, np.ndarray]
+    without_truth: int
+
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+def _one_ahead(load: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+    """``map`` that loads the next item in a thread while the caller works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        current: Future[_Out] | None = None
+        for item in items:
+            current, following = pool.submit(load, item), current
+            if following is not None:
+                yield following.result()
+        if current is not None:
+            yield current.result()
+
+
+def _read(table: pd.DataFrame, images: LoadImage, truth: Truth) -> _Photo:
+    masks = {ref_id: truth.mask(ref_id) for ref_id in table["ref_id"].unique().tolist()}
+    truths = {ref_id: mask for ref_id, mask in masks.items() if mask is not None}
+    rows: list[Any] = [row for row in table.itertuples() if row.ref_id in truths]
+    # a photo without ground truth is not read: nothing will be predicted for it
+    image = images(rows[0].file_name) if rows else np.zeros((0, 0, 3), np.uint8)
+    return _Photo(image, rows, truths, len(masks) - len(truths))
+
+
+def _measure(photo: _Photo, predictions: np.ndarray) -> Iterator[dict[str, Any]]:
+    if predictions.dtype != np.bool_ or predictions.ndim != 3 or len(predictions) != len(photo.rows):
+        raise ValueError(
+            f"predict gave {predictions.dtype} {predictions.shape} for {len(photo.rows)} sentences; need bool (S, H, W)"
+        )
+    truths_480 = {ref_id: resize_nearest(mask, (SIDE, SIDE)) for ref_id, mask in photo.truths.items()}
+    for row, prediction in zip(photo.rows, predictions, strict=True):
+        truth = photo.truths[row.ref_id]
+        yield {
+            "image_id": row.image_id,
+            "file_name": row.file_name,
+            "ref_id": row.ref_id,
+            "category": row.category,
+            "sent_id": row.sent_id,
+            "sentence": row.sentence,
+            **_overlap("480", resize_nearest(prediction, (SIDE, SIDE)), truths_480[row.ref_id]),
+            **_overlap("native", resize_nearest(prediction, truth.shape), truth),
+            "same_class": row.same_class,
+            "share": np.count_nonzero(truth) / truth.size,
+            "area": np.count_nonzero(prediction),
+            "rle": rle.encode(prediction[None])[0].decode("ascii"),
+            "rle_height": prediction.shape[0],
+            "rle_width": prediction.shape[1],
+        }
+
+
+def _overlap(resolution: str, prediction: np.ndarray, truth: np.ndarray) -> dict[str, int | float]:
+    intersection = int(np.count_nonzero(prediction & truth))
+    union = int(np.count_nonzero(prediction | truth))
+    return {
+        f"intersection_{resolution}": intersection,
+        f"union_{resolution}": union,
+        f"iou_{resolution}": intersection / max(union, 1),
+    }
+
+
+def _with_groups(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the labels that results are broken down by."""
+    if rows.empty:
+        return rows
+    rows["sentence_length"] = bins.sentence_lengths(rows["sentence"])
+    rows["num_candidates"] = bins.object_counts(rows.pop("same_class").to_numpy())
+    rows["object_size"] = bins.object_sizes(rows.pop("share").to_numpy())
+    return rows

@@ -1,0 +1,20 @@
+"""Nearest-neighbour resizing of masks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize bool (H, W) to ``size`` (height, width): each new pixel takes the old pixel under its centre.
+
+    That is Pillow's and torchvision's nearest on images; OpenCV's and torch's ``interpolate`` take the corner.
+    """
+    if mask.shape == tuple(size):
+        return mask
+    rows, columns = (_centres(new, old) for new, old in zip(size, mask.shape, strict=True))
+    return mask[np.ix_(rows, columns)]
+
+
+def _centres(new: int, old: int) -> np.ndarray:
+    return (2 * np.arange(new) + 1) * old // (2 * new)

@@ -1,0 +1,69 @@
+"""Files that are whole or not there: write beside, flush to disk, then rename."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ssc_core.errors import SscError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it is synced and renamed to ``path``, on error removed.
+
+    A process that is killed leaves at most ``{name}.{pid}.tmp``, which no rule takes for an output.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in _DISK_ERRORS:
+            raise SscError(f"cannot write {path}: {error.strerror}; {_DISK_ERRORS[error.errno]}") from error
+        raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically. NaN is refused: it is not JSON."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises SscError that names the file when it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SscError(f"{path} does not exist") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SscError(f"{path} is not valid JSON ({error}); is the file truncated?") from error
+
+
+_DISK_ERRORS = {
+    28: "free some space on this drive, then run the same command again",
+    30: "the drive is read-only; choose another folder with `results:` in the config",
+    13: "no permission to write there; check the folder's owner",
+    122: "the disk quota is used up; free some space, then run the same command again",
+}
+"""What to do, by errno: ENOSPC, EROFS, EACCES, EDQUOT."""
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,103 @@
+"""Join the files of a split's shards.
+
+The order of the result depends on the ids alone, never on the shards, and bytes depend on rows and order alone: the
+same split gives the same file for every number of shards. RLEs are copied undecoded, image by image, so that memory
+does not grow with the split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ssc_core.errors import SscError
+from ssc_core.masks.columnar import ColumnReader
+from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
+
+Store = TypeVar("Store", bound=ColumnReader)
+
+
+def gather(parts: Sequence[Path], out: Path, *, order: Sequence[int] | None = None) -> None:
+    """Join boxes.h5 or masks.h5 files into ``out``, images in ``order`` (ascending ids by default).
+
+    Raises SscError when parts differ in kind, settings, code, models or classes, share an image, or when ``order`` is
+    not exactly the images of the parts.
+    """
+    with ExitStack() as stack:
+        stores = _open_all(parts, MaskStore.open, stack)
+        first = stores[0]
+        writer = stack.enter_context(MaskStoreWriter(out, first.info, with_masks=first.has_masks))
+        for store, image_id in _in_order(stores, lambda store: store.image_ids, order, "image"):
+            _copy_image(store, image_id, writer)
+
+
+def gather_scores(parts: Sequence[Path], out: Path, *, order: Sequence[int] | None = None) -> None:
+    """Join scores.h5 files into ``out``, refs in ``order`` (ascending ids by default). Errors as ``gather``."""
+    with ExitStack() as stack:
+        stores = _open_all(parts, ScoreStore, stack)
+        writer = stack.enter_context(ScoreStoreWriter(out, stores[0].info))
+        for store, ref_id in _in_order(stores, lambda store: store.ref_ids, order, "ref"):
+            writer.append_ref(ref_id, store.scores(ref_id), store.areas(ref_id))
+
+
+def _copy_image(store: MaskStore, image_id: int, writer: MaskStoreWriter) -> None:
+    found = store.instances(image_id)
+    first = int(found.rows[0]) if len(found) else 0
+    writer.append_image(
+        image_id,
+        store.image_size(image_id),
+        boxes_xyxy=found.boxes_xyxy,
+        box_scores=found.box_scores,
+        labels=found.labels,
+        rles=store.rles(found.rows) if store.has_masks else None,
+        mask_scores=found.mask_scores if store.has_masks else None,
+        candidates={ref: store.candidates(ref).rows - first for ref in store.all_refs_of(image_id)},
+    )
+
+
+def _open_all(parts: Sequence[Path], open_one: Callable[[Path], Store], stack: ExitStack) -> list[Store]:
+    """Open all parts and check that they were made alike."""
+    if not parts:
+        raise SscError("nothing to gather: no parts were given")
+    stores: list[Store] = []
+    for part in parts:
+        stores.append(open_one(part))
+        stack.callback(stores[-1].close)
+    first = stores[0]
+    for store in stores[1:]:
+        if store.kind != first.kind:
+            raise SscError(f"cannot join {first.path} ({first.kind}) and {store.path} ({store.kind})")
+        for field in ("settings", "code", "models", "class_names"):
+            if getattr(store.info, field) != getattr(first.info, field):
+                raise SscError(
+                    f"cannot join {first.path} and {store.path}: they were made with different {field}; "
+                    "delete the older one and run the same command again"
+                )
+    return stores
+
+
+def _in_order(
+    stores: Sequence[Store], ids_of: Callable[[Store], np.ndarray], order: Sequence[int] | None, what: str
+) -> Iterator[tuple[Store, int]]:
+    """Every id with the store that has it, in ``order``, each exactly once."""
+    ids = np.concatenate([ids_of(store) for store in stores])
+    owners = np.repeat(np.arange(len(stores)), [len(ids_of(store)) for store in stores])
+    by_id = np.argsort(ids, kind="stable")
+    ids, owners = ids[by_id], owners[by_id]
+    if len(twice := np.flatnonzero(np.diff(ids) == 0)):
+        one, other = (stores[owners[twice[0] + side]].path for side in (0, 1))
+        raise SscError(f"{what} {ids[twice[0]]} is in {one} and in {other}: these are not shards of one split")
+    wanted = ids if order is None else np.asarray(order, dtype=np.int64)
+    if not np.array_equal(np.sort(wanted), ids):
+        missing, extra = np.setdiff1d(wanted, ids), np.setdiff1d(ids, wanted)
+        raise SscError(
+            f"the parts do not hold the {what}s that were asked for, each once: {len(missing)} missing "
+            f"{missing[:3].tolist()}, {len(extra)} not asked for {extra[:3].tolist()}; is a shard missing?"
+        )
+    for value in wanted:
+        yield stores[owners[np.searchsorted(ids, value)]], int(value)

@@ -1,0 +1,212 @@
+"""scores.h5 and selected.h5: how well each candidate fits each sentence, and the mask that was chosen for each ref.
+
+scores.h5, for a ref with S sentences and K candidates:
+
+    /ref/id int64 (R,)   /ref/sent_first int64 (R + 1,)   /ref/first int64 (R + 1,)  rows of /candidate
+    /candidate/area int64 (N,)  pixels at native resolution   /score f4  blocks of (S, K), ref after ref
+
+selected.h5 holds its masks itself, so that training needs no other file. A ref has C choices: one, or with
+``choice_per="sentence"`` one a sentence.
+
+    /ref/id int64 (R,)   /ref/image_id int64 (R,)   /ref/size int32 (R, 2) height, width
+    /ref/choice_first int64 (R + 1,)   /ref/first int64 (R + 1,)  candidates   /ref/score f4  blocks of (C, K)
+    /ref/chosen int32 (T,)  instance row in masks.h5, -1 none   /ref/rle_first int64 (T + 1,)   /rle uint8 (bytes,)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import Column, ColumnReader, ColumnWriter, Ids, StoreInfo, offsets
+
+ChoicePer = Literal["ref", "sentence"]
+
+SCORES, SELECTED = "ssc-scores", "ssc-selected"
+
+_SCORE_COLUMNS = {
+    "ref/id": Column("<i8", 4096),
+    "ref/sent_first": offsets(4096),
+    "ref/first": offsets(4096),
+    "candidate/area": Column("<i8", 1024),
+    "score": Column("<f4", 4096),
+}
+_SELECTED_COLUMNS = {
+    "ref/id": Column("<i8", 4096),
+    "ref/image_id": Column("<i8", 4096),
+    "ref/size": Column("<i4", 4096, width=2),
+    "ref/choice_first": offsets(4096),
+    "ref/first": offsets(4096),
+    "ref/score": Column("<f4", 4096),
+    "ref/chosen": Column("<i4", 4096),
+    "ref/rle_first": offsets(4096),
+    "rle": Column("|u1", 2**13),
+}
+
+
+class ScoreStoreWriter(ColumnWriter):
+    """Context manager that writes scores.h5, ref by ref. See ``ColumnWriter``."""
+
+    def __init__(self, path: Path, info: StoreInfo) -> None:
+        super().__init__(path, info, kind=SCORES, columns=_SCORE_COLUMNS)
+
+    def append_ref(self, ref_id: int, scores: np.ndarray, areas: np.ndarray) -> None:
+        """Add a ref: scores (S, K) of every sentence and candidate, K may be 0; areas (K,) in pixels.
+
+        Raises SscError for a ref that was added before, ValueError for wrong shapes.
+        """
+        scores, areas = np.asarray(scores, dtype=np.float32), np.asarray(areas, dtype=np.int64)
+        if scores.ndim != 2 or areas.shape != scores.shape[1:]:
+            raise ValueError(f"ref {ref_id}: scores {scores.shape} must be (S, K), areas {areas.shape} (K,)")
+        self._claim("ref", [ref_id])
+        self._append("ref/id", ref_id)
+        self._append_range("ref/sent_first", len(scores))
+        self._append_range("ref/first", len(areas))
+        self._append("candidate/area", areas)
+        self._append("score", scores.ravel())
+
+
+class _RefReader(ColumnReader):
+    """A file of refs, each with a block of scores: rows (sentences or choices) by candidates."""
+
+    def __init__(self, path: Path, *, kind: str, rows: str, scores: str) -> None:
+        super().__init__(path, kinds=(kind,))
+        self._refs = Ids(self._read("ref/id"), "ref", self._path)
+        self._rows = self._read_offsets(rows, len(self))
+        self._first = self._read_offsets("ref/first", len(self))
+        self._scores = scores
+        self._score_first = np.concatenate([[0], np.cumsum(np.diff(self._rows) * np.diff(self._first))])
+        if self._score_first[-1] != self._length(scores):
+            raise self._damaged()
+
+    @property
+    def ref_ids(self) -> np.ndarray:
+        """int64 (R,), in the file's order."""
+        return self._refs.values
+
+    def __len__(self) -> int:
+        """Number of refs."""
+        return len(self._refs.values)
+
+    def scores(self, ref_id: int) -> np.ndarray:
+        """float32 (S, K): a row a sentence (scores.h5) or choice (selected.h5), a column a candidate."""
+        row = self._refs.row(ref_id)
+        shape = (int(np.diff(self._rows[row : row + 2])[0]), int(np.diff(self._first[row : row + 2])[0]))
+        return self._read(self._scores, *self._score_first[row : row + 2]).reshape(shape)
+
+
+class ScoreStore(_RefReader):
+    """scores.h5, opened for reading. Errors as ``MaskStore``."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, kind=SCORES, rows="ref/sent_first", scores="score")
+        if self._first[-1] != self._length("candidate/area"):
+            raise self._damaged()
+
+    def areas(self, ref_id: int) -> np.ndarray:
+        """Pixels of each candidate at native resolution, int64 (K,)."""
+        row = self._refs.row(ref_id)
+        return self._read("candidate/area", *self._first[row : row + 2])
+
+
+class SelectionWriter(ColumnWriter):
+    """Context manager that writes selected.h5, ref by ref. See ``ColumnWriter``."""
+
+    def __init__(self, path: Path, info: StoreInfo, *, choice_per: ChoicePer = "ref") -> None:
+        super().__init__(path, info, kind=SELECTED, columns=_SELECTED_COLUMNS, attributes={"choice_per": choice_per})
+        self._choice_per = choice_per
+
+    def append_ref(
+        self,
+        ref_id: int,
+        *,
+        image_id: int,
+        size: tuple[int, int],
+        chosen: Sequence[int] | np.ndarray,
+        scores: np.ndarray,
+        rles: Sequence[bytes | None],
+    ) -> None:
+        """Add a ref of an image of ``size`` (height, width).
+
+        chosen: (C,), the chosen instance's row in masks.h5, -1 for none; scores: (C, K), of every candidate; rles: C
+        chosen masks, None for none. C is 1, or the number of sentences with ``choice_per="sentence"``.
+
+        Raises SscError for a ref that was added before and for a malformed RLE, ValueError for wrong shapes.
+        """
+        rows, scores = np.asarray(chosen, dtype=np.int32), np.asarray(scores, dtype=np.float32)
+        if scores.shape[:-1] != rows.shape or scores.ndim != 2 or len(rles) != len(rows):
+            raise ValueError(f"ref {ref_id}: chosen {rows.shape} (C,), scores {scores.shape} (C, K), {len(rles)} masks")
+        if self._choice_per == "ref" and len(rows) != 1:
+            raise ValueError(f"ref {ref_id}: {len(rows)} choices, but this file has one a ref")
+        if [mask is None for mask in rles] != (rows < 0).tolist():
+            raise ValueError(f"ref {ref_id}: a mask goes with every choice but -1, and only with one")
+        rle.check([mask for mask in rles if mask is not None], size, where=f"ref {ref_id}")
+        self._claim("ref", [ref_id])
+        self._append("ref/id", ref_id)
+        self._append("ref/image_id", image_id)
+        self._append("ref/size", size)
+        self._append_range("ref/choice_first", len(rows))
+        self._append_range("ref/first", scores.shape[1])
+        self._append("ref/score", scores.ravel())
+        self._append("ref/chosen", rows)
+        self._append_blobs("rle", "ref/rle_first", [mask or b"" for mask in rles])
+
+
+class SelectionStore(_RefReader):
+    """selected.h5, opened for reading. Errors as ``MaskStore``.
+
+    choice_per: "ref" or "sentence". With "ref", the ``sentence`` argument of the methods changes nothing: all sentences
+    of a ref share its choice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, kind=SELECTED, rows="ref/choice_first", scores="ref/score")
+        self.choice_per: ChoicePer = self._attribute("choice_per")
+        self._image_ids = self._read("ref/image_id")
+        self._rle_first = self._read_offsets("ref/rle_first", int(self._rows[-1]))
+        lengths = {len(self._image_ids) - len(self), self._length("ref/chosen") - int(self._rows[-1])}
+        if lengths != {0} or self._rle_first[-1] != self._length("rle"):
+            raise self._damaged()
+
+    def image_of(self, ref_id: int) -> int:
+        """Id of a ref's image."""
+        return int(self._image_ids[self._refs.row(ref_id)])
+
+    def size(self, ref_id: int) -> tuple[int, int]:
+        """(height, width) of a ref's image."""
+        row = self._refs.row(ref_id)
+        height, width = self._read("ref/size", row, row + 1)[0]
+        return int(height), int(width)
+
+    def choices(self, ref_id: int) -> int:
+        """Number of choices: 1, or the number of sentences with ``choice_per="sentence"``."""
+        row = self._refs.row(ref_id)
+        return int(self._rows[row + 1] - self._rows[row])
+
+    def chosen(self, ref_id: int, sentence: int = 0) -> int:
+        """Instance row in masks.h5 of the chosen candidate, -1 for none."""
+        choice = self._choice(ref_id, sentence)
+        return int(self._read("ref/chosen", choice, choice + 1)[0])
+
+    def rle(self, ref_id: int, sentence: int = 0) -> bytes | None:
+        """COCO compressed RLE of the chosen mask, None for none."""
+        choice = self._choice(ref_id, sentence)
+        return self._read("rle", *self._rle_first[choice : choice + 2]).tobytes() or None
+
+    def mask(self, ref_id: int, sentence: int = 0) -> np.ndarray:
+        """The chosen mask, bool (H, W); all False for none."""
+        chosen, size = self.rle(ref_id, sentence), self.size(ref_id)
+        if chosen is None:
+            return np.zeros(size, dtype=bool)
+        return rle.decode([chosen], size, where=f"{self._path}, ref {ref_id}")[0]
+
+    def _choice(self, ref_id: int, sentence: int) -> int:
+        row, count = self._refs.row(ref_id), self.choices(ref_id)
+        index = 0 if self.choice_per == "ref" else sentence
+        if not 0 <= index < count:
+            raise IndexError(f"ref {ref_id} has {count} choices, not one with index {index}")
+        return int(self._rows[row]) + index

@@ -1,0 +1,99 @@
+"""Settings of the generated world. Every field is described, since the lead's config schema is made from them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# kinds of sentence that a style does not have: their weights must be zero
+_ABSENT_KINDS: dict[str, tuple[str, ...]] = {
+    "refcoco": ("relation",),
+    "refcoco_plus": ("location", "bare", "relation"),
+    "refcocog": ("noun", "bare"),
+}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SentenceMix(_Frozen):
+    """Relative weights of the kinds of sentence; a kind that an object does not allow is left out of its draw."""
+
+    location: float = Field(default=0.60, ge=0, description="Place in the picture: 'left dog', 'bottom right car'.")
+    colour: float = Field(default=0.11, ge=0, description="Colour alone: 'red car', 'woman in blue'.")
+    size: float = Field(default=0.11, ge=0, description="Size alone: 'biggest cup', 'small dog'.")
+    attribute: float = Field(
+        default=0.07, ge=0, description="Pose, pattern or clothing: 'sitting cat', 'man with hat'."
+    )
+    mixed: float = Field(default=0.05, ge=0, description="Two kinds in one sentence: 'red car on the left'.")
+    noun: float = Field(default=0.05, ge=0, description="The noun alone, where only one object has it: 'umbrella'.")
+    bare: float = Field(default=0.01, ge=0, description="A place without a noun of its own: 'the one on the left'.")
+    relation: float = Field(
+        default=0.0, ge=0, description="A relation to another object: 'the dog behind the red chair'."
+    )
+
+
+class SplitImages(_Frozen):
+    """Images generated for each split, where the dataset has that split."""
+
+    train: int = Field(default=700, ge=1, description="Images of the train split.")
+    val: int = Field(default=120, ge=1, description="Images of the val split.")
+    testA: int = Field(default=60, ge=1, description="Images of testA (RefCOCO, RefCOCO+): every ref is a person.")
+    testB: int = Field(default=60, ge=1, description="Images of testB (RefCOCO, RefCOCO+): no ref is a person.")
+    test: int = Field(default=100, ge=1, description="Images of the test split (RefCOCOg umd).")
+
+
+class WorldSettings(_Frozen):
+    """The generated world: how scenes are composed and how they are described."""
+
+    seed: int = Field(default=7, ge=0, description="Seed of the whole world; another seed is another world.")
+    images: SplitImages = Field(default_factory=lambda: SplitImages(), description="Number of images in each split.")
+    image_sizes: tuple[tuple[int, int], ...] = Field(
+        default=((160, 120), (160, 144), (160, 160), (144, 160), (176, 144), (128, 160)),
+        min_length=1,
+        description="Widths and heights of the images in pixels; each scene draws one pair.",
+    )
+    min_objects: int = Field(default=2, ge=2, le=6, description="Fewest objects in a scene.")
+    max_objects: int = Field(default=6, ge=2, le=6, description="Most objects in a scene.")
+    share_same_class: float = Field(
+        default=0.80, ge=0, le=1, description="Share of scenes composed around two to four objects of one class."
+    )
+    share_distinct_colours: float = Field(
+        default=0.70,
+        ge=0,
+        le=1,
+        description="Probability that a new object avoids the colours that its class already has in the scene.",
+    )
+    max_refs: int = Field(default=4, ge=1, le=6, description="Most refs in an image.")
+    share_lone_refs: float = Field(
+        default=0.30, ge=0, le=1, description="Probability that an object without a peer of its class becomes a ref."
+    )
+    jpeg_quality: int = Field(default=95, ge=50, le=100, description="JPEG quality of the written images.")
+    refcoco: SentenceMix = Field(
+        default_factory=lambda: SentenceMix(), description="Kinds of sentence in RefCOCO's style."
+    )
+    refcoco_plus: SentenceMix = Field(
+        default_factory=lambda: SentenceMix(
+            location=0, colour=0.50, size=0.20, attribute=0.15, mixed=0.10, noun=0.05, bare=0, relation=0
+        ),
+        description="Kinds of sentence in RefCOCO+'s style; place, bare and relation must stay zero.",
+    )
+    refcocog: SentenceMix = Field(
+        default_factory=lambda: SentenceMix(
+            location=0.18, colour=0.17, size=0.08, attribute=0.12, mixed=0.10, noun=0, bare=0, relation=0.35
+        ),
+        description="Kinds of sentence in RefCOCOg's style: whole phrases with relations.",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> WorldSettings:
+        if self.min_objects > self.max_objects:
+            raise ValueError(f"min_objects is {self.min_objects} and max_objects {self.max_objects}: swap them")
+        for style, absent in _ABSENT_KINDS.items():
+            weights = getattr(self, style).model_dump()
+            wrong = [kind for kind in absent if weights[kind] > 0]
+            if wrong:
+                raise ValueError(f"{style} has no sentences of the kinds {', '.join(wrong)}: set their weights to 0")
+            if not any(weights.values()):
+                raise ValueError(f"all sentence weights of {style} are 0: give one of them a weight")
+        return self

@@ -1,0 +1,1 @@
+"""Annotations to RefTable: readers of the REFER layout and of a user's own table, photos, and ground-truth masks."""

@@ -1,0 +1,247 @@
+"""The RefTable (``refs.parquet``): one row a sentence, in the annotation file's order."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from ssc_core.errors import SscError
+from ssc_core.files import atomic_path
+from ssc_core.refer.counts import check_published_counts
+from ssc_core.refer.images import PhotoReader
+from ssc_core.refer.records import RefData, RefRecord
+from ssc_core.refer.segmentation import segmentation_to_rle
+from ssc_core.refer.sources import DatasetSource, open_source
+from ssc_core.refer.truth import TruthMask, write_truth
+
+log = logging.getLogger(__name__)
+
+_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("image_id", pa.int64()),
+        ("file_name", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("ref_id", pa.int64()),
+        ("ann_id", pa.int64()),
+        ("category_id", pa.int64()),
+        ("category", pa.string()),
+        ("sent_id", pa.int64()),
+        ("sentence", pa.string()),
+        ("raw", pa.string()),
+    ]
+)
+COLUMNS = tuple(_SCHEMA.names)
+_REF_COLUMNS = tuple(column for column in COLUMNS if column not in ("dataset", "sent_id", "sentence", "raw"))
+_FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One ref of a RefTable. sentences and sent_ids: one entry a sentence, same order. height, width: pixels."""
+
+    ref_id: int
+    ann_id: int
+    image_id: int
+    file_name: str
+    height: int
+    width: int
+    split: str
+    category_id: int
+    category: str
+    sent_ids: tuple[int, ...]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What ``build_index`` wrote: counts, and ``notes``, one line for everything that was mended or left out."""
+
+    n_refs: int
+    n_sentences: int
+    n_images: int
+    n_with_truth: int
+    notes: tuple[str, ...]
+
+
+def build_index(
+    *,
+    dataset: str,
+    source: DatasetSource,
+    out_refs: Path,
+    out_truth: Path,
+    check_counts: bool,
+    gt_overlap_hole: bool = False,
+) -> IndexSummary:
+    """Read a dataset; write its RefTable to ``out_refs`` and its ground truth to ``out_truth``, each whole or not.
+
+    dataset: name in the config. check_counts: compare refs per split with the published counts. gt_overlap_hole: see
+    ``segmentation_to_rle``. Blank sentences, and refs that are left without any, are dropped; every such
+    count is logged as a warning. Raises SscError for data that do not fit together.
+    """
+    data = open_source(dataset, source)
+    if check_counts:
+        name, split_by = source.name or "a table", source.split_by or "no split_by"
+        check_published_counts(dataset, name, split_by, (ref.split for ref in data.refs))
+    notes: Counter[str] = Counter()
+    _check_photos(dataset, data, notes)
+    refs = [kept for ref in data.refs if (kept := _without_blank_sentences(ref, notes)) is not None]
+    if not refs:
+        raise SscError(f"dataset '{dataset}' has no ref with a sentence")
+    truth = _truth_masks(dataset, refs, data, gt_overlap_hole, notes)
+    write_truth(out_truth, truth)
+    _write_refs(out_refs, dataset, refs, data, upright=source.upright)
+    for note in _lines(notes):
+        log.warning("dataset '%s': %s", dataset, note)
+    return IndexSummary(
+        n_refs=len(refs),
+        n_sentences=sum(len(ref.sentences) for ref in refs),
+        n_images=len({ref.image_id for ref in refs}),
+        n_with_truth=len(truth),
+        notes=_lines(notes),
+    )
+
+
+def read_refs(path: Path, split: str | None = None) -> pd.DataFrame:
+    """Read a RefTable: columns ``COLUMNS``, a fresh index from 0; only the rows of ``split`` when one is named.
+
+    Raises SscError when the file is missing, damaged or not a RefTable, or has no such split.
+    """
+    table = _read_parquet(path)
+    frame = table.to_pandas()
+    if split is None:
+        return frame
+    rows = frame[frame["split"] == split].reset_index(drop=True)
+    if rows.empty:
+        raise SscError(f"{path} has no split '{split}'; it has {', '.join(frame['split'].unique())}")
+    return rows
+
+
+def read_categories(path: Path) -> dict[int, str]:
+    """Class names by category id of the whole dataset, used by a ref or not; empty for a user's own table."""
+    metadata = _read_parquet(path).schema.metadata
+    return {int(key): name for key, name in json.loads(metadata[b"categories"]).items()}
+
+
+def open_photos(path: Path, images_folder: Path) -> PhotoReader:
+    """Reader of the photos that the RefTable at ``path`` is about: file name to RGB uint8 (H, W, 3)."""
+    table = _read_parquet(path)
+    files, heights, widths = (table[column].to_pylist() for column in ("file_name", "height", "width"))
+    sizes = dict(zip(files, zip(heights, widths, strict=True), strict=True))
+    return PhotoReader(images_folder, sizes, upright=_upright(table))
+
+
+def photos_upright(path: Path) -> bool:
+    """What ``load_image`` needs as ``upright`` for the photos that the RefTable at ``path`` is about."""
+    return _upright(_read_parquet(path))
+
+
+def refs_by_image(frame: pd.DataFrame) -> dict[int, tuple[Ref, ...]]:
+    """Refs of a RefTable by image id. Images, their refs and the refs' sentences keep the order of first appearance."""
+    rows_of_ref: dict[Any, list[Any]] = {}
+    for row in frame.itertuples(index=False):
+        rows_of_ref.setdefault(row.ref_id, []).append(row)
+    grouped: dict[int, list[Ref]] = {}
+    for rows in rows_of_ref.values():
+        ref = Ref(
+            **{column: getattr(rows[0], column) for column in _REF_COLUMNS},
+            sent_ids=tuple(row.sent_id for row in rows),
+            sentences=tuple(row.sentence for row in rows),
+        )
+        grouped.setdefault(ref.image_id, []).append(ref)
+    return {image_id: tuple(refs) for image_id, refs in grouped.items()}
+
+
+_BLANK = "blank sentences were dropped"
+_NO_SENTENCE = "refs without any sentence were dropped"
+_NO_PHOTO = "photos are missing in the images folder"
+_NO_TRUTH = "refs have no ground truth: they train, and are left out of evaluation"
+
+
+def _lines(notes: Counter[str]) -> tuple[str, ...]:
+    return tuple(f"{count} {what}" for what, count in notes.items() if count)
+
+
+def _check_photos(dataset: str, data: RefData, notes: Counter[str]) -> None:
+    """A partial set of photos is usable, split by split; none at all means a wrong folder."""
+    missing = [i.file_name for i in data.images.values() if not (data.images_folder / i.file_name).is_file()]
+    if missing and len(missing) == len(data.images):
+        raise SscError(
+            f"dataset '{dataset}': none of its {len(missing)} photos is in {data.images_folder} (first: {missing[0]}); "
+            f"put them there, or set `datasets.{dataset}.source.images`"
+        )
+    if missing:
+        notes[f"{_NO_PHOTO} {data.images_folder} (first: {missing[0]})"] = len(missing)
+
+
+def _without_blank_sentences(ref: RefRecord, notes: Counter[str]) -> RefRecord | None:
+    kept = tuple(sentence for sentence in ref.sentences if sentence.text)
+    notes[_BLANK] += len(ref.sentences) - len(kept)
+    if not kept:
+        notes[_NO_SENTENCE] += 1
+        return None
+    return replace(ref, sentences=kept)
+
+
+def _truth_masks(
+    dataset: str, refs: list[RefRecord], data: RefData, overlap_hole: bool, notes: Counter[str]
+) -> list[TruthMask]:
+    masks = []
+    for ref in tqdm(refs, desc="ground truth", unit="ref", mininterval=5, delay=5):
+        image = data.images[ref.image_id]
+        try:
+            rle = segmentation_to_rle(
+                ref.segmentation, image.height, image.width, overlap_hole=overlap_hole, notes=notes
+            )
+        except SscError as error:
+            raise SscError(f"dataset '{dataset}', {ref.where}, annotation {ref.ann_id}: {error}") from error
+        if rle is None:
+            notes[_NO_TRUTH] += 1
+        else:
+            masks.append(TruthMask(ref_id=ref.ref_id, height=image.height, width=image.width, rle=rle))
+    return masks
+
+
+def _write_refs(path: Path, dataset: str, refs: list[RefRecord], data: RefData, *, upright: bool) -> None:
+    rows = []
+    for ref in refs:
+        image = data.images[ref.image_id]
+        photo = {"file_name": image.file_name, "height": image.height, "width": image.width}
+        about = {key: getattr(ref, key) for key in ("split", "image_id", "ref_id", "ann_id", "category_id", "category")}
+        rows += [
+            {"dataset": dataset, **photo, **about, "sent_id": s.sent_id, "sentence": s.text, "raw": s.raw}
+            for s in ref.sentences
+        ]
+    about_dataset = {b"categories": json.dumps(data.categories).encode(), b"upright": json.dumps(upright).encode()}
+    schema = _SCHEMA.with_metadata({**_FORMAT, **about_dataset})
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+
+
+def _upright(table: pa.Table) -> bool:
+    return bool(json.loads(table.schema.metadata[b"upright"]))
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    path = Path(path)
+    if not path.is_file():
+        raise SscError(f"{path} does not exist; the rule index_refs makes it")
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise SscError(f"{path} is damaged ({error}); delete it and run index_refs again") from error
+    metadata = table.schema.metadata or {}
+    if tuple(table.column_names) != COLUMNS or any(metadata.get(key) != value for key, value in _FORMAT.items()):
+        raise SscError(f"{path} is no RefTable of this version; delete it and run index_refs again")
+    return table

@@ -1,0 +1,57 @@
+"""What every reader returns, whatever the layout: photos, refs and their sentences, in the annotation file's order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Segmentation: TypeAlias = list[Any] | dict[str, Any] | Path | None
+"""Ground truth as annotated: COCO polygons, COCO RLE (compressed or not), a PNG, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One photo. height, width: pixels that the annotations refer to. file_name: relative to the images folder."""
+
+    image_id: int
+    file_name: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One referring expression: ``text`` is what the pipeline reads, ``raw`` what the annotator typed."""
+
+    sent_id: int
+    text: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefRecord:
+    """One referred object and its sentences, possibly blank ones. category_id 0 and category "": not known.
+
+    where: the place in the annotation file, for messages.
+    """
+
+    ref_id: int
+    ann_id: int
+    image_id: int
+    where: str
+    split: str
+    sentences: tuple[Sentence, ...]
+    category_id: int = 0
+    category: str = ""
+    segmentation: Segmentation = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefData:
+    """One dataset. images: by image id. categories: id -> name of all annotated classes; empty when there are none."""
+
+    refs: tuple[RefRecord, ...]
+    images: dict[int, ImageRecord]
+    images_folder: Path
+    categories: dict[int, str] = field(default_factory=dict)

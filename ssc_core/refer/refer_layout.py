@@ -1,0 +1,186 @@
+"""The REFER layout of RefCOCO, RefCOCO+ and RefCOCOg: reader and writer.
+
+{root}/{name}/refs({split_by}).p        pickle: list of refs, each with its sentences
+{root}/{name}/instances.json            COCO: images, annotations, categories
+{root}/images/mscoco/images/train2014   photos
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ssc_core.errors import SscError
+from ssc_core.files import atomic_path, read_json
+from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence
+from ssc_core.refer.safe_pickle import load_plain_pickle
+
+IMAGES_FOLDER = Path("images", "mscoco", "images", "train2014")
+
+
+def read_refer(
+    root: Path, name: str, split_by: str, *, instances: Path | None = None, images_folder: Path | None = None
+) -> RefData:
+    """Read a dataset in the REFER layout; refs keep the pickle's order.
+
+    A ref's photo is the one that ``instances.json`` names: the ref's own file_name carries an annotation id as suffix.
+    Blank sentences are kept here. Raises SscError that names the file and the ref when anything is missing,
+    damaged, ambiguous (a ref or sentence id used twice) or does not fit together.
+    """
+    folder = Path(root) / name
+    refs_path = folder / f"refs({split_by}).p"
+    instances_path = instances or folder / "instances.json"
+    coco = _read_coco(instances_path)
+    raw_refs = load_plain_pickle(refs_path)
+    if not isinstance(raw_refs, list):
+        raise SscError(f"{refs_path} holds a {type(raw_refs).__name__}, not a list of refs")
+
+    images = {image_id: _image(image, instances_path) for image_id, image in coco["images"].items()}
+    categories = {key: _field(value, "name", str, instances_path) for key, value in coco["categories"].items()}
+    refs = []
+    for number, raw in enumerate(raw_refs, start=1):
+        where = f"{refs_path}, ref number {number}"
+        refs.append(_ref(raw, where, coco["annotations"], images, categories, instances_path))
+    check_unique((ref.ref_id for ref in refs), "ref", refs_path)
+    check_unique((s.sent_id for ref in refs for s in ref.sentences), "sentence", refs_path)
+    used = {ref.image_id for ref in refs}
+    return RefData(
+        refs=tuple(refs),
+        images={key: image for key, image in images.items() if key in used},
+        images_folder=images_folder or Path(root) / IMAGES_FOLDER,
+        categories=categories,
+    )
+
+
+def write_refer(
+    root: Path,
+    name: str,
+    split_by: str,
+    *,
+    refs: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
+    annotations: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write ``refs({split_by}).p`` and ``instances.json``, each whole or not at all; photos are the caller's.
+
+    refs: dicts of ref_id, ann_id, image_id, category_id, split, sentences (dicts of sent_id, sent, raw) and whatever
+    else; images, annotations and categories: COCO's own dicts. Annotations need not belong to a ref.
+    Tuples become lists. Raises SscError for values that are not plain Python (NumPy, NaN, bytes).
+    """
+    folder = Path(root) / name
+    coco = _plain({"images": images, "annotations": annotations, "categories": categories}, "instances.json")
+    plain_refs = _plain(refs, "refs")
+    with atomic_path(folder / "instances.json") as temporary:
+        temporary.write_text(json.dumps(coco), encoding="utf-8")
+    with atomic_path(folder / f"refs({split_by}).p") as temporary:
+        temporary.write_bytes(pickle.dumps(plain_refs, protocol=2))
+
+
+def check_unique(ids: Iterable[int], kind: str, path: Path) -> None:
+    """Raise SscError that names the first id that occurs twice."""
+    seen: set[int] = set()
+    for value in ids:
+        if value in seen:
+            raise SscError(f"{path}: {kind} id {value} occurs twice; ids must be unique, remove one of the two")
+        seen.add(value)
+
+
+def check_inside_folder(file_name: str, where: str) -> None:
+    """Raise SscError unless ``file_name`` is a relative path that stays inside the images folder."""
+    path = PurePosixPath(file_name)
+    if not file_name.strip() or path.is_absolute() or ".." in path.parts:
+        raise SscError(f"{where}: photo '{file_name}' must be a path inside the images folder, relative to it")
+
+
+def _read_coco(path: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """The three lists of a COCO file, each by id."""
+    content = read_json(path)
+    tables: dict[str, dict[int, dict[str, Any]]] = {}
+    for key, kind in {"images": "image", "annotations": "annotation", "categories": "category"}.items():
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise SscError(f"{path} has no list '{key}'; it must be a COCO annotation file")
+        ids = [_field(entry, "id", int, f"{path}, {key}") for entry in entries]
+        check_unique(ids, kind, path)
+        tables[key] = dict(zip(ids, entries, strict=True))
+    return tables
+
+
+def _image(image: dict[str, Any], path: Path) -> ImageRecord:
+    where = f"{path}, image {image['id']}"
+    record = ImageRecord(
+        image_id=image["id"],
+        file_name=_field(image, "file_name", str, where),
+        height=_field(image, "height", int, where),
+        width=_field(image, "width", int, where),
+    )
+    check_inside_folder(record.file_name, where)
+    if record.height < 1 or record.width < 1:
+        raise SscError(f"{where} has the size {record.height} x {record.width}")
+    return record
+
+
+def _ref(
+    raw: Any,
+    where: str,
+    annotations: Mapping[int, Mapping[str, Any]],
+    images: Mapping[int, ImageRecord],
+    categories: Mapping[int, str],
+    instances_path: Path,
+) -> RefRecord:
+    ref_id, ann_id, image_id, category_id = (
+        _field(raw, key, int, where) for key in ("ref_id", "ann_id", "image_id", "category_id")
+    )
+    where = f"{where} (ref id {ref_id})"
+    annotation = annotations.get(ann_id)
+    if annotation is None:
+        raise SscError(f"{where}: annotation {ann_id} is not in {instances_path}; do the two files belong together?")
+    if annotation.get("image_id") != image_id:
+        raise SscError(f"{where}: annotation {ann_id} belongs to image {annotation.get('image_id')}, not to {image_id}")
+    if image_id not in images:
+        raise SscError(f"{where}: annotation {ann_id} is there, but its image {image_id} is not in {instances_path}")
+    if category_id not in categories:
+        raise SscError(f"{where}: category {category_id} is not in {instances_path}")
+    segmentation = annotation.get("segmentation")
+    if segmentation is not None and not isinstance(segmentation, list | dict):
+        raise SscError(f"{instances_path}, annotation {ann_id}: segmentation must be polygons, RLE, or an empty list")
+    return RefRecord(
+        ref_id=ref_id,
+        ann_id=ann_id,
+        image_id=image_id,
+        where=where,
+        split=_field(raw, "split", str, where),
+        sentences=tuple(_sentence(s, where) for s in _field(raw, "sentences", list, where)),
+        category_id=category_id,
+        category=categories[category_id],
+        segmentation=segmentation,
+    )
+
+
+def _sentence(raw: Any, where: str) -> Sentence:
+    text = _field(raw, "sent", str, f"{where}, a sentence")
+    original = raw.get("raw", text)
+    return Sentence(
+        sent_id=_field(raw, "sent_id", int, f"{where}, a sentence"),
+        text=text.strip(),
+        raw=original if isinstance(original, str) else text,
+    )
+
+
+def _field(record: Any, key: str, kind: type, where: Any) -> Any:
+    value = record.get(key) if isinstance(record, dict) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise SscError(f"{where}: '{key}' is {'missing' if value is None else f'no {kind.__name__}'}")
+    return value
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A copy in lists, dicts, text and numbers."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise SscError(f"cannot write {where}: {error}; convert it to plain Python first") from error

@@ -1,0 +1,1 @@
+"""What people look at: overlays, contact sheets, plots and the HTML report."""

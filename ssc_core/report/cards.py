@@ -1,0 +1,102 @@
+"""The report's gallery: each photo once as JPEG, its masks as SVG outlines that can be switched on and off."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ssc_core.report.examples import TAGS, Sources, load_example
+from ssc_core.report.gallery import Example
+from ssc_core.report.overlay import scale, soften
+
+SIDE = 360
+"""Longer side of the gallery's photos, pixels: twice what a card is wide on most screens."""
+
+LAYERS = {
+    "prediction": "prediction",
+    "truth": "ground truth",
+    "pick": "Select's pick",
+    "candidates": "other candidates",
+}
+
+
+def gallery_section(shown: Iterable[tuple[Any, set[str]]], sources: Sources, *, key: str) -> str:
+    """Filters and cards of rows with their tags (``examples.tagged``). key: unique on the page."""
+    cards: list[str] = []
+    used: set[str] = set()
+    categories: set[str] = set()
+    layers = {"prediction", "truth"}
+    for row, tags in shown:
+        example = load_example(row, sources)
+        cards.append(_card(example, row, tags, f"{key}-{len(cards)}"))
+        used |= tags
+        categories |= {row.category} - {""}
+        layers |= {"pick", "candidates"} if example.candidates else set()
+    return (
+        f'<div class="gallery" data-gallery>{_controls(used, sorted(categories), layers, key)}'
+        f'<p class="count" role="status" aria-live="polite"></p><div class="grid">{"".join(cards)}</div></div>'
+    )
+
+
+def _controls(tags: set[str], categories: list[str], layers: set[str], key: str) -> str:
+    buttons = "".join(
+        f'<button type="button" data-tag="{tag}" aria-pressed="false">{escape(TAGS[tag])}</button>'
+        for tag in TAGS
+        if tag in tags
+    )
+    options = "".join(f"<option>{escape(name)}</option>" for name in categories)
+    boxes = "".join(
+        f'<label class="layer {name}"><input type="checkbox" data-layer="{name}" checked> {escape(label)}</label>'
+        for name, label in LAYERS.items()
+        if name in layers
+    )
+    return (
+        '<div class="controls"><div class="filters" role="group" aria-label="Which examples">'
+        f'<button type="button" data-tag="" aria-pressed="true">All</button>{buttons}</div>'
+        f'<div class="fields"><label for="{key}-category">Category</label> <select id="{key}-category" data-category>'
+        f'<option value="">all</option>{options}</select> <label for="{key}-text">Words</label> '
+        f'<input id="{key}-text" type="search" data-text placeholder="left, red, …"></div>'
+        f'<fieldset class="layers"><legend>Show</legend>{boxes}</fieldset></div>'
+    )
+
+
+def _card(example: Example, row: Any, tags: set[str], key: str) -> str:
+    photo = scale(example.image, SIDE)
+    height, width = photo.shape[:2]
+    layers = [("truth", example.truth), ("prediction", example.prediction)]
+    if example.candidates:
+        others = [mask for i, mask in enumerate(example.candidates) if i != example.pick]
+        pick = None if example.pick is None else example.candidates[example.pick]
+        layers = [*(("candidates", mask) for mask in others), ("pick", pick), *layers]
+    paths = "".join(_path(name, mask, (height, width)) for name, mask in layers if mask is not None)
+    marks = "".join(f'<span class="tag {tag}">{escape(TAGS[tag])}</span>' for tag in TAGS if tag in tags)
+    return (
+        f'<article class="example" data-tags="{" ".join(sorted(tags))}" data-category="{escape(row.category)}">'
+        f'<button type="button" class="picture" aria-labelledby="{key}" data-open>'
+        f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">'
+        f'<image href="{_jpeg(photo)}" width="{width}" height="{height}"/>{paths}</svg></button>'
+        f'<h4 id="{key}">“{escape(example.sentence)}”</h4><p class="quiet">{escape(" · ".join(example.notes))}</p>'
+        f"<p>{marks}</p></article>"
+    )
+
+
+def _path(name: str, mask: np.ndarray, size: tuple[int, int]) -> str:
+    """Outlines of a mask in a picture of ``size`` (height, width); even-odd, so that holes stay holes."""
+    inside = (soften(mask, size) >= 0.5).astype(np.uint8)
+    contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    shapes = [cv2.approxPolyDP(contour, 0.7, True)[:, 0] for contour in contours]
+    data = "".join("M" + "L".join(f"{x} {y}" for x, y in shape.tolist()) + "Z" for shape in shapes if len(shape) > 2)
+    return f'<path class="{name}" d="{data}"/>' if data else ""
+
+
+def _jpeg(photo: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, format="JPEG", quality=80, optimize=True, progressive=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

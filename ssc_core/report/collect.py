@@ -1,0 +1,185 @@
+"""What lies in a results folder: eval files with their rows, training logs and benchmarks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ssc_core.errors import SscError
+from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
+from ssc_core.report.published import METHODS, PUBLISHED, Published
+
+PHASES = ("pretrain", "correct")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A line of the results table.
+
+    per: sentence or ref, what a pair is; resolution: 480 or native; ious: float (N,), 0..1, of all pairs; test_only:
+    uses the ground truth.
+    """
+
+    split: str
+    name: str
+    figures: Measured
+    per: str
+    resolution: str
+    n_pairs: int
+    ious: pd.Series
+    test_only: bool
+    published: Published | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A model's eval file with its rows (``evaluate.pairs.measure_pairs``)."""
+
+    content: ModelEval
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A masks' eval file with its rows (``evaluate.masks.candidates_path``)."""
+
+    content: MasksEval
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetResults:
+    """Everything that a dataset's folder holds. logs: training log by phase; jobs: a row a benchmarked job."""
+
+    name: str
+    folder: Path
+    models: tuple[Evaluated, ...]
+    candidates: tuple[Candidates, ...]
+    logs: dict[str, pd.DataFrame]
+    jobs: pd.DataFrame
+
+    @property
+    def evaluations(self) -> list[Evaluated | Candidates]:
+        return [*self.models, *self.candidates]
+
+    @property
+    def world(self) -> str:
+        return self.evaluations[0].content.world
+
+    def methods(self) -> list[Method]:
+        """Lines of the table by split, and within a split in the order of ``published.METHODS``."""
+        order = {name: i for i, name in enumerate(METHODS)}
+        splits = list(dict.fromkeys(e.content.split for e in self.evaluations))
+        found = [*self._model_methods(), *self._choices()]
+        return sorted(found, key=lambda m: (splits.index(m.split), order.get(m.name, len(order)), m.name))
+
+    def candidates_of(self, split: str) -> Candidates | None:
+        return next((c for c in self.candidates if c.content.split == split), None)
+
+    def _model_methods(self) -> Iterator[Method]:
+        for found in self.models:
+            content = found.content
+            yield Method(
+                split=content.split,
+                name=content.method,
+                figures=content,
+                per="sentence",
+                resolution=content.resolution,
+                n_pairs=content.n_sentences,
+                ious=found.rows[f"iou_{content.resolution}"],
+                test_only=False,
+                published=PUBLISHED.get((self.name, content.split, content.method)),
+            )
+
+    def _choices(self) -> Iterator[Method]:
+        for found in self.candidates:
+            content = found.content
+            for name, choice in content.choices.items():
+                yield Method(
+                    split=content.split,
+                    name=name,
+                    figures=choice,
+                    per=content.per,
+                    resolution=content.resolution,
+                    n_pairs=content.n_pairs,
+                    ious=found.rows[f"iou_{name}"],
+                    test_only=choice.test_only,
+                    published=PUBLISHED.get((self.name, content.split, name)),
+                )
+
+
+def collect(results: Path) -> list[DatasetResults]:
+    """Datasets below ``results`` that have an eval file, by name. Raises SscError when there is none."""
+    folders = sorted({path.parent for path in Path(results).glob("*/eval_*.json")})
+    if not folders:
+        raise SscError(
+            f"{results} holds no eval file yet; make one first, e.g. snakemake {results}/refcoco/eval_val.json"
+        )
+    return [_collect_dataset(folder) for folder in folders]
+
+
+def _collect_dataset(folder: Path) -> DatasetResults:
+    models: list[Evaluated] = []
+    candidates: list[Candidates] = []
+    for path in sorted(folder.glob("eval_*.json")):
+        content, rows = read_eval(path), _read_rows(path.with_suffix(".parquet"))
+        if isinstance(content, ModelEval):
+            models.append(Evaluated(content, rows))
+        else:
+            candidates.append(Candidates(content, rows))
+    worlds = {m.content.world for m in models} | {c.content.world for c in candidates}
+    if len(worlds) > 1:
+        raise SscError(
+            f"{folder} mixes results of generated scenes and of photos; delete those that do not belong there"
+        )
+    logs = {phase: folder / "checkpoints" / f"{phase}.csv" for phase in PHASES}
+    return DatasetResults(
+        name=folder.name,
+        folder=folder,
+        models=tuple(models),
+        candidates=tuple(candidates),
+        logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},
+        jobs=_read_jobs(folder),
+    )
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise SscError(f"{path} is missing; it belongs to the eval file beside it: run evaluate again") from error
+    except (OSError, ValueError) as error:
+        raise SscError(f"{path} is damaged ({error}); delete it and run evaluate again") from error
+
+
+def _read_log(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise SscError(f"{path} is no training log ({error}); run the training again") from error
+
+
+def _read_jobs(folder: Path) -> pd.DataFrame:
+    """``rule split shard seconds rss_mb`` of each of Snakemake's benchmark files; what it could not measure is NaN."""
+    rows = []
+    for path in sorted(folder.glob("**/benchmarks/*.tsv")):
+        table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+        if not {"s", "max_rss"} <= set(table.columns) or table.empty:
+            raise SscError(f"{path} is no benchmark file of Snakemake; delete it")
+        name, _, shard = path.stem.partition(".")
+        split = "" if path.parent.parent == folder else path.parent.parent.name
+        rows.append(
+            {
+                "rule": name,
+                "split": split,
+                "shard": re.sub(r"-of-.*", "", shard),
+                "seconds": float(table["s"].iloc[-1]),
+                "rss_mb": float(table["max_rss"].iloc[-1]),
+                "made": path.stat().st_mtime,
+            }
+        )
+    return pd.DataFrame(rows, columns=["rule", "split", "shard", "seconds", "rss_mb", "made"])

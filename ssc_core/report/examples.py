@@ -1,0 +1,129 @@
+"""Examples from stored evaluation rows: which sentences to show, and everything needed to draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ssc_core.evaluate.pairs import LoadImage, Truth
+from ssc_core.masks import rle
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
+from ssc_core.report.gallery import Example, gallery, write_picture
+from ssc_core.report.published import method_name
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where examples come from. masks and selected are shown when both are there."""
+
+    photos: LoadImage
+    truth: Truth
+    masks: MaskStore | None = None
+    selected: SelectionStore | None = None
+
+
+def write_eval_picture(
+    *, rows: pd.DataFrame, sources: Sources, out: Path, method: str, where: str, oiou: float, count: int = 8
+) -> None:
+    """Contact sheet of ``count`` sentences, evenly spaced from the best IoU to the worst, so that it flatters nobody.
+
+    rows: of ``evaluate.pairs.measure_pairs``; where: such as "refcoco val, micro world".
+    """
+    shown = spread(rows, count)
+    picture = gallery(
+        [load_example(row, sources) for row in shown.itertuples()],
+        columns=2 if sources.masks is None else 1,
+        panel=260,
+        title=f"{where}: {method_name(method)}",
+        subtitle=f"oIoU {oiou:.1f} %. {len(shown)} of {len(rows)} sentences, evenly spaced from best to worst IoU.",
+    )
+    write_picture(out, picture)
+
+
+def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """``count`` rows, one a ref while there are enough refs, evenly spaced by IoU from the best to the worst."""
+    one_each = rows.drop_duplicates("ref_id") if rows["ref_id"].nunique() >= count else rows
+    ordered = one_each.sort_values(["iou_native", "sent_id"], ascending=[False, True])
+    places = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    return ordered.iloc[places]
+
+
+def load_example(row: Any, sources: Sources) -> Example:
+    """Example of a row of ``evaluate.pairs.measure_pairs``."""
+    truth = sources.truth.mask(row.ref_id)
+    notes = [row.category] * bool(row.category) + [f"IoU {100 * row.iou_native:.1f} %"]
+    candidates, pick = None, None
+    if sources.masks is not None and sources.selected is not None:
+        candidates, pick = _candidates(row.ref_id, sources.masks, sources.selected)
+        if pick is not None and truth is not None:
+            notes.append(f"Select's pick {100 * _iou(candidates[pick], truth):.1f} %")
+    return Example(
+        image=sources.photos(row.file_name),
+        sentence=row.sentence,
+        prediction=rle.decode([row.rle.encode("ascii")], (row.rle_height, row.rle_width))[0],
+        truth=truth,
+        candidates=candidates,
+        pick=pick,
+        notes=notes,
+    )
+
+
+def _candidates(ref_id: int, masks: MaskStore, selected: SelectionStore) -> tuple[Sequence[np.ndarray], int | None]:
+    """A ref's candidates and the index of the picked one; with a choice a sentence, the first sentence's."""
+    rows = masks.candidates(ref_id).rows.tolist()
+    chosen = selected.chosen(ref_id)
+    return list(masks.candidate_masks(ref_id)), rows.index(chosen) if chosen in rows else None
+
+
+def _iou(mask: np.ndarray, truth: np.ndarray) -> float:
+    return int(np.count_nonzero(mask & truth)) / max(1, int(np.count_nonzero(mask | truth)))
+
+
+TAGS = {
+    "best": "Best",
+    "worst": "Worst",
+    "repaired": "Select wrong, repaired by Correct",
+    "spoiled": "Select right, lost by Correct",
+    "empty": "Empty prediction",
+    "several": "Several of the same class",
+}
+"""Filters of the report's gallery."""
+
+
+def tagged(rows: pd.DataFrame, picked: pd.DataFrame | None, size: int) -> Iterator[tuple[Any, set[str]]]:
+    """About ``size`` rows to show and their tags: an even spread, and the extremes of every tag.
+
+    picked: rows of ``evaluate.masks.candidates_path`` with a choice ``selected``, or None. A mask counts as right from
+    IoU 0.5 on, as wrong below.
+    """
+    rows = rows.copy()
+    if picked is not None:
+        select_iou = picked[picked["sentence"] == 0].set_index("ref_id")["iou_selected"]
+        rows["select_iou"] = rows["ref_id"].map(select_iou)
+    else:
+        rows["select_iou"] = np.nan
+    right, was_right, was_wrong = rows["iou_native"] >= 0.5, rows["select_iou"] >= 0.5, rows["select_iou"] < 0.5
+    gain = rows["iou_native"] - rows["select_iou"]
+    ranks = {
+        "best": rows["iou_native"].rank(ascending=False, method="first"),
+        "worst": rows["iou_native"].rank(method="first"),
+        "repaired": gain[right & was_wrong].rank(ascending=False, method="first"),
+        "spoiled": gain[~right & was_right].rank(method="first"),
+    }
+    share = max(1, size // (len(ranks) + 1))
+    shown = {name: set(rank.index[rank <= share]) for name, rank in ranks.items()}
+    shown["even"] = set(spread(rows, size - share * len(ranks)).index)
+    everything = rows.loc[sorted(set().union(*shown.values()))].sort_values(
+        "iou_native", ascending=False, kind="stable"
+    )
+    for index, row in everything.iterrows():
+        tags = {name for name in ranks if index in shown[name]}
+        tags |= {"empty"} if row["area"] == 0 else set()
+        tags |= {"several"} if row["num_candidates"] not in ("0", "1") else set()
+        yield row, tags

@@ -1,0 +1,219 @@
+"""One HTML page with everything that a results folder tells. It needs no network and no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from html import escape
+from pathlib import Path
+
+from ssc_core.files import atomic_path
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
+from ssc_core.refer.index import open_photos
+from ssc_core.refer.truth import TruthStore
+from ssc_core.report.cards import gallery_section
+from ssc_core.report.collect import DatasetResults, Evaluated, collect
+from ssc_core.report.examples import Sources, tagged
+from ssc_core.report.plots import candidate_chart, iou_histogram, success_curves, training_charts
+from ssc_core.report.published import RUN_TO_RUN, method_name
+from ssc_core.report.style import PICK, PREDICTION, TRUTH, css
+from ssc_core.report.tables import facts_table, group_tables, job_table, results_table
+
+_HERE = Path(__file__).parent
+_WORLDS = {
+    "micro": "Generated micro world: drawn scenes, not photos. Its figures say that the method works end to end; they "
+    "say nothing about real photos and cannot be compared with published figures.",
+    "files": "Photos and sentences of your own files.",
+}
+
+
+def build_report(*, results: Path, out: Path, images: Mapping[str, Path], gallery_size: int = 60) -> None:
+    """Write the report of every dataset below ``results`` that has an eval file to ``out``.
+
+    images: folder of the photos by dataset. gallery_size: about how many examples an evaluation shows.
+
+    Raises SscError when there is no eval file, or one of the files that belong to it is missing or damaged.
+    """
+    datasets = collect(results)
+    sections = [_dataset(dataset, images[dataset.name], gallery_size) for dataset in datasets]
+    links = "".join(f'<a href="#{escape(d.name)}">{escape(d.name)}</a>' for d in datasets) if len(datasets) > 1 else ""
+    worlds = dict.fromkeys(dataset.world for dataset in datasets)
+    notices = "".join(f'<p class="world {world}">{escape(_WORLDS[world])}</p>' for world in worlds)
+    page = _PAGE.format(
+        css=_colours() + (_HERE / "page.css").read_text(encoding="utf-8"),
+        js=(_HERE / "page.js").read_text(encoding="utf-8"),
+        notices=notices,
+        links=links,
+        sections="".join(sections),
+    )
+    with atomic_path(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _dataset(dataset: DatasetResults, photos: Path, gallery_size: int) -> str:
+    parts = [
+        ("Results", results_table(dataset) + _results_note(dataset)),
+        ("How often a mask is how good", _curves(dataset)),
+        ("Where it is good, and where it fails", _breakdowns(dataset)),
+        ("Training", _training(dataset)),
+        ("Segment and Select", _stages(dataset)),
+        ("Examples", _galleries(dataset, photos, gallery_size)),
+        ("Time and memory", job_table(dataset.jobs) if len(dataset.jobs) else ""),
+        ("Made with", _provenance(dataset)),
+    ]
+    body = "".join(f"<section><h3>{escape(title)}</h3>{content}</section>" for title, content in parts if content)
+    return f'<section class="dataset" id="{escape(dataset.name)}"><h2>{escape(dataset.name)}</h2>{body}</section>'
+
+
+def _results_note(dataset: DatasetResults) -> str:
+    methods = dataset.methods()
+    notes = [
+        "oIoU: intersections over unions, each summed over all pairs, so that big objects weigh more. mIoU: mean IoU. "
+        "P@t: share of pairs with an IoU of at least t. Small figures: 95 % interval, photos resampled."
+    ]
+    if any(m.per == "ref" for m in methods):
+        notes.append(
+            "Candidates are measured once a ref, as all its sentences share one choice; networks once a sentence."
+        )
+    if len({m.resolution for m in methods}) > 1:
+        notes.append("Lines measured at 480 × 480 and lines in photo pixels differ a little for that reason alone.")
+    left_out = {e.content.split: e.content.refs_without_truth for e in dataset.evaluations}
+    notes += [f"{split}: {n} refs without ground truth are left out." for split, n in left_out.items() if n]
+    if any(m.published for m in methods):
+        second_hand = any(m.published and m.published.second_hand for m in methods)
+        notes.append(
+            ("* Second-hand: read off later work. " if second_hand else "")
+            + f"Two runs of one published training differ by about {RUN_TO_RUN} oIoU."
+        )
+    return f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>'
+
+
+def _curves(dataset: DatasetResults) -> str:
+    methods = dataset.methods()
+    charts = []
+    for split in dict.fromkeys(m.split for m in methods):
+        here = [m for m in methods if m.split == split]
+        charts.append(success_curves(here, title=f"{split}: precision at every IoU"))
+        charts += [
+            iou_histogram(m, title=f"{split}: IoU, {method_name(m.name)}", colour=i)
+            for i, m in enumerate(here)
+            if m.per == "sentence" or m.name == "selected"
+        ]
+    return _figures(charts)
+
+
+def _breakdowns(dataset: DatasetResults) -> str:
+    return _folded([(_name(model), group_tables(model.content)) for model in dataset.models])
+
+
+def _training(dataset: DatasetResults) -> str:
+    return _figures(
+        [
+            chart
+            for i, (phase, log) in enumerate(dataset.logs.items())
+            for chart in training_charts(log, phase=phase, colour=i)
+        ]
+    )
+
+
+def _stages(dataset: DatasetResults) -> str:
+    if not dataset.candidates:
+        return ""
+    charts = _figures([candidate_chart(candidates) for candidates in dataset.candidates])
+    facts = []
+    for candidates in dataset.candidates:
+        found = candidates.content.candidates
+        facts.append(
+            (f"{candidates.content.split}: candidates a ref", f"{found.mean:.2f} on average, {found.max} at most")
+        )
+        facts.append((f"{candidates.content.split}: refs without a candidate", f"{100 * found.share_empty:.1f} %"))
+    for model in dataset.models:
+        if corrupted := model.content.training.get("palette_corrupted_refs"):
+            facts.append((f"{_name(model)}: training targets corrupted by compat.palette_targets", f"{corrupted} refs"))
+    return charts + facts_table(facts)
+
+
+def _galleries(dataset: DatasetResults, photos: Path, size: int) -> str:
+    blocks = []
+    for i, model in enumerate(dataset.models):
+        with ExitStack() as stack:
+            sources = _sources(dataset, model.content.split, photos, stack)
+            picked = dataset.candidates_of(model.content.split)
+            rows = picked.rows if picked is not None and "iou_selected" in picked.rows else None
+            cards = gallery_section(tagged(model.rows, rows, size), sources, key=f"{dataset.name}-{i}")
+        blocks.append((_name(model), cards))
+    return _folded(blocks)
+
+
+def _sources(dataset: DatasetResults, split: str, photos: Path, stack: ExitStack) -> Sources:
+    refs, folder = dataset.folder / "refs.parquet", dataset.folder / split
+    has_masks = (folder / "masks.h5").is_file() and (folder / "selected.h5").is_file()
+    return Sources(
+        photos=open_photos(refs, photos),
+        truth=TruthStore(dataset.folder / "truth.h5"),
+        masks=stack.enter_context(MaskStore(folder / "masks.h5", with_masks=True)) if has_masks else None,
+        selected=stack.enter_context(SelectionStore(folder / "selected.h5")) if has_masks else None,
+    )
+
+
+def _provenance(dataset: DatasetResults) -> str:
+    blocks = []
+    for found in dataset.evaluations:
+        content = found.content
+        title = f"{content.split}: {'candidates' if content.kind == 'masks' else method_name(content.method)}"
+        facts = [("world", content.world), ("code", content.code)]
+        facts += [(f"weights: {name}", value) for name, value in content.model.items()]
+        facts += [(f"data: {name}", value) for name, value in content.data.items()]
+        facts += list(content.versions.items())
+        if content.kind == "model":
+            facts.append(
+                ("time in the network", f"{100 * content.timing.model_share:.0f} % of {content.timing.total_s:.1f} s")
+            )
+        blocks.append((title, facts_table(facts)))
+    return _folded(blocks, first_open=False)
+
+
+def _name(model: Evaluated) -> str:
+    return f"{model.content.split}: {method_name(model.content.method)}"
+
+
+def _folded(blocks: list[tuple[str, str]], *, first_open: bool = True) -> str:
+    """Titled blocks that open on demand."""
+    return "".join(
+        f"<details{' open' if first_open and i == 0 else ''}><summary>{escape(title)}</summary>{content}</details>"
+        for i, (title, content) in enumerate(blocks)
+    )
+
+
+def _figures(charts: list[str]) -> str:
+    return f'<div class="charts">{"".join(charts)}</div>' if charts else ""
+
+
+def _colours() -> str:
+    """The colours of overlays as CSS variables, so that page and pictures agree."""
+    return f":root{{--prediction:{css(PREDICTION)};--truth:{css(TRUTH)};--pick:{css(PICK)}}}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>Segment, Select, Correct: report</title>
+<style>{css}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the results</a>
+<header><h1>Segment, Select, Correct</h1>{notices}<nav aria-label="Datasets">{links}</nav></header>
+<main id="main">{sections}</main>
+<dialog aria-labelledby="dialog-title"><div class="dialog-head"><h2 id="dialog-title"></h2>
+<button type="button" data-close aria-label="Close">✕</button></div><div data-picture></div>
+<p class="quiet" data-notes></p>
+<p class="quiet keys">← and → show the previous and the next example</p></dialog>
+<script>{js}</script>
+</body>
+</html>
+"""

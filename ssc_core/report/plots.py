@@ -1,0 +1,67 @@
+"""The report's charts from collected results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ssc_core.report.collect import Candidates, Method
+from ssc_core.report.published import method_name
+from ssc_core.report.svg import Axis, Line, bar_chart, histogram, line_chart
+
+_BINS = 20
+_SMOOTHING = 40
+"""A log's running mean covers one part in so many of its steps."""
+
+
+def success_curves(methods: Sequence[Method], *, title: str) -> str:
+    """Share of pairs that reach an IoU, over the IoU: Precision@t for every t."""
+    thresholds = np.linspace(0, 1, 101)
+    lines = [
+        Line(method_name(m.name), thresholds, (m.ious.to_numpy()[:, None] >= thresholds).mean(axis=0), colour=i)
+        for i, m in enumerate(methods)
+    ]
+    x, y = Axis(0, 1, "IoU at least", percent=True), Axis(0, 1, "share of pairs", percent=True)
+    return line_chart(lines, x, y, title=title)
+
+
+def iou_histogram(method: Method, *, title: str, colour: int = 0) -> str:
+    """Pairs by IoU."""
+    counts, edges = np.histogram(method.ious.to_numpy(), bins=_BINS, range=(0, 1))
+    axis = Axis(0, 1, "IoU", percent=True)
+    return histogram(counts.tolist(), edges.tolist(), axis, title=title, unit=f"{method.per}s", colour=colour)
+
+
+def training_charts(log: pd.DataFrame, *, phase: str, colour: int) -> list[str]:
+    """Loss over steps, and the validation's oIoU where it was measured."""
+    steps, loss = log["step"].to_numpy(float), log["loss"].to_numpy(float)
+    known = np.isfinite(loss)
+    steps, loss = steps[known], loss[known]
+    if not len(steps):
+        return []
+    x = Axis(0, max(float(steps[-1]), 1), "optimiser step")
+    window = max(1, len(loss) // _SMOOTHING)
+    smooth = pd.Series(loss).rolling(window, min_periods=1).mean().to_numpy()
+    top = float(np.quantile(loss, 0.995)) * 1.1 or 1.0
+    keep = slice(None, None, max(1, len(loss) // 600))
+    lines = [
+        Line("every step", steps[keep], np.minimum(loss, top)[keep], colour=colour, faint=True),
+        Line(f"mean of {window} steps", steps[keep], np.minimum(smooth, top)[keep], colour=colour),
+    ]
+    charts = [line_chart(lines, x, Axis(0, top, "loss"), title=f"{phase}: loss")]
+    measured = log.dropna(subset=["val_oIoU"])
+    if len(measured) > 1:
+        values = measured["val_oIoU"].to_numpy(float)
+        line = Line("validation oIoU", measured["step"].to_numpy(float), values, colour=colour)
+        charts.append(line_chart([line], x, Axis(0, 100, "oIoU, %"), title=f"{phase}: validation, one sentence a ref"))
+    return charts
+
+
+def candidate_chart(candidates: Candidates) -> str:
+    """Refs by their number of candidates."""
+    content = candidates.content
+    counts = {int(n): refs for n, refs in content.candidates.histogram.items()}
+    bars = {str(n): counts.get(n, 0) for n in range(max(counts) + 1)}
+    return bar_chart(bars, title=f"{content.split}: candidates a ref", label="candidates", unit="refs", colour=1)

@@ -1,0 +1,33 @@
+"""Colours and type of every picture and of the HTML report."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+from PIL import ImageFont
+
+Colour = tuple[int, int, int]
+
+PREDICTION: Colour = (47, 125, 246)
+TRUTH: Colour = (18, 184, 134)
+PICK: Colour = (245, 149, 0)
+CANDIDATE: Colour = (190, 197, 208)
+INK: Colour = (28, 32, 40)
+QUIET: Colour = (108, 117, 130)
+PAPER: Colour = (255, 255, 255)
+PANEL: Colour = (243, 245, 248)
+"""Blue is what a model says, green what is true, orange what Select picked: told apart with any colour vision."""
+
+
+@cache
+def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib and has the letters of most alphabets."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def css(colour: Colour) -> str:
+    """``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)

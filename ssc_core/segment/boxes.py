@@ -1,0 +1,166 @@
+"""detect_boxes: the classes of each image to boxes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ssc_core.backends import Detections, Detector, load_backend
+from ssc_core.errors import SscError
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStoreWriter
+from ssc_core.provenance import code_version
+from ssc_core.registry import backend_version
+from ssc_core.segment.loading import PhotoLoader, ahead_of, model_digests, worker_threads
+from ssc_core.segment.nms import class_nms
+from ssc_core.segment.tasks import ImageTask, image_tasks, plan_batches, shard_of
+from ssc_core.settings import CompatSettings, DetectSettings
+
+log = logging.getLogger(__name__)
+
+Prompt = tuple[str, ...]
+
+
+def detect_boxes(
+    *,
+    refs: Path,
+    nouns: Path,
+    images: Path,
+    split: str,
+    out: Path,
+    settings: DetectSettings,
+    compat: CompatSettings,
+    device: str = "auto",
+    threads: int = 1,
+    shard: tuple[int, int] = (0, 1),
+    upright: bool = False,
+) -> None:
+    """Write ``boxes.h5`` for shard ``(index, count)`` of a split, index from 0.
+
+    images: folder of the photos; upright: see ``load_image``. Images are in ascending order of id, boxes of an image in
+    descending order of score; labels index the store's class names, which are all that the split is asked for. A photo
+    that is skipped (``on_bad_image``) is in the file, without boxes.
+
+    Raises SscError for a bad photo that is not skipped, and for a detector that breaks its contract.
+    """
+    tasks = image_tasks(refs, nouns, split)
+    class_names = tuple(sorted({name for task in tasks for prompt in prompts_of(task, settings) for name in prompt}))
+    batches = shard_of(plan_batches(tasks), shard)
+    backend = settings.backend
+    detector = load_backend(backend.name, backend.settings, Detector, device=device, threads=threads)
+    load = PhotoLoader(images, settings.on_bad_image, detector, upright)
+    finder = _BoxFinder(detector, settings, compat.detector_retry_plural, class_names)
+    with (
+        MaskStoreWriter(out, _store_info(settings, compat, class_names), with_masks=False) as writer,
+        worker_threads(threads) as pool,
+        tqdm(total=sum(len(batch.tasks) for batch in batches), desc="detect", unit="image", mininterval=10) as progress,
+    ):
+        for _, window in groupby(ahead_of(batches, load, pool), key=lambda item: item[0].window):
+            found: list[tuple[ImageTask, Detections]] = []
+            for batch, photos in window:
+                found += zip(batch.tasks, finder(batch.tasks, photos), strict=True)
+                progress.update(len(batch.tasks))
+            for task, boxes in sorted(found, key=lambda item: item[0].image_id):
+                writer.append_image(
+                    task.image_id,
+                    task.size,
+                    boxes_xyxy=boxes.boxes_xyxy,
+                    box_scores=boxes.scores,
+                    labels=boxes.labels,
+                )
+    if load.skipped:
+        log.warning("%d photos could not be read and were skipped", len(load.skipped))
+
+
+def prompts_of(task: ImageTask, settings: DetectSettings) -> list[Prompt]:
+    """The prompts that an image is shown to the detector with, one after the other."""
+    if settings.queries == "most_likely_noun":
+        return [task.queries]
+    if settings.queries == "all_nouns":
+        return [task.classes]
+    return [(name,) for name in task.classes]
+
+
+class _BoxFinder:
+    """The detector with what happens before and after it, for a batch of images."""
+
+    def __init__(self, detector: Detector, settings: DetectSettings, retry_plural: bool, names: Sequence[str]) -> None:
+        self._detector, self._settings, self._retry_plural = detector, settings, retry_plural
+        self._label_of = {name: label for label, name in enumerate(names)}
+
+    def __call__(self, tasks: Sequence[ImageTask], photos: Sequence[Any]) -> list[Detections]:
+        """Boxes of each task, final: labels index the store's class names. A photo that is None has none."""
+        rows, pictures, prompts = [], [], []
+        for row, (task, photo) in enumerate(zip(tasks, photos, strict=True)):
+            for prompt in prompts_of(task, self._settings) if photo is not None else ():
+                rows.append(row)
+                pictures.append(photo)
+                prompts.append(prompt)
+        found = self._detect(pictures, prompts)
+        if self._retry_plural:
+            again = [i for i, boxes in enumerate(found) if np.any(boxes.labels < 0)]
+            plural = [tuple(f"all {name}s" for name in prompts[i]) for i in again]
+            for i, boxes in zip(again, self._detect([pictures[i] for i in again], plural), strict=True):
+                found[i] = boxes
+        per_task: list[list[Detections]] = [[] for _ in tasks]
+        for row, prompt, boxes in zip(rows, prompts, found, strict=True):
+            per_task[row].append(_with_store_labels(boxes, prompt, self._label_of))
+        return [self._finish(parts) for parts in per_task]
+
+    def _detect(self, pictures: Sequence[Any], prompts: Sequence[Prompt]) -> list[Detections]:
+        if not pictures:
+            return []
+        found = list(self._detector.detect(pictures, prompts))
+        if len(found) != len(pictures):
+            raise SscError(f"the detector gave {len(found)} results for {len(pictures)} images")
+        for boxes, prompt in zip(found, prompts, strict=True):
+            _check(boxes, prompt)
+        return found
+
+    def _finish(self, parts: Sequence[Detections]) -> Detections:
+        """One image's boxes of all its prompts, in descending order of score, ties as found."""
+        boxes = np.concatenate([np.zeros((0, 4), np.float32), *(part.boxes_xyxy for part in parts)])
+        scores = np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)])
+        labels = np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)])
+        if self._settings.nms_iou is None:
+            order = np.argsort(-scores, kind="stable")
+        else:
+            order = class_nms(boxes, scores, labels, self._settings.nms_iou)
+        return Detections(boxes[order], scores[order], labels[order])
+
+
+def _with_store_labels(boxes: Detections, prompt: Prompt, label_of: Mapping[str, int]) -> Detections:
+    """Labels of the store in place of labels of the prompt; boxes without a class (label -1) are dropped."""
+    kept = boxes.labels >= 0
+    labels = np.array([label_of[prompt[i]] for i in boxes.labels[kept]], dtype=np.int64)
+    return Detections(boxes.boxes_xyxy[kept], boxes.scores[kept], labels)
+
+
+def _check(boxes: Detections, prompt: Prompt) -> None:
+    """Raise SscError for what a detector must not return: it would go unnoticed, or fail far from here."""
+    count = len(boxes.boxes_xyxy)
+    shapes = np.shape(boxes.boxes_xyxy), np.shape(boxes.scores), np.shape(boxes.labels)
+    if shapes != ((count, 4), (count,), (count,)):
+        raise SscError(f"the detector's boxes, scores and labels have the shapes {shapes}, not (N, 4), (N,), (N,)")
+    if count and not (np.isfinite(boxes.boxes_xyxy).all() and np.isfinite(boxes.scores).all()):
+        raise SscError("the detector gave boxes or scores that are not finite")
+    if count and not (boxes.labels.min() >= -1 and boxes.labels.max() < len(prompt)):
+        raise SscError(f"the detector gave labels {boxes.labels.tolist()} for a prompt of {len(prompt)} classes")
+
+
+def _store_info(settings: DetectSettings, compat: CompatSettings, class_names: tuple[str, ...]) -> StoreInfo:
+    return StoreInfo(
+        class_names=class_names,
+        settings={
+            "detect": settings.model_dump(mode="json"),
+            "compat": {"detector_retry_plural": compat.detector_retry_plural},
+        },
+        code=f"{code_version('ssc_core.segment.boxes')} {backend_version(settings.backend.name)}",
+        models=model_digests(settings.backend, "detect"),
+    )

@@ -1,0 +1,219 @@
+"""GroundingDINO (transformers' port) as an open-vocabulary detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ssc_core.backends import Detections
+from ssc_core.errors import SscError
+from ssc_core.segment.captions import Caption, captions_of, labels_by_exact_phrase, labels_by_token_spans
+from ssc_core.segment.grounding_dino_build import LoadedDetector, load_grounding_dino
+from ssc_core.segment.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
+
+ClassAssignment = Literal["token_spans", "exact_phrase"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """An image as the network takes it. pixels: uint8 (3, h, w); size: original (H, W)."""
+
+    pixels: torch.Tensor
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One image with one caption. row: index of the image."""
+
+    row: int
+    image: PreparedImage
+    caption: Caption
+
+
+class GroundingDino:
+    """GroundingDINO behind the ``Detector`` contract.
+
+    model: a transformers folder, or the official ``groundingdino_swint_ogc.pth``; the latter needs ``tokenizer``, a
+    folder of bert-base-uncased's tokenizer. A query is kept when its highest token probability is above
+    ``box_threshold``. ``class_assignment``: ``token_spans`` gives each box the class with the highest mean probability
+    over that class's tokens; ``exact_phrase`` the class whose text equals the tokens above ``text_threshold``, as
+    published, and label -1 where there is none. short_side, long_side: input size; null takes the model's own, else
+    800 and 1333. batch_size: images a forward pass; it shrinks when memory runs out. max_padding: share of a batch that
+    may be padding. At 0 only images of one input size share a batch and the results are those of each image alone;
+    padding changes them slightly, since the network normalises over whole feature maps. precision: ``auto`` is bf16
+    autocast on a GPU and fp32 elsewhere.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        tokenizer: str | None = None,
+        box_threshold: float = 0.35,
+        text_threshold: float = 0.25,
+        class_assignment: ClassAssignment = "token_spans",
+        short_side: int | None = None,
+        long_side: int | None = None,
+        batch_size: int = 8,
+        max_padding: float = 0.0,
+        precision: Precision = "auto",
+        device: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        if class_assignment not in ("token_spans", "exact_phrase"):
+            raise SscError(f"GroundingDINO: class_assignment '{class_assignment}' is not token_spans or exact_phrase")
+        self.device = pick_device(device, threads)
+        self._bf16 = pick_bf16(precision, self.device)
+        self._threads = threads
+        loaded = self._load(model, tokenizer)
+        self.network = loaded.network.to(self.device).eval().requires_grad_(False)
+        self._tokenizer, self._max_tokens = loaded.tokenizer, loaded.max_tokens
+        self._short_side = short_side or loaded.short_side
+        self._long_side = long_side or loaded.long_side
+        self._mean = torch.tensor(loaded.mean, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(loaded.std, device=self.device).view(1, 3, 1, 1)
+        self._box_threshold, self._text_threshold = box_threshold, text_threshold
+        self._class_assignment = class_assignment
+        self._max_padding = max_padding
+        self._batches = ShrinkingBatches(batch_size, "GroundingDINO, images")
+
+    def prepare(self, image: np.ndarray) -> PreparedImage:
+        """Resize RGB uint8 (H, W, 3). Thread-safe, so that workers can run ahead of the model."""
+        height, width = image.shape[:2]
+        pixels = torch.tensor(image).permute(2, 0, 1)[None]
+        size = input_size(height, width, self._short_side, self._long_side)
+        # uint8 in, uint8 out, antialiased: what torchvision does, and PIL up to rounding
+        pixels = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+        return PreparedImage(pixels[0], (height, width))
+
+    @torch.inference_mode()
+    def detect(
+        self, images: Sequence[np.ndarray | PreparedImage], prompts: Sequence[Sequence[str]]
+    ) -> list[Detections]:
+        """Boxes of each image for its own prompt, in the order of the network's queries."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            ready = list(pool.map(self._as_prepared, images))
+        limit = self._max_tokens
+        questions = [
+            _Question(row, image, caption)
+            for row, (image, prompt) in enumerate(zip(ready, prompts, strict=True))
+            for caption in captions_of(prompt, self._tokenizer, limit)
+        ]
+        answers: list[list[Detections]] = [[] for _ in ready]
+        for bucket in _buckets(questions, self._max_padding):
+            for question, answer in zip(bucket, self._batches(bucket, self._answer), strict=True):
+                answers[question.row].append(answer)
+        return [_joined(parts) for parts in answers]
+
+    def _as_prepared(self, image: np.ndarray | PreparedImage) -> PreparedImage:
+        return image if isinstance(image, PreparedImage) else self.prepare(image)
+
+    @staticmethod
+    def _load(model: str, tokenizer: str | None) -> LoadedDetector:
+        return load_grounding_dino(model, tokenizer)
+
+    def _answer(self, batch: Sequence[_Question]) -> list[Detections]:
+        pixels, pixel_mask = self._pixels([question.image for question in batch])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            logits, boxes = self._forward(pixels, pixel_mask, [question.caption for question in batch])
+        probabilities, boxes = logits.float().sigmoid().cpu().numpy(), boxes.float().cpu().numpy()
+        return [self._read(*row) for row in zip(batch, probabilities, boxes, strict=True)]
+
+    def _forward(
+        self, pixels: torch.Tensor, pixel_mask: torch.Tensor, captions: Sequence[Caption]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token logits (B, Q, at least T) and boxes (B, Q, 4), centre and size relative to the image."""
+        ids, text_mask = self._tokens(captions)
+        out = self.network(pixel_values=pixels, pixel_mask=pixel_mask, input_ids=ids, attention_mask=text_mask)
+        return out.logits, out.pred_boxes
+
+    def _pixels(self, images: Sequence[PreparedImage]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised pixels float32 (B, 3, h, w), 0 in the padding, and int64 (B, h, w), 1 where there is an image."""
+        height, width = (max(image.pixels.shape[axis] for image in images) for axis in (1, 2))
+        pixels = torch.zeros(len(images), 3, height, width, device=self.device)
+        mask = torch.zeros(len(images), height, width, dtype=torch.long, device=self.device)
+        for row, image in enumerate(images):
+            h, w = image.pixels.shape[1:]
+            one = image.pixels.to(self.device, non_blocking=True)[None].float().div_(255)
+            pixels[row, :, :h, :w] = one.sub_(self._mean).div_(self._std)[0]
+            mask[row, :h, :w] = 1
+        return pixels, mask
+
+    def _tokens(self, captions: Sequence[Caption]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and attention mask, int64 (B, T)."""
+        longest = max(len(caption.token_ids) for caption in captions)
+        ids = torch.full((len(captions), longest), self._tokenizer.pad_token_id or 0)
+        mask = torch.zeros_like(ids)
+        for row, caption in enumerate(captions):
+            ids[row, : len(caption.token_ids)] = torch.tensor(caption.token_ids)
+            mask[row, : len(caption.token_ids)] = 1
+        return ids.to(self.device), mask.to(self.device)
+
+    def _read(self, question: _Question, probabilities: np.ndarray, boxes_cxcywh: np.ndarray) -> Detections:
+        """Token probabilities (Q, T) and boxes relative to the image (Q, 4) of one question."""
+        caption = question.caption
+        probabilities = probabilities[:, : len(caption.token_ids)]
+        scores = probabilities.max(axis=1)
+        kept = np.flatnonzero(scores > self._box_threshold)
+        if self._class_assignment == "token_spans":
+            labels = labels_by_token_spans(probabilities[kept], caption)
+        else:
+            labels = labels_by_exact_phrase(probabilities[kept], caption, self._tokenizer, self._text_threshold)
+        return Detections(absolute_xyxy(boxes_cxcywh[kept], question.image.size), scores[kept], labels)
+
+
+def input_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
+    """(height, width) with the short side at ``short_side`` unless the long one would exceed ``long_side``.
+
+    The arithmetic, its rounding included, is that of transformers' image processor for this model.
+    """
+    short, long = min(height, width), max(height, width)
+    side, exact = short_side, float(short_side)
+    if long / short * short_side > long_side:
+        exact = long_side * short / long
+        side = round(exact)
+    if short == side:
+        return height, width
+    other = max(1, int(exact * long / short))
+    side = max(1, side)
+    return (other, side) if width < height else (side, other)
+
+
+def absolute_xyxy(boxes_cxcywh: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes relative to an image of ``size`` (height, width) to its pixels, cut at its borders: float32 (N, 4)."""
+    height, width = size
+    centre, half = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:] / 2
+    corners = np.concatenate([centre - half, centre + half], axis=1) * [width, height, width, height]
+    return np.clip(corners, 0, [width, height, width, height]).astype(np.float32)
+
+
+def _buckets(questions: Sequence[_Question], max_padding: float) -> list[list[_Question]]:
+    """Questions whose images go well together: batches of each bucket are at most ``max_padding`` padding."""
+    buckets: list[list[_Question]] = []
+    for question in sorted(questions, key=lambda q: tuple(q.image.pixels.shape)):
+        if not buckets or _padding([*buckets[-1], question]) > max_padding:
+            buckets.append([])
+        buckets[-1].append(question)
+    return buckets
+
+
+def _padding(bucket: Sequence[_Question]) -> float:
+    """Share of the pixels of a padded batch that is padding."""
+    shapes = [question.image.pixels.shape[1:] for question in bucket]
+    height, width = max(h for h, _ in shapes), max(w for _, w in shapes)
+    return 1 - sum(h * w for h, w in shapes) / (len(shapes) * height * width)
+
+
+def _joined(parts: Sequence[Detections]) -> Detections:
+    return Detections(
+        np.concatenate([np.zeros((0, 4), np.float32), *(part.boxes_xyxy for part in parts)]),
+        np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)]),
+        np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)]),
+    )

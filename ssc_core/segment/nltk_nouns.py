@@ -1,0 +1,58 @@
+"""Noun phrases of sentences, by NLTK's part-of-speech tags and a chunk grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import nltk
+from nltk.tag import PerceptronTagger
+from nltk.tokenize import NLTKWordTokenizer
+
+from ssc_core.errors import SscError
+
+GRAMMAR = r"""
+    NBAR: {<NN.*|JJ.*>*<NN.*>}
+    NP: {<NBAR><IN><NBAR>}
+        {<NBAR>}
+"""
+"""NBAR: adjectives and nouns that end in a noun. NP: NBAR, or NBAR preposition NBAR; the longer one is tried first."""
+
+FETCH = "python -m nltk.downloader averaged_perceptron_tagger_eng"
+
+
+class TaggerMissing(SscError):
+    """NLTK's tagger data is not installed; it is a download of its own, not a part of the package."""
+
+
+class NltkNouns:
+    """Nouns by NLTK: the text of every noun phrase of a sentence."""
+
+    def __init__(self) -> None:
+        """Raises TaggerMissing when NLTK's tagger data is not on this machine."""
+        try:
+            self._tagger = PerceptronTagger()
+        except LookupError as error:
+            raise TaggerMissing(
+                f"noun extraction by NLTK needs its tagger data. Get it with `{FETCH}`, on a machine with a "
+                "network, and copy ~/nltk_data over; or set `nouns.extractor: spacy`"
+            ) from error
+        self._tokenizer = NLTKWordTokenizer()
+        self._parser = nltk.RegexpParser(GRAMMAR)
+
+    def __call__(self, sentences: Sequence[str]) -> list[list[str]]:
+        """Noun phrases of each sentence, in order. Each distinct sentence is tagged once."""
+        phrases = {sentence: self._phrases(sentence) for sentence in dict.fromkeys(sentences)}
+        return [phrases[sentence] for sentence in sentences]
+
+    def _phrases(self, sentence: str) -> list[str]:
+        tagged = self._tagger.tag(self._tokenizer.tokenize(sentence))
+        return noun_phrases(tagged, self._parser)
+
+
+def noun_phrases(tagged: Sequence[tuple[str, str]], parser: nltk.RegexpParser | None = None) -> list[str]:
+    """Texts of the NP chunks of (word, Penn tag) pairs, words joined by a space."""
+    if not tagged:
+        return []
+    tree = (parser or nltk.RegexpParser(GRAMMAR)).parse(list(tagged))
+    chunks = tree.subtrees(lambda node: node.label() == "NP")
+    return [" ".join(word for word, _ in chunk.leaves()) for chunk in chunks]

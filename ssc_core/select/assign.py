@@ -1,0 +1,40 @@
+"""Joint choice over the refs of an image: two refs name two objects, so they take two candidates. Not of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.special import log_softmax
+
+from ssc_core.select.choice import NONE
+
+FORBIDDEN = 1e6
+"""Cost of a pair that cannot be, far above any sum of real costs (log-probabilities of an image's refs)."""
+
+
+def assign_jointly(
+    values: Sequence[np.ndarray], candidates: Sequence[np.ndarray], allowed: Sequence[np.ndarray]
+) -> list[int]:
+    """Choose a candidate for each of the R refs of an image, no instance twice where that is possible.
+
+    values: (K_r,) a ref, its mean scores (cosine times 100, so that they are logits at CLIP's temperature of 1/100);
+    candidates: int (K_r,), the instances that they belong to; allowed: bool (K_r,), which may be chosen. The assignment
+    has the highest sum of log-softmax values (Kuhn-Munkres). A ref that the others leave nothing takes its own best,
+    so that it fares no worse than alone. Returns indices into each ref's candidates, ``NONE`` where none is allowed.
+    """
+    instances = np.unique(np.concatenate([*candidates, np.zeros(0, dtype=np.int64)]))
+    costs = np.full((len(values), len(instances)), FORBIDDEN)
+    for cost, value, own, may in zip(costs, values, candidates, allowed, strict=True):
+        cost[np.searchsorted(instances, own[may])] = -log_softmax(value[may]) if may.any() else FORBIDDEN
+    chosen = [_own_best(value, may) for value, may in zip(values, allowed, strict=True)]
+    for ref, column in zip(*linear_sum_assignment(costs), strict=True):
+        if costs[ref, column] < FORBIDDEN:
+            chosen[ref] = int(np.flatnonzero(candidates[ref] == instances[column])[-1])
+    return chosen
+
+
+def _own_best(values: np.ndarray, allowed: np.ndarray) -> int:
+    among = np.flatnonzero(allowed)
+    return int(among[np.flatnonzero(values[among] == values[among].max())[-1]]) if len(among) else NONE

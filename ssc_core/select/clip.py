@@ -1,0 +1,186 @@
+"""CLIP and its kin (SigLIP, EVA, ...) through open_clip, as an ``ImageTextEncoder``.
+
+``model`` is one of
+
+* a folder, which holds a model of your own, such as the micro world's. Its files:
+
+  - ``open_clip_config.json``: ``{"model_cfg": {"embed_dim", "vision_cfg": {...}, "text_cfg": {...}}, "preprocess_cfg":
+    {"mean", "std", "interpolation", "resize_mode"}}`` as open_clip writes it. ``text_cfg`` of a small vocabulary needs
+    ``"hf_tokenizer_name": "."`` (any non-empty text: the tokenizer is always read from this folder), ``vocab_size``,
+    ``context_length``, and ``"pool_type": "eos"`` with ``eos_id``;
+  - ``open_clip_model.safetensors``: ``open_clip.create_model("local-dir:FOLDER").state_dict()``;
+  - ``tokenizer.json`` and ``tokenizer_config.json``: a fast tokenizer that adds start and end tokens by itself, saved
+    with ``transformers.PreTrainedTokenizerFast(tokenizer_object=..., pad_token=..., unk_token=..., bos_token=...,
+    eos_token=...).save_pretrained(FOLDER)``. Its padding id is ``text_cfg.pad_id`` (0).
+
+* any open_clip name, such as ``ViT-L-14-336``, ``ViT-B-32`` or ``ViT-SO400M-14-SigLIP2-378``; then ``pretrained`` is
+  one of its tags, such as ``openai``, or a local checkpoint file (safetensors, a state dict, or OpenAI's own archive).
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+from torchvision import transforms
+
+from ssc_core.errors import SscError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class OpenClip:
+    """An open_clip model behind the ``ImageTextEncoder`` contract, and behind ``StagedEncoder`` of ``scoring``.
+
+    ``batch_size``: images or sentences a forward pass. ``precision``: of the image tower; ``auto`` is bf16 autocast on
+    a GPU and fp32 elsewhere. The text tower always runs in fp32: it is cheap, and class projection compares near ties.
+    ``quick_gelu``: the activation of OpenAI's models; null takes what the tag was trained with, which open_clip by
+    itself does not do for names such as ``ViT-B-32``. ``threads``: workers that resize images.
+
+    Raises SscError when the model, the tag or the file does not exist or does not fit.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str | None = None,
+        *,
+        quick_gelu: bool | None = None,
+        batch_size: int = 64,
+        precision: Precision = "auto",
+        device: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        if precision not in ("auto", "fp32", "bf16"):
+            raise SscError(f"open_clip: precision '{precision}' is none of auto, fp32, bf16")
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.batch_size = batch_size
+        self.threads = threads
+        self.bf16 = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")
+        self.model, self.tokenizer = load_model(model, pretrained, quick_gelu)
+        self.model.to(self.device).eval().requires_grad_(False)
+        config = PreprocessCfg(**self.model.visual.preprocess_cfg)
+        self._fit = _geometry(config)
+        self._mean = torch.tensor(config.mean, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(config.std, device=self.device).view(1, 3, 1, 1)
+
+    def encode_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """RGB uint8 (H, W, 3) images of any sizes to float32 (N, D), unit norm."""
+        with ThreadPoolExecutor(self.threads) as pool:
+            return self.encode_prepared(list(pool.map(self.prepare_image, images)))
+
+    def prepare_image(self, image: np.ndarray) -> np.ndarray:
+        """Resize and crop as the model was trained (CLIP: bicubic, short side, centre crop): uint8 (side, side, 3).
+
+        Thread-safe, so that workers can run ahead of the model.
+        """
+        return np.asarray(self._fit(Image.fromarray(image)))
+
+    @torch.inference_mode()
+    def encode_prepared(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """Images from ``prepare_image`` to float32 (N, D), unit norm."""
+        features = []
+        for start in range(0, len(prepared), self.batch_size):
+            pixels = torch.from_numpy(np.stack(prepared[start : start + self.batch_size]))
+            pixels = pixels.to(self.device).permute(0, 3, 1, 2).float().div_(255)
+            pixels = pixels.sub_(self._mean).div_(self._std)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                features.append(self.model.encode_image(pixels))
+        return self._unit_norm(features)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentences to float32 (N, D), unit norm. What exceeds the model's context length is cut off."""
+        features = []
+        for start in range(0, len(texts), self.batch_size):
+            tokens = self.tokenizer(list(texts[start : start + self.batch_size]))
+            features.append(self.model.encode_text(tokens.to(self.device)))
+        return self._unit_norm(features)
+
+    def _unit_norm(self, features: list[torch.Tensor]) -> np.ndarray:
+        if not features:
+            return np.zeros((0, self._width()), np.float32)
+        return functional.normalize(torch.cat(features).float(), dim=-1).cpu().numpy()
+
+    def _width(self) -> int:
+        return self.model.encode_text(self.tokenizer([""]).to(self.device)).shape[-1]
+
+
+def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> tuple[nn.Module, Callable[..., Any]]:
+    """The network on the CPU, with weights, and its tokenizer (texts -> int64 (N, context length))."""
+    if Path(model).is_dir():
+        if pretrained is not None:
+            raise SscError(f"open_clip: {model} is a folder with its own weights; leave `pretrained` out")
+        name = f"local-dir:{model}"
+        return _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True), open_clip.get_tokenizer(name)
+    if open_clip.get_model_config(model) is None:
+        raise SscError(
+            f"open_clip: '{model}' is neither a folder nor a model that open_clip knows; see open_clip.list_models()"
+        )
+    tokenizer = open_clip.get_tokenizer(model)
+    if pretrained is None:
+        warnings.warn(
+            f"open_clip: {model} without `pretrained` has random weights: its scores mean nothing", stacklevel=2
+        )
+        return _create(model, quick_gelu=bool(quick_gelu)), tokenizer
+    if Path(pretrained).is_file():
+        return _load_file(model, Path(pretrained), quick_gelu), tokenizer
+    tag = open_clip.get_pretrained_cfg(model, pretrained)
+    if not tag:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
+        raise SscError(f"open_clip: {model} has no weights '{pretrained}', and there is no such file; its tags: {tags}")
+    if quick_gelu is None:
+        quick_gelu = bool(tag.get("quick_gelu", False))
+    return _create(model, pretrained=pretrained, quick_gelu=quick_gelu), tokenizer
+
+
+def _create(name: str, *, quick_gelu: bool, **options: Any) -> nn.Module:
+    try:
+        return open_clip.create_model(name, force_quick_gelu=quick_gelu, **options)
+    except pickle.UnpicklingError as error:
+        raise SscError(f"open_clip: {options['pretrained']} holds more than weights, or is damaged; refused") from error
+    except (RuntimeError, ValueError, OSError) as error:
+        raise SscError(f"open_clip cannot make '{name}': {error}") from error
+
+
+def _load_file(model: str, path: Path, quick_gelu: bool | None) -> nn.Module:
+    archive = _is_torchscript(path)
+    if quick_gelu is None:
+        quick_gelu = archive  # OpenAI is who publishes CLIP as TorchScript, always with this activation
+    if not archive:
+        return _create(model, pretrained=str(path), quick_gelu=quick_gelu)
+    network = _create(model, quick_gelu=quick_gelu)
+    state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    for extra in ("input_resolution", "context_length", "vocab_size"):
+        state.pop(extra, None)
+    try:
+        network.load_state_dict({key: value.float() for key, value in state.items()})
+    except RuntimeError as error:
+        raise SscError(f"open_clip: {path} does not hold the weights of {model}: {error}") from error
+    return network
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
+def _geometry(config: PreprocessCfg) -> Callable[[Image.Image], Image.Image]:
+    """open_clip's own evaluation transform up to, and without, the conversion to a normalised tensor."""
+    steps = image_transform_v2(config, is_train=False).transforms
+    pixel_steps = (transforms.ToTensor, transforms.Normalize)
+    return transforms.Compose([step for step in steps if not isinstance(step, pixel_steps)])

@@ -1,0 +1,104 @@
+"""Visual prompts: how a candidate is marked in the photo before an image-text model looks at it.
+
+Every prompt is a pure function of an RGB ``uint8 (H, W, 3)`` photo and a ``bool (H, W)`` mask that returns a new image.
+An empty mask marks nothing: the outlines and the overlay return the photo as it is, ``reverse_blur`` a wholly blurred
+one. Definitions: the paper's stage 2, and Shtedritski et al. 2023 for the red ellipse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+
+PromptName = Literal["reverse_blur", "red_ellipse", "rectangle", "red_dense_mask", "crop"]
+PROMPTS: tuple[str, ...] = get_args(PromptName)
+
+BLUR_SIGMA = 50.0
+LINE_WIDTH = 4
+MARGIN = 4
+OVERLAY_ALPHA = 0.25
+CROP_MARGIN = 0.1
+RED = (255, 0, 0)
+
+
+def prompted_images(
+    image: np.ndarray, masks: Sequence[np.ndarray], prompts: Sequence[str], *, blur_sigma: float = BLUR_SIGMA
+) -> Iterator[np.ndarray]:
+    """Mark every mask with every prompt: masks outermost, ``len(masks) * len(prompts)`` images.
+
+    The blurred photo, by far the dearest part, is computed once however many masks there are.
+    """
+    blurred = blur(image, blur_sigma) if "reverse_blur" in prompts and len(masks) else None
+    for mask in masks:
+        for prompt in prompts:
+            if prompt == "reverse_blur":
+                yield reverse_blur(image, mask, blurred=blurred)
+            else:
+                yield _WITHOUT_BLUR[prompt](image, mask)
+
+
+def blur(image: np.ndarray, sigma: float = BLUR_SIGMA) -> np.ndarray:
+    """Gaussian blur with OpenCV's automatic kernel size (for uint8: ``round(6 sigma + 1) | 1`` pixels)."""
+    return cv2.GaussianBlur(image, (0, 0), sigmaX=sigma)
+
+
+def reverse_blur(
+    image: np.ndarray, mask: np.ndarray, *, blurred: np.ndarray | None = None, sigma: float = BLUR_SIGMA
+) -> np.ndarray:
+    """The object sharp, all else blurred, cut hard at the mask. ``blurred`` saves blurring the photo again."""
+    marked = blur(image, sigma) if blurred is None else blurred.copy()
+    cv2.copyTo(image, mask.view(np.uint8), marked)
+    return marked
+
+
+def red_ellipse(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A red ellipse, 4 px thick, around the mask's box; its half axes are half the box and twice the 4 px margin."""
+    box = mask_box(mask)
+    marked = image.copy()
+    if box is None:
+        return marked
+    x0, y0, x1, y1 = box
+    centre = ((x0 + x1) // 2, (y0 + y1) // 2)
+    half_axes = ((x1 - x0) // 2 + 2 * MARGIN, (y1 - y0) // 2 + 2 * MARGIN)
+    return cv2.ellipse(marked, centre, half_axes, 0, 0, 360, RED, LINE_WIDTH)
+
+
+def rectangle(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A red rectangle, 4 px thick, 4 px outside the mask's box."""
+    box = mask_box(mask)
+    marked = image.copy()
+    if box is None:
+        return marked
+    x0, y0, x1, y1 = box
+    return cv2.rectangle(marked, (x0 - MARGIN, y0 - MARGIN), (x1 + MARGIN, y1 + MARGIN), RED, LINE_WIDTH)
+
+
+def red_dense_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The object under a red overlay: 0.75 of the photo and 0.25 of red, rounded."""
+    red = np.full_like(image, RED)
+    overlay = cv2.addWeighted(image, 1 - OVERLAY_ALPHA, red, OVERLAY_ALPHA, 0)
+    return np.where(mask[..., None], overlay, image)
+
+
+def crop(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mask's box and a tenth of its sides around it. Not of the paper; for ensembles. Its own, smaller size."""
+    box = mask_box(mask)
+    if box is None:
+        return image.copy()
+    x0, y0, x1, y1 = box
+    dx, dy = round((x1 - x0 + 1) * CROP_MARGIN), round((y1 - y0 + 1) * CROP_MARGIN)
+    return image[max(y0 - dy, 0) : y1 + dy + 1, max(x0 - dx, 0) : x1 + dx + 1].copy()
+
+
+def mask_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """First and last column and row of a mask, ``x0, y0, x1, y1`` inclusive; None when it is empty."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+
+
+_WITHOUT_BLUR = {"red_ellipse": red_ellipse, "rectangle": rectangle, "red_dense_mask": red_dense_mask, "crop": crop}

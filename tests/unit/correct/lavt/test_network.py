@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.windows import shift_mask
+from ssc_core.errors import SscError
+
+SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
+PUBLISHED = {
+    "tiny": {"embed_dim": 96, "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 24)},
+    "small": {"embed_dim": 96, "depths": (2, 2, 18, 2), "heads": (3, 6, 12, 24)},
+    "base": {"embed_dim": 128, "depths": (2, 2, 18, 2), "heads": (4, 8, 16, 32)},
+    "large": {"embed_dim": 192, "depths": (2, 2, 18, 2), "heads": (6, 12, 24, 48)},
+}
+
+
+@pytest.mark.parametrize("swin", PUBLISHED)
+@pytest.mark.parametrize("window", [7, 12])
+def test_names_and_shapes_of_the_published_networks(swin: str, window: int, published_shapes) -> None:
+    with torch.device("meta"):
+        state = LAVT(swin, window).state_dict()
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    assert shapes == published_shapes(**PUBLISHED[swin], window=window)
+
+
+@pytest.mark.parametrize(
+    ("swin", "window", "tensors", "millions"), [("tiny", None, 283, 46.09), ("base", 12, 451, 119.35)]
+)
+def test_published_sizes(swin: str, window: int | None, tensors: int, millions: float) -> None:
+    with torch.device("meta"):
+        state = LAVT(swin, window).state_dict()
+    assert len(state) == tensors
+    assert round(sum(value.numel() for value in state.values()) / 1e6, 2) == millions
+
+
+def example(batch: int = 2, size: tuple[int, int] = (48, 48), words: int = 6) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    mask = torch.ones(batch, words, 1)
+    mask[0, 3:] = 0
+    return (
+        torch.randn(batch, 3, *size, generator=generator),
+        torch.randn(batch, 10, words, generator=generator),
+        mask,
+    )
+
+
+def network(**settings) -> LAVT:
+    torch.manual_seed(0)
+    return LAVT(SMALL, text_dim=10, **settings)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 50), (96, 40), (64, 127), (5, 9)], ids=str)
+def test_any_size(size: tuple[int, int]) -> None:
+    with torch.no_grad():
+        assert network().eval()(*example(size=size)).shape == (2, 2, *size)
+
+
+def test_a_sample_alone_gives_what_it_gives_in_a_batch() -> None:
+    lavt, (pixels, words, mask) = network().eval(), example(batch=3)
+    with torch.no_grad():
+        together = lavt(pixels, words, mask)
+        alone = torch.cat([lavt(pixels[i : i + 1], words[i : i + 1], mask[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+
+
+def test_padding_has_no_effect() -> None:
+    lavt, (pixels, words, mask) = network(fusion_heads=(1, 2, 1, 2)).eval(), example()
+    with torch.no_grad():
+        expected = lavt(pixels, words, mask)
+        garbage = torch.where(mask.transpose(1, 2) > 0, words, torch.tensor(50.0))
+        assert torch.equal(lavt(pixels, garbage, mask), expected)
+        longer = lavt(pixels, F.pad(words, (0, 9)), F.pad(mask, (0, 0, 0, 9)))
+        torch.testing.assert_close(longer, expected, atol=1e-5, rtol=1e-5)
+        assert (lavt(pixels, words.roll(1, 2), mask) - expected).abs().max() > 1e-3  # while words do have one
+
+
+@pytest.mark.parametrize("checkpoint_activations", [False, True])
+def test_gradient_reaches_every_trainable_parameter(checkpoint_activations: bool) -> None:
+    lavt = network(checkpoint_activations=checkpoint_activations, drop_path=0.0)
+    lavt(*example()).square().mean().backward()
+    without = [name for name, p in lavt.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert without == []
+    frozen = {name for name, parameter in lavt.named_parameters() if not parameter.requires_grad}
+    word_attention = [f"backbone.layers.{i}.fusion.image_lang_att" for i in range(4)]
+    assert frozen == {
+        *(f"{prefix}.{layer}.0.bias" for prefix in word_attention for layer in ("f_query", "W")),
+        "backbone.layers.3.res_gate.0.weight",
+        "backbone.layers.3.res_gate.2.weight",
+    }
+
+
+def test_activation_checkpointing_changes_no_gradient() -> None:
+    gradients = []
+    for checkpoint_activations in (False, True):
+        lavt = network(checkpoint_activations=checkpoint_activations, drop_path=0.5, fusion_dropout=0.2)
+        torch.manual_seed(1)
+        lavt(*example()).square().mean().backward()
+        gradients.append([p.grad for p in lavt.parameters() if p.requires_grad])
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, checkpointed)
+
+
+def test_drop_path_rises_evenly_and_works_in_training_alone() -> None:
+    lavt, inputs = network(drop_path=0.4), example()
+    rates = [block.drop_path.rate for stage in lavt.backbone.layers for block in stage.blocks]
+    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+    with torch.no_grad():
+        assert not torch.equal(lavt(*inputs), lavt(*inputs))
+        lavt.eval()
+        assert torch.equal(lavt(*inputs), lavt(*inputs))
+
+
+def test_drop_path_keeps_the_mean() -> None:
+    block = network(drop_path=0.4).backbone.layers[3].blocks[0]
+    kept = block.drop_path(torch.ones(20_000, 1, 1, 1))
+    assert kept.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
+    assert kept.mean().item() == pytest.approx(1.0, abs=0.03)
+
+
+def test_training_after_evaluation_in_inference_mode() -> None:
+    shift_mask.cache_clear()
+    lavt, inputs = network(), example()
+    with torch.inference_mode():
+        lavt.eval()(*inputs)
+    assert shift_mask.cache_info().currsize > 0
+    lavt.train()(*inputs).sum().backward()
+
+
+def test_bfloat16_stays_close_to_single_precision() -> None:
+    lavt, inputs = network().eval(), example()
+    with torch.no_grad():
+        exact = lavt(*inputs)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = lavt(*inputs).float()
+    assert (rough - exact).abs().mean() < 0.05 * exact.abs().mean()
+
+
+def test_window_overrides_the_settings() -> None:
+    assert LAVT(SMALL, window=5, text_dim=10).settings.window == 5
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LAVT("huge"), "no Swin called 'huge'"),
+        (lambda: LAVT(SMALL, fusion_heads=(3, 1, 1, 1), text_dim=10), "do not divide by 3 heads"),
+        (lambda: LAVT(SMALL, fusion_heads=(1, 1), text_dim=10), "fusion_heads"),
+        (lambda: SwinSettings(embed_dim=10, depths=(1, 1, 1, 1), heads=(3, 2, 2, 2)), "do not divide by 3 heads"),
+        (lambda: SwinSettings(embed_dim=8, depths=(1, 1, 1), heads=(1, 1, 1)), "four stages"),
+    ],
+)
+def test_impossible_settings_are_refused(make, message: str) -> None:
+    with pytest.raises(SscError, match=message):
+        make()

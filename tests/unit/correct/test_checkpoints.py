@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from transformers import BertConfig
+
+from ssc_core.correct.checkpoints import (
+    architecture_of,
+    build_segmenter,
+    load_published,
+    load_segmenter,
+    load_weights,
+    save_checkpoint,
+    save_published,
+)
+from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.text import ReferringSegmenter, TextEncoder
+from ssc_core.errors import SscError
+
+SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
+SETTINGS = {"swin": "small", "lr": 1e-4, "classes": [0.9, 1.1], "nothing": None}
+
+
+def segmenter(seed: int = 0, heads: tuple[int, ...] = (1, 1, 2, 1), bert_heads: int = 2) -> ReferringSegmenter:
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=30,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=bert_heads,
+        intermediate_size=24,
+        max_position_embeddings=40,
+    )
+    return ReferringSegmenter(LAVT(SMALL, fusion_heads=heads, text_dim=16), TextEncoder(config))
+
+
+def predict(model: ReferringSegmenter) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.tensor([[2, 5, 6, 3, 0], [2, 7, 8, 9, 3]])
+    with torch.no_grad():
+        return model.eval()(torch.randn(2, 3, 40, 48, generator=generator), ids, (ids > 0).long())
+
+
+def published(model: ReferringSegmenter, prefix: str = "", **changes) -> dict:
+    """A file as the published training code leaves it, by the description of the format."""
+    bert = {}
+    for key, value in model.bert.state_dict().items():
+        key = key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        bert[prefix + key] = value
+    bert[f"{prefix}embeddings.position_ids"] = torch.arange(40)[None]
+    return {
+        "model": {prefix + key: value for key, value in model.lavt.state_dict().items()},
+        "bert_model": bert,
+        "optimizer": {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 5e-5}]},
+        "epoch": 39,
+        "args": argparse.Namespace(mha="1-1-2-1", swin_type="base", window12=True),
+        "lr_scheduler": {"base_lrs": [5e-5], "last_epoch": 100, "lr_lambdas": [None]},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_published_file_is_read_in_full(tmp_path: Path, prefix: str) -> None:
+    model = segmenter(bert_heads=1)
+    torch.save(published(model, prefix), tmp_path / "x.pth")
+    checkpoint = load_published(tmp_path / "x.pth")
+    assert set(checkpoint.model) == set(model.lavt.state_dict())
+    assert set(checkpoint.bert_model) == set(model.bert.state_dict())
+    assert checkpoint.epoch == 39
+    assert checkpoint.args == {"mha": "1-1-2-1", "swin_type": "base", "window12": True}
+    assert checkpoint.optimizer["param_groups"] == [{"lr": 5e-5}]
+    assert checkpoint.lr_scheduler["last_epoch"] == 100
+    assert torch.equal(predict(load_segmenter(tmp_path / "x.pth")), predict(model))
+
+
+def test_the_architecture_is_read_off_the_shapes(tmp_path: Path) -> None:
+    model = segmenter(bert_heads=1)
+    torch.save(published(model), tmp_path / "x.pth")
+    assert load_published(tmp_path / "x.pth").architecture() == architecture_of(model)
+
+
+@pytest.mark.parametrize("mha", [None, ""])
+def test_one_fusion_head_when_the_namespace_does_not_say(tmp_path: Path, mha: str | None) -> None:
+    torch.save(published(segmenter(), args=argparse.Namespace(mha=mha)), tmp_path / "x.pth")
+    assert load_published(tmp_path / "x.pth").architecture()["fusion_heads"] == [1, 1, 1, 1]
+
+
+def test_our_format_round_trips_with_its_own_heads(tmp_path: Path) -> None:
+    model = segmenter(heads=(1, 2, 4, 1), bert_heads=4)
+    path = tmp_path / "x.pt"
+    save_checkpoint(path, model, SETTINGS, {"epoch": 3, "oiou": 41.5})
+    loaded, checkpoint = load_segmenter(path), load_published(path)
+    assert torch.equal(predict(loaded), predict(model))
+    assert not loaded.training
+    assert loaded.lavt.fusion_heads == (1, 2, 4, 1)
+    assert {**checkpoint.settings, "architecture": None} == {**SETTINGS, "architecture": None}
+    assert checkpoint.meta == {"epoch": 3, "oiou": 41.5}
+    assert set(torch.load(path, weights_only=True)) == {"model", "bert_model", "settings", "meta"}
+
+
+def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.pt", "b.pt"):
+        save_checkpoint(tmp_path / name, segmenter(), SETTINGS, {"epoch": 1})
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    save_checkpoint(tmp_path / "b.pt", segmenter(seed=1), SETTINGS, {"epoch": 1})
+    assert (tmp_path / "a.pt").read_bytes() != (tmp_path / "b.pt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (np.float64(1), r"meta\.score is a float64"),
+        ([1, Path("x")], r"meta\.score\[1\]"),
+        ({(1,): {2, 3}}, r"meta\.score\.\(1,\) is a set"),
+    ],
+)
+def test_values_that_a_safe_load_refuses_are_not_saved(tmp_path: Path, value: object, place: str) -> None:
+    with pytest.raises(SscError, match=place):
+        save_checkpoint(tmp_path / "x.pt", segmenter(), SETTINGS, {"score": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch) -> None:
+    save_checkpoint(tmp_path / "x.pt", segmenter(), SETTINGS, {})
+    before = (tmp_path / "x.pt").read_bytes()
+
+    def fail(content: object, file: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path / "x.pt", segmenter(seed=1), SETTINGS, {})
+    assert (tmp_path / "x.pt").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+@pytest.mark.parametrize("position_ids", [True, False])
+def test_what_we_write_for_the_published_loaders(tmp_path: Path, position_ids: bool) -> None:
+    model = segmenter(bert_heads=1)
+    path = tmp_path / "x.pth"
+    save_published(path, model, epoch=7, args={"lr": 5e-5}, position_ids=position_ids)
+    content = torch.load(path, weights_only=False)  # our own file, read as the published code reads it
+    assert list(content) == ["model", "bert_model", "optimizer", "epoch", "args", "lr_scheduler"]
+    assert (content["epoch"], content["args"].lr, content["args"].mha) == (7, 5e-5, "1-1-2-1")
+    model.lavt.load_state_dict(content["model"], strict=True)
+    assert not any("pooler" in key for key in content["bert_model"])
+    assert ("embeddings.position_ids" in content["bert_model"]) == position_ids
+    assert torch.equal(predict(load_segmenter(path)), predict(model))
+
+
+def test_the_file_holds_exactly_the_published_names_and_shapes(tmp_path: Path, published_shapes) -> None:
+    expected = published_shapes(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3, text_dim=16)
+    save_checkpoint(tmp_path / "ours.pt", segmenter(), SETTINGS, {})
+    save_published(tmp_path / "published.pth", segmenter())
+    for name in ("ours.pt", "published.pth"):
+        model = load_published(tmp_path / name).model
+        assert {key: tuple(value.shape) for key, value in model.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f["model"].pop("classifier.conv1_1.bias"), "'model' of .* classifier.conv1_1.bias is missing"),
+        (lambda f: f["model"].update(extra=torch.zeros(1)), "extra is unknown"),
+        (
+            lambda f: f["model"].update({"backbone.norm0.bias": torch.zeros(9)}),
+            r"backbone.norm0.bias is \(9,\) instead of \(8,\)",
+        ),
+        (
+            lambda f: f["bert_model"].update({"pooler.dense.bias": torch.zeros(16)}),
+            "'bert_model' of .* pooler.dense.bias is unknown",
+        ),
+        (lambda f: f["model"].pop("backbone.patch_embed.proj.weight"), "not the weights of a LAVT"),
+        (lambda f: f.pop("bert_model"), "no weights under 'bert_model'; it holds model, optimizer"),
+        (lambda f: f.update(args=[1]), "'args' is a list"),
+        (lambda f: f.update(epoch=np.int64(3)), "NumPy"),
+    ],
+)
+def test_files_that_do_not_fit_are_explained(tmp_path: Path, change, message: str) -> None:
+    content = published(segmenter())
+    change(content)
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(SscError, match=message):
+        load_segmenter(tmp_path / "x.pth")
+
+
+def test_a_misfit_changes_nothing(tmp_path: Path) -> None:
+    content = published(segmenter(seed=1))
+    del content["bert_model"]["encoder.layer.0.output.dense.bias"]
+    torch.save(content, tmp_path / "x.pth")
+    model = segmenter()
+    before = predict(model)
+    with pytest.raises(SscError, match=r"encoder\.layer\.0\.output\.dense\.bias is missing"):
+        load_weights(model, load_published(tmp_path / "x.pth"), "x.pth")
+    assert torch.equal(predict(model), before)
+
+
+def test_long_lists_of_misfits_are_cut(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "x.pt", segmenter(), SETTINGS, {})
+    torch.manual_seed(0)
+    other = ReferringSegmenter(LAVT(SMALL, window=5, text_dim=16), segmenter().bert)
+    with pytest.raises(SscError, match=r"and 5 more\. Use the swin, window and BERT"):
+        load_weights(other, load_published(tmp_path / "x.pt"), "x.pt")
+
+
+def network_settings(folder: Path, **changes) -> dict:
+    sizes = {"swin": "micro", "window": 6, "drop_path": 0.1, "fusion_heads": (1, 1, 1, 1), "trainable_bert_layers": 1}
+    return {"bert": str(folder), "swin_weights": None, "image_size": 96, "max_tokens": 20, **sizes, **changes}
+
+
+@pytest.fixture
+def bert_folder(tmp_path: Path) -> Path:
+    segmenter().bert.save_pretrained(tmp_path / "bert")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog"]
+    (tmp_path / "bert" / "vocab.txt").write_text("\n".join(words))
+    return tmp_path / "bert"
+
+
+def test_a_segmenter_is_built_from_settings(bert_folder: Path) -> None:
+    model = build_segmenter(network_settings(bert_folder, fusion_heads=(1, 2, 2, 4)))
+    assert model.lavt.settings == SwinSettings(embed_dim=24, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), window=6)
+    assert model.lavt.fusion_heads == (1, 2, 2, 4)
+    assert model.lavt.backbone.layers[3].blocks[0].drop_path.rate == pytest.approx(0.1)
+    assert {n.split(".")[2] for n, p in model.bert.named_parameters() if p.requires_grad} == {"0"}
+    expected = segmenter().bert.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in model.bert.state_dict().items())
+
+
+def test_swin_weights_are_read_when_asked_for(bert_folder: Path) -> None:
+    with pytest.raises(SscError, match=r"swin\.pth does not exist"):
+        build_segmenter(network_settings(bert_folder, swin_weights=str(bert_folder / "swin.pth")))

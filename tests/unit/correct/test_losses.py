@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ssc_core.correct import losses
+from ssc_core.correct.losses import PixelLoss, Share
+
+
+def case(samples: int = 6, seed: int = 0):
+    """Two images; refs of the first share three candidates, those of the second have one each."""
+    g = torch.Generator().manual_seed(seed)
+    logits = torch.randn(samples, 2, 7, 5, generator=g)
+    masks = torch.rand(3 + samples, 7, 5, generator=g) > 0.5
+    image_ids = np.array([4, 4, 4, 9, 9, 9])[:samples]
+    ref_ids = np.array([1, 1, 2, 3, 4, 5])[:samples]
+    candidates = [masks[:3] if i < 3 else masks[3 + i : 4 + i] for i in range(samples)]
+    return image_ids, ref_ids, logits, candidates
+
+
+def published_ce(logits, target, weights=(0.9, 1.1)):
+    return F.cross_entropy(logits[None], target[None].long(), weight=torch.tensor(weights))
+
+
+ALL = [losses.random_ce, losses.greedy_ce, losses.greedy_no_constraints, losses.greedy_ce_contrastive]
+
+
+def test_pixel_loss_is_weighted_cross_entropy_of_each_sample():
+    _, _, logits, candidates = case()
+    targets = torch.stack([c[0] for c in candidates])
+    expected = [published_ce(x, t) for x, t in zip(logits, targets, strict=True)]
+    torch.testing.assert_close(losses.pixel_loss(logits, targets), torch.stack(expected))
+
+
+def test_dice_by_hand():
+    logits = torch.tensor([[[[0.0, 0.0]], [[50.0, -50.0]]]])
+    targets = torch.tensor([[[True, True]]])
+    plain = losses.pixel_loss(logits, targets)
+    with_dice = losses.pixel_loss(logits, targets, PixelLoss(dice=2.0))
+    assert (with_dice - plain).item() == pytest.approx(2 * (1 - (2 * 1 + 1) / (1 + 2 + 1)))
+
+
+@pytest.mark.parametrize("loss", ALL)
+def test_the_loss_is_the_mean_over_matched_targets(loss):
+    image_ids, ref_ids, logits, candidates = case()
+    options = {"alpha": 0.0} if loss is losses.greedy_ce_contrastive else {}
+    value, assignment, _ = loss(image_ids, ref_ids, logits, candidates, **options)
+    masks = losses.Candidates.from_lists(candidates).masks
+    expected = sum(published_ce(logits[i], masks[row]) for i, row in enumerate(assignment.rows) if row >= 0)
+    torch.testing.assert_close(value, expected / 6)
+
+
+@pytest.mark.parametrize("loss", ALL)
+def test_the_loss_does_not_depend_on_the_order_of_samples(loss):
+    image_ids, ref_ids, logits, candidates = case()
+    order = [4, 0, 5, 2, 3, 1]
+    before = loss(image_ids, ref_ids, logits, candidates).value
+    after = loss(image_ids[order], ref_ids[order], logits[order], [candidates[i] for i in order]).value
+    torch.testing.assert_close(before, after)
+
+
+@pytest.mark.parametrize("loss", ALL)
+def test_parts_of_a_step_add_up(loss):
+    image_ids, ref_ids, logits, candidates = case()
+    whole = loss(image_ids, ref_ids, logits, candidates).value
+    share = Share.of(image_ids)
+    assert share == Share(samples=6, pairs=12)
+    parts = [
+        loss(image_ids[p], ref_ids[p], logits[p], candidates[p], share=share).value for p in (slice(3), slice(3, 6))
+    ]
+    torch.testing.assert_close(sum(parts), whole)
+
+
+def test_a_ref_left_over_adds_no_loss_and_no_gradient():
+    logits = torch.randn(2, 2, 4, 4, requires_grad=True)
+    one, two = torch.zeros(2, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.bool)
+    one[0, :2], one[1, 2:], two[0, :2] = True, True, True
+    image_ids, ref_ids = np.array([1, 1, 1]), np.array([1, 2, 3])
+    logits = torch.randn(3, 2, 4, 4, requires_grad=True)
+    value, assignment, _ = losses.greedy_ce(image_ids, ref_ids, logits, [one, one, one])
+    value.backward()
+    (left,) = np.flatnonzero(assignment.times == 0)
+    assert logits.grad[left].abs().sum() == 0
+    assert all(logits.grad[i].abs().sum() > 0 for i in range(3) if i != left)
+
+
+def test_double_count_doubles_the_loss_of_single_candidates():
+    image_ids, ref_ids, logits, candidates = (part[3:] for part in case())
+    plain = losses.greedy_ce(image_ids, ref_ids, logits, candidates).value
+    doubled = losses.greedy_ce(image_ids, ref_ids, logits, candidates, double_count=True).value
+    torch.testing.assert_close(doubled, 2 * plain)
+
+
+def test_contrast_by_hand():
+    """Word by word, pair by pair."""
+    image_ids, ref_ids, logits, candidates = case()
+    targets = torch.stack([c[0] for c in candidates])
+    targets[2] = False
+    p = logits.double().softmax(1)
+    expected = torch.zeros(6, 6, dtype=torch.float64)
+    for i in range(6):
+        for j in range(6):
+            if i == j or image_ids[i] != image_ids[j]:
+                continue
+            kl = p[j] * (p[j].log() - p[i].log())
+            if ref_ids[i] == ref_ids[j]:
+                expected[i, j] = kl.sum() / 2 / 35
+            else:
+                kl = (kl * (targets[i] | targets[j])).sum() / 2
+                expected[i, j] = min(1.0, 1 / (0.1 * kl))
+    got = losses.contrast(image_ids, ref_ids, 1.0 * logits, targets)
+    torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_contrast_has_finite_gradients_for_equal_predictions():
+    logits = torch.zeros(2, 2, 4, 4, requires_grad=True)
+    losses.contrast(np.array([1, 1]), np.array([1, 2]), logits, torch.ones(2, 4, 4, dtype=torch.bool)).sum().backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_the_contrastive_term_is_the_mean_over_pairs():
+    image_ids, ref_ids, logits, candidates = case()
+    plain = losses.greedy_ce(image_ids, ref_ids, logits, candidates)
+    full = losses.greedy_ce_contrastive(image_ids, ref_ids, logits, candidates, alpha=0.5)
+    masks = losses.Candidates.from_lists(candidates).masks
+    targets = torch.stack([masks[r] if r >= 0 else torch.zeros_like(masks[0]) for r in plain.assignment.rows])
+    terms = losses.contrast(image_ids, ref_ids, logits, targets)
+    torch.testing.assert_close(full.value, plain.value + 0.5 * terms.sum() / 12)
+
+
+def test_supervised_takes_one_mask_a_sample():
+    image_ids, ref_ids, logits, candidates = case()
+    value = losses.supervised(image_ids, ref_ids, logits, [c[:1] for c in candidates]).value
+    torch.testing.assert_close(value, losses.pixel_loss(logits, torch.stack([c[0] for c in candidates])).mean())
+    with pytest.raises(ValueError, match="exactly one mask"):
+        losses.supervised(image_ids, ref_ids, logits, candidates)
+
+
+def test_soft_iou_is_that_of_each_sample_with_its_target():
+    image_ids, ref_ids, logits, candidates = case()
+    got = losses.greedy_ce(image_ids, ref_ids, logits, candidates)
+    masks = losses.Candidates.from_lists(candidates).masks
+    table = losses.matching.soft_iou(logits.softmax(1)[:, 1], masks)
+    for i, row in enumerate(got.assignment.rows):
+        assert got.soft_iou[i].item() == pytest.approx(table[i, row].item() if row >= 0 else 0.0, abs=1e-6)

@@ -1,0 +1,182 @@
+"""The whole stage on files, as the rules call it: a table of own photos, masks.h5, selected.h5, a small LAVT."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import BertConfig
+
+from ssc_core.correct.checkpoints import load_published, load_segmenter
+from ssc_core.correct.text import TextEncoder
+from ssc_core.correct.train_stage import train
+from ssc_core.errors import SscError
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import SelectionWriter
+from ssc_core.masks.store import MaskStoreWriter
+from ssc_core.refer.index import build_index, read_refs, refs_by_image
+from ssc_core.refer.sources import DatasetSource
+from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "left", "right", "one"]
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos of 40 x 60 with a left and a right box each; the last photo's refs have nothing to train on."""
+    folder = tmp_path_factory.mktemp("stage")
+    rng = np.random.default_rng(0)
+    info = StoreInfo(("box",), {}, "0", {})
+    masks = np.zeros((2, 40, 60), dtype=bool)
+    masks[0, 5:30, 3:25], masks[1, 10:36, 35:58] = True, True
+    rows = []
+    for number in (1, 2, 3):
+        photo = rng.integers(0, 80, (40, 60, 3)).astype(np.uint8)
+        photo[masks.any(0)] = 200
+        Image.fromarray(photo).save(folder / f"{number}.png")
+        for side, mask in zip(("left", "right"), masks, strict=True):
+            name = f"{number}{side}.png"
+            Image.fromarray(mask.astype(np.uint8) * 255).save(folder / name)
+            rows.append({"image": f"{number}.png", "sentences": [f"the {side} one", side], "mask": name})
+    (folder / "own.jsonl").write_text("\n".join(json.dumps(row | {"split": "train"}) for row in rows))
+    source = DatasetSource(layout="table", file=folder / "own.jsonl", images=folder)
+    build_index(
+        dataset="own",
+        source=source,
+        out_refs=folder / "refs.parquet",
+        out_truth=folder / "truth.h5",
+        check_counts=False,
+    )
+    refs = refs_by_image(read_refs(folder / "refs.parquet"))
+    codes = rle.encode(masks)
+    with (
+        MaskStoreWriter(folder / "masks.h5", info, with_masks=True) as store,
+        SelectionWriter(folder / "selected.h5", info) as selection,
+    ):
+        for image_id, members in refs.items():
+            has = image_id != 3
+            store.append_image(
+                image_id, (40, 60),
+                boxes_xyxy=np.zeros((2, 4)), box_scores=np.ones(2), labels=np.zeros(2, int), rles=codes,
+                mask_scores=np.ones(2), candidates={ref.ref_id: [0, 1] if has else [] for ref in members},
+            )  # fmt: skip
+            for ref in members:
+                selection.append_ref(
+                    ref.ref_id, image_id=image_id, size=(40, 60), chosen=0 if has else -1,
+                    scores=np.zeros(2 if has else 0), rles=codes[0] if has else None,
+                )  # fmt: skip
+    bert = folder / "bert"
+    bert.mkdir()
+    (bert / "vocab.txt").write_text("\n".join(WORDS))
+    torch.manual_seed(0)
+    TextEncoder(
+        BertConfig(
+            vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
+        )
+    ).save_pretrained(bert)
+    return folder
+
+
+def run(files: Path, out: Path, *, network=None, compat=None, settings=None, **paths) -> None:
+    size = SwinSize(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2))
+    sizes = {"swin": size, "window": 2, "drop_path": 0.1, "bert": str(files / "bert"), "image_size": SIDE}
+    train(
+        refs=files / "refs.parquet",
+        split="train",
+        images=files,
+        out=out,
+        log_csv=out.with_suffix(".csv"),
+        state_dir=out.parent / "state",
+        network=NetworkSettings(**(sizes | {"trainable_bert_layers": 1, "max_tokens": 6} | (network or {}))),
+        settings=TrainSettings(**({"epochs": 2, "batch_samples": 2, "keep": "last"} | (settings or {}))),
+        compat=CompatSettings(**(compat or {})),
+        device="cpu",
+        threads=1,
+        **paths,
+    )
+
+
+def test_both_phases_one_after_the_other(files: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "pretrain.pt", tmp_path / "correct.pt"
+    run(files, first, settings={"loss": "random_ce"}, selected=files / "selected.h5", masks=files / "masks.h5")
+    run(files, second, settings={"loss": "greedy_ce"}, masks=files / "masks.h5", init=first)
+    meta = load_published(second).meta
+    assert meta["refs"] == 4
+    assert meta["dropped_refs"] == {"no candidate": 2}
+    assert meta["steps"] == 4
+    assert meta["matched_share_last_epoch"] == 1.0
+    rows = list(csv.DictReader(second.with_suffix(".csv").open()))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert load_published(second).settings["train"]["loss"] == "greedy_ce"
+    assert not (tmp_path / "state").exists()
+    before, after = (load_segmenter(path).state_dict() for path in (first, second))
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert "lavt.classifier.conv1_1.weight" in changed
+    assert "bert.encoder.layer.0.output.dense.weight" in changed
+    assert not any(key.startswith(("bert.embeddings", "bert.encoder.layer.1")) for key in changed)
+
+
+def test_the_same_run_twice_gives_the_same_file(files: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        run(files, tmp_path / name / "x.pt", settings={"loss": "greedy_ce"}, masks=files / "masks.h5")
+    assert (tmp_path / "a" / "x.pt").read_bytes() == (tmp_path / "b" / "x.pt").read_bytes()
+
+
+def test_supervised_with_the_best_of_val(files: Path, tmp_path: Path) -> None:
+    truth = files / "truth.h5"
+    settings = {"loss": "supervised", "keep": "best", "epochs": 3, "batch_samples": 4, "sentences": "all"}
+    run(files, tmp_path / "x.pt", settings=settings, truth=truth, val=("train", truth))
+    meta = load_published(tmp_path / "x.pt").meta
+    assert meta["refs"] == 6
+    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+    val = [float(row["val_oIoU"]) for row in rows if row["val_oIoU"]]
+    assert len(val) == 3
+    assert meta["best_val_oIoU"] == pytest.approx(max(val), abs=1e-3)
+    assert meta["best_epoch"] == val.index(max(val)) + 1
+
+
+def test_published_defects_are_counted(files: Path, tmp_path: Path) -> None:
+    compat = {"palette_targets": True, "merged_masks": True, "lr_by_loader_length": True, "matching_double_count": True}
+    settings = {"loss": "greedy_ce", "epochs": 4, "batch_samples": 2}
+    run(files, tmp_path / "x.pt", settings=settings, compat=compat, masks=files / "masks.h5")
+    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+    assert [float(row["lr"]) > 0 for row in rows] == [True] * 4 + [False] * 4
+    assert "palette_corrupted_refs" in load_published(tmp_path / "x.pt").meta
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "supervised"}, "trains on truth.h5"),
+        ({"loss": "greedy_ce"}, "trains on masks.h5"),
+        ({"loss": "random_ce", "keep": "best"}, "needs a val split"),
+    ],
+)
+def test_settings_that_do_not_fit_the_files(files: Path, tmp_path: Path, settings: dict, message: str) -> None:
+    with pytest.raises(SscError, match=message):
+        run(files, tmp_path / "x.pt", settings=settings, selected=files / "selected.h5")
+
+
+def test_backbone_weights_from_safetensors(files: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce", "epochs": 1}, masks=files / "masks.h5")
+    model = load_published(tmp_path / "x.pt").model
+    backbone = {key: value for key, value in model.items() if key.startswith("backbone.layers.0.blocks")}
+    save_file(backbone, tmp_path / "part.safetensors")
+    settings = {"loss": "greedy_ce", "epochs": 1, "lr": 1e-30, "weight_decay": 0}
+    network = {"swin_weights": str(tmp_path / "part.safetensors")}
+    run(files, tmp_path / "y.pt", settings=settings, network=network, masks=files / "masks.h5")
+    started = load_published(tmp_path / "y.pt").model
+    assert all(torch.equal(started[key], value) for key, value in backbone.items())
+    save_file({"backbone.other": torch.zeros(1)}, tmp_path / "part.safetensors")
+    with pytest.raises(SscError, match=r"holds 'backbone\.other'"):
+        run(files, tmp_path / "z.pt", settings=settings, network=network, masks=files / "masks.h5")

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.evaluate.masks import candidates_path, evaluate_masks
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.settings import CompatSettings, EvaluateSettings
+from tests.unit.evaluate.conftest import SIZE, Truths, box
+
+INFO = StoreInfo(class_names=("cat", "dog"), settings={}, code="", models={})
+SETTINGS = EvaluateSettings(bootstrap_samples=20, train_refs=1)
+
+HALF_LEFT, RIGHT = box(0, 0, 4, 2), box(6, 0, 10, 4)
+IMAGES = {
+    1: ([HALF_LEFT, RIGHT], {1: [0, 1], 2: [0, 1]}),
+    2: ([], {3: []}),
+    3: ([RIGHT], {4: [0]}),
+    4: ([RIGHT], {5: [0], 6: [0]}),
+}
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> MaskStore:
+    path = tmp_path / "masks.h5"
+    with MaskStoreWriter(path, INFO, with_masks=True) as writer:
+        for image_id, (found, candidates) in IMAGES.items():
+            n = len(found)
+            writer.append_image(
+                image_id,
+                SIZE,
+                boxes_xyxy=np.zeros((n, 4)),
+                box_scores=np.ones(n),
+                labels=np.zeros(n),
+                rles=rle.encode(np.array(found, bool).reshape(-1, *SIZE)),
+                mask_scores=np.ones(n),
+                candidates=candidates,
+            )
+    return MaskStore(path)
+
+
+def select(path: Path, chosen: dict[int, list[int]], *, per: str = "ref") -> SelectionStore:
+    """A selection by ref: one row of masks.h5, or one a sentence."""
+    count = {1: 2, 2: 2, 3: 0, 4: 1, 5: 1, 6: 1}
+    code = rle.encode(RIGHT[None])[0]
+    with SelectionWriter(path, INFO, choice_per=per) as writer:
+        for ref_id, rows in chosen.items():
+            codes = [code if row >= 0 else None for row in rows]
+            scores = np.zeros((len(rows), count[ref_id]))
+            writer.append_ref(ref_id, image_id=1, size=SIZE, chosen=rows, scores=scores, rles=codes)
+    return SelectionStore(path)
+
+
+def run(refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    out = masks.path.with_name("eval_masks_val.json")
+    arguments: dict[str, Any] = {"split": "val", "settings": SETTINGS, "compat": CompatSettings(), "selections": {}}
+    arguments |= {"min_area": 0}
+    evaluate_masks(refs=refs, masks=masks, truth=truth, out=out, meta=meta, **(arguments | changes))
+    return json.loads(out.read_text())
+
+
+def test_literal_figures(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    selected = select(tmp_path / "selected.h5", {1: [1], 2: [1], 3: [-1], 4: [2]})
+    found = run(refs, masks, truth, meta, selections={"selected": selected})
+    assert (found["n_refs"], found["n_pairs"], found["per"], found["refs_without_truth"]) == (3, 3, "ref", 1)
+    choices = found["choices"]
+    assert list(choices) == ["random", "first", "selected", "best"]
+    # first: 8/16 for ref 1, 0/24 for ref 2, nothing for ref 3 (truth 80 pixels)
+    assert choices["first"]["oIoU"] == pytest.approx(100 * 8 / (16 + 24 + 80))
+    assert choices["first"]["mIoU"] == pytest.approx(100 * 0.5 / 3)
+    # selected: the wrong cat for ref 1 (0/32), the right one for ref 2 (16/16)
+    assert choices["selected"]["oIoU"] == pytest.approx(100 * 16 / (32 + 16 + 80))
+    assert choices["best"]["mIoU"] == pytest.approx(100 * 1.5 / 3)
+    assert [name for name, choice in choices.items() if choice["test_only"]] == ["best"]
+    assert found["candidates"] == {
+        "mean": pytest.approx(4 / 3),
+        "max": 2,
+        "share_empty": pytest.approx(1 / 3),
+        "histogram": {"0": 1, "2": 2},
+    }
+    assert {name: group["n"] for name, group in choices["best"]["by_num_candidates"].items()} == {"0": 1, "2": 2}
+
+
+def test_published_oiou_leaves_out_refs_without_candidates(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]
+) -> None:
+    mended = run(refs, masks, truth, meta)["choices"]["best"]
+    published = run(refs, masks, truth, meta, compat=CompatSettings(oiou_skips_empty=True))["choices"]["best"]
+    assert mended["oIoU"] == pytest.approx(100 * 24 / (16 + 16 + 80))
+    assert published["oIoU"] == pytest.approx(100 * 24 / (16 + 16))
+    assert published["mIoU"] == mended["mIoU"]
+
+
+def test_train_looks_at_the_first_refs(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]
+) -> None:
+    assert run(refs, masks, truth, meta, split="train")["n_refs"] == 1
+    rows = pd.read_parquet(candidates_path(masks.path.with_name("eval_masks_val.json")))
+    assert rows["ref_id"].tolist() == [5]
+    assert run(refs, masks, truth, meta, split="train", settings=EvaluateSettings(train_refs=9))["n_refs"] == 2
+
+
+def test_random_is_seeded_by_ref(refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]) -> None:
+    def picks(seed: int, table: pd.DataFrame) -> dict[int, int]:
+        run(table, masks, truth, meta, settings=EvaluateSettings(seed=seed, bootstrap_samples=0))
+        rows = pd.read_parquet(candidates_path(masks.path.with_name("eval_masks_val.json")))
+        return dict(zip(rows["ref_id"], rows["index_random"], strict=True))
+
+    assert picks(0, refs) == {**picks(0, refs[refs["ref_id"] != 1]), 1: picks(0, refs)[1]}
+    assert len({tuple(picks(seed, refs).values()) for seed in range(8)}) > 1
+
+
+def test_small_candidates_are_passed_over_where_there_are_several(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]
+) -> None:
+    # ref 1 and 2 have candidates of 8 and 16 pixels; ref 4 of the other photo has a lone one
+    table = candidates_path(masks.path.with_name("eval_masks_val.json"))
+    run(refs, masks, truth, meta, min_area=9)
+    assert pd.read_parquet(table)[["index_random", "index_first", "index_best"]].to_numpy().tolist() == [
+        [1, 1, 0],
+        [1, 1, 1],
+        [-1, -1, -1],
+    ]
+    run(refs, masks, truth, meta, split="train", min_area=99)
+    assert pd.read_parquet(table)["index_random"].tolist() == [0]
+
+
+def test_choice_per_sentence_makes_sentences_the_pairs(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    selected = select(tmp_path / "selected.h5", {1: [0, 1], 2: [1], 3: [-1]}, per="sentence")
+    found = run(refs, masks, truth, meta, selections={"selected": selected})
+    assert (found["per"], found["n_refs"], found["n_pairs"]) == ("sentence", 3, 4)
+    assert found["choices"]["selected"]["mIoU"] == pytest.approx(100 * (0.5 + 0 + 1 + 0) / 4)
+    assert found["choices"]["first"]["mIoU"] == pytest.approx(100 * (0.5 + 0.5 + 0 + 0) / 4)
+
+
+def test_selection_of_other_masks(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    other = select(tmp_path / "other.h5", {1: [2], 2: [1], 3: [-1]})
+    with pytest.raises(SscError, match=r"other\.h5 chooses mask 2 for ref 1, which is none of its candidates"):
+        run(refs, masks, truth, meta, selections={"selected": other})
+
+
+def test_masks_of_other_photos(refs: pd.DataFrame, masks: MaskStore, meta: dict[str, Any]) -> None:
+    with pytest.raises(SscError, match=r"ref 1 has 10 x 8 pixels, its ground truth 5 x 4"):
+        run(refs, masks, Truths({1: np.ones((4, 5), bool)}), meta)
+
+
+def test_names_of_built_in_choices_are_taken(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    selected = select(tmp_path / "selected.h5", {1: [0]})
+    with pytest.raises(ValueError, match="best"):
+        run(refs, masks, truth, meta, selections={"best": selected})

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.evaluate import pairs
+from ssc_core.evaluate.model import evaluate_model, sentences_path
+from ssc_core.evaluate.schema import read_eval
+from ssc_core.masks import rle
+from ssc_core.settings import EvaluateSettings
+from tests.unit.evaluate.conftest import SIZE, Truths, box
+
+SETTINGS = EvaluateSettings(bootstrap_samples=50, resolution="native")
+ANSWERS = {"left cat": box(0, 0, 4, 4), "the white one": box(6, 0, 10, 4), "right cat": box(6, 0, 10, 2)}
+
+
+def photo(name: str) -> np.ndarray:
+    return np.full((*SIZE, 3), int(Path(name).stem), np.uint8)
+
+
+def predict(images: list[np.ndarray], sentences: list[list[str]]) -> list[np.ndarray]:
+    """Native-size masks: one right, one wrong cat, half a cat, and nothing for the dog."""
+    assert all(image.dtype == np.uint8 and image.shape == (*SIZE, 3) for image in images)
+    return [np.stack([ANSWERS.get(text, np.zeros(SIZE, bool)) for text in texts]) for texts in sentences]
+
+
+def run(refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], out: Path, **changes: Any) -> Any:
+    arguments = {"split": "val", "images": photo, "predict": predict, "settings": SETTINGS} | changes
+    return evaluate_model(refs=refs, truth=truth, out=out, meta=meta, **arguments)
+
+
+def test_literal_figures(refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "eval_val.json"
+    run(refs, truth, meta, out)
+    found = json.loads(out.read_text())
+    assert (found["n_sentences"], found["n_refs"], found["n_images"], found["refs_without_truth"]) == (4, 3, 2, 1)
+    # intersections 16, 0, 8, 0; unions 16, 32, 16, 80
+    assert found["oIoU"] == pytest.approx(100 * 24 / 144)
+    assert found["mIoU"] == pytest.approx(100 * (1 + 0 + 0.5 + 0) / 4)
+    assert found["precision"] == {"0.5": 50, "0.6": 25, "0.7": 25, "0.8": 25, "0.9": 25}
+    assert found["per_ref"]["mIoU"] == pytest.approx(100 * (0.5 + 0.5 + 0) / 3)
+    assert (found["empty_predictions"], found["empty_unions"]) == (1, 0)
+    assert {name: group["n"] for name, group in found["by_category"].items()} == {"cat": 3, "dog": 1}
+    assert {name: group["n"] for name, group in found["by_num_candidates"].items()} == {"1": 1, "2": 3}
+    assert {name: group["n"] for name, group in found["by_sentence_length"].items()} == {"1 word": 1, "2": 2, "3": 1}
+    assert {name: group["n"] for name, group in found["by_object_size"].items()} == {"10 to 30 %": 3, "over 30 %": 1}
+    assert found["settings"] == {"network": {"image_size": 8}, "evaluate": SETTINGS.model_dump(mode="json")}
+    low, high = found["ci95"]["mIoU"]
+    assert 0 == low < high == 50  # image 2 alone gives 0, image 1 alone 50
+    assert read_eval(out).oIoU == found["oIoU"]
+
+
+def test_headline_is_the_chosen_resolution(
+    refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    native = run(refs, truth, meta, tmp_path / "a.json")
+    square = run(refs, truth, meta, tmp_path / "b.json", settings=EvaluateSettings(bootstrap_samples=0))
+    assert (native.resolution, square.resolution) == ("native", "480")
+    assert native.by_resolution["480"].oIoU == square.oIoU
+    # 8 x 10 divides 480 x 480, so every pixel grows alike
+    assert square.oIoU == pytest.approx(native.oIoU)
+    assert square.ci95 is None
+
+
+def test_mask_of_another_resolution_is_resized(
+    refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    def halves(images: list[np.ndarray], sentences: list[list[str]]) -> list[np.ndarray]:
+        left = np.zeros((2, 2), bool)
+        left[:, 0] = True
+        return [np.repeat(left[None], len(texts), axis=0) for texts in sentences]
+
+    result = run(refs, truth, meta, tmp_path / "eval_val.json", predict=halves)
+    # left half of 8 x 10 against cat 1 (16 of 40 pixels), twice, cat 2 (none of 56) and the whole photo (40 of 80)
+    assert result.mIoU == pytest.approx(100 * (16 / 40 + 16 / 40 + 0 + 40 / 80) / 4)
+
+
+def test_rows_hold_the_predictions(refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path) -> None:
+    run(refs, truth, meta, tmp_path / "eval_val.json")
+    rows = pd.read_parquet(sentences_path(tmp_path / "eval_val.json"))
+    assert rows["sent_id"].tolist() == [10, 11, 20, 30]
+    assert rows["iou_native"].tolist() == [1, 0, 0.5, 0]
+    assert rows["area"].tolist() == [16, 16, 8, 0]
+    first = rows.iloc[0]
+    mask = rle.decode([first.rle.encode()], (first.rle_height, first.rle_width))[0]
+    np.testing.assert_array_equal(mask, ANSWERS["left cat"])
+
+
+def test_many_images_arrive_in_order(
+    refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run(refs, truth, meta, tmp_path / "a.json")
+    monkeypatch.setattr(pairs, "IMAGES_A_CALL", 1)
+    one_by_one = run(refs, truth, meta, tmp_path / "b.json")
+    assert one_by_one.model_dump(exclude={"timing"}) == expected.model_dump(exclude={"timing"})
+
+
+def test_no_ground_truth(refs: pd.DataFrame, meta: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="no ref of tiny val has a ground-truth mask"):
+        run(refs, Truths({}), meta, tmp_path / "eval_val.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_photo_stops(refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path) -> None:
+    def broken(name: str) -> np.ndarray:
+        raise SscError(f"{name} is damaged")
+
+    with pytest.raises(SscError, match=r"1\.jpg is damaged"):
+        run(refs, truth, meta, tmp_path / "eval_val.json", images=broken)
+
+
+@pytest.mark.parametrize("masks", [np.zeros((1, 8, 10), bool), np.zeros((3, 8, 10), np.uint8), np.zeros((3, 80), bool)])
+def test_predictor_of_the_wrong_shape(
+    masks: np.ndarray, refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"need bool \(S, H, W\)"):
+        run(refs, truth, meta, tmp_path / "eval_val.json", predict=lambda images, sentences: [masks] * len(images))

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ssc_core.errors import SscError
+from ssc_core.refer.counts import PUBLISHED_REFS
+from ssc_core.refer.index import (
+    COLUMNS,
+    IndexSummary,
+    Ref,
+    build_index,
+    open_photos,
+    photos_upright,
+    read_categories,
+    read_refs,
+    refs_by_image,
+)
+from ssc_core.refer.sources import DatasetSource
+from ssc_core.refer.truth import TruthStore
+
+
+class Index:
+    """Builds into one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.refs = folder / "refs.parquet"
+        self.truth = folder / "truth.h5"
+
+    def build(self, source: DatasetSource, *, check_counts: bool = False, **options: Any) -> IndexSummary:
+        return build_index(
+            dataset="mine",
+            source=source,
+            out_refs=self.refs,
+            out_truth=self.truth,
+            check_counts=check_counts,
+            **options,
+        )
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    return Index(tmp_path / "results")
+
+
+def test_one_row_a_sentence_in_the_files_order(refer_folder: Any, index: Index) -> None:
+    summary = index.build(refer_folder.source)
+    assert (summary.n_refs, summary.n_sentences, summary.n_images, summary.n_with_truth) == (3, 4, 2, 2)
+    frame = read_refs(index.refs)
+    assert tuple(frame.columns) == COLUMNS
+    assert frame["sent_id"].tolist() == [1010, 1011, 1020, 1030]
+    assert frame.iloc[1].to_dict() == {
+        "dataset": "mine",
+        "split": "val",
+        "image_id": 2,
+        "file_name": "two.png",
+        "height": 8,
+        "width": 10,
+        "ref_id": 101,
+        "ann_id": 11,
+        "category_id": 3,
+        "category": "dog",
+        "sent_id": 1011,
+        "sentence": "the big dog",
+        "raw": "THE BIG DOG",
+    }
+
+
+def test_ground_truth_goes_to_its_own_file(refer_folder: Any, index: Index) -> None:
+    summary = index.build(refer_folder.source)
+    store = TruthStore(index.truth)
+    assert store.ref_ids == (101, 103)
+    column = np.zeros((8, 10), bool)
+    column[:, 1] = True
+    np.testing.assert_array_equal(store.mask(103), column)
+    assert summary.notes == ("1 refs have no ground truth: they train, and are left out of evaluation",)
+
+
+def test_overlap_hole_is_passed_on(refer_folder: Any, index: Index) -> None:
+    refer_folder.annotations[0]["segmentation"] = [[2, 1, 6, 1, 6, 5, 2, 5], [2, 1, 4, 1, 4, 5, 2, 5]]
+    source = refer_folder.write().source
+    areas = []
+    for hole in (False, True):
+        index.build(source, gt_overlap_hole=hole)
+        mask = TruthStore(index.truth).mask(101)
+        assert mask is not None
+        areas.append(int(mask.sum()))
+    assert areas == [16, 8]
+
+
+def test_same_data_same_bytes(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    before = index.refs.read_bytes(), index.truth.read_bytes()
+    index.build(refer_folder.source)
+    assert (index.refs.read_bytes(), index.truth.read_bytes()) == before
+
+
+def test_blank_sentences_are_dropped_and_counted(
+    refer_folder: Any, index: Index, caplog: pytest.LogCaptureFixture
+) -> None:
+    refer_folder.refs[0]["sentences"][0]["sent"] = "  "
+    refer_folder.refs[1]["sentences"][0]["sent"] = ""
+    with caplog.at_level(logging.WARNING):
+        summary = index.build(refer_folder.write().source)
+    assert read_refs(index.refs)["sentence"].tolist() == ["the big dog", "second column"]
+    assert summary.n_refs == 2
+    assert "dataset 'mine': 2 blank sentences were dropped" in caplog.text
+    assert "dataset 'mine': 1 refs without any sentence were dropped" in caplog.text
+
+
+def test_nothing_left(refer_folder: Any, index: Index) -> None:
+    for ref in refer_folder.refs:
+        ref["sentences"] = []
+    with pytest.raises(SscError, match="dataset 'mine' has no ref with a sentence"):
+        index.build(refer_folder.write().source)
+    assert not index.refs.exists()
+
+
+def test_polygon_outside_the_photo_is_counted(refer_folder: Any, index: Index) -> None:
+    refer_folder.annotations[0]["segmentation"] = [[-9, -9, 4, -9, 4, 4, -9, 4], [1, 1, 2, 2]]
+    summary = index.build(refer_folder.write().source)
+    assert "1 polygons reached outside their photo and were clipped" in summary.notes
+    assert "1 polygons with fewer than three points were dropped" in summary.notes
+
+
+def test_damaged_segmentation_names_ref_and_annotation(refer_folder: Any, index: Index) -> None:
+    refer_folder.annotations[2]["segmentation"]["counts"] = [5, 6]
+    with pytest.raises(SscError, match=r"ref id 103\), annotation 13: the runs .* cover 11 pixels"):
+        index.build(refer_folder.write().source)
+    assert not index.refs.exists() and not index.truth.exists()
+
+
+def test_missing_photos(refer_folder: Any, index: Index) -> None:
+    (refer_folder.photos / "one.png").unlink()
+    summary = index.build(refer_folder.source)
+    assert any(note.startswith("1 photos are missing") and "one.png" in note for note in summary.notes)
+    (refer_folder.photos / "two.png").unlink()
+    with pytest.raises(SscError, match=r"none of its 2 photos is in .*datasets\.mine\.source\.images"):
+        index.build(refer_folder.source)
+
+
+def test_published_counts_are_checked(refer_folder: Any, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SscError, match=r"no published counts for tiny .*datasets\.mine\.check_counts: false"):
+        index.build(refer_folder.source, check_counts=True)
+    monkeypatch.setattr(
+        "ssc_core.refer.counts.PUBLISHED_REFS", {**PUBLISHED_REFS, ("tiny", "unc"): {"val": 2, "train": 1}}
+    )
+    assert index.build(refer_folder.source, check_counts=True).n_refs == 3
+    refer_folder.refs.pop()
+    with pytest.raises(SscError, match="val has 1 refs, published are 2"):
+        index.build(refer_folder.write().source, check_counts=True)
+
+
+def test_own_table(tmp_path: Path, photo_folder: Path, index: Index) -> None:
+    Image.fromarray(np.eye(6, 4, dtype=np.uint8)).save(tmp_path / "m.png")
+    (tmp_path / "mine.csv").write_text("image,sentences,mask\na.png,dog| |the dog,m.png\nsub/b.png,cat,\n")
+    source = DatasetSource(layout="table", file=tmp_path / "mine.csv", images=photo_folder, split="test")
+    index.build(source)
+    frame = read_refs(index.refs, "test")
+    assert frame["sentence"].tolist() == ["dog", "the dog", "cat"]
+    assert set(frame["category"]) == {""}
+    assert set(frame["category_id"]) == {0}
+    store = TruthStore(index.truth)
+    np.testing.assert_array_equal(store.mask(1), np.eye(6, 4, dtype=bool))
+    assert not store.has(2)
+    assert read_categories(index.refs) == {}
+
+
+def test_mask_of_a_table_that_does_not_fit_names_the_line(tmp_path: Path, photo_folder: Path, index: Index) -> None:
+    Image.fromarray(np.eye(5, dtype=np.uint8)).save(tmp_path / "m.png")
+    (tmp_path / "mine.csv").write_text("image,sentences,mask\na.png,dog,\na.png,cat,m.png\n")
+    with pytest.raises(SscError, match=r"mine\.csv, line 3, .*m\.png has 5 x 5 .* its photo 6 x 4"):
+        index.build(DatasetSource(layout="table", file=tmp_path / "mine.csv", images=photo_folder))
+
+
+def test_half_turned_own_photo_is_read_upright(tmp_path: Path, photo_folder: Path, index: Index) -> None:
+    stored = np.arange(24, dtype=np.uint8).reshape(6, 4)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(stored).save(photo_folder / "turned.png", exif=exif)
+    (tmp_path / "mine.csv").write_text("image,sentences\nturned.png,dog\n")
+    index.build(DatasetSource(layout="table", file=tmp_path / "mine.csv", images=photo_folder))
+    assert photos_upright(index.refs)
+    np.testing.assert_array_equal(open_photos(index.refs, photo_folder)("turned.png")[..., 0], stored[::-1, ::-1])
+
+
+def test_half_turned_published_photo_is_read_as_stored(refer_folder: Any, index: Index) -> None:
+    stored = np.arange(80, dtype=np.uint8).reshape(8, 10)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(stored).save(refer_folder.photos / "two.png", exif=exif)
+    index.build(refer_folder.source)
+    assert not photos_upright(index.refs)
+    np.testing.assert_array_equal(open_photos(index.refs, refer_folder.photos)("two.png")[..., 0], stored)
+
+
+def test_read_one_split(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    frame = read_refs(index.refs, "train")
+    assert frame["ref_id"].tolist() == [102]
+    assert frame.index.tolist() == [0]
+    with pytest.raises(SscError, match=r"no split 'testA'; it has val, train"):
+        read_refs(index.refs, "testA")
+
+
+def test_categories_of_the_whole_dataset(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    assert read_categories(index.refs) == {3: "dog", 4: "cat", 5: "cow"}
+
+
+def test_missing_damaged_and_foreign_tables(refer_folder: Any, index: Index, tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="does not exist; the rule index_refs makes it"):
+        read_refs(index.refs)
+    index.build(refer_folder.source)
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(SscError, match="is no RefTable"):
+        read_refs(tmp_path / "other.parquet")
+    read_refs(index.refs).to_parquet(tmp_path / "copy.parquet")
+    with pytest.raises(SscError, match="is no RefTable"):
+        read_refs(tmp_path / "copy.parquet")
+    index.refs.write_bytes(index.refs.read_bytes()[:-30])
+    with pytest.raises(SscError, match="is damaged"):
+        read_refs(index.refs)
+
+
+def test_refs_by_image(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    grouped = refs_by_image(read_refs(index.refs))
+    assert list(grouped) == [2, 1]
+    assert grouped[2][0] == Ref(
+        ref_id=101,
+        ann_id=11,
+        image_id=2,
+        file_name="two.png",
+        height=8,
+        width=10,
+        split="val",
+        category_id=3,
+        category="dog",
+        sent_ids=(1010, 1011),
+        sentences=("left dog", "the big dog"),
+    )
+    assert [ref.ref_id for ref in grouped[2]] == [101, 103]
+    assert refs_by_image(read_refs(index.refs).iloc[:0]) == {}
+
+
+def test_real_sample(real_sample: Path, index: Index) -> None:
+    source = DatasetSource(layout="refer", root=real_sample, name="refcoco", split_by="unc")
+    summary = index.build(source)
+    assert (summary.n_refs, summary.n_sentences, summary.n_images, summary.n_with_truth) == (15, 40, 8, 8)
+    store, photos = TruthStore(index.truth), open_photos(index.refs, source.images_folder)
+    grouped = refs_by_image(read_refs(index.refs))
+    for refs in grouped.values():
+        assert photos(refs[0].file_name).shape == (refs[0].height, refs[0].width, 3)
+        for ref in refs:
+            mask = store.mask(ref.ref_id)
+            assert mask is None or mask.shape == (ref.height, ref.width)
+    motorcyclist = store.mask(800000)
+    assert motorcyclist is not None and 0.10 < motorcyclist.mean() < 0.12

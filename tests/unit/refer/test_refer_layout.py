@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.refer.records import ImageRecord, RefData, Sentence
+from ssc_core.refer.refer_layout import read_refer, write_refer
+
+
+def read(folder: Any) -> RefData:
+    return read_refer(folder.root, "tiny", "unc")
+
+
+def test_refs_keep_the_pickles_order(refer_folder: Any) -> None:
+    data = read(refer_folder)
+    assert [ref.ref_id for ref in data.refs] == [101, 102, 103]
+    first = data.refs[0]
+    assert (first.ann_id, first.image_id, first.split, first.category_id, first.category) == (11, 2, "val", 3, "dog")
+    assert first.sentences == (Sentence(1010, "left dog", "LEFT DOG"), Sentence(1011, "the big dog", "THE BIG DOG"))
+
+
+def test_photo_is_the_one_of_instances_json(refer_folder: Any) -> None:
+    data = read(refer_folder)
+    assert data.images[2] == ImageRecord(image_id=2, file_name="two.png", height=8, width=10)
+    assert data.images_folder == refer_folder.photos
+    assert data.categories == {3: "dog", 4: "cat", 5: "cow"}
+
+
+def test_other_places_may_be_named(refer_folder: Any, tmp_path: Path) -> None:
+    moved = refer_folder.instances_path.rename(tmp_path / "moved.json")
+    data = read_refer(refer_folder.root, "tiny", "unc", instances=moved, images_folder=tmp_path / "photos")
+    assert len(data.refs) == 3
+    assert data.images_folder == tmp_path / "photos"
+
+
+def test_images_without_a_ref_are_left_out(refer_folder: Any) -> None:
+    refer_folder.refs = refer_folder.refs[1:2]
+    assert set(read(refer_folder.write()).images) == {1}
+
+
+def _set(table: str, row: int, key: str, value: Any) -> Callable[[Any], None]:
+    return lambda folder: getattr(folder, table)[row].__setitem__(key, value)
+
+
+def _drop(table: str, row: int) -> Callable[[Any], None]:
+    return lambda folder: getattr(folder, table).pop(row)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_drop("images", 1), r"ref number 1 \(ref id 101\): annotation 11 is there, but its image 2 is not in"),
+        (_drop("annotations", 0), r"ref id 101\): annotation 11 is not in .*instances\.json"),
+        (_drop("categories", 1), r"ref id 102\): category 4 is not in"),
+        (_set("annotations", 0, "image_id", 1), "annotation 11 belongs to image 1, not to 2"),
+        (_set("annotations", 0, "segmentation", "polygon"), "annotation 11: segmentation must be"),
+        (_set("annotations", 1, "id", 11), "annotation id 11 occurs twice"),
+        (_set("refs", 2, "ref_id", 101), "ref id 101 occurs twice"),
+        (_set("refs", 1, "ref_id", None), "ref number 2: 'ref_id' is missing"),
+        (_set("refs", 1, "split", 3), "'split' is no str"),
+        (_set("refs", 1, "sentences", [{"sent_id": 1010, "sent": "x"}]), "sentence id 1010 occurs twice"),
+        (_set("refs", 1, "sentences", ["a cat"]), "a sentence: 'sent' is missing"),
+        (_set("images", 0, "height", "8"), "image 1: 'height' is no int"),
+        (_set("images", 0, "width", 0), "image 1 has the size 8 x 0"),
+        (_set("images", 0, "file_name", "../../etc/passwd"), "must be a path inside the images folder"),
+    ],
+)
+def test_what_does_not_fit_together_is_named(refer_folder: Any, spoil: Callable[[Any], None], message: str) -> None:
+    spoil(refer_folder)
+    with pytest.raises(SscError, match=message):
+        read(refer_folder.write())
+
+
+def test_missing_pickle(refer_folder: Any) -> None:
+    refer_folder.refs_path.unlink()
+    with pytest.raises(SscError, match=r"cannot read .*refs\(unc\)\.p"):
+        read(refer_folder)
+
+
+def test_truncated_pickle(refer_folder: Any) -> None:
+    refer_folder.refs_path.write_bytes(refer_folder.refs_path.read_bytes()[:-20])
+    with pytest.raises(SscError, match=r"refs\(unc\)\.p is no complete pickle"):
+        read(refer_folder)
+
+
+def test_pickle_that_imports(refer_folder: Any) -> None:
+    refer_folder.refs_path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(SscError, match=r"refs\(unc\)\.p is refused: it tries to import 'os.system'"):
+        read(refer_folder)
+
+
+def test_pickle_of_something_else(refer_folder: Any) -> None:
+    refer_folder.refs_path.write_bytes(pickle.dumps({"refs": []}))
+    with pytest.raises(SscError, match="holds a dict, not a list of refs"):
+        read(refer_folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"images": [', "is not valid JSON"),
+        ("[]", "has no list 'images'"),
+        ('{"images": [], "annotations": []}', "'categories'"),
+    ],
+)
+def test_damaged_instances(refer_folder: Any, content: str, message: str) -> None:
+    refer_folder.instances_path.write_text(content)
+    with pytest.raises(SscError, match=message):
+        read(refer_folder)
+
+
+def test_written_data_read_back(refer_folder: Any, tmp_path: Path) -> None:
+    tables = {key: getattr(refer_folder, key) for key in ("refs", "images", "annotations", "categories")}
+    write_refer(tmp_path / "copy", "tiny", "unc", **tables)
+    copied, original = read_refer(tmp_path / "copy", "tiny", "unc"), read(refer_folder)
+    assert [(r.ref_id, r.sentences, r.segmentation) for r in copied.refs] == [
+        (r.ref_id, r.sentences, r.segmentation) for r in original.refs
+    ]
+    assert copied.images == original.images
+    assert (tmp_path / "copy/tiny/refs(unc).p").read_bytes()[:2] == b"\x80\x02"
+
+
+@pytest.mark.parametrize("value", [np.int64(1), float("nan"), Path("x"), b"bytes"])
+def test_writer_refuses_what_is_not_plain(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(SscError, match="cannot write refs"):
+        write_refer(tmp_path, "tiny", "unc", refs=[{"ref_id": value}], images=[], annotations=[], categories=[])
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_real_sample(real_sample: Path) -> None:
+    data = read_refer(real_sample, "refcoco", "unc")
+    assert (len(data.refs), sum(len(ref.sentences) for ref in data.refs), len(data.images)) == (15, 40, 8)
+    assert len(data.categories) == 80
+    assert data.refs[0].sentences[0].text == "guy holding baby"
+    assert all((data.images_folder / image.file_name).is_file() for image in data.images.values())

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.refer.records import ImageRecord, RefData, Sentence
+from ssc_core.refer.table import read_table
+
+RLE = {"size": [6, 4], "counts": [0, 6, 18]}
+
+
+def read(tmp_path: Path, photo_folder: Path, content: str | bytes, name: str = "mine.csv") -> RefData:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table(path, photo_folder, default_split="train")
+
+
+def test_csv(tmp_path: Path, photo_folder: Path) -> None:
+    data = read(
+        tmp_path,
+        photo_folder,
+        "image,sentences,split,mask\n"
+        "sub/b.png,left dog|the  big dog,val,masks/b.png\n"
+        'a.png,"[""a cat, black"", ""cat""]",,\n'
+        "sub/b.png,tree,,\n",
+    )
+    assert [(r.ref_id, r.ann_id, r.image_id, r.split) for r in data.refs] == [
+        (1, 1, 1, "val"),
+        (2, 2, 2, "train"),
+        (3, 3, 1, "train"),
+    ]
+    assert data.refs[0].sentences == (Sentence(1, "left dog", "left dog"), Sentence(2, "the big dog", "the  big dog"))
+    assert [s.text for s in data.refs[1].sentences] == ["a cat, black", "cat"]
+    assert [s.sent_id for r in data.refs for s in r.sentences] == [1, 2, 3, 4, 5]
+    assert data.refs[0].segmentation == tmp_path / "masks/b.png"
+    assert data.refs[1].segmentation is None
+    assert (data.refs[0].category_id, data.refs[0].category) == (0, "")
+    assert data.images == {1: ImageRecord(1, "sub/b.png", 6, 4), 2: ImageRecord(2, "a.png", 6, 4)}
+
+
+def test_jsonl(tmp_path: Path, photo_folder: Path) -> None:
+    rows = [{"image": "a.png", "sentences": ["dog | cat"], "mask": RLE}, {"image": "a.png", "sentences": ["cat"]}]
+    data = read(tmp_path, photo_folder, "\n\n".join(json.dumps(row) for row in rows), "mine.jsonl")
+    assert [s.text for r in data.refs for s in r.sentences] == ["dog | cat", "cat"]
+    assert data.refs[0].segmentation == RLE
+    assert data.refs[1].where.endswith("mine.jsonl, line 3")
+
+
+def test_rows_added_at_the_end_leave_ids_alone(tmp_path: Path, photo_folder: Path) -> None:
+    text = "image,sentences\na.png,dog|cat\nsub/b.png,tree\n"
+    before = read(tmp_path, photo_folder, text)
+    after = read(tmp_path, photo_folder, text + "a.png,bird\n")
+    assert after.refs[:2] == before.refs
+
+
+def test_byte_order_mark_of_spreadsheets(tmp_path: Path, photo_folder: Path) -> None:
+    data = read(tmp_path, photo_folder, b"\xef\xbb\xbfimage,sentences\r\na.png,\xc3\xa9l\xc3\xa9phant\r\n")
+    assert data.refs[0].sentences[0].text == "éléphant"
+
+
+def test_column_that_nothing_reads_is_announced(
+    tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        read(tmp_path, photo_folder, "image,sentences,msk\na.png,dog,m.png\n")
+    assert "columns that nothing reads: msk" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("image,sentence\na.png,dog\n", r"mine\.csv, line 1: no column 'sentences'"),
+        ("image,sentences\na.png,dog\n,cat\n", r"mine\.csv, line 3: 'image' is empty"),
+        ("image,sentences\na.png,dog,brown\n", r"line 2: more cells than columns"),
+        ("image,sentences\na.png\n", r"line 2: 'sentences' must be"),
+        ('image,sentences\na.png,"[""dog"n', r"line 2"),
+        ("image,sentences\na.png,[dog\n", r"line 2: 'sentences' starts as a JSON list"),
+        ("image,sentences,split\na.png,dog,../up\n", r"line 2: split '../up' must be a word"),
+        ("image,sentences\n/etc/a.png,dog\n", r"line 2: photo '/etc/a.png' must be a path inside"),
+        ("image,sentences\n../a.png,dog\n", r"line 2: photo '../a.png' must be a path inside"),
+        ("image,sentences\n", r"mine\.csv has no rows"),
+        ("", r"line 1: no column 'image'"),
+        (b"image,sentences\na.png,caf\xe9\n", r"mine\.csv is not UTF-8 text"),
+    ],
+)
+def test_bad_csv_names_file_and_line(tmp_path: Path, photo_folder: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(SscError, match=message):
+        read(tmp_path, photo_folder, content)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"mine\.jsonl, line 2 is not valid JSON"),
+        ("[1]", r"line 2 is no JSON object"),
+        ('{"image": "a.png", "sentences": [1]}', r"line 2: 'sentences' must be"),
+        ('{"image": "a.png", "sentences": ["x"], "mask": 7}', r"line 2: 'mask' must be"),
+        ('{"image": "a.png", "sentences": ["x"], "split": 7}', r"line 2: split 7 must be a word"),
+    ],
+)
+def test_bad_jsonl_names_file_and_line(tmp_path: Path, photo_folder: Path, line: str, message: str) -> None:
+    good = json.dumps({"image": "a.png", "sentences": ["dog"]})
+    with pytest.raises(SscError, match=message):
+        read(tmp_path, photo_folder, f"{good}\n{line}\n", "mine.jsonl")
+
+
+def test_all_unreadable_photos_are_listed_at_once(tmp_path: Path, photo_folder: Path) -> None:
+    (photo_folder / "text.png").write_text("no image")
+    content = "image,sentences\ngone.png,dog\na.png,cat\ngone.png,cow\ntext.png,bird\n"
+    with pytest.raises(SscError) as error:
+        read(tmp_path, photo_folder, content)
+    message = str(error.value)
+    assert message.startswith("2 of 3 photos cannot be read")
+    assert "line 2: " in message and "gone.png does not exist" in message
+    assert "line 5: " in message and "text.png is not an image" in message
+
+
+def test_missing_table_and_other_formats(tmp_path: Path, photo_folder: Path) -> None:
+    with pytest.raises(SscError, match=r"cannot read .*mine\.csv"):
+        read_table(tmp_path / "mine.csv", photo_folder, default_split="train")
+    with pytest.raises(SscError, match=r"ends in \.csv or \.jsonl"):
+        read_table(tmp_path / "mine.xlsx", photo_folder, default_split="train")

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, StoreInfo
+from ssc_core.select.stage import select_masks
+from ssc_core.settings import SelectSettings
+
+SCORES = {
+    1: [[30, 20, 10], [22, 28, 10]],
+    2: [[25, 24, 10]],
+    3: [[12], [14], [16]],
+    4: np.zeros((1, 0)),
+    5: [[20, 19], [20, 21]],
+}
+AREAS = {1: [144] * 3, 2: [144] * 3, 3: [144], 4: [], 5: [4, 9]}
+
+
+@pytest.fixture
+def scores(world):
+    path = world.folder / "scores.h5"
+    info = StoreInfo(class_names=(), settings={}, code="test", models={"clip": "abc"})
+    with ScoreStoreWriter(path, info) as writer:
+        for ref, values in SCORES.items():
+            writer.append_ref(ref, np.array(values, dtype=np.float32).reshape(len(values), len(AREAS[ref])), AREAS[ref])
+    return path
+
+
+def select(world, scores, **settings) -> SelectionStore:
+    out = world.folder / "selected.h5"
+    settings = SelectSettings(**{"min_area": 9, **settings})
+    select_masks(refs=world.refs, split="val", masks=world.masks, scores=scores, out=out, settings=settings)
+    return SelectionStore(out)
+
+
+def test_the_published_choice(world, scores):
+    selected = select(world, scores)
+    # rows of masks.h5: photo a 0 to 2, photo c 3 and 4; ref 5's candidate of 4 px is skipped
+    assert [selected.chosen(ref) for ref in range(1, 6)] == [0, 0, 2, -1, 4]
+    assert selected.choice_per == "ref"
+    assert selected.scores(1).tolist() == [[26, 24, 10]]
+    assert selected.info.models == {"clip": "abc"}
+    with MaskStore.open(world.masks) as store:
+        np.testing.assert_array_equal(selected.mask(5), store.masks([4])[0])
+        np.testing.assert_array_equal(selected.mask(1), store.masks([0])[0])
+    assert not selected.mask(4).any()
+
+
+def test_all_too_small_is_none_and_one_is_taken_whatever_its_size(world, scores):
+    selected = select(world, scores, min_area=1000)
+    assert [selected.chosen(ref) for ref in range(1, 6)] == [-1, -1, 2, -1, -1]
+
+
+def test_per_sentence(world, scores):
+    selected = select(world, scores, per="sentence", min_area=0)
+    assert selected.choice_per == "sentence"
+    assert [selected.chosen(1, sentence) for sentence in (0, 1)] == [0, 1]
+    assert [selected.chosen(3, sentence) for sentence in (0, 1, 2)] == [2, 2, 2]
+    assert [selected.chosen(5, sentence) for sentence in (0, 1)] == [3, 4]
+    assert selected.chosen(4) == -1
+
+
+def test_joint_assignment_gives_refs_of_a_photo_different_candidates(world, scores):
+    # refs 1 and 2 both want instance 0; ref 2 loses less by taking 1
+    selected = select(world, scores, assignment="joint")
+    assert [selected.chosen(ref) for ref in range(1, 6)] == [0, 1, 2, -1, 4]
+
+
+def test_joint_per_sentence(world, scores):
+    selected = select(world, scores, assignment="joint", per="sentence")
+    assert [selected.chosen(1, sentence) for sentence in (0, 1)] == [0, 1]
+    assert selected.chosen(2) == 1
+    assert selected.choices(3) == 3
+
+
+def test_the_spatial_term_counts_by_its_weight(world, scores):
+    world.edit_refs(
+        lambda table: table.assign(sentence=table["sentence"].where(table["ref_id"] != 2, "square on the right"))
+    )
+    assert select(world, scores).chosen(2) == 0
+    assert select(world, scores, spatial_weight=1).chosen(2) == 0
+    assert select(world, scores, spatial_weight=10).chosen(2) == 1  # halfway to the right: 24 + 5
+    assert select(world, scores, spatial_weight=40).chosen(2) == 2
+    assert select(world, scores, spatial_weight=40).chosen(1) == 0
+
+
+def test_the_spatial_term_compares_only_candidates_that_are_large_enough(world, scores):
+    world.edit_refs(lambda table: table.assign(sentence="left"))
+    assert select(world, scores, spatial_weight=40, min_area=0).chosen(5) == 3
+    selected = select(world, scores, spatial_weight=40, min_area=9)
+    assert selected.chosen(5) == 4
+    assert selected.scores(5).tolist() == [[20, 20]]
+
+
+@pytest.mark.parametrize("choice", ["random", "first"])
+def test_other_choices(world, scores, choice):
+    selected = select(world, scores, choice=choice)
+    chosen = [selected.chosen(ref) for ref in range(1, 6)]
+    assert chosen[2:] == [2, -1, 4]
+    assert {*chosen[:2]} <= {0, 1, 2}
+    if choice == "first":
+        assert chosen[:2] == [0, 0]
+
+
+def test_scores_of_other_masks_are_refused(world):
+    path = world.folder / "scores.h5"
+    with ScoreStoreWriter(path, StoreInfo(class_names=(), settings={}, code="test", models={})) as writer:
+        for ref in range(1, 6):
+            writer.append_ref(ref, np.zeros((1, 2)), np.array([9, 9]))
+    with pytest.raises(SscError, match=r"ref 1: 1 sentences and 2 candidates were scored, but it has 2 and 3"):
+        select(world, path)
+    assert not (world.folder / "selected.h5").exists()
+
+
+def test_scores_that_lack_a_ref_are_refused(world):
+    path = world.folder / "scores.h5"
+    with ScoreStoreWriter(path, StoreInfo(class_names=(), settings={}, code="test", models={})) as writer:
+        writer.append_ref(99, np.zeros((1, 2)), np.array([9, 9]))
+    with pytest.raises(SscError, match="has no ref 1"):
+        select(world, path)

@@ -1,0 +1,39 @@
+"""Rule detect_boxes: boxes for the classes of every image of a shard."""
+
+from pathlib import Path
+
+from _script import Compat, Detect, run
+
+from ssc_core.refer.index import photos_upright
+from ssc_core.segment.boxes import detect_boxes
+
+
+def main(
+    refs: Path,
+    nouns: Path,
+    images: Path,
+    split: str,
+    shard: int,
+    shards: int,
+    settings: Detect,
+    compat: Compat,
+    device: str,
+    threads: int,
+    out: Path,
+) -> None:
+    detect_boxes(
+        refs=refs,
+        nouns=nouns,
+        images=images,
+        split=split,
+        out=out,
+        settings=settings,
+        compat=compat,
+        device=device,
+        threads=threads,
+        shard=(shard, shards),
+        upright=photos_upright(refs),
+    )
+
+
+run(main)

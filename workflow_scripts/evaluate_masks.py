@@ -1,0 +1,51 @@
+"""Rule evaluate_masks: how good the candidates and the choices among them are."""
+
+from pathlib import Path
+
+from _script import Compat, Evaluate, Select, plain, run, run_meta
+
+from ssc_core.evaluate.masks import evaluate_masks
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
+from ssc_core.refer.index import read_refs
+from ssc_core.refer.truth import TruthStore
+
+
+def main(
+    refs: Path,
+    truth: Path,
+    data: Path,
+    masks: Path,
+    selected: Path,
+    split: str,
+    settings: Evaluate,
+    select: Select,
+    compat: Compat,
+    code: str,
+    report: Path,
+) -> None:
+    with MaskStore.open(masks) as store, SelectionStore(selected) as selection:
+        evaluation = evaluate_masks(
+            refs=read_refs(refs),
+            split=split,
+            masks=store,
+            truth=TruthStore(truth),
+            selections={"selected": selection},
+            min_area=select.min_area,
+            out=report,
+            settings=settings,
+            compat=compat,
+            meta=run_meta(
+                data=data,
+                inputs={"refs": refs, "truth": truth, "masks": masks, "selected": selected},
+                method="zero_shot",
+                model=dict(store.info.models),
+                code=code,
+                settings=plain(evaluate=settings, select=select, compat=compat),
+            ),
+        )
+    for name, choice in evaluation.choices.items():
+        print(f"{split}: {name:<10} oIoU {choice.oIoU:.2f}  mIoU {choice.mIoU:.2f}")
+
+
+run(main)

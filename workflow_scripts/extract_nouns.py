@@ -1,0 +1,14 @@
+"""Rule extract_nouns: nouns and object classes of every ref's sentences."""
+
+from pathlib import Path
+
+from _script import Nouns, run
+
+from ssc_core.segment.nouns import extract_nouns
+
+
+def main(refs: Path, split: str, settings: Nouns, device: str, threads: int, out: Path) -> None:
+    extract_nouns(refs=refs, split=split, out=out, settings=settings, device=device, threads=threads)
+
+
+run(main)

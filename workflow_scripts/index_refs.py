@@ -1,0 +1,45 @@
+"""Rule index_refs: annotations to refs.parquet, truth.h5 and data.json."""
+
+import json
+from pathlib import Path
+
+from _script import Compat, Source, run
+
+from ssc_core.files import write_json
+from ssc_core.refer.index import build_index
+from ssc_core.refer.sources import data_digest
+
+
+def main(
+    dataset: str,
+    source: Source,
+    identity: str,
+    compat: Compat,
+    refs: Path,
+    truth: Path,
+    data: Path,
+    check_counts: bool = False,
+) -> None:
+    summary = build_index(
+        dataset=dataset,
+        source=source,
+        out_refs=refs,
+        out_truth=truth,
+        check_counts=check_counts,
+        gt_overlap_hole=compat.gt_overlap_hole,
+    )
+    stamp = {
+        "dataset": dataset,
+        "world": json.loads(identity)["world"],
+        "annotations_sha256": data_digest(source),
+        "images": summary.n_images,
+        "refs": summary.n_refs,
+        "sentences": summary.n_sentences,
+        "refs_with_truth": summary.n_with_truth,
+        "notes": list(summary.notes),
+        "identity": identity,
+    }
+    write_json(data, stamp)
+
+
+run(main)

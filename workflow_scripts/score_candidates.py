@@ -1,0 +1,34 @@
+"""Rule score_candidates: every candidate of a shard against every sentence of its ref."""
+
+from pathlib import Path
+
+from _script import Compat, Score, run
+
+from ssc_core.select.scoring import score_candidates
+
+
+def main(
+    refs: Path,
+    split: str,
+    masks: Path,
+    images: Path,
+    settings: Score,
+    compat: Compat,
+    device: str,
+    threads: int,
+    out: Path,
+) -> None:
+    score_candidates(
+        refs=refs,
+        split=split,
+        masks=masks,
+        images=images,
+        out=out,
+        settings=settings,
+        compat=compat,
+        device=device,
+        threads=threads,
+    )
+
+
+run(main)

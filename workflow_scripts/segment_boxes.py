@@ -1,0 +1,36 @@
+"""Rule segment_boxes: a mask for every box of a shard, and the candidates of every ref."""
+
+from pathlib import Path
+
+from _script import Compat, Segment, run
+
+from ssc_core.refer.index import photos_upright
+from ssc_core.segment.masks import segment_boxes
+
+
+def main(
+    refs: Path,
+    nouns: Path,
+    boxes: Path,
+    images: Path,
+    settings: Segment,
+    compat: Compat,
+    device: str,
+    threads: int,
+    out: Path,
+) -> None:
+    segment_boxes(
+        refs=refs,
+        nouns=nouns,
+        boxes=boxes,
+        images=images,
+        out=out,
+        settings=settings,
+        compat=compat,
+        device=device,
+        threads=threads,
+        upright=photos_upright(refs),
+    )
+
+
+run(main)

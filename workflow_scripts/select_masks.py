@@ -1,0 +1,14 @@
+"""Rule select_masks: one candidate a ref."""
+
+from pathlib import Path
+
+from _script import Select, run
+
+from ssc_core.select.stage import select_masks
+
+
+def main(refs: Path, split: str, masks: Path, scores: Path, settings: Select, out: Path) -> None:
+    select_masks(refs=refs, split=split, masks=masks, scores=scores, out=out, settings=settings)
+
+
+run(main)

@@ -1,0 +1,53 @@
+"""Rules pretrain and correct: train a network for one phase."""
+
+import json
+from pathlib import Path
+
+from _script import Compat, run
+
+from ssc_core.correct.train_stage import train
+from ssc_core.refer.index import photos_upright
+from ssc_core.settings import NetworkSettings, TrainSettings
+
+
+def main(
+    refs: Path,
+    images: Path,
+    settings: str,
+    compat: Compat,
+    state: Path,
+    device: str,
+    threads: int,
+    save_minutes: float,
+    out: Path,
+    curve: Path,
+    masks: Path | None = None,
+    selected: Path | None = None,
+    init: Path | None = None,
+    truth: Path | None = None,
+    val_truth: Path | None = None,
+) -> None:
+    sections = json.loads(settings)
+    train(
+        refs=refs,
+        split="train",
+        images=images,
+        masks=masks,
+        selected=selected,
+        truth=truth,
+        init=init,
+        val=("val", val_truth) if val_truth else None,
+        out=out,
+        log_csv=curve,
+        state_dir=state,
+        network=NetworkSettings.model_validate(sections["network"]),
+        settings=TrainSettings.model_validate(sections["train"]),
+        compat=compat,
+        device=device,
+        threads=threads,
+        upright=photos_upright(refs),
+        save_minutes=save_minutes,
+    )
+
+
+run(main)
