@@ -1,6 +1,6 @@
 """Speed of scoring candidates, against the published way: one mask at a time, a blur and a forward pass for each.
 
-    python benchmarks/select_stage.py                             # ViT-B-32 with random weights
+    python benchmarks/select_stage.py                             # a small model, random weights
     python benchmarks/select_stage.py --model ViT-L-14-336 --photos 200 # on a GPU: the published model
     python benchmarks/select_stage.py --json out.json             # the same figures for programs
 
@@ -42,7 +42,7 @@ SENTENCES = ("the one on the left", "left dog", "brown dog with its head down")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="ViT-B-32", help="any open_clip name; its weights are random")
+    parser.add_argument("--model", default="ViT-S-32", help="any open_clip name; its weights are random")
     parser.add_argument("--photos", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64, help="prompted images that the encoder gets at once")
     parser.add_argument("--threads", type=int, default=2)
@@ -63,7 +63,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(0)
     torch.set_num_threads(arguments.threads)
     encoder = TimedEncoder(OpenClip(arguments.model, batch_size=arguments.batch, threads=arguments.threads))
-    encoder.encode_prepared([encoder.prepare_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8))] * arguments.batch)
+    encoder.encode_prepared([encoder.prepare_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8))] * 2)
     with MaskStore.open(folder / "masks.h5") as store:
         published, published_time, published_model = timed(
             encoder, lambda: score_one_by_one(folder, names, store, encoder)

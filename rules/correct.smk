@@ -36,6 +36,8 @@ rule pretrain:
         # resumes from here after a crash; not an output, since Snakemake deletes the outputs of a failed job
         state=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/checkpoints/state/pretrain",
         truth=lambda wildcards, input: f"--val-truth {input.truth}" if "truth" in input.keys() else "",
+    conda:
+        "../envs/correct.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/pretrain.log",
     benchmark:
@@ -72,6 +74,8 @@ rule correct:
         code=TRAIN_CODE,
         state=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/checkpoints/state/correct",
         truth=lambda wildcards, input: f"--val-truth {input.truth}" if "truth" in input.keys() else "",
+    conda:
+        "../envs/correct.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/correct.log",
     benchmark:

@@ -8,6 +8,8 @@ rule make_world:
         settings=section("micro"),
         name=lambda wildcards: micro_name(SETTINGS, wildcards.dataset),
         code=code_version("ssc_core.microworld.refer_layout"),
+    conda:
+        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/make_world.log",
     benchmark:
@@ -36,6 +38,8 @@ rule index_refs:
         check=lambda wildcards: "--check-counts" if dataset(wildcards).check_counts else "",
         compat=compat("gt_overlap_hole"),
         code=code_version("ssc_core.refer.index"),
+    conda:
+        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/index_refs.log",
     benchmark:

@@ -15,6 +15,8 @@ rule evaluate:
         settings=section("evaluate"),
         images=images_folder,
         code=code_version("ssc_core.evaluate.model", "ssc_core.correct.predictor", "ssc_core.report.gallery"),
+    conda:
+        "../envs/correct.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/evaluate_{{split}}.log",
     benchmark:
@@ -49,6 +51,8 @@ rule evaluate_masks:
         select=section("select"),
         compat=compat("oiou_skips_empty"),
         code=code_version("ssc_core.evaluate.masks"),
+    conda:
+        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/evaluate_masks_{{split}}.log",
     benchmark:

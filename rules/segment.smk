@@ -10,6 +10,8 @@ rule extract_nouns:
         settings=section("nouns"),
         backend=backend_state(SETTINGS.nouns.encoder),
         code=code_version("ssc_core.segment.nouns"),
+    conda:
+        "../envs/segment.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/extract_nouns.log",
     benchmark:
@@ -39,6 +41,8 @@ rule detect_boxes:
         images=images_folder,
         backend=backend_state(SETTINGS.detect.backend),
         code=code_version("ssc_core.segment.boxes"),
+    conda:
+        "../envs/segment.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/detect_boxes.{{shard}}-of-{{shards}}.log",
     benchmark:
@@ -71,6 +75,8 @@ rule segment_boxes:
         images=images_folder,
         backend=backend_state(SETTINGS.segment.backend),
         code=code_version("ssc_core.segment.masks"),
+    conda:
+        "../envs/segment.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/segment_boxes.{{shard}}-of-{{shards}}.log",
     benchmark:
@@ -99,6 +105,8 @@ rule gather:
         code=code_version("ssc_core.masks.store", "ssc_core.masks.selection"),
     wildcard_constraints:
         kind="boxes|masks|scores",
+    conda:
+        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/gather_{{kind}}.log",
     benchmark:
@@ -109,4 +117,4 @@ rule gather:
     message:
         "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind}"
     shell:
-        "python {SCRIPTS}/gather.py --kind {wildcards.kind} --out {output.whole:q} {input.shards:q} 2>&1 | tee {log:q}"
+        "python {SCRIPTS}/gather.py --kind {wildcards.kind} --out {output.whole:q} --shards {input.shards:q} 2>&1 | tee {log:q}"

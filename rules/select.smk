@@ -13,6 +13,8 @@ rule score_candidates:
         images=images_folder,
         backend=backend_state(SETTINGS.score.backend),
         code=code_version("ssc_core.select.scoring"),
+    conda:
+        "../envs/select.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/score_candidates.{{shard}}-of-{{shards}}.log",
     benchmark:
@@ -41,6 +43,8 @@ rule select_masks:
     params:
         settings=section("select"),
         code=code_version("ssc_core.select.stage"),
+    conda:
+        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/select_masks.log",
     benchmark:

@@ -46,7 +46,10 @@ def micro_name(settings: Settings, name: str) -> str:
 
 def dataset_identity(settings: Settings, name: str) -> str:
     """Which data the config names, as canonical JSON: results of one identity are never mixed with another's."""
-    identity = {"world": dataset_world(settings, name), "source": settings.datasets[name].source.model_dump(mode="json")}
+    identity = {
+        "world": dataset_world(settings, name),
+        "source": settings.datasets[name].source.model_dump(mode="json"),
+    }
     if identity["world"] == "micro":
         identity["micro"] = settings.micro.model_dump(mode="json")
     return json.dumps(identity, sort_keys=True)

@@ -56,7 +56,9 @@ def tree_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def versions(packages: Iterable[str] = ("torch", "transformers", "open-clip-torch", "segment-anything", "spacy")) -> dict[str, str]:
+def versions(
+    packages: Iterable[str] = ("torch", "transformers", "open-clip-torch", "segment-anything", "spacy"),
+) -> dict[str, str]:
     """Installed versions of the packages that results depend on, plus Python's."""
     found = {"python": platform.python_version()}
     for package in packages:

@@ -32,7 +32,9 @@ def backend_version(name: str) -> str:
         return code_version(place)
     if place.endswith(".py"):
         if not Path(place).is_file():
-            raise SscError(f"backend file {place} does not exist (paths are relative to the folder that snakemake runs in)")
+            raise SscError(
+                f"backend file {place} does not exist (paths are relative to the folder that snakemake runs in)"
+            )
         return file_sha256(Path(place))[:16]
     package = place.split(".")[0]
     try:

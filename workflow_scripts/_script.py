@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
-import typer
+from pydantic import BaseModel
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a cluster's environment need not have it installed
 
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.provenance import file_sha256, versions
-from ssc_core.refer.sources import DatasetSource
-from ssc_core.settings import (
-    CompatSettings,
-    DetectSettings,
-    EvaluateSettings,
-    NounSettings,
-    ScoreSettings,
-    Section,
-    SegmentSettings,
-    SelectSettings,
-)
-
-
-def _json(section: type[Any]) -> Any:
-    return typer.Option(parser=section.model_validate_json, metavar="JSON")
-
-
-Compat = Annotated[CompatSettings, _json(CompatSettings)]
-Detect = Annotated[DetectSettings, _json(DetectSettings)]
-Evaluate = Annotated[EvaluateSettings, _json(EvaluateSettings)]
-Nouns = Annotated[NounSettings, _json(NounSettings)]
-Score = Annotated[ScoreSettings, _json(ScoreSettings)]
-Segment = Annotated[SegmentSettings, _json(SegmentSettings)]
-Select = Annotated[SelectSettings, _json(SelectSettings)]
-Source = Annotated[DatasetSource, _json(DatasetSource)]
+from ssc_core.settings import Section
 
 
 def run(main: Callable[..., Any]) -> None:
-    """Run ``main`` with options from the command line, one an argument; an SscError is printed without a traceback."""
+    """Run ``main`` with its parameters as command-line options; an SscError is printed without a traceback.
+
+    A parameter's annotation says how its option is read: a pydantic class reads JSON, a bool is a switch.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "transformers", "h5py", "PIL", "root"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
+    for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **_option(parameter))
     try:
-        app()
+        main(**vars(parser.parse_args()))
     except SscError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _option(parameter: inspect.Parameter) -> dict[str, Any]:
+    kind, optional = parameter.annotation, parameter.default is not inspect.Parameter.empty
+    if kind is bool:
+        return {"action": "store_true"}
+    if get_origin(kind) is UnionType:  # Path | None
+        kind = get_args(kind)[0]
+    if get_origin(kind) is list:
+        return {"type": get_args(kind)[0], "nargs": "+", "required": True}
+    reader = kind.model_validate_json if issubclass(kind, BaseModel) else kind
+    return {"type": reader, "required": not optional, "default": parameter.default if optional else None}
 
 
 def run_meta(

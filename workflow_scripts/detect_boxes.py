@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from _script import Compat, Detect, run
+from _script import run
 
 from ssc_core.refer.index import photos_upright
 from ssc_core.segment.boxes import detect_boxes
+from ssc_core.settings import CompatSettings, DetectSettings
 
 
 def main(
@@ -15,8 +16,8 @@ def main(
     split: str,
     shard: int,
     shards: int,
-    settings: Detect,
-    compat: Compat,
+    settings: DetectSettings,
+    compat: CompatSettings,
     device: str,
     threads: int,
     out: Path,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _script import Evaluate, plain, run, run_meta
+from _script import plain, run, run_meta
 
 from ssc_core.correct.predictor import Predictor
 from ssc_core.evaluate.model import evaluate_model, sentences_path
@@ -10,6 +10,7 @@ from ssc_core.provenance import file_sha256
 from ssc_core.refer.index import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources, write_eval_picture
+from ssc_core.settings import EvaluateSettings
 
 
 def main(
@@ -20,7 +21,7 @@ def main(
     images: Path,
     split: str,
     method: str,
-    settings: Evaluate,
+    settings: EvaluateSettings,
     code: str,
     device: str,
     threads: int,
@@ -56,7 +57,9 @@ def main(
         where=f"{evaluation.dataset} {split}, {evaluation.world} world",
         oiou=evaluation.oIoU,
     )
-    print(f"{split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  P@0.5 {evaluation.precision['0.5']:.2f}  -> {report}")
+    print(
+        f"{split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  P@0.5 {evaluation.precision['0.5']:.2f}  -> {report}"
+    )
 
 
 run(main)

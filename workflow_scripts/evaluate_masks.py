@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from _script import Compat, Evaluate, Select, plain, run, run_meta
+from _script import plain, run, run_meta
 
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.index import read_refs
 from ssc_core.refer.truth import TruthStore
+from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 
 
 def main(
@@ -18,9 +19,9 @@ def main(
     masks: Path,
     selected: Path,
     split: str,
-    settings: Evaluate,
-    select: Select,
-    compat: Compat,
+    settings: EvaluateSettings,
+    select: SelectSettings,
+    compat: CompatSettings,
     code: str,
     report: Path,
 ) -> None:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from _script import Nouns, run
+from _script import run
 
 from ssc_core.segment.nouns import extract_nouns
+from ssc_core.settings import NounSettings
 
 
-def main(refs: Path, split: str, settings: Nouns, device: str, threads: int, out: Path) -> None:
+def main(refs: Path, split: str, settings: NounSettings, device: str, threads: int, out: Path) -> None:
     extract_nouns(refs=refs, split=split, out=out, settings=settings, device=device, threads=threads)
 
 

@@ -1,16 +1,14 @@
 """Rule gather: one HDF5 file from its shards."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from _script import run
 
 from ssc_core.masks.gather import gather
 from ssc_core.masks.selection import gather_scores
 
 
-def main(kind: str, out: Path, shards: Annotated[list[Path], typer.Argument()]) -> None:
+def main(kind: str, out: Path, shards: list[Path]) -> None:
     if kind == "scores":
         gather_scores(shards, out)
     else:

@@ -3,18 +3,19 @@
 import json
 from pathlib import Path
 
-from _script import Compat, Source, run
+from _script import run
 
 from ssc_core.files import write_json
 from ssc_core.refer.index import build_index
-from ssc_core.refer.sources import data_digest
+from ssc_core.refer.sources import DatasetSource, data_digest
+from ssc_core.settings import CompatSettings
 
 
 def main(
     dataset: str,
-    source: Source,
+    source: DatasetSource,
     identity: str,
-    compat: Compat,
+    compat: CompatSettings,
     refs: Path,
     truth: Path,
     data: Path,

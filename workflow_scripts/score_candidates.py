@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from _script import Compat, Score, run
+from _script import run
 
 from ssc_core.select.scoring import score_candidates
+from ssc_core.settings import CompatSettings, ScoreSettings
 
 
 def main(
@@ -12,8 +13,8 @@ def main(
     split: str,
     masks: Path,
     images: Path,
-    settings: Score,
-    compat: Compat,
+    settings: ScoreSettings,
+    compat: CompatSettings,
     device: str,
     threads: int,
     out: Path,

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from _script import Compat, Segment, run
+from _script import run
 
 from ssc_core.refer.index import photos_upright
 from ssc_core.segment.masks import segment_boxes
+from ssc_core.settings import CompatSettings, SegmentSettings
 
 
 def main(
@@ -13,8 +14,8 @@ def main(
     nouns: Path,
     boxes: Path,
     images: Path,
-    settings: Segment,
-    compat: Compat,
+    settings: SegmentSettings,
+    compat: CompatSettings,
     device: str,
     threads: int,
     out: Path,

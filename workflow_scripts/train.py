@@ -3,18 +3,18 @@
 import json
 from pathlib import Path
 
-from _script import Compat, run
+from _script import run
 
 from ssc_core.correct.train_stage import train
 from ssc_core.refer.index import photos_upright
-from ssc_core.settings import NetworkSettings, TrainSettings
+from ssc_core.settings import CompatSettings, NetworkSettings, TrainSettings
 
 
 def main(
     refs: Path,
     images: Path,
     settings: str,
-    compat: Compat,
+    compat: CompatSettings,
     state: Path,
     device: str,
     threads: int,

@@ -52,7 +52,7 @@ class Items:
     """A split ready for training at ``side`` x ``side`` pixels.
 
     photos: file name to RGB uint8 (H, W, 3). dropped: refs that are not trained on, by reason. corrupted: refs whose
-    masks ``palette_targets`` changed.
+    masks ``palette_targets`` changed. fits_in_memory: photos and masks are kept once they were read.
     """
 
     images: tuple[ImageItem, ...]
@@ -60,11 +60,8 @@ class Items:
     photos: Callable[[str], np.ndarray]
     dropped: Mapping[str, int]
     corrupted: int = 0
+    fits_in_memory: bool = True
     _cache: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
-
-    @property
-    def fits_in_memory(self) -> bool:
-        return sum(self.side**2 * (3 + len(image.masks)) for image in self.images) <= CACHE_BYTES
 
     @property
     def refs(self) -> int:
@@ -121,7 +118,8 @@ def build_items(
     if not images:
         reasons = ", ".join(f"{count} refs: {reason}" for reason, count in dropped.items()) or "no refs at all"
         raise SscError(f"there is nothing to train on ({reasons})")
-    return Items(tuple(images), side, photos, dict(dropped), targets.corrupted)
+    fits = sum(side**2 * (3 + len(image.masks)) for image in images) <= CACHE_BYTES
+    return Items(tuple(images), side, photos, dict(dropped), targets.corrupted, fits)
 
 
 def resized_photo(photo: np.ndarray, side: int) -> np.ndarray:

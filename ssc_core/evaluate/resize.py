@@ -13,7 +13,7 @@ def resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if mask.shape == tuple(size):
         return mask
     rows, columns = (_centres(new, old) for new, old in zip(size, mask.shape, strict=True))
-    return mask[np.ix_(rows, columns)]
+    return mask.take(columns, axis=1).take(rows, axis=0)
 
 
 def _centres(new: int, old: int) -> np.ndarray:

@@ -259,7 +259,7 @@ def write_world(folder: Path, dataset: str, settings: WorldSettings, workers: in
 
 def _each(draw: Any, jobs: list[_Job], workers: int, dataset: str) -> Iterator[Any]:
     """Results in the jobs' order, drawn here or by a pool of `workers` processes, with a progress bar on stderr."""
-    bar = partial(tqdm, total=len(jobs), desc=f"drawing {dataset}", unit="image", mininterval=1.0)
+    bar = partial(tqdm, total=len(jobs), desc=f"drawing {dataset}", unit="image", mininterval=5.0)
     if workers <= 1:
         yield from bar(map(draw, jobs))
         return

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ssc_core.evaluate.pairs import LoadImage
 from ssc_core.report.examples import TAGS, Sources, load_example
 from ssc_core.report.gallery import Example
 from ssc_core.report.overlay import scale, soften
@@ -27,15 +28,44 @@ LAYERS = {
 }
 
 
-def gallery_section(shown: Iterable[tuple[Any, set[str]]], sources: Sources, *, key: str) -> str:
-    """Filters and cards of rows with their tags (``examples.tagged``). key: unique on the page."""
+class PhotoShelf:
+    """Small versions of photos by file name; the page holds each one once, however many cards show it.
+
+    prefix: unique on the page.
+    """
+
+    def __init__(self, photos: LoadImage, prefix: str) -> None:
+        self._photos, self._prefix = photos, prefix
+        self._small: dict[str, np.ndarray] = {}
+
+    def __call__(self, file_name: str) -> np.ndarray:
+        """RGB uint8, ``SIDE`` pixels on the longer side."""
+        if file_name not in self._small:
+            self._small[file_name] = scale(self._photos(file_name), SIDE)
+        return self._small[file_name]
+
+    def use(self, file_name: str) -> str:
+        """SVG that shows a photo of ``defs``."""
+        return f'<use href="#{self._prefix}-{list(self._small).index(file_name)}"/>'
+
+    def defs(self) -> str:
+        """SVG, itself invisible, that holds all photos that were asked for."""
+        images = "".join(
+            f'<image id="{self._prefix}-{i}" href="{_jpeg(photo)}" width="{photo.shape[1]}" height="{photo.shape[0]}"/>'
+            for i, photo in enumerate(self._small.values())
+        )
+        return f'<svg class="shelf" width="0" height="0" aria-hidden="true"><defs>{images}</defs></svg>'
+
+
+def gallery_section(shown: Iterable[tuple[Any, set[str]]], sources: Sources, photos: PhotoShelf, *, key: str) -> str:
+    """Filters and cards of rows with their tags (``examples.tagged``). photos: those of ``sources``; key: unique."""
     cards: list[str] = []
     used: set[str] = set()
     categories: set[str] = set()
     layers = {"prediction", "truth"}
     for row, tags in shown:
         example = load_example(row, sources)
-        cards.append(_card(example, row, tags, f"{key}-{len(cards)}"))
+        cards.append(_card(example, row, tags, photos.use(row.file_name), f"{key}-{len(cards)}"))
         used |= tags
         categories |= {row.category} - {""}
         layers |= {"pick", "candidates"} if example.candidates else set()
@@ -67,9 +97,8 @@ def _controls(tags: set[str], categories: list[str], layers: set[str], key: str)
     )
 
 
-def _card(example: Example, row: Any, tags: set[str], key: str) -> str:
-    photo = scale(example.image, SIDE)
-    height, width = photo.shape[:2]
+def _card(example: Example, row: Any, tags: set[str], photo: str, key: str) -> str:
+    height, width = example.image.shape[:2]
     layers = [("truth", example.truth), ("prediction", example.prediction)]
     if example.candidates:
         others = [mask for i, mask in enumerate(example.candidates) if i != example.pick]
@@ -81,7 +110,7 @@ def _card(example: Example, row: Any, tags: set[str], key: str) -> str:
         f'<article class="example" data-tags="{" ".join(sorted(tags))}" data-category="{escape(row.category)}">'
         f'<button type="button" class="picture" aria-labelledby="{key}" data-open>'
         f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">'
-        f'<image href="{_jpeg(photo)}" width="{width}" height="{height}"/>{paths}</svg></button>'
+        f"{photo}{paths}</svg></button>"
         f'<h4 id="{key}">“{escape(example.sentence)}”</h4><p class="quiet">{escape(" · ".join(example.notes))}</p>'
         f"<p>{marks}</p></article>"
     )

@@ -12,7 +12,7 @@ from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.index import open_photos
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.cards import gallery_section
+from ssc_core.report.cards import PhotoShelf, gallery_section
 from ssc_core.report.collect import DatasetResults, Evaluated, collect
 from ssc_core.report.examples import Sources, tagged
 from ssc_core.report.plots import candidate_chart, iou_histogram, success_curves, training_charts
@@ -136,21 +136,22 @@ def _stages(dataset: DatasetResults) -> str:
 
 def _galleries(dataset: DatasetResults, photos: Path, size: int) -> str:
     blocks = []
+    shelf = PhotoShelf(open_photos(dataset.folder / "refs.parquet", photos), f"{dataset.name}-photo")
     for i, model in enumerate(dataset.models):
         with ExitStack() as stack:
-            sources = _sources(dataset, model.content.split, photos, stack)
+            sources = _sources(dataset, model.content.split, shelf, stack)
             picked = dataset.candidates_of(model.content.split)
             rows = picked.rows if picked is not None and "iou_selected" in picked.rows else None
-            cards = gallery_section(tagged(model.rows, rows, size), sources, key=f"{dataset.name}-{i}")
+            cards = gallery_section(tagged(model.rows, rows, size), sources, shelf, key=f"{dataset.name}-{i}")
         blocks.append((_name(model), cards))
-    return _folded(blocks)
+    return shelf.defs() + _folded(blocks) if blocks else ""
 
 
-def _sources(dataset: DatasetResults, split: str, photos: Path, stack: ExitStack) -> Sources:
-    refs, folder = dataset.folder / "refs.parquet", dataset.folder / split
+def _sources(dataset: DatasetResults, split: str, photos: PhotoShelf, stack: ExitStack) -> Sources:
+    folder = dataset.folder / split
     has_masks = (folder / "masks.h5").is_file() and (folder / "selected.h5").is_file()
     return Sources(
-        photos=open_photos(refs, photos),
+        photos=photos,
         truth=TruthStore(dataset.folder / "truth.h5"),
         masks=stack.enter_context(MaskStore(folder / "masks.h5", with_masks=True)) if has_masks else None,
         selected=stack.enter_context(SelectionStore(folder / "selected.h5")) if has_masks else None,

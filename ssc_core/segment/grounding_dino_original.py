@@ -118,8 +118,8 @@ def build_original(bert: BertConfig, tokenizer: Any) -> nn.Module:
         from groundingdino.models.GroundingDINO import groundingdino as package
     except ImportError as error:
         raise SscError(
-            f"the authors' GroundingDINO is not installed ('{error.name}' is missing): `pip install ssc[original]`, or use "
-            "the backend grounding_dino, which gives the same boxes"
+            f"the authors' GroundingDINO is not installed ('{error.name}' is missing): `pip install ssc[original]`, "
+            "or use the backend grounding_dino, which gives the same boxes"
         ) from error
     text = SimpleNamespace(
         get_tokenlizer=lambda _: tokenizer,

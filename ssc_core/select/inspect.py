@@ -33,7 +33,8 @@ class RefView:
     """What is known of a ref.
 
     photo: RGB uint8 (H, W, 3); masks: bool (K, H, W), its candidates; scores: (S, K) or None before they were made;
-    chosen: (C,) candidate indices, one a ref or one a sentence, -1 none, or None before the choice; truth: bool (H, W).
+    chosen: (C,) candidate indices, one a ref or one a sentence, -1 none, or None before the choice; decisive: (C, K),
+    the scores that the choice was made from; truth: bool (H, W).
     """
 
     title: str
@@ -42,6 +43,7 @@ class RefView:
     masks: np.ndarray
     scores: np.ndarray | None
     chosen: np.ndarray | None
+    decisive: np.ndarray | None
     truth: np.ndarray | None
 
 
@@ -63,14 +65,16 @@ def read_view(
         raise SscError(f"{refs} has no ref {ref_id}; it has {len(known)} refs, from {known.min()} to {known.max()}")
     with MaskStore.open(masks, with_masks=True) as store:
         candidates, candidate_masks = store.candidates(ref_id).rows, store.candidate_masks(ref_id)
+    chosen, decisive = (None, None) if selected is None else _selection(ref_id, selected, candidates)
     one = rows.iloc[0]
     return RefView(
         title=f"{one['dataset']} · {one['split']} · ref {ref_id} · photo {one['image_id']}",
         photo=open_photos(refs, images)(one["file_name"]),
         sentences=tuple(rows["sentence"]),
         masks=candidate_masks,
-        scores=_scores(ref_id, scores),
-        chosen=_chosen(ref_id, selected, candidates),
+        scores=None if scores is None else _scores(ref_id, scores),
+        chosen=chosen,
+        decisive=decisive,
         truth=None if truth is None else TruthStore(truth).mask(ref_id),
     )
 
@@ -81,7 +85,8 @@ def render_ref(view: RefView) -> np.ndarray:
     The chosen candidate is framed in green; the outline of the truth is yellow. A darker cell is a higher score.
     """
     columns = _columns_shown(view)
-    rows = [*view.sentences, "mean"] if len(view.sentences) > 1 else list(view.sentences)
+    summary = _summary(view)
+    rows = [*view.sentences, *([] if summary is None else [summary[0]])]
     wrapped = [textwrap.wrap(text, _WRAP, max_lines=3, placeholder=" …") or ["(empty)"] for text in rows]
     panels = _panels(view)
     thumbs = [_thumbnail(view, index) for index in columns]
@@ -89,7 +94,7 @@ def render_ref(view: RefView) -> np.ndarray:
     width = max(
         sum(panel.width + _GAP for panel in panels) + _GAP, _TEXT_COLUMN + len(columns) * (_COLUMN + _GAP) + 2 * _GAP
     )
-    top = 2 * _LINE + _PHOTO_HEIGHT + 3 * _GAP
+    top = 2 * _LINE + _PHOTO_HEIGHT + 4 * _GAP
     height = top + head + sum(_row_height(lines) for lines in wrapped) + _LINE + 2 * _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -125,23 +130,19 @@ def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
     return float((mask & truth).sum() / union) if union else 0.0
 
 
-def _scores(ref_id: int, path: Path | None) -> np.ndarray | None:
-    if path is None:
-        return None
+def _scores(ref_id: int, path: Path) -> np.ndarray:
     with ScoreStore(path) as store:
         return store.scores(ref_id)
 
 
-def _chosen(ref_id: int, path: Path | None, candidates: np.ndarray) -> np.ndarray | None:
-    if path is None:
-        return None
+def _selection(ref_id: int, path: Path, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(chosen, decisive) of a view."""
     with SelectionStore(path) as store:
         rows = [store.chosen(ref_id, choice) for choice in range(store.choices(ref_id))]
+        decisive = store.scores(ref_id)
     if unknown := [row for row in rows if row >= 0 and row not in candidates]:
-        raise SscError(
-            f"{path}, ref {ref_id}: instance {unknown[0]} is none of its candidates; was it made from other masks?"
-        )
-    return np.array([-1 if row < 0 else int(np.flatnonzero(candidates == row)[-1]) for row in rows])
+        raise SscError(f"{path}, ref {ref_id}: {unknown[0]} is no candidate of it; was it made from other masks?")
+    return np.array([-1 if row < 0 else int(np.flatnonzero(candidates == row)[-1]) for row in rows]), decisive
 
 
 def _columns_shown(view: RefView) -> list[int]:
@@ -151,6 +152,16 @@ def _columns_shown(view: RefView) -> list[int]:
     best = np.argsort(-view.scores.mean(axis=0), kind="stable").tolist()
     must = [] if view.chosen is None else [int(index) for index in np.unique(view.chosen) if index >= 0]
     return sorted(list(dict.fromkeys([*must[:MAX_COLUMNS], *best]))[:MAX_COLUMNS])
+
+
+def _summary(view: RefView) -> tuple[str, np.ndarray] | None:
+    """Name and values (K,) of the last row: what a choice for all sentences is made from."""
+    if view.scores is None or len(view.scores) == 0:
+        return None
+    mean = view.scores.mean(axis=0)
+    if view.decisive is not None and len(view.decisive) == 1 and not np.allclose(view.decisive[0], mean, atol=0.01):
+        return "mean, and words of place", view.decisive[0]
+    return ("mean", mean) if len(view.scores) > 1 else None
 
 
 def _panels(view: RefView) -> list[Image.Image]:
@@ -178,8 +189,8 @@ def _names(view: RefView) -> list[str]:
 def _paste_panels(sheet: Image.Image, draw: ImageDraw.ImageDraw, panels: list[Image.Image], names: list[str]) -> None:
     x = _GAP
     for panel, name in zip(panels, names, strict=True):
-        draw.text((x, _LINE + _GAP), name, _FAINT, _font(13))
-        sheet.paste(panel, (x, 2 * _LINE + _GAP))
+        draw.text((x, _LINE + 2 * _GAP - 2), name, _FAINT, _font(13))
+        sheet.paste(panel, (x, 2 * _LINE + 2 * _GAP))
         x += panel.width + _GAP
 
 
@@ -206,29 +217,32 @@ def _draw_head(
 
 
 def _draw_row(draw: ImageDraw.ImageDraw, view: RefView, columns: list[int], row: int, lines: list[str], y: int) -> None:
-    is_mean = row == len(view.sentences)
+    is_summary = row == len(view.sentences)
     for number, line in enumerate(lines):
-        draw.text((_GAP, y + 5 + number * _LINE), line, _FAINT if is_mean else _INK, _font(14))
+        draw.text((_GAP, y + 5 + number * _LINE), line, _FAINT if is_summary else _INK, _font(14))
     if view.scores is None or view.scores.shape[1] == 0:
         return
-    values = view.scores.mean(axis=0) if is_mean else view.scores[row]
+    summary = _summary(view)
+    values = summary[1] if is_summary and summary is not None else view.scores[row]
     low, spread = values.min(), max(float(np.ptp(values)), 1e-6)
     for place, index in enumerate(columns):
         x = _column_x(place)
         cell = (x, y + 1, x + _COLUMN, y + _row_height(lines) - 2)
         share = (values[index] - low) / spread
         draw.rectangle(cell, tuple(np.round(_HEAT[0] + share * (_HEAT[1] - _HEAT[0])).astype(int).tolist()))
-        if _is_choice(view, index, row, is_mean):
+        if _is_choice(view, index, row, has_summary=summary is not None):
             draw.rectangle(cell, None, _CHOSEN, 3)
         draw.text((x + 8, y + 5), f"{values[index]:.2f}", _INK, _font(14))
 
 
-def _is_choice(view: RefView, index: int, row: int, is_mean: bool) -> bool:
+def _is_choice(view: RefView, index: int, row: int, *, has_summary: bool) -> bool:
+    """Whether this cell is where a choice was made: the summary's row, or with a choice a sentence that sentence's."""
     if view.chosen is None or len(view.chosen) == 0:
         return False
-    if len(view.chosen) == 1:
-        return (is_mean or len(view.sentences) == 1) and bool(view.chosen[0] == index)
-    return not is_mean and bool(view.chosen[row] == index)
+    if len(view.chosen) > 1:
+        return row < len(view.chosen) and bool(view.chosen[row] == index)
+    deciding_row = len(view.sentences) if has_summary else 0
+    return row == deciding_row and bool(view.chosen[0] == index)
 
 
 def _footer(view: RefView, hidden: int) -> str:

@@ -42,7 +42,9 @@ SHARE_CROPS = 0.4
 """Close-ups; the rest are whole scenes with the surroundings out of focus, as a portrait lens takes them."""
 
 
-def train_clip(pool: Pool, vocabulary: dict[str, int], out: Path, *, steps: int, batch: int = 64, seed: int = 0) -> None:
+def train_clip(
+    pool: Pool, vocabulary: dict[str, int], out: Path, *, steps: int, batch: int = 64, seed: int = 0
+) -> None:
     """Train and write a folder that open_clip loads as ``local-dir:``."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

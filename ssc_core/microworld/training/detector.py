@@ -16,6 +16,9 @@ from ssc_core.microworld.training.pool import Pool
 from ssc_core.microworld.training.vocabulary import SIZE, make_tokenizer, save_vocabulary
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+INPUT_SIZE = {"shortest_edge": 144, "longest_edge": 168}
+"""Brings every scene size to within a tenth of the scale that it is trained at, which is its own."""
+
 MAX_CLASSES = 6
 """Classes in a training caption: those of the scene and, mostly, some that are not there."""
 
@@ -110,7 +113,9 @@ class DetectionBatches:
         return {"pixel_values": (pixels - mean) / std * mask[:, None], "pixel_mask": mask}
 
 
-def train_detector(pool: Pool, vocabulary: dict[str, int], out: Path, *, steps: int, batch: int = 16, seed: int = 0) -> None:
+def train_detector(
+    pool: Pool, vocabulary: dict[str, int], out: Path, *, steps: int, batch: int = 16, seed: int = 0
+) -> None:
     """Train and write a transformers folder with tokenizer and preprocessor_config.json."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -136,12 +141,11 @@ def train_detector(pool: Pool, vocabulary: dict[str, int], out: Path, *, steps: 
     save_weights(model, out / "model.safetensors")
     batches.tokenizer.save_pretrained(out)
     save_vocabulary(vocabulary, out / "vocab.txt")
-    side = min(pool.pixels.shape[1:3])
     write_json(
         out / "preprocessor_config.json",
         {
             "image_processor_type": "GroundingDinoImageProcessor",
-            "size": {"shortest_edge": side, "longest_edge": max(pool.pixels.shape[1:3])},
+            "size": INPUT_SIZE,
             "image_mean": MEAN,
             "image_std": STD,
         },

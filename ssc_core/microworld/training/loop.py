@@ -73,7 +73,10 @@ def save_weights(model: nn.Module, path: Path, dtype: torch.dtype = torch.float1
 def write_card(folder: Path, *, title: str, what: str, data: str, figures: dict[str, float | int | str]) -> None:
     """Write the model card. ``figures`` are measured, never typed."""
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.suffix != ".md")
-    rows = "\n".join(f"| {name} | {value:.4g} |" if isinstance(value, float) else f"| {name} | {value} |" for name, value in figures.items())
+    rows = "\n".join(
+        f"| {name} | {value:.4g} |" if isinstance(value, float) else f"| {name} | {value} |"
+        for name, value in figures.items()
+    )
     text = (
         f"# {title}\n\n{what}\n\n## Training data\n\n{data}\n\n## Measured on unseen scenes\n\n"
         f"| what | value |\n|---|---|\n{rows}\n| size of the folder, MB | {size / 1e6:.2f} |\n\n"

@@ -110,9 +110,8 @@ def test_optimal_is_the_best_of_all_assignments():
             if len(instances) == 1:
                 continue
             table = np.array([iou[np.ix_(np.flatnonzero(ref_ids == r), instances)].max(0) for r in refs])
-            best += max(
-                table[range(len(refs)), p].sum() for p in itertools.permutations(range(len(instances)), len(refs))
-            )
+            ways = itertools.permutations(range(len(instances)), len(refs))
+            best += max(table[range(len(refs)), columns].sum() for columns in ways)
         assert got == pytest.approx(best)
 
 

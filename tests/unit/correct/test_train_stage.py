@@ -47,13 +47,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append({"image": f"{number}.png", "sentences": [f"the {side} one", side], "mask": name})
     (folder / "own.jsonl").write_text("\n".join(json.dumps(row | {"split": "train"}) for row in rows))
     source = DatasetSource(layout="table", file=folder / "own.jsonl", images=folder)
-    build_index(
-        dataset="own",
-        source=source,
-        out_refs=folder / "refs.parquet",
-        out_truth=folder / "truth.h5",
-        check_counts=False,
-    )
+    outputs = {"out_refs": folder / "refs.parquet", "out_truth": folder / "truth.h5"}
+    build_index(dataset="own", source=source, check_counts=False, **outputs)
     refs = refs_by_image(read_refs(folder / "refs.parquet"))
     codes = rle.encode(masks)
     with (
@@ -69,8 +64,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )  # fmt: skip
             for ref in members:
                 selection.append_ref(
-                    ref.ref_id, image_id=image_id, size=(40, 60), chosen=0 if has else -1,
-                    scores=np.zeros(2 if has else 0), rles=codes[0] if has else None,
+                    ref.ref_id, image_id=image_id, size=(40, 60), chosen=[0 if has else -1],
+                    scores=np.zeros((1, 2 if has else 0)), rles=[codes[0] if has else None],
                 )  # fmt: skip
     bert = folder / "bert"
     bert.mkdir()

@@ -1,4 +1,4 @@
-"""A tiny world for the tests of training: coloured squares, three sentences a ref, and a network that learns it fast."""
+"""A tiny world for the tests of training: coloured squares, three sentences a ref, a network that learns it fast."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def make_items(folder: Path, *, images: int = 4, seed: int = 0, only_true: bool 
 class TinySegmenter(nn.Module):
     """Convolutions modulated by the mean word, with dropout and a batch norm: all that makes training stateful."""
 
-    def __init__(self, channels: int = 16) -> None:
+    def __init__(self, channels: int = 16, dropout: float = 0.05) -> None:
         super().__init__()
         self.words = nn.Embedding(len(WORDS), channels)
         self.stem = nn.Conv2d(5, channels, 5, padding=2)
         self.bn = nn.BatchNorm2d(channels)
         self.mix = nn.Conv2d(channels, channels, 3, padding=1)
-        self.dropout = nn.Dropout2d(0.05)
+        self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(channels, 2, 1)
 
     def forward(self, pixels: Tensor, ids: Tensor, attention: Tensor) -> Tensor:

@@ -1,0 +1,55 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+CORES ?= $(shell nproc)
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint format report bench micro-models schema clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+env: .venv/.installed ## set up the environment in .venv from the lock
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: env ## the main job on the micro world, training included, and its figures
+	$(SNAKEMAKE) results/refcoco/eval_val.json results/refcoco/eval_masks_val.json
+	@$(BIN)/python workflow_scripts/show_results.py results/refcoco val
+
+test: env ## all tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+lint: env ## formatting, lints and types, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy ssc_core
+
+format: env ## format Python and Snakemake files
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+	$(BIN)/snakefmt --quiet Snakefile rules
+
+report: env ## one HTML page of everything in results/
+	$(SNAKEMAKE) results/report/index.html
+
+bench: env ## benchmarks against named baselines
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+micro-models: env ## train the micro world's small models again (hours on two cores)
+	$(SNAKEMAKE) micro_models
+
+schema: env ## write schemas/config.schema.json from the settings classes
+	$(BIN)/python -m ssc_core.settings > schemas/config.schema.json
+
+clean: ## remove results and caches, keep the environment
+	rm -rf results build .snakemake .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,204 @@
+"""Images a second of stage 1, against the published way: one image, one box, fp32, nothing ahead of the model.
+
+Official sizes with random weights: speed does not depend on what weights say, once the number of boxes is fixed. Run as
+``python benchmarks/segment.py --images 16 --boxes 5 --sam vit_h``; ``--json`` writes the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from segment_anything import SamPredictor
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tqdm import tqdm
+from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection, PreTrainedTokenizerFast
+
+from ssc_core.refer.images import load_image
+from ssc_core.segment.grounding_dino import GroundingDino
+from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
+from ssc_core.segment.sam import SegmentAnything
+from ssc_core.segment.sam_build import CONFIGS, build_sam, load_sam, save_sam
+from ssc_core.segment.tasks import LARGEST_BATCH, Batch, ImageTask
+
+PROMPT = ("person", "dog", "umbrella")
+SIZES = ((480, 640), (640, 480), (427, 640), (480, 640))
+"""(height, width) of the photos, in turn; the most common ones of COCO."""
+
+
+class ModelTime:
+    """Seconds spent inside modules, with the device's queue empty before and after."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._started = 0.0
+        self.seconds = 0.0
+
+    def watch(self, *modules: torch.nn.Module) -> None:
+        for module in modules:
+            module.register_forward_pre_hook(self._start)
+            module.register_forward_hook(self._stop)
+
+    def _start(self, *_: object) -> None:
+        self._wait()
+        self._started = time.perf_counter()
+
+    def _stop(self, *_: object) -> None:
+        self._wait()
+        self.seconds += time.perf_counter() - self._started
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        tasks = _make_photos(work, options.images)
+        _make_detector(work / "detector")
+        save_sam(build_sam(CONFIGS[options.sam]), CONFIGS[options.sam], work / "sam")
+        figures = {"detect": _detection(work, tasks, options), "segment": _segmentation(work, tasks, options)}
+    about = {"images": options.images, "boxes": options.boxes, "sam": options.sam, "threads": options.threads}
+    about["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() and options.device != "cpu" else "cpu"
+    for stage, row in figures.items():
+        print(
+            f"{stage}: {row['images_per_second']:.3f} images/s, the published way {row['baseline']:.3f}, "
+            f"{row['times']:.2f} times; {row['in_model']:.1%} of wall time in the model"
+        )
+    if options.json:
+        options.json.write_text(json.dumps({**about, **figures}, indent=2) + "\n")
+
+
+def _detection(work: Path, tasks: Sequence[ImageTask], options: argparse.Namespace) -> dict[str, float]:
+    settings = {"device": options.device, "threads": options.threads}
+    slow = GroundingDino(str(work / "detector"), batch_size=1, precision="fp32", **settings)
+    baseline = _rate(lambda: _one_by_one(tasks, work, lambda image: slow.detect([image], [PROMPT])), len(tasks))
+    fast = GroundingDino(str(work / "detector"), batch_size=options.batch, **settings)
+    spent = ModelTime(fast.device)
+    spent.watch(fast.network)
+    return _compare(tasks, work, fast, lambda images: fast.detect(images, [PROMPT] * len(images)), spent, baseline)
+
+
+def _segmentation(work: Path, tasks: Sequence[ImageTask], options: argparse.Namespace) -> dict[str, float]:
+    boxes = _boxes(options.boxes)
+    fast = SegmentAnything(str(work / "sam"), batch_size=options.batch, device=options.device, threads=options.threads)
+    predictor = SamPredictor(load_sam(str(work / "sam")).to(fast.device))
+
+    def published_way(image: np.ndarray) -> None:
+        predictor.set_image(image)
+        for box in boxes:
+            masks, ious, _ = predictor.predict(box=box, multimask_output=True)
+            masks[ious.argmax()]
+
+    baseline = _rate(lambda: _one_by_one(tasks, work, published_way), len(tasks))
+    spent = ModelTime(fast.device)
+    spent.watch(fast.network.image_encoder, fast.network.prompt_encoder, fast.network.mask_decoder)
+    return _compare(tasks, work, fast, lambda images: fast.segment(images, [boxes] * len(images)), spent, baseline)
+
+
+def _compare(
+    tasks: Sequence[ImageTask],
+    work: Path,
+    backend: GroundingDino | SegmentAnything,
+    run: Callable[[Sequence], object],
+    spent: ModelTime,
+    baseline: float,
+) -> dict[str, float]:
+    alike = sorted(tasks, key=lambda task: task.size)
+    batches = [Batch(0, tuple(alike[i : i + LARGEST_BATCH])) for i in range(0, len(alike), LARGEST_BATCH)]
+
+    def stage() -> None:
+        load = PhotoLoader(work, "stop", backend)
+        with worker_threads(backend._threads) as pool:
+            for _, images in ahead_of(tqdm(batches, mininterval=10), load, pool):
+                run(images)
+
+    rate = _rate(stage, len(tasks), before=lambda: setattr(spent, "seconds", 0.0))
+    return {
+        "images_per_second": rate,
+        "baseline": baseline,
+        "times": rate / baseline,
+        "in_model": spent.seconds * rate / len(tasks),
+    }
+
+
+def _one_by_one(tasks: Sequence[ImageTask], work: Path, run: Callable[[np.ndarray], object]) -> None:
+    for task in tqdm(tasks, mininterval=10):
+        run(load_image(work / task.file_name, task.size))
+
+
+def _rate(run: Callable[[], object], count: int, before: Callable[[], object] = lambda: None) -> float:
+    """Images a second of the second of two runs: the first one warms up."""
+    run()
+    before()
+    with _timed() as seconds:
+        run()
+    return count / seconds[0]
+
+
+@contextmanager
+def _timed() -> Iterator[list[float]]:
+    result: list[float] = []
+    started = time.perf_counter()
+    yield result
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    result.append(time.perf_counter() - started)
+
+
+def _boxes(count: int) -> np.ndarray:
+    corners = np.sort(np.random.default_rng(0).uniform(0, 420, (count, 2, 2)), axis=1)
+    return corners.reshape(count, 4).astype(np.float32)
+
+
+def _make_photos(folder: Path, count: int) -> list[ImageTask]:
+    rng = np.random.default_rng(0)
+    tasks = []
+    for number in range(count):
+        height, width = SIZES[number % len(SIZES)]
+        blobs = Image.fromarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8))
+        blobs.resize((width, height), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg", quality=92)
+        tasks.append(ImageTask(number, f"{number}.jpg", (height, width), ()))
+    return tasks
+
+
+def _make_detector(folder: Path) -> None:
+    """The official Swin-T sizes with random weights, and a tokenizer of few words."""
+    torch.manual_seed(0)
+    GroundingDinoForObjectDetection(GroundingDinoConfig(disable_custom_kernels=True)).save_pretrained(folder)
+    ids = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, ",": 1010, ".": 1012, "?": 1029}
+    ids |= {word: 2000 + i for i, word in enumerate(PROMPT)}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=8, help="photos; they are gone through twice")
+    parser.add_argument("--boxes", type=int, default=5, help="boxes a photo for SAM")
+    parser.add_argument("--batch", type=int, default=8, help="images a forward pass")
+    parser.add_argument("--sam", choices=sorted(CONFIGS), default="vit_b", help="size of SAM")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=2, help="torch threads on the CPU, and loader threads")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Training speed of Correct: our trainer, the published way of working, and the bare network, on the same data.
+
+    python benchmarks/train.py                                 # CPU: Swin tiny at 224
+    python benchmarks/train.py --swin base --side 480 --samples 60 --steps 10    # one GPU
+
+``published`` works as the published loop: float32, photo and candidate picture decoded for every ref, samples of the
+same image found by comparing pixels, a loop over samples and masks with a synchronisation each, the cache emptied every
+step. ``bare`` is forward and backward of the network on a batch that is ready: ``trainer / bare`` is what the trainer
+adds, optimiser included. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from transformers import BertConfig
+
+from ssc_core.correct.batches import Batch, make_batch
+from ssc_core.correct.items import Items, build_items
+from ssc_core.correct.lavt import LAVT
+from ssc_core.correct.losses import Share
+from ssc_core.correct.plan import Sample
+from ssc_core.correct.run_state import RunState
+from ssc_core.correct.text import ReferringSegmenter, TextEncoder
+from ssc_core.correct.train_stage import chosen_loss
+from ssc_core.correct.trainer import Trainer, uses_bf16
+from ssc_core.refer.images import load_image
+from ssc_core.refer.index import Ref
+from ssc_core.settings import CompatSettings, TrainSettings
+
+HEIGHT, WIDTH, REFS, CANDIDATES, TOKENS = 480, 640, 3, 3, 12
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+class Boxes:
+    """Candidates of the synthetic photos: the same three instances for all refs of an image."""
+
+    corrupted = 0
+
+    def __init__(self, images: int) -> None:
+        rng = np.random.default_rng(0)
+        self.of_image = np.zeros((images, CANDIDATES, HEIGHT, WIDTH), dtype=bool)
+        for mask in self.of_image.reshape(-1, HEIGHT, WIDTH):
+            top, left = rng.integers(0, HEIGHT // 2), rng.integers(0, WIDTH // 2)
+            mask[top : top + rng.integers(60, 240), left : left + rng.integers(60, 320)] = True
+
+    def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
+        return (self.of_image[ref.image_id],)
+
+
+def make_data(folder: Path, images: int, side: int) -> Items:
+    """JPEG photos and PNG candidate pictures of RefCOCO's usual size, and the items that our trainer reads."""
+    rng = np.random.default_rng(0)
+    boxes = Boxes(images)
+    refs = {}
+    for image_id in range(images):
+        small = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+        small.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(folder / f"{image_id}.jpg", quality=90)
+        picture = (boxes.of_image[image_id] * np.arange(1, CANDIDATES + 1)[:, None, None]).max(0) * 80
+        members = []
+        for number in range(REFS):
+            ref_id = image_id * REFS + number
+            Image.fromarray(picture.astype(np.uint8)).save(folder / f"ref{ref_id}.png")
+            name = f"{image_id}.jpg"
+            members.append(Ref(ref_id, 0, image_id, name, HEIGHT, WIDTH, "train", 1, "box", (0,), ("a box",)))
+        refs[image_id] = members
+
+    def tokenize(sentences: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        return rng.integers(1, 400, (len(sentences), TOKENS)), np.ones((len(sentences), TOKENS), dtype=np.int64)
+
+    return build_items(refs, boxes, tokenize, lambda name: load_image(folder / name), side=side)
+
+
+def make_model(swin: str, device: torch.device) -> ReferringSegmenter:
+    torch.manual_seed(0)
+    bert = TextEncoder(BertConfig(vocab_size=30522))
+    return ReferringSegmenter(LAVT(swin), bert).to(device, memory_format=torch.channels_last)
+
+
+def trainer_seconds(
+    model: ReferringSegmenter, items: Items, settings: TrainSettings, device: torch.device, folder: Path, workers: int
+) -> list[float]:
+    """Seconds of each step of our trainer, from the second on."""
+    stamps: list[float] = []
+    loss = chosen_loss(settings, CompatSettings())
+
+    def stamped(batch: Batch, logits: torch.Tensor, share: Share, epoch: int) -> Any:
+        stamps.append(time.perf_counter())
+        return loss(batch, logits, share, epoch)
+
+    state = RunState(folder / "state", "benchmark")
+    options = {"device": device, "workers": workers, "save_minutes": 60}
+    Trainer(model, items, stamped, settings, CompatSettings(), state, **options).fit()
+    return np.diff(stamps)[1:].tolist()
+
+
+def bare_seconds(model: ReferringSegmenter, batch: Batch, bf16: bool, device: torch.device, steps: int) -> list[float]:
+    """Seconds of forward and backward of the network alone."""
+    pixels, seconds = batch.pixels, []
+    for _ in range(steps):
+        synchronise(device)
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            logits = model(pixels, batch.ids, batch.attention)
+        logits.backward(torch.ones_like(logits))
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+        model.zero_grad()
+    return seconds[1:]
+
+
+def published_seconds(
+    model: ReferringSegmenter, items: Items, folder: Path, device: torch.device, samples: int, steps: int
+) -> list[float]:
+    """Seconds of a step in the published way of working."""
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5, foreach=False)
+    refs = [(image, ref) for image in items.images for ref in image.refs]
+    seconds = []
+    for step in range(steps):
+        start = time.perf_counter()
+        chosen = [refs[(step * samples + i) % len(refs)] for i in range(samples)]
+        photos, candidates, ids = [], [], []
+        for image, ref in chosen:
+            photo = Image.open(folder / image.file_name).convert("RGB").resize((items.side, items.side), 2)
+            photos.append((torch.from_numpy(np.array(photo)).float() / 255 - MEAN) / STD)
+            picture = np.array(Image.open(folder / f"ref{ref.ref_id}.png").resize((items.side, items.side), 0))
+            candidates.append([torch.from_numpy(picture == v).to(device) for v in np.unique(picture) if v])
+            ids.append(torch.from_numpy(ref.ids[0]))
+        pixels = torch.stack(photos).permute(0, 3, 1, 2).contiguous().to(device)
+        words = torch.stack(ids).to(device)
+        logits = model(pixels, words, torch.ones_like(words))
+        loss = greedy_one_by_one(logits, candidates, pixels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]
+
+
+def greedy_one_by_one(logits: torch.Tensor, candidates: list[list[torch.Tensor]], pixels: torch.Tensor) -> torch.Tensor:
+    """Constrained greedy matching, sample by sample and mask by mask, each soft IoU read back at once."""
+    weight = torch.tensor([0.9, 1.1], device=logits.device)
+    foreground = logits.softmax(1)[:, 1]
+    table = []
+    for i, masks in enumerate(candidates):
+        for k, mask in enumerate(masks):
+            m = mask.float()
+            both = (foreground[i] * m).sum()
+            table.append(((both / (foreground[i].sum() + m.sum() - both)).item(), i, k))
+    losses, done, taken = [], set(), []
+    for _, i, k in sorted(table, reverse=True):
+        same_image = [other for other, _ in taken if torch.equal(pixels[i], pixels[other])]
+        if i in done or any(torch.equal(candidates[i][k], candidates[o][c]) for o, c in taken if o in same_image):
+            continue
+        done.add(i)
+        taken.append((i, k))
+        losses.append(F.cross_entropy(logits[i : i + 1], candidates[i][k][None].long(), weight=weight))
+    return torch.stack(losses).sum() / len(candidates)
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def memory_per_sample(model: ReferringSegmenter, items: Items, bf16: bool, device: torch.device) -> float | None:
+    """MiB of GPU memory that one more sample takes in forward and backward; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    peaks = []
+    for samples in (4, 8):
+        batch = make_batch(items, [Sample(0, i % REFS, 0) for i in range(samples)]).to(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        bare_seconds(model, batch, bf16, device, 1)
+        peaks.append(torch.cuda.max_memory_allocated(device))
+    return (peaks[1] - peaks[0]) / 4 / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--swin", default="tiny")
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--samples", type=int, default=12, help="samples a step")
+    parser.add_argument("--steps", type=int, default=6, help="steps measured, after two to warm up")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", default="auto", help="of the trainer and the bare network: auto, fp32 or bf16")
+    parser.add_argument("--published-samples", type=int, help="samples a step of the baseline; default: as ours")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    bf16 = uses_bf16(args.precision, device)
+    per_step = max(1, args.samples // REFS)
+    settings = TrainSettings(
+        loss="greedy_ce", epochs=args.steps + 2, batch_samples=per_step * REFS, precision=args.precision, keep="last"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        items = make_data(folder, per_step, args.side)
+        model = make_model(args.swin, device)
+        samples = per_step * REFS
+        ours = trainer_seconds(model, items, settings, device, folder, workers=args.threads)
+        batch = make_batch(items, [Sample(i, r, 0) for i in range(per_step) for r in range(REFS)]).to(device)
+        bare = bare_seconds(model, batch, bf16, device, args.steps + 1)
+        theirs_samples = args.published_samples or samples
+        theirs = published_seconds(model, items, folder, device, theirs_samples, args.steps + 1)
+        report = {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor(),
+            "threads": args.threads,
+            "network": f"Swin {args.swin} at {args.side}, BERT base, {samples} samples a step",
+            "precision": "bf16" if bf16 else "fp32",
+            "trainer_samples_per_s": samples / np.median(ours),
+            "published_way_samples_per_s": theirs_samples / np.median(theirs),
+            "times_faster": (samples / np.median(ours)) / (theirs_samples / np.median(theirs)),
+            "trainer_over_bare": np.median(ours) / np.median(bare),
+            "mib_per_sample": memory_per_sample(model, items, bf16, device),
+            "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+# The small models of the micro world. Asked for by `make micro-models` only: what they write is committed, and no rule
+# of the pipeline has it as an input.
+
+MICRO = "resources/micro"
+MICRO_BUILD = "build/micro"
+MICRO_STEPS = {
+    "detector": {"steps": 4500},
+    "sam": {"steps": 2800},
+    "clip": {"steps": 1800},
+    "lavt_parts": {"bert_steps": 2500, "swin_steps": 1600},
+}
+MICRO_CARDS = {
+    "detector": {
+        "box_threshold": SETTINGS.detect.backend.settings.get("box_threshold", 0.35),
+        "text_threshold": SETTINGS.detect.backend.settings.get("text_threshold", 0.25),
+    },
+    "sam": {},
+    "clip": {"blur_sigma": SETTINGS.score.blur_sigma},
+}
+
+
+rule micro_models:
+    input:
+        [f"{MICRO}/{name}/README.md" for name in ("detector", "sam", "clip", "lavt")],
+
+
+rule micro_data:
+    output:
+        train=directory(f"{MICRO_BUILD}/pool-train"),
+        unseen=directory(f"{MICRO_BUILD}/pool-val"),
+        corpus=f"{MICRO_BUILD}/corpus.txt",
+        vocabulary=f"{MICRO_BUILD}/vocab.txt",
+    params:
+        options=json.dumps({"scenes": 6000}),
+        world=section("micro"),
+    conda:
+        "../envs/segment.yaml"
+    log:
+        f"{MICRO_BUILD}/logs/data.log",
+    benchmark:
+        f"{MICRO_BUILD}/benchmarks/data.tsv"
+    threads: SETTINGS.compute.threads
+    message:
+        "micro models: drawing scenes"
+    shell:
+        "python {SCRIPTS}/micro_model.py --step data --build {MICRO_BUILD} --options {params.options:q}"
+        " --world {params.world:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule micro_weights:
+    # one thread each: small models gain little from a second one, and four of them train side by side
+    input:
+        rules.micro_data.output,
+    output:
+        weights=f"{MICRO}/{{name}}/{{weights}}.safetensors",
+    wildcard_constraints:
+        name="detector|sam|clip",
+        weights="model|open_clip_model",
+    params:
+        options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
+        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
+        code=lambda wildcards: code_version(f"ssc_core.microworld.training.{wildcards.name}"),
+    conda:
+        "../envs/segment.yaml"
+    log:
+        f"{MICRO_BUILD}/logs/{{name}}.{{weights}}.log",
+    benchmark:
+        f"{MICRO_BUILD}/benchmarks/{{name}}.{{weights}}.tsv"
+    message:
+        "micro models: training {wildcards.name}"
+    shell:
+        "python {SCRIPTS}/micro_model.py --step make_{wildcards.name} --build {MICRO_BUILD} --out {params.out}"
+        " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule micro_card:
+    input:
+        weights=lambda wildcards: f"{MICRO}/{wildcards.name}/{'open_clip_' * (wildcards.name == 'clip')}model.safetensors",
+        data=rules.micro_data.output,
+    output:
+        card=f"{MICRO}/{{name}}/README.md",
+    wildcard_constraints:
+        name="detector|sam|clip",
+    params:
+        options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
+        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
+    conda:
+        "../envs/segment.yaml"
+    log:
+        f"{MICRO_BUILD}/logs/{{name}}.card.log",
+    benchmark:
+        f"{MICRO_BUILD}/benchmarks/{{name}}.card.tsv"
+    message:
+        "micro models: measuring {wildcards.name}"
+    shell:
+        "python {SCRIPTS}/micro_model.py --step card_{wildcards.name} --build {MICRO_BUILD} --out {params.out}"
+        " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule micro_lavt_parts:
+    input:
+        rules.micro_data.output,
+    output:
+        swin=f"{MICRO}/lavt/swin.safetensors",
+        bert=f"{MICRO}/lavt/bert/model.safetensors",
+        card=f"{MICRO}/lavt/README.md",
+    params:
+        options=json.dumps(MICRO_STEPS["lavt_parts"]),
+        out=f"{MICRO}/lavt",
+        code=code_version("ssc_core.microworld.training.swin", "ssc_core.microworld.training.bert"),
+    conda:
+        "../envs/segment.yaml"
+    log:
+        f"{MICRO_BUILD}/logs/lavt.log",
+    benchmark:
+        f"{MICRO_BUILD}/benchmarks/lavt.tsv"
+    message:
+        "micro models: pre-training Swin and BERT"
+    shell:
+        "python {SCRIPTS}/micro_model.py --step make_lavt_parts --build {MICRO_BUILD} --out {params.out}"
+        " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"

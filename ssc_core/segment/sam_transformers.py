@@ -1,0 +1,135 @@
+"""SAM 2.1 and SAM-HQ, by transformers, from local folders of ``save_pretrained``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import Sam2Model, SamHQModel
+from transformers.utils.logging import disable_progress_bar
+
+from ssc_core.errors import SscError
+from ssc_core.files import read_json
+from ssc_core.segment.sam_base import BoxSegmenter
+from ssc_core.segment.torch_runtime import Precision
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Sam2(BoxSegmenter):
+    """SAM 2 and 2.1 (facebook/sam2.1-hiera-* as a local folder); photos only, so its memory is not used."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        batch_size: int = 8,
+        boxes_per_pass: int = 64,
+        precision: Precision = "auto",
+        device: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        network = _load(Sam2Model, Path(model))
+        super().__init__(
+            network,
+            side=_side(network.config.prompt_encoder_config.image_size),
+            **_normalisation(Path(model)),
+            batch_size=batch_size,
+            boxes_per_pass=boxes_per_pass,
+            precision=precision,
+            device=device,
+            threads=threads,
+        )
+
+    def _input_size(self, height: int, width: int) -> tuple[int, int]:
+        """SAM 2 squeezes every image into the square."""
+        return self.side, self.side
+
+    def _encode(self, pixels: torch.Tensor) -> list[list[torch.Tensor]]:
+        levels = self.network.get_image_embeddings(pixels)
+        return [[level[i : i + 1].float() for level in levels] for i in range(len(pixels))]
+
+    def _decode(self, encoded: list[torch.Tensor], boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out = self.network(image_embeddings=list(encoded), input_boxes=boxes[None], multimask_output=True)
+        return out.pred_masks[0], out.iou_scores[0]
+
+    def _enlarge(self, logits: torch.Tensor, shown: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
+        return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+
+class _EncodedHQ(NamedTuple):
+    """Image embedding (1, C, grid, grid), and the tokens (1, grid, grid, D) of each global attention layer."""
+
+    embedding: torch.Tensor
+    layers: list[torch.Tensor]
+
+
+class SamHQ(BoxSegmenter):
+    """SAM-HQ (syscv-community/sam-hq-vit-* as a local folder): SAM's best mask, refined by its high-quality token."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        batch_size: int = 4,
+        boxes_per_pass: int = 64,
+        precision: Precision = "auto",
+        device: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        network = _load(SamHQModel, Path(model))
+        super().__init__(
+            network,
+            side=_side(network.config.vision_config.image_size),
+            **_normalisation(Path(model)),
+            batch_size=batch_size,
+            boxes_per_pass=boxes_per_pass,
+            precision=precision,
+            device=device,
+            threads=threads,
+        )
+
+    def _encode(self, pixels: torch.Tensor) -> list[_EncodedHQ]:
+        embeddings, layers = self.network.get_image_embeddings(pixels)
+        return [
+            _EncodedHQ(embeddings[i : i + 1].float(), [layer[i : i + 1].float() for layer in layers])
+            for i in range(len(pixels))
+        ]
+
+    def _decode(self, encoded: _EncodedHQ, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out = self.network(
+            image_embeddings=encoded.embedding,
+            intermediate_embeddings=encoded.layers,
+            input_boxes=boxes[None],
+            multimask_output=True,
+        )
+        return out.pred_masks[0], out.iou_scores[0]
+
+
+def _load(kind: Any, folder: Path) -> Any:
+    """A network from a folder, complete. Nothing is downloaded."""
+    if not (folder / "config.json").is_file():
+        raise SscError(f"{folder} is no folder with config.json; put the downloaded model there")
+    disable_progress_bar()
+    try:
+        network, loading = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SscError(f"{kind.__name__} in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if loading["missing_keys"]:
+        raise SscError(f"{folder} lacks weights of {kind.__name__}, as {sorted(loading['missing_keys'])[0]}")
+    return network
+
+
+def _normalisation(folder: Path) -> dict[str, tuple[float, ...]]:
+    """mean and std of RGB in 0..255, from preprocessor_config.json; ImageNet's without one."""
+    file = folder / "preprocessor_config.json"
+    config = read_json(file) if file.is_file() else {}
+    mean, std = config.get("image_mean", IMAGENET[0]), config.get("image_std", IMAGENET[1])
+    return {"mean": tuple(255 * np.array(mean)), "std": tuple(255 * np.array(std))}
+
+
+def _side(size: int | list[int] | tuple[int, int]) -> int:
+    return size if isinstance(size, int) else int(size[0])

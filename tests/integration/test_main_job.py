@@ -1,0 +1,111 @@
+"""The main command on a few scenes of the embedded default, as a user runs it: kill, resume, rerun."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ssc_core.evaluate.schema import read_eval
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
+from ssc_core.refer.index import read_refs
+
+
+@pytest.fixture(scope="module")
+def built(snakemake, root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
+    """Results of the tiny preset, and the arguments that made them. The first run is killed on the way."""
+    results = tmp_path_factory.mktemp("main") / "results"
+    folder = f"{results}/refcoco"
+    arguments = (
+        *("--cores", "2", "--configfile", str(root / "presets" / "tiny.yaml"), "--config", f"results={results}", "--"),
+        *(f"{folder}/eval_val.json", f"{folder}/eval_masks_val.json"),
+    )
+    _kill_when(Path(folder) / "train" / "nouns.parquet", root, arguments)
+    snakemake("--unlock", *arguments)
+    snakemake(*arguments)
+    return results / "refcoco", arguments
+
+
+def _kill_when(appears: Path, root: Path, arguments: tuple[str, ...]) -> None:
+    """Start the main command and SIGKILL its whole process group once a file is there."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), *arguments]
+    process = subprocess.Popen(
+        command, cwd=root, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 300
+    while not appears.exists():
+        assert process.poll() is None, "the main command ended by itself"
+        assert time.monotonic() < deadline, f"{appears} did not appear in five minutes"
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_evaluation_says_what_it_is(built) -> None:
+    folder, _ = built
+    evaluation = read_eval(folder / "eval_val.json")
+    assert (evaluation.dataset, evaluation.split, evaluation.world) == ("refcoco", "val", "micro")
+    refs = read_refs(folder / "refs.parquet", "val")
+    assert evaluation.n_sentences == len(refs) == 3 * evaluation.n_refs
+    assert 0 <= evaluation.oIoU <= 100
+    assert len(evaluation.model["sha256"]) == 64
+    assert (folder / "eval_val.png").stat().st_size > 10_000
+
+
+def test_masks_are_evaluated_for_every_choice(built) -> None:
+    folder, _ = built
+    choices = read_eval(folder / "eval_masks_val.json").choices
+    assert {"random", "first", "selected", "best"} <= set(choices)
+    assert choices["best"].mIoU >= max(choices[name].mIoU for name in ("random", "first", "selected"))
+    assert choices["best"].mIoU > 50  # real detector, real SAM
+
+
+def test_every_ref_has_candidates_and_a_choice_among_them(built) -> None:
+    folder, _ = built
+    refs = read_refs(folder / "refs.parquet", "train")
+    with MaskStore.open(folder / "train" / "masks.h5") as masks, SelectionStore(folder / "train" / "selected.h5") as picks:
+        assert set(picks.ref_ids.tolist()) == set(refs["ref_id"])
+        for ref_id in picks.ref_ids.tolist():
+            rows = masks.candidates(ref_id).rows
+            assert picks.chosen(ref_id) in {*rows.tolist(), -1}
+
+
+def test_a_second_call_does_nothing(built, snakemake) -> None:
+    _, arguments = built
+    assert "Nothing to be done" in snakemake(*arguments).stdout
+
+
+def test_changing_the_choice_reruns_no_gpu_rule(built, snakemake, tmp_path: Path) -> None:
+    folder, arguments = built
+    changed = tmp_path / "changed.yaml"
+    changed.write_text("select:\n  min_area: 60\n")
+    where = arguments.index("--config")
+    plan = snakemake("-n", *arguments[:where], str(changed), *arguments[where:-2], f"{folder}/eval_masks_val.json").stdout
+    assert "select_masks" in plan
+    for rule in ("detect_boxes", "segment_boxes", "score_candidates", "extract_nouns"):
+        assert f"\n{rule} " not in plan
+
+
+def test_other_data_never_replace_these_silently(built, snakemake) -> None:
+    folder, arguments = built
+    stamp = folder / "data.json"
+    before = stamp.read_text()
+    identity = json.loads(json.loads(before)["identity"])
+    identity["micro"]["seed"] = 12345
+    stamp.write_text(json.dumps({**json.loads(before), "identity": json.dumps(identity)}))
+    try:
+        stopped = snakemake("-n", *arguments, check=False)
+        assert stopped.returncode
+        assert "12345" in stopped.stdout
+        assert "another_folder" in stopped.stdout
+        assert "rm -r" in stopped.stdout
+    finally:
+        stamp.write_text(before)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ssc_core.correct.targets import CandidateTargets, SelectedTargets, TruthTargets
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import SelectionWriter
+from ssc_core.masks.store import MaskStoreWriter
+from ssc_core.refer.index import Ref
+from ssc_core.refer.truth import TruthMask, write_truth
+
+SMALL = np.zeros((6, 8), dtype=bool)
+SMALL[1:3, 1:4] = True
+BIG = np.ones((6, 8), dtype=bool)
+BIG[0] = False
+INFO = StoreInfo(("box",), {}, "0", {})
+
+
+def ref(ref_id: int) -> Ref:
+    return Ref(ref_id, 1, 4, "a.png", 6, 8, "train", 1, "box", (1, 2), ("one", "two"))
+
+
+@pytest.fixture
+def masks_h5(tmp_path):
+    path = tmp_path / "masks.h5"
+    with MaskStoreWriter(path, INFO, with_masks=True) as writer:
+        writer.append_image(
+            4, (6, 8), boxes_xyxy=np.zeros((2, 4)), box_scores=np.ones(2), labels=np.zeros(2, int),
+            rles=rle.encode(np.stack([SMALL, BIG])), mask_scores=np.ones(2), candidates={1: [0, 1], 2: [1], 3: []},
+        )  # fmt: skip
+    return path
+
+
+def test_all_candidates_overlaps_kept(masks_h5):
+    targets = CandidateTargets(masks_h5)
+    (masks,) = targets.masks(ref(1))
+    assert np.array_equal(masks, np.stack([SMALL, BIG]))
+    assert np.array_equal(targets.masks(ref(2))[0], BIG[None])
+    assert len(targets.masks(ref(3))[0]) == 0
+    assert targets.corrupted == 0
+
+
+def test_merged_candidates_lose_what_lies_below(masks_h5):
+    (masks,) = CandidateTargets(masks_h5, merged=True).masks(ref(1))
+    assert not masks[0].any()
+    assert np.array_equal(masks[1], BIG)
+
+
+def test_palette_inverts_what_covers_over_half(masks_h5):
+    targets = CandidateTargets(masks_h5, palette=True)
+    (masks,) = targets.masks(ref(2))
+    assert np.array_equal(masks, ~BIG[None])
+    assert targets.corrupted == 1
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_what_select_chose(tmp_path, palette):
+    with SelectionWriter(tmp_path / "s.h5", INFO) as writer:
+        for ref_id, mask in ((1, SMALL), (2, BIG), (3, None)):
+            codes = [None if mask is None else rle.encode(mask[None])[0]]
+            chosen = [-1 if mask is None else 0]
+            writer.append_ref(ref_id, image_id=4, size=(6, 8), chosen=chosen, scores=np.zeros((1, 1)), rles=codes)
+    targets = SelectedTargets(tmp_path / "s.h5", palette=palette)
+    assert np.array_equal(targets.masks(ref(1))[0], SMALL[None])
+    assert np.array_equal(targets.masks(ref(2))[0], (~BIG if palette else BIG)[None])
+    assert len(targets.masks(ref(3))[0]) == 0
+    assert targets.corrupted == (1 if palette else 0)
+
+
+def test_a_choice_for_each_sentence(tmp_path):
+    with SelectionWriter(tmp_path / "s.h5", INFO, choice_per="sentence") as writer:
+        codes = rle.encode(np.stack([SMALL, BIG]))
+        writer.append_ref(1, image_id=4, size=(6, 8), chosen=[0, 1], scores=np.zeros((2, 2)), rles=codes)
+    first, second = SelectedTargets(tmp_path / "s.h5").masks(ref(1))
+    assert np.array_equal(first, SMALL[None])
+    assert np.array_equal(second, BIG[None])
+
+
+def test_ground_truth(tmp_path):
+    write_truth(tmp_path / "t.h5", [TruthMask(1, 6, 8, rle.encode(BIG[None])[0])])
+    targets = TruthTargets(tmp_path / "t.h5")
+    assert np.array_equal(targets.masks(ref(1))[0], BIG[None])
+    assert len(targets.masks(ref(2))[0]) == 0

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toy import TinySegmenter, make_items
+
+from ssc_core.correct.run_state import RunState
+from ssc_core.correct.train_stage import chosen_loss
+from ssc_core.correct.trainer import Trainer, uses_bf16
+from ssc_core.errors import SscError
+from ssc_core.settings import CompatSettings, TrainSettings
+
+HERE = Path(__file__).parent
+OFF = CompatSettings()
+
+
+def settings(loss: str = "greedy_ce", **changes) -> TrainSettings:
+    defaults = {"epochs": 2, "batch_samples": 8, "lr": 5e-3, "keep": "last", "precision": "fp32", "dice_weight": 1.0}
+    return TrainSettings(loss=loss, **(defaults | changes))
+
+
+def trainer(folder: Path, items, chosen: TrainSettings, *, model=None, loss=None, state="state", **options) -> Trainer:
+    torch.manual_seed(0)
+    model = model or TinySegmenter()
+    loss = loss or chosen_loss(chosen, OFF)
+    return Trainer(model, items, loss, chosen, OFF, RunState(folder / state, "x"), **options)
+
+
+def rows(folder: Path, state: str = "state") -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / state / "log.csv").open()))
+
+
+def toy_run(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(HERE / "toy_run.py"), str(folder), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[2]}", "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_supervised_training_overfits_four_photos(tmp_path):
+    items = make_items(tmp_path, only_true=True)
+    run = trainer(tmp_path, items, settings("supervised", epochs=70, keep="best"), val_items=items)
+    assert run.fit()["best_val_oIoU"] > 80
+
+
+def test_constrained_matching_finds_out_which_square_is_meant(tmp_path):
+    """No sample is ever told its square. The constraints do it, and without them it stays at chance."""
+    found = {}
+    for loss in ("greedy_ce", "greedy_no_constraints"):
+        items, truth = make_items(tmp_path, images=12), make_items(tmp_path, images=12, only_true=True)
+        run = trainer(tmp_path, items, settings(loss, epochs=25, keep="best"), val_items=truth, state=loss)
+        found[loss] = run.fit()["best_val_oIoU"]
+    assert found["greedy_ce"] > 75
+    assert found["greedy_no_constraints"] < 60
+
+
+def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    undisturbed = toy_run(whole, 4, 10)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert toy_run(killed, 4, 0, 6).returncode == -signal.SIGKILL
+    assert len(rows(killed)) == 5
+    resumed = toy_run(killed, 4, 0)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == undisturbed.stdout
+    assert (killed / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
+
+
+def test_two_processes_train_as_one(tmp_path):
+    """torchrun on two CPU processes: the loss curve of one process with the same effective batch."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    # stochastic layers draw per process, so they are off here
+    single = toy_run(one, 3, 10, TOY_DROPOUT="0")
+    assert single.returncode == 0, single.stderr
+    command = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29613", str(HERE / "toy_run.py")]
+    pair = subprocess.run(
+        [sys.executable, *command, str(two), "3", "10"],
+        env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[2]}", "OMP_NUM_THREADS": "1", "TOY_DROPOUT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert pair.returncode == 0, pair.stderr
+    expected, got = (list(csv.DictReader((folder / "log.csv").open())) for folder in (one, two))
+    assert len(got) == len(expected) > 6
+    for a, b in zip(expected, got, strict=True):
+        assert (a["step"], a["samples"], a["matched"], a["lr"]) == (b["step"], b["samples"], b["matched"], b["lr"])
+        assert float(b["loss"]) == pytest.approx(float(a["loss"]), rel=2e-3)
+
+
+def test_a_state_of_another_run_is_not_used(tmp_path):
+    items = make_items(tmp_path)
+    run = trainer(tmp_path, items, settings(epochs=1), save_minutes=0)
+    run.fit()
+    assert RunState(tmp_path / "state", "x").load()["progress"]["step"] == len(run.plan.steps)
+    assert RunState(tmp_path / "state", "other").load() is None
+    (tmp_path / "state" / "state.pt").write_bytes(b"torn")
+    assert RunState(tmp_path / "state", "x").load() is None
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_refs(tmp_path):
+    items = make_items(tmp_path, images=1)
+    chosen = settings("supervised", epochs=1)
+    real = chosen_loss(settings("greedy_ce"), OFF)
+
+    def broken(*arguments):
+        result = real(*arguments)
+        return result._replace(value=result.value * float("nan"))
+
+    with pytest.raises(SscError, match=r"loss of step 1 is nan.*Refs of that step: 10, 11"):
+        trainer(tmp_path, items, chosen, loss=broken).fit()
+
+
+def test_several_passes_give_the_gradient_of_the_whole_step(tmp_path):
+    """Without batch norm, which sees a pass at a time, accumulation changes nothing."""
+    weights = []
+    for most in (None, 2):
+        model = TinySegmenter(dropout=0.0)
+        model.bn = torch.nn.Identity()
+        torch.manual_seed(1)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        chosen = settings("greedy_ce_contrastive", epochs=1, max_samples_per_pass=most, contrastive_weight=1.0)
+        trainer(tmp_path, make_items(tmp_path), chosen, model=model, state=f"s{most}").fit()
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert rows(tmp_path, "sNone")[0]["samples"] == rows(tmp_path, "s2")[0]["samples"] == "8"
+    torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_log_says_what_happened(tmp_path):
+    trainer(tmp_path, make_items(tmp_path), settings(epochs=2, batch_samples=4)).fit()
+    log = rows(tmp_path)
+    assert [(row["step"], row["epoch"], row["samples"]) for row in log] == [
+        ("1", "0", "4"), ("2", "0", "4"), ("3", "1", "4"), ("4", "1", "4"),
+    ]  # fmt: skip
+    assert float(log[0]["lr"]) == 5e-3
+    assert all(0 < float(row["soft_iou"]) < 1 and row["val_oIoU"] == "" for row in log)
+
+
+def test_bf16_on_demand(tmp_path):
+    assert uses_bf16("bf16", torch.device("cpu"))
+    assert not uses_bf16("fp32", torch.device("cpu"))
+    assert isinstance(uses_bf16("auto", torch.device("cpu")), bool)
+    run = trainer(tmp_path, make_items(tmp_path), settings(epochs=1, precision="bf16"))
+    assert run.fit()["precision"] == "bf16"
+    assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())

@@ -1,0 +1,60 @@
+"""A short training of the toy in a process of its own: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL_AT_STEP]``.
+
+Prints the SHA-256 of the final weights. With KILL_AT_STEP the process kills itself (SIGKILL) when that step begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from toy import TinySegmenter, make_items
+
+from ssc_core.correct.run_state import RunState
+from ssc_core.correct.train_stage import chosen_loss
+from ssc_core.correct.trainer import Trainer
+from ssc_core.settings import CompatSettings, TrainSettings
+
+SETTINGS = {"loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32"}
+
+
+def sha256(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for value in model.state_dict().values():
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = None) -> None:
+    torch.set_num_threads(1)
+    settings = TrainSettings(**SETTINGS, epochs=epochs)
+    photos = folder / f"photos{os.environ.get('RANK', '')}"
+    photos.mkdir(exist_ok=True)
+    items = make_items(photos, images=7)
+    torch.manual_seed(0)
+    model = TinySegmenter(dropout=float(os.environ.get("TOY_DROPOUT", "0.05")))
+    loss = chosen_loss(settings, CompatSettings())
+    calls = 0
+
+    def loss_or_death(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss(*arguments)
+
+    state = RunState(folder / "state", "toy")
+    trainer = Trainer(model, items, loss_or_death, settings, CompatSettings(), state, save_minutes=save_minutes)
+    trainer.fit()
+    if trainer.world.is_first:
+        state.finish(folder / "log.csv")
+        print(sha256(model))
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    main(Path(arguments[0]), int(arguments[1]), float(arguments[2]), *map(int, arguments[3:]))

@@ -1,0 +1,209 @@
+"""A small split on disk, and tiny networks of the real architectures with random weights."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssc_core.refer.index import build_index, read_refs, refs_by_image
+from ssc_core.refer.sources import DatasetSource
+from ssc_core.segment.noun_table import write_nouns
+from ssc_core.segment.nouns import most_likely_class
+from ssc_core.settings import Backend, CompatSettings, DetectSettings, SegmentSettings
+
+FAKES = "tests.unit.segment.fake_backends"
+
+
+def fake(name: str, **settings) -> Backend:
+    return Backend(name=f"{FAKES}:{name}", settings=settings)
+
+
+@dataclass
+class Split:
+    """refs.parquet, nouns.parquet and photos of a split, and the stage functions with its paths filled in."""
+
+    folder: Path
+    refs: Path
+    nouns: Path
+    images: Path
+
+    def detect(self, name: str = "boxes.h5", *, backend: Backend | None = None, retry=False, shard=(0, 1), **settings):
+        from ssc_core.segment.boxes import detect_boxes
+
+        out = self.folder / name
+        detect_boxes(
+            refs=self.refs,
+            nouns=self.nouns,
+            images=self.images,
+            split="train",
+            out=out,
+            settings=DetectSettings(backend=backend or fake("ColourDetector"), **settings),
+            compat=CompatSettings(detector_retry_plural=retry),
+            device="cpu",
+            threads=2,
+            shard=shard,
+        )
+        return out
+
+    def segment(self, boxes: Path, name: str = "masks.h5", *, backend: Backend | None = None, any_noun=False):
+        from ssc_core.segment.masks import segment_boxes
+
+        out = self.folder / name
+        segment_boxes(
+            refs=self.refs,
+            nouns=self.nouns,
+            boxes=boxes,
+            images=self.images,
+            out=out,
+            settings=SegmentSettings(backend=backend or fake("FilledBoxes")),
+            compat=CompatSettings(candidates_any_noun=any_noun),
+            device="cpu",
+            threads=2,
+        )
+        return out
+
+
+@pytest.fixture
+def make_split(tmp_path: Path) -> Callable[..., Split]:
+    """Build a split from the classes of each ref, a list of refs an image: [[["dog"], ["cat", "dog"]], [[]]]."""
+
+    def make(images: list[list[list[str]]], sizes: list[tuple[int, int]] | None = None) -> Split:
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        with (tmp_path / "table.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["image", "sentences"])
+            for number, refs in enumerate(images):
+                height, width = sizes[number] if sizes else (24, 32)
+                pixels = np.full((height, width, 3), (7 * number) % 256, np.uint8)
+                Image.fromarray(pixels).save(photos / f"{number}.png")
+                writer.writerows([[f"{number}.png", "something"]] * len(refs))
+        source = DatasetSource(layout="table", file=tmp_path / "table.csv", images=photos)
+        refs_file = tmp_path / "refs.parquet"
+        build_index(
+            dataset="toy", source=source, out_refs=refs_file, out_truth=tmp_path / "truth.h5", check_counts=False
+        )
+        classes = iter([ref for refs in images for ref in refs])
+        rows = []
+        for image_id, refs in refs_by_image(read_refs(refs_file)).items():
+            for ref in refs:
+                own = [next(classes)]
+                row = {"ref_id": ref.ref_id, "image_id": image_id, "nouns": own, "classes": own}
+                rows.append({**row, "query": most_likely_class(own)})
+        write_nouns(tmp_path / "nouns.parquet", rows)
+        return Split(tmp_path, refs_file, tmp_path / "nouns.parquet", photos)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT tokenizer of few words, and the sizes of a small BERT."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("bert")
+    fixed = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1010: ",", 1012: ".", 1029: "?"}
+    words = ("person", "dog", "cat", "hot", "object", "umbrella", "##s", "all", "traffic", "light")
+    names = {i: f"[unused{i}]" for i in range(1040)} | fixed | {200 + i: word for i, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in names.items()}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)]
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens).save_pretrained(folder)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    config = BertConfig(**sizes, vocab_size=1040, max_position_embeddings=256)
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_grounding_dino(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers folder of a GroundingDINO with random weights that are not symmetric."""
+    import torch
+    from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
+
+    folder = tmp_path_factory.mktemp("grounding_dino")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / file).write_bytes((tiny_bert / file).read_bytes())
+    swin = SwinConfig(embed_dim=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 4, 8], window_size=5, out_indices=[2, 3, 4])
+    config = GroundingDinoConfig(
+        backbone_config=swin,
+        text_config=BertConfig(**json.loads((tiny_bert / "config.json").read_text())),
+        d_model=64,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        num_queries=20,
+        num_feature_levels=3,
+        max_text_len=64,
+        disable_custom_kernels=True,
+    )
+    torch.manual_seed(0)
+    network = GroundingDinoForObjectDetection(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    network.save_pretrained(folder)
+    processing = {"size": {"shortest_edge": 96, "longest_edge": 160}, "image_mean": [0.5, 0.4, 0.3]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processing))
+    return folder
+
+
+TINY_SAM = {
+    "image_size": 64,
+    "prompt_embed_dim": 32,
+    "encoder": {
+        "embed_dim": 32,
+        "depth": 2,
+        "num_heads": 2,
+        "patch_size": 8,
+        "window_size": 3,
+        "global_attn_indexes": [1],
+    },
+    "decoder": {
+        "transformer_depth": 1,
+        "num_heads": 4,
+        "mlp_dim": 32,
+        "iou_head_depth": 2,
+        "iou_head_hidden_dim": 32,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a SAM with random weights."""
+    import torch
+
+    from ssc_core.segment.sam_build import build_sam, save_sam
+
+    torch.manual_seed(0)
+    sam = build_sam(TINY_SAM)
+    with torch.no_grad():
+        for block in sam.image_encoder.blocks:
+            block.attn.rel_pos_h.normal_()
+            block.attn.rel_pos_w.normal_()
+    folder = tmp_path_factory.mktemp("sam")
+    save_sam(sam, TINY_SAM, folder)
+    return folder
+
+
+def smooth_photo(height: int, width: int, seed: int) -> np.ndarray:
+    """RGB uint8 (H, W, 3) with large soft blobs."""
+    blobs = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(blobs).resize((width, height), Image.Resampling.BICUBIC))

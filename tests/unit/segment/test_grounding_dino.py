@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import GroundingDinoImageProcessor
+
+from ssc_core.backends import Detector, load_backend
+from ssc_core.errors import SscError
+from ssc_core.segment.grounding_dino import GroundingDino, absolute_xyxy, input_size
+from tests.unit.segment.conftest import smooth_photo
+
+SIZES = [(120, 160), (200, 133), (64, 64), (120, 160), (118, 160)]
+PROMPTS = [["dog", "hot dog"], ["person"], ["umbrellas", "cat", "traffic light"], ["cat", "dog", "person"], ["object"]]
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return [smooth_photo(*size, seed) for seed, size in enumerate(SIZES)]
+
+
+@pytest.fixture(scope="module")
+def detector(tiny_grounding_dino):
+    return GroundingDino(str(tiny_grounding_dino), box_threshold=0.3, batch_size=3, device="cpu")
+
+
+def test_an_image_gets_the_same_boxes_alone_and_in_a_batch_with_other_prompts(detector, photos):
+    together = detector.detect(photos, PROMPTS)
+    assert sum(len(found.scores) for found in together) > 20
+    for photo, prompt, found in zip(photos, PROMPTS, together, strict=True):
+        (alone,) = detector.detect([photo], [prompt])
+        assert np.allclose(alone.boxes_xyxy, found.boxes_xyxy, atol=1e-2)
+        assert np.allclose(alone.scores, found.scores, atol=1e-4)
+        assert np.array_equal(alone.labels, found.labels)
+
+
+def test_boxes_are_inside_the_photo_and_labels_inside_the_prompt(detector, photos):
+    for (height, width), prompt, found in zip(SIZES, PROMPTS, detector.detect(photos, PROMPTS), strict=True):
+        assert found.boxes_xyxy.dtype == np.float32 and found.labels.dtype == np.int64
+        assert (found.boxes_xyxy >= 0).all() and (found.boxes_xyxy <= [width, height, width, height]).all()
+        assert (found.scores > 0.3).all() and set(found.labels) <= set(range(len(prompt)))
+
+
+def test_padding_is_allowed_up_to_max_padding(detector, tiny_grounding_dino, photos):
+    shapes = []
+    loose = GroundingDino(str(tiny_grounding_dino), batch_size=8, max_padding=0.2, device="cpu")
+    for one in (detector, loose):
+        one.network.register_forward_pre_hook(
+            lambda _, args, kwargs: shapes.append(tuple(kwargs["pixel_values"].shape)), with_kwargs=True
+        )
+    detector.detect(photos, PROMPTS)
+    exact, shapes[:] = list(shapes), []
+    loose.detect(photos, PROMPTS)
+    assert sorted(shape[0] for shape in exact) == [1, 1, 1, 2]
+    assert sum(shape[0] for shape in shapes) == 5 and len(shapes) < len(exact)
+
+
+def test_thresholds(detector, tiny_grounding_dino, photos):
+    strict = GroundingDino(str(tiny_grounding_dino), box_threshold=0.9999, device="cpu")
+    assert len(strict.detect(photos[:1], PROMPTS[:1])[0].scores) < len(
+        detector.detect(photos[:1], PROMPTS[:1])[0].scores
+    )
+
+
+def test_exact_phrase_leaves_boxes_without_a_class_where_token_spans_does_not(tiny_grounding_dino, photos, detector):
+    exact = GroundingDino(
+        str(tiny_grounding_dino), box_threshold=0.3, class_assignment="exact_phrase", text_threshold=0.5, device="cpu"
+    )
+    with_phrases, with_spans = exact.detect(photos, PROMPTS), detector.detect(photos, PROMPTS)
+    assert [len(a.labels) for a in with_phrases] == [len(b.labels) for b in with_spans]
+    assert min(found.labels.min() for found in with_phrases) == -1
+    assert min(found.labels.min() for found in with_spans) == 0
+
+
+def test_no_classes_and_no_images(detector, photos):
+    (found,) = detector.detect(photos[:1], [[]])
+    assert found.boxes_xyxy.shape == (0, 4) and detector.detect([], []) == []
+
+
+def test_a_prompt_of_many_classes_is_asked_in_parts(detector, photos):
+    (found,) = detector.detect(photos[:1], [["hot dog", "umbrellas", "traffic light"] * 12])
+    assert found.labels.max() > 30
+
+
+def test_pixels_are_those_of_transformers_own_processor(detector, tiny_grounding_dino, photos):
+    processor = GroundingDinoImageProcessor.from_pretrained(tiny_grounding_dino)
+    for photo in photos:
+        expected = processor(images=photo, return_tensors="pt")["pixel_values"]
+        pixels, mask = detector._pixels([detector.prepare(photo)])
+        assert pixels.shape == expected.shape and mask.all()
+        assert torch.allclose(pixels, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("photo", "expected"),
+    [
+        ((480, 640), (800, 1066)),
+        ((640, 480), (1066, 800)),
+        ((500, 2000), (333, 1333)),
+        ((2000, 400), (1333, 266)),
+        ((800, 900), (800, 900)),
+        ((427, 640), (800, 1199)),
+        ((1, 3000), (1, 1333)),
+    ],
+)
+def test_input_size(photo, expected):
+    assert input_size(*photo, 800, 1333) == expected
+
+
+def test_absolute_xyxy_cuts_at_the_borders():
+    boxes = absolute_xyxy(np.array([[0.5, 0.5, 0.5, 0.5], [0.0, 1.0, 0.5, 0.5]]), (100, 200))
+    assert boxes.tolist() == [[50, 25, 150, 75], [0, 75, 50, 100]]
+
+
+def test_it_is_registered_and_takes_device_and_threads(tiny_grounding_dino):
+    settings = {"model": str(tiny_grounding_dino), "short_side": 64, "long_side": 96}
+    backend = load_backend("grounding_dino", settings, Detector, device="cpu", threads=1)
+    assert backend.prepare(smooth_photo(48, 64, 0)).pixels.shape == (3, 64, 85)
+
+
+def test_a_wrong_setting_or_folder_is_an_error(tiny_grounding_dino, tmp_path):
+    with pytest.raises(SscError, match="class_assignment"):
+        GroundingDino(str(tiny_grounding_dino), class_assignment="guess", device="cpu")
+    with pytest.raises(SscError, match="neither a folder"):
+        GroundingDino(str(tmp_path / "nowhere"), device="cpu")
+    with pytest.raises(SscError, match="precision"):
+        GroundingDino(str(tiny_grounding_dino), precision="fp8", device="cpu")
+
+
+def test_weights_that_do_not_fit_the_config_are_an_error(tiny_grounding_dino, tmp_path):
+    for file in tiny_grounding_dino.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "encoder_layers": 2}))
+    with pytest.raises(SscError, match="missing_keys"):
+        GroundingDino(str(tmp_path), device="cpu")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssc_core.backends import Detector, load_backend
+from ssc_core.errors import SscError
+from ssc_core.registry import backend_version, weights_version
+
+PLUGIN = """
+import numpy as np
+from ssc_core.backends import Detections
+
+class Whole:
+    def __init__(self, score=0.5, device="auto", threads=1):
+        self.score, self.device, self.threads = score, device, threads
+
+    def detect(self, images, prompts):
+        return [
+            Detections(np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32), np.array([self.score], np.float32), np.zeros(1, np.int64))
+            for i in images
+        ]
+
+class NoDetector:
+    pass
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    path = tmp_path / "plugin.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def test_a_file_is_loaded_with_its_settings(plugin: Path) -> None:
+    backend = load_backend(f"{plugin}:Whole", {"score": 0.25}, Detector, device="cpu", threads=3)
+    (found,) = backend.detect([np.zeros((4, 6, 3), np.uint8)], [["dog"]])
+    assert found.boxes_xyxy.tolist() == [[0, 0, 6, 4]]
+    assert (found.scores[0], backend.device, backend.threads) == (0.25, "cpu", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("nothing", {}, "unknown backend 'nothing'"),
+        ("missing.py:X", {}, "does not exist"),
+        ("no_such_package.x:Y", {}, "no_such_package"),
+        ("{plugin}:Other", {}, "no class 'Other'"),
+        ("{plugin}:Whole", {"model": "x"}, "model: null"),
+        ("{plugin}:NoDetector", {}, "needs the methods detect"),
+    ],
+)
+def test_a_wrong_name_says_what_is_wrong(plugin: Path, name: str, settings: dict, message: str) -> None:
+    with pytest.raises(SscError, match=message):
+        load_backend(name.format(plugin=plugin), settings, Detector, device="cpu", threads=1)
+
+
+def test_versions_follow_code_and_weights(plugin: Path, tmp_path: Path) -> None:
+    before = backend_version(f"{plugin}:Whole")
+    plugin.write_text(PLUGIN + "\n")
+    assert backend_version(f"{plugin}:Whole") != before
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "model.safetensors").write_bytes(b"1")
+    first = weights_version(str(weights))
+    (weights / "README.md").write_text("a card changes nothing")
+    assert weights_version(str(weights)) == first
+    (weights / "model.safetensors").write_bytes(b"2")
+    assert weights_version(str(weights)) != first
+    assert weights_version(str(tmp_path / "nowhere")) == ""

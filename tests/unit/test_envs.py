@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+
+def test_conda_environments_have_the_locks_versions(root: Path) -> None:
+    locked = dict(re.findall(r"^([a-z0-9._-]+)==([^ ]+)", (root / "requirements.lock").read_text(), re.MULTILINE))
+    files = sorted((root / "envs").glob("*.yaml"))
+    assert files
+    for file in files:
+        for pin in yaml.safe_load(file.read_text())["dependencies"][-1]["pip"]:
+            name, version = pin.split("==")
+            assert locked[name] == version, f"{file.name}: {name}"
+
+
+def test_every_rule_has_an_environment_that_exists(root: Path) -> None:
+    for path in (root / "rules").glob("*.smk"):
+        text = path.read_text()
+        for name in re.findall(r'conda:\n\s+"\.\./envs/(\w+)\.yaml"', text):
+            assert (root / "envs" / f"{name}.yaml").is_file()
+        assert text.count("    shell:") == text.count("    conda:"), path.name
+
+
+def test_no_host_is_named_in_the_lock(root: Path) -> None:
+    assert "://" not in (root / "requirements.lock").read_text()

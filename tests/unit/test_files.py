@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.files import atomic_path, read_json, write_json
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError, match="stop"), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("stop")
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_killed_writer_leaves_no_output(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from ssc_core.files import atomic_path\n"
+        f"with atomic_path(Path({str(tmp_path / 'out')!r})) as t:\n"
+        "    t.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_disk_errors_say_what_to_do(tmp_path: Path, code: int) -> None:
+    with pytest.raises(SscError, match=r"cannot write .*out: "), atomic_path(tmp_path / "out"):
+        raise OSError(code, os.strerror(code))
+
+
+def test_not_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "a.json", float("nan"))
+    (tmp_path / "b.json").write_text('{"a": ')
+    with pytest.raises(SscError, match="not valid JSON"):
+        read_json(tmp_path / "b.json")
+    with pytest.raises(SscError, match="does not exist"):
+        read_json(tmp_path / "c.json")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssc_core import provenance
+from ssc_core.errors import SscError
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A package ssc_core with main -> helper, main -> sub.deep, and settings; returns the digest of main after edits."""
+    root = tmp_path / "ssc_core"
+    (root / "sub").mkdir(parents=True)
+    files = {
+        "__init__.py": "",
+        "main.py": "from ssc_core import helper\nfrom ssc_core.settings import X\n\ndef f():\n    from .sub import deep\n    return helper.g() + deep.h() + X\n",
+        "helper.py": "def g():\n    return 1\n",
+        "settings.py": "X = 1\n",
+        "other.py": "Y = 1\n",
+        "sub/__init__.py": "",
+        "sub/deep.py": "def h():\n    return 2\n",
+    }
+    for name, text in files.items():
+        (root / name).write_text(text)
+    monkeypatch.setattr(provenance, "ROOT", root)
+
+    def digest(**edits: str) -> str:
+        for name, text in edits.items():
+            (root / f"{name.replace('__', '/')}.py").write_text(text)
+        provenance.code_version.cache_clear()
+        provenance._read_module.cache_clear()
+        return provenance.code_version("ssc_core.main")
+
+    yield digest
+    provenance.code_version.cache_clear()
+    provenance._read_module.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"helper": '"""Doc."""\n\n\ndef g():\n    """What."""\n    # why\n    return 1\n'},
+        {"other": "Y = 2\n"},
+        {"settings": "X = 2\n"},  # settings reach a rule by value
+    ],
+)
+def test_prose_and_strangers_do_not_count(package, edits: dict[str, str]) -> None:
+    assert package() == package(**edits)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"helper": "def g():\n    return 3\n"},
+        {"sub__deep": "def h():\n    return 3\n"},  # imported inside a function, relatively
+        {"main": "def f():\n    return 1\n"},
+    ],
+)
+def test_code_of_a_module_and_of_its_imports_counts(package, edits: dict[str, str]) -> None:
+    assert package() != package(**edits)
+
+
+def test_a_missing_module_is_named() -> None:
+    with pytest.raises(SscError, match=r"ssc_core\.nowhere"):
+        provenance.code_version("ssc_core.nowhere")
+
+
+def test_tree_digest_sees_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    first = provenance.tree_sha256(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = provenance.tree_sha256(tmp_path)
+    (tmp_path / "b").write_text("2")
+    assert len({first, second, provenance.tree_sha256(tmp_path)}) == 3

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from ssc_core.errors import SscError
+from ssc_core.settings import ComputeSettings, Section, Settings, load_settings, schema_text
+
+
+@pytest.fixture
+def config(root: Path) -> dict:
+    return yaml.safe_load((root / "config.yaml").read_text())
+
+
+def test_the_default_config_is_valid(config: dict) -> None:
+    assert load_settings(config).datasets["refcoco"].splits == ("train", "val", "testA", "testB")
+
+
+def test_presets_are_valid_on_top_of_the_default(root: Path, config: dict) -> None:
+    from snakemake.utils import update_config
+
+    presets = sorted((root / "presets").glob("*.yaml"))
+    assert presets
+    for preset in presets:
+        merged = json.loads(json.dumps(config))
+        update_config(merged, yaml.safe_load(preset.read_text()))
+        load_settings(merged)
+
+
+def test_the_written_schema_is_the_classes_schema(root: Path) -> None:
+    written = (root / "schemas" / "config.schema.json").read_text()
+    assert written == schema_text(), "run `make schema`"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"selekt": {}}, "selekt"),
+        ({"select": {"min_area": -1}}, "select.min_area"),
+        ({"score": {"prompt": "blur"}}, "score.prompt"),
+        ({"datasets": {"a/b": {"source": {"layout": "table", "file": "x.csv", "images": "."}, "splits": ["train"]}}}, "a/b"),
+        ({"datasets": {"mine": {"source": {"layout": "table"}, "splits": ["train"]}}}, "needs file, images"),
+    ],
+)
+def test_a_mistake_is_named(config: dict, change: dict, message: str) -> None:
+    with pytest.raises(SscError, match=re.escape(message)):
+        load_settings({**config, **{k: {**config.get(k, {}), **v} if k != "datasets" else v for k, v in change.items()}})
+
+
+def test_null_takes_back_a_key_of_another_backend(config: dict) -> None:
+    config["detect"]["backend"] = {"name": "mine.py:Mine", "settings": {"model": None, "threshold": 1}}
+    assert load_settings(config).detect.backend.settings == {"threshold": 1}
+
+
+def _sections(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found = {model}
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            for inner in (kind, *get_args(kind)):
+                if isinstance(inner, type) and issubclass(inner, BaseModel) and inner not in found:
+                    found |= _sections(inner)
+    return found
+
+
+def test_every_setting_is_described_and_read(root: Path) -> None:
+    code = "\n".join(
+        path.read_text()
+        for folder in ("ssc_core", "rules", "workflow_scripts")
+        for path in (root / folder).rglob("*")
+        if path.suffix in (".py", ".smk") and path.name != "settings.py"
+    )
+    for section in _sections(Settings):
+        for name, field in section.model_fields.items():
+            assert field.description, f"{section.__name__}.{name} has no description"
+            read = re.search(rf"\.{name}\b|\[[\"']{name}[\"']\]|[\"']{name}[\"']", code)
+            assert read or name == "layout", f"nothing reads {section.__name__}.{name}"
+
+
+def test_compute_settings_never_reach_params(root: Path) -> None:
+    """What changes no result must not rerun a rule; only the number of shards, which changes file names, may."""
+    for path in (root / "rules").glob("*.smk"):
+        for block in re.findall(r"\n    params:\n((?:        .*\n|\n)+)", path.read_text()):
+            for name in set(ComputeSettings.model_fields) - {"shards"}:
+                assert f"compute.{name}" not in block, f"{path.name}: {name} is in params"
+
+
+def test_sections_are_frozen(config: dict) -> None:
+    settings = load_settings(config)
+    assert isinstance(settings.select, Section)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.select.min_area = 1  # type: ignore[misc]

@@ -1,0 +1,24 @@
+"""Rules of rules/micro_models.smk: make the data of the small models, or one model with its card."""
+
+import json
+from pathlib import Path
+
+import torch
+from _script import run
+
+from ssc_core.microworld.training import recipes
+from ssc_core.microworld.world_settings import WorldSettings
+
+
+def main(step: str, build: Path, options: str, threads: int, out: Path | None = None, world: WorldSettings | None = None) -> None:
+    torch.set_num_threads(threads)
+    chosen = json.loads(options)
+    if step == "data":
+        recipes.make_data(build, settings=world, workers=threads, **chosen)
+    elif step.startswith("card"):
+        getattr(recipes, step)(build, out, threads=threads, **chosen)
+    else:
+        getattr(recipes, step)(build, out, **chosen)
+
+
+run(main)
