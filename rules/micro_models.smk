@@ -4,9 +4,9 @@
 MICRO = "resources/micro"
 MICRO_BUILD = "build/micro"
 MICRO_STEPS = {
-    "detector": {"steps": 4500},
+    "detector": {"cycles": [4500, 2600]},
     "sam": {"steps": 2800},
-    "clip": {"steps": 1800},
+    "clip": {"cycles": [1800, 1000]},
     "lavt_parts": {"bert_steps": 2500, "swin_steps": 1600},
 }
 MICRO_CARDS = {

@@ -102,7 +102,7 @@ rule gather:
     output:
         whole=f"{RESULTS}/{{dataset}}/{{split}}/{{kind}}.h5",
     params:
-        code=code_version("ssc_core.masks.store", "ssc_core.masks.selection"),
+        code=code_version("ssc_core.masks.gather"),
     wildcard_constraints:
         kind="boxes|masks|scores",
     conda:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from _script import run
 
-from ssc_core.masks.gather import gather
-from ssc_core.masks.selection import gather_scores
+from ssc_core.masks.gather import gather, gather_scores
 
 
 def main(kind: str, out: Path, shards: list[Path]) -> None:

@@ -136,9 +136,9 @@ def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> Refe
     """The segmenter of a checkpoint, published or ours, in eval mode on ``device``."""
     checkpoint = load_published(path)
     sizes = checkpoint.architecture()
-    swin = SwinSettings(**{key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()})
+    swin: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()}
     with torch.device("meta"):  # no time for start values that the file replaces
-        lavt = LAVT(swin, fusion_heads=tuple(sizes["fusion_heads"]), text_dim=sizes["text_dim"])
+        lavt = LAVT(SwinSettings(**swin), fusion_heads=tuple(sizes["fusion_heads"]), text_dim=sizes["text_dim"])
     segmenter = ReferringSegmenter(lavt.to_empty(device="cpu"), TextEncoder(BertConfig(**sizes["bert"])))
     load_weights(segmenter, checkpoint, path)
     return segmenter.to(device).eval()

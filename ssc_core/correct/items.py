@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -128,9 +129,17 @@ def resized_photo(photo: np.ndarray, side: int) -> np.ndarray:
 
 
 def resized_masks(masks: np.ndarray, side: int) -> np.ndarray:
-    """bool (K, H, W) to (K, side, side): nearest, at PIL's sampling points (pixel centres)."""
-    rows, columns = (((np.arange(side) + 0.5) * (n / side)).astype(np.int64) for n in masks.shape[1:])
+    """bool (K, H, W) to (K, side, side): nearest, as PIL does it."""
+    rows, columns = (_nearest(n, side) for n in masks.shape[1:])
     return masks[:, rows[:, None], columns]
+
+
+@cache
+def _nearest(length: int, side: int) -> np.ndarray:
+    """The pixels of a row of ``length`` that PIL takes for ``side``, int32 (side,). PIL itself says which: it adds up
+    steps in floating point, and a formula differs at some ties."""
+    row = Image.fromarray(np.arange(length, dtype=np.int32)[None])
+    return np.asarray(row.resize((side, 1), Image.Resampling.NEAREST))[0]
 
 
 def _usable_rows(

@@ -73,13 +73,14 @@ def load_text(path_or_name: Path | str) -> tuple[BertTokenizer, TextEncoder]:
     tokenizer = load_tokenizer(path_or_name)
     try:
         with _quiet_transformers():
-            bert, report = TextEncoder.from_pretrained(
+            loaded: Any = TextEncoder.from_pretrained(
                 path_or_name, local_files_only=True, output_loading_info=True, dtype=torch.float32
             )
     except MemoryError:
         raise
     except Exception as error:  # damaged files make transformers fail in any way at all
         raise SscError(_unusable(path_or_name, error)) from error
+    bert, report = loaded  # a pair because of output_loading_info
     missing = sorted(report["missing_keys"])
     if missing:
         raise SscError(

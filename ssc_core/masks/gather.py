@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from ssc_core.errors import SscError
-from ssc_core.masks.columnar import ColumnReader
+from ssc_core.masks.reader import ColumnReader
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 

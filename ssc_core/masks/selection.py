@@ -22,7 +22,9 @@ from typing import Literal
 import numpy as np
 
 from ssc_core.masks import rle
-from ssc_core.masks.columnar import Column, ColumnReader, ColumnWriter, Ids, StoreInfo, offsets
+from ssc_core.masks.columnar import Column, StoreInfo, offsets
+from ssc_core.masks.reader import ColumnReader, Ids
+from ssc_core.masks.writer import ColumnWriter
 
 ChoicePer = Literal["ref", "sentence"]
 

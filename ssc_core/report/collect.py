@@ -14,6 +14,7 @@ from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
 from ssc_core.report.published import METHODS, PUBLISHED, Published
 
 PHASES = ("pretrain", "correct")
+_SPLITS = ("val", "testA", "testB", "test", "train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Method:
     """A line of the results table.
 
     per: sentence or ref, what a pair is; resolution: 480 or native; ious: float (N,), 0..1, of all pairs; test_only:
-    uses the ground truth.
+    uses the ground truth; of_candidates: a choice among candidate masks, not a network's own.
     """
 
     split: str
@@ -32,6 +33,7 @@ class Method:
     n_pairs: int
     ious: pd.Series
     test_only: bool
+    of_candidates: bool
     published: Published | None
 
 
@@ -72,10 +74,9 @@ class DatasetResults:
 
     def methods(self) -> list[Method]:
         """Lines of the table by split, and within a split in the order of ``published.METHODS``."""
-        order = {name: i for i, name in enumerate(METHODS)}
-        splits = list(dict.fromkeys(e.content.split for e in self.evaluations))
+        splits = sorted({e.content.split for e in self.evaluations}, key=split_order)
         found = [*self._model_methods(), *self._choices()]
-        return sorted(found, key=lambda m: (splits.index(m.split), order.get(m.name, len(order)), m.name))
+        return sorted(found, key=lambda m: (splits.index(m.split), method_order(m.name)))
 
     def candidates_of(self, split: str) -> Candidates | None:
         return next((c for c in self.candidates if c.content.split == split), None)
@@ -92,6 +93,7 @@ class DatasetResults:
                 n_pairs=content.n_sentences,
                 ious=found.rows[f"iou_{content.resolution}"],
                 test_only=False,
+                of_candidates=False,
                 published=PUBLISHED.get((self.name, content.split, content.method)),
             )
 
@@ -108,8 +110,19 @@ class DatasetResults:
                     n_pairs=content.n_pairs,
                     ious=found.rows[f"iou_{name}"],
                     test_only=choice.test_only,
+                    of_candidates=True,
                     published=PUBLISHED.get((self.name, content.split, name)),
                 )
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """Sorts val before the tests, and train last."""
+    return (_SPLITS.index(split) if split in _SPLITS else len(_SPLITS), split)
+
+
+def method_order(method: str) -> tuple[int, str]:
+    """Sorts in the order of ``published.METHODS``, methods of the user's own last."""
+    return (list(METHODS).index(method) if method in METHODS else len(METHODS), method)
 
 
 def collect(results: Path) -> list[DatasetResults]:
@@ -140,8 +153,8 @@ def _collect_dataset(folder: Path) -> DatasetResults:
     return DatasetResults(
         name=folder.name,
         folder=folder,
-        models=tuple(models),
-        candidates=tuple(candidates),
+        models=tuple(sorted(models, key=lambda m: (split_order(m.content.split), method_order(m.content.method)))),
+        candidates=tuple(sorted(candidates, key=lambda c: split_order(c.content.split))),
         logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},
         jobs=_read_jobs(folder),
     )

@@ -29,19 +29,20 @@ class Sources:
 
 
 def write_eval_picture(
-    *, rows: pd.DataFrame, sources: Sources, out: Path, method: str, where: str, oiou: float, count: int = 8
+    *, rows: Path, sources: Sources, out: Path, method: str, where: str, oiou: float, count: int = 8
 ) -> None:
     """Contact sheet of ``count`` sentences, evenly spaced from the best IoU to the worst, so that it flatters nobody.
 
-    rows: of ``evaluate.pairs.measure_pairs``; where: such as "refcoco val, micro world".
+    rows: ``evaluate.model.sentences_path`` of an eval file; where: such as "refcoco val, micro world".
     """
-    shown = spread(rows, count)
+    table = pd.read_parquet(rows)
+    shown = spread(table, count)
     picture = gallery(
         [load_example(row, sources) for row in shown.itertuples()],
         columns=2 if sources.masks is None else 1,
         panel=260,
         title=f"{where}: {method_name(method)}",
-        subtitle=f"oIoU {oiou:.1f} %. {len(shown)} of {len(rows)} sentences, evenly spaced from best to worst IoU.",
+        subtitle=f"oIoU {oiou:.1f} %. {len(shown)} of {len(table)} sentences, evenly spaced from best to worst IoU.",
     )
     write_picture(out, picture)
 
@@ -57,12 +58,12 @@ def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
 def load_example(row: Any, sources: Sources) -> Example:
     """Example of a row of ``evaluate.pairs.measure_pairs``."""
     truth = sources.truth.mask(row.ref_id)
-    notes = [row.category] * bool(row.category) + [f"IoU {100 * row.iou_native:.1f} %"]
+    notes = [row.category] * bool(row.category) + [f"IoU {100 * row.iou_native:.1f}\u00a0%"]
     candidates, pick = None, None
     if sources.masks is not None and sources.selected is not None:
         candidates, pick = _candidates(row.ref_id, sources.masks, sources.selected)
         if pick is not None and truth is not None:
-            notes.append(f"Select's pick {100 * _iou(candidates[pick], truth):.1f} %")
+            notes.append(f"Select's pick {100 * _iou(candidates[pick], truth):.1f}\u00a0%")
     return Example(
         image=sources.photos(row.file_name),
         sentence=row.sentence,

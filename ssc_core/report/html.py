@@ -15,7 +15,7 @@ from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf, gallery_section
 from ssc_core.report.collect import DatasetResults, Evaluated, collect
 from ssc_core.report.examples import Sources, tagged
-from ssc_core.report.plots import candidate_chart, iou_histogram, success_curves, training_charts
+from ssc_core.report.plots import candidate_chart, iou_histogram, line_style, success_curves, training_charts
 from ssc_core.report.published import RUN_TO_RUN, method_name
 from ssc_core.report.style import PICK, PREDICTION, TRUTH, css
 from ssc_core.report.tables import facts_table, group_tables, job_table, results_table
@@ -96,15 +96,15 @@ def _curves(dataset: DatasetResults) -> str:
         here = [m for m in methods if m.split == split]
         charts.append(success_curves(here, title=f"{split}: precision at every IoU"))
         charts += [
-            iou_histogram(m, title=f"{split}: IoU, {method_name(m.name)}", colour=i)
-            for i, m in enumerate(here)
+            iou_histogram(m, title=f"{split}: IoU, {method_name(m.name)}", colour=line_style(m, here)[1])
+            for m in here
             if m.per == "sentence" or m.name == "selected"
         ]
     return _figures(charts)
 
 
 def _breakdowns(dataset: DatasetResults) -> str:
-    return _folded([(_name(model), group_tables(model.content)) for model in dataset.models])
+    return _folded([(_name(model), group_tables(model.content)) for model in dataset.models], _main_model(dataset))
 
 
 def _training(dataset: DatasetResults) -> str:
@@ -128,9 +128,13 @@ def _stages(dataset: DatasetResults) -> str:
             (f"{candidates.content.split}: candidates a ref", f"{found.mean:.2f} on average, {found.max} at most")
         )
         facts.append((f"{candidates.content.split}: refs without a candidate", f"{100 * found.share_empty:.1f} %"))
-    for model in dataset.models:
-        if corrupted := model.content.training.get("palette_corrupted_refs"):
-            facts.append((f"{_name(model)}: training targets corrupted by compat.palette_targets", f"{corrupted} refs"))
+    corrupted = {
+        method_name(model.content.method): model.content.training.get("palette_corrupted_refs")
+        for model in dataset.models
+    }
+    facts += [
+        (f"{name}: targets that compat.palette_targets changed", f"{n} refs") for name, n in corrupted.items() if n
+    ]
     return charts + facts_table(facts)
 
 
@@ -144,7 +148,7 @@ def _galleries(dataset: DatasetResults, photos: Path, size: int) -> str:
             rows = picked.rows if picked is not None and "iou_selected" in picked.rows else None
             cards = gallery_section(tagged(model.rows, rows, size), sources, shelf, key=f"{dataset.name}-{i}")
         blocks.append((_name(model), cards))
-    return shelf.defs() + _folded(blocks) if blocks else ""
+    return shelf.defs() + _folded(blocks, _main_model(dataset)) if blocks else ""
 
 
 def _sources(dataset: DatasetResults, split: str, photos: PhotoShelf, stack: ExitStack) -> Sources:
@@ -172,17 +176,23 @@ def _provenance(dataset: DatasetResults) -> str:
                 ("time in the network", f"{100 * content.timing.model_share:.0f} % of {content.timing.total_s:.1f} s")
             )
         blocks.append((title, facts_table(facts)))
-    return _folded(blocks, first_open=False)
+    return _folded(blocks, None)
 
 
 def _name(model: Evaluated) -> str:
     return f"{model.content.split}: {method_name(model.content.method)}"
 
 
-def _folded(blocks: list[tuple[str, str]], *, first_open: bool = True) -> str:
-    """Titled blocks that open on demand."""
+def _main_model(dataset: DatasetResults) -> int:
+    """Index of the model that is open when the page is: the corrected one, else the first."""
+    methods = [model.content.method for model in dataset.models]
+    return methods.index("corrected") if "corrected" in methods else 0
+
+
+def _folded(blocks: list[tuple[str, str]], opened: int | None) -> str:
+    """Titled blocks that open on demand; opened: index of the one that is open from the start."""
     return "".join(
-        f"<details{' open' if first_open and i == 0 else ''}><summary>{escape(title)}</summary>{content}</details>"
+        f"<details{' open' if i == opened else ''}><summary>{escape(title)}</summary>{content}</details>"
         for i, (title, content) in enumerate(blocks)
     )
 

@@ -18,13 +18,20 @@ _SMOOTHING = 40
 
 def success_curves(methods: Sequence[Method], *, title: str) -> str:
     """Share of pairs that reach an IoU, over the IoU: Precision@t for every t."""
-    thresholds = np.linspace(0, 1, 101)
-    lines = [
-        Line(method_name(m.name), thresholds, (m.ious.to_numpy()[:, None] >= thresholds).mean(axis=0), colour=i)
-        for i, m in enumerate(methods)
-    ]
+    thresholds = np.linspace(0.01, 1, 100)
+    lines = []
+    for method in methods:
+        reached = (method.ious.to_numpy()[:, None] >= thresholds).mean(axis=0)
+        dashed, colour = line_style(method, methods)
+        lines.append(Line(method_name(method.name), thresholds, reached, colour=colour, dashed=dashed))
     x, y = Axis(0, 1, "IoU at least", percent=True), Axis(0, 1, "share of pairs", percent=True)
     return line_chart(lines, x, y, title=title)
+
+
+def line_style(method: Method, methods: Sequence[Method]) -> tuple[bool, int]:
+    """Dashed and colour: choices among candidates are dashed, networks solid, and each kind counts its own colours."""
+    alike = [m.name for m in methods if m.of_candidates == method.of_candidates]
+    return method.of_candidates, alike.index(method.name)
 
 
 def iou_histogram(method: Method, *, title: str, colour: int = 0) -> str:

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 _WIDTH, _HEIGHT = 520, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 26, 12, 44
 SERIES = 6
 """Colours --s0 ... --s5 of the page; later series start again."""
 
@@ -22,24 +22,27 @@ class Line:
     x: np.ndarray
     y: np.ndarray
     colour: int = 0
+    dashed: bool = False
     faint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """low, high: range; label: below or beside the axis; percent: ticks as 40 %."""
+    """low, high: range; label: below or above the axis; percent: ticks as 40 %; whole: ticks at whole numbers only."""
 
     low: float
     high: float
     label: str
     percent: bool = False
+    whole: bool = False
 
     def ticks(self) -> list[float]:
         """Round values, about five."""
         span = self.high - self.low
         step = 10 ** np.floor(np.log10(span / 4))
-        step *= next(f for f in (1, 2, 2.5, 5, 10) if span / (step * f) <= 6)
-        first = np.ceil(self.low / step - 1e-9) * step
+        step *= next(f for f in ((1, 2, 5, 10) if self.whole else (1, 2, 2.5, 5, 10)) if span / (step * f) <= 6)
+        step = max(step, 1) if self.whole else step
+        first = np.ceil(self.low / step - 1e-9) * step + 0.0  # + 0.0 makes -0.0 a plain zero
         return [float(v) for v in np.arange(first, self.high + step * 1e-6, step)]
 
     def text(self, value: float) -> str:
@@ -52,7 +55,7 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
     """Lines with a legend below them."""
     plot = _Plot(x, y)
     curves = [
-        f'<polyline class="{"faint" if line.faint else "curve"}" style="stroke:var(--s{line.colour % SERIES})" '
+        f'<polyline class="{_kind(line)}" style="stroke:var(--s{line.colour % SERIES})" '
         f'points="{" ".join(plot.point(a, b) for a, b in zip(line.x, line.y, strict=True))}">'
         f"<title>{escape(line.name)}</title></polyline>"
         for line in lines
@@ -65,7 +68,7 @@ def histogram(
     counts: Sequence[float], edges: Sequence[float], x: Axis, *, title: str, unit: str, colour: int = 0
 ) -> str:
     """Bars between ``edges`` (one more than counts)."""
-    plot = _Plot(x, Axis(0, max(*counts, 1) * 1.05, unit))
+    plot = _Plot(x, Axis(0, max(*counts, 1) * 1.05, unit, whole=True))
     bars = []
     for count, low, high in zip(counts, edges, edges[1:], strict=False):
         left, right = plot.x(low) + 0.75, plot.x(high) - 0.75
@@ -77,7 +80,7 @@ def histogram(
 
 def bar_chart(counts: dict[str, int], *, title: str, label: str, unit: str, colour: int = 0) -> str:
     """One bar a name."""
-    plot = _Plot(Axis(0, max(len(counts), 1), label), Axis(0, max(*counts.values(), 1) * 1.05, unit))
+    plot = _Plot(Axis(0, max(len(counts), 1), label), Axis(0, max(*counts.values(), 1) * 1.05, unit, whole=True))
     bars, names = [], []
     every = -(-len(counts) // 14)
     for i, (name, count) in enumerate(counts.items()):
@@ -127,9 +130,15 @@ def _figure(plot: _Plot, marks: Sequence[str], title: str, legend: str, *, x_tic
 
 def _legend(lines: Sequence[Line]) -> str:
     items = "".join(
-        f'<li><i style="background:var(--s{line.colour % SERIES})"></i>{escape(line.name)}</li>' for line in lines
+        f'<li><svg viewBox="0 0 26 8" aria-hidden="true"><path class="{_kind(line)}" '
+        f'style="stroke:var(--s{line.colour % SERIES})" d="M0 4H26"/></svg>{escape(line.name)}</li>'
+        for line in lines
     )
     return f'<ul class="legend">{items}</ul>' if len(lines) > 1 else ""
+
+
+def _kind(line: Line) -> str:
+    return "faint" if line.faint else "curve dashed" if line.dashed else "curve"
 
 
 def _bar(x: float, y: float, width: float, height: float, name: str, colour: int) -> str:

@@ -114,7 +114,9 @@ def _group_table(name: str, groups: Groups) -> str:
         for label, group in groups.items()
     )
     head = _head(("", "n", "mIoU", "oIoU", "P@0.5"))
-    return f'<div class="card"><table class="groups"><caption>{escape(name)}</caption>{head}{_body(rows)}</table></div>'
+    tall = f' tabindex="0" role="region" aria-label="{escape(name)}"' if len(groups) > 12 else ""
+    table = f'<table class="groups"><caption>{escape(name)}</caption>{head}{_body(rows)}</table>'
+    return f'<div class="card"{tall}>{table}</div>'
 
 
 def _bar(share: float, text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+import torch
 from transformers import AutoTokenizer, BertConfig, GroundingDinoForObjectDetection
 from transformers.utils.logging import disable_progress_bar
 
@@ -77,7 +78,11 @@ def _from_folder(folder: Path) -> GroundingDinoForObjectDetection:
     disable_progress_bar()
     try:
         network, loading = GroundingDinoForObjectDetection.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, disable_custom_kernels=True
+            folder,
+            local_files_only=True,
+            output_loading_info=True,
+            disable_custom_kernels=True,
+            dtype=torch.float32,  # whatever the file holds; autocast decides what is computed in less
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise SscError(f"GroundingDINO in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error

@@ -32,6 +32,7 @@ import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional
 from torchvision import transforms
@@ -124,12 +125,12 @@ def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> t
         if pretrained is not None:
             raise SscError(f"open_clip: {model} is a folder with its own weights; leave `pretrained` out")
         name = f"local-dir:{model}"
-        return _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True), open_clip.get_tokenizer(name)
+        return _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True), _tokenizer(name)
     if open_clip.get_model_config(model) is None:
         raise SscError(
             f"open_clip: '{model}' is neither a folder nor a model that open_clip knows; see open_clip.list_models()"
         )
-    tokenizer = open_clip.get_tokenizer(model)
+    tokenizer = _tokenizer(model)
     if pretrained is None:
         warnings.warn(
             f"open_clip: {model} without `pretrained` has random weights: its scores mean nothing", stacklevel=2
@@ -151,8 +152,15 @@ def _create(name: str, *, quick_gelu: bool, **options: Any) -> nn.Module:
         return open_clip.create_model(name, force_quick_gelu=quick_gelu, **options)
     except pickle.UnpicklingError as error:
         raise SscError(f"open_clip: {options['pretrained']} holds more than weights, or is damaged; refused") from error
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
         raise SscError(f"open_clip cannot make '{name}': {error}") from error
+
+
+def _tokenizer(name: str) -> Callable[..., Any]:
+    try:
+        return open_clip.get_tokenizer(name)
+    except (ValueError, OSError) as error:  # of SigLIP and others it comes from a hub, or from the model's own folder
+        raise SscError(f"open_clip has no tokenizer for '{name}': {error}") from error
 
 
 def _load_file(model: str, path: Path, quick_gelu: bool | None) -> nn.Module:

@@ -46,8 +46,8 @@ class PixelWordAttention(nn.Module):
         self.f_query = nn.Sequential(Pointwise(channels, channels))
         self.f_value = nn.Sequential(Pointwise(text_dim, channels))
         self.W = nn.Sequential(Pointwise(channels, channels))
-        for normed in (self.f_query[0], self.W[0]):
-            normed.bias.requires_grad_(False)
+        for normed in (self.f_query, self.W):
+            normed[0].get_parameter("bias").requires_grad_(False)
 
     def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
         """(B, N, C), (B, T, D) and (B, T, 1) with 1 at words, 0 at padding; to (B, N, C)."""
@@ -55,14 +55,14 @@ class PixelWordAttention(nn.Module):
         value = self._by_head(self.f_value(words) * word_mask)
         attention = self._attention(pixels, key, word_mask)  # (B, N, heads * T)
 
-        out_weight = self._by_head(self.W[0].weight.squeeze(-1)[None])  # (1, heads, C, C / heads)
+        out_weight = self._by_head(_matrix(self.W)[None])  # (1, heads, C, C / heads)
         mixed = (value @ out_weight.transpose(-1, -2)).flatten(1, 2)  # W V: (B, heads * T, C)
         return _normed_mixture(attention, mixed)
 
     def _attention(self, pixels: Tensor, key: Tensor, word_mask: Tensor) -> Tensor:
         """softmax over the words, (B, N, heads * T), of IN(f_query pixels) key^T / sqrt(C)."""
         channels = pixels.shape[-1]
-        query = F.linear(pixels, self.f_query[0].weight.squeeze(-1))
+        query = F.linear(pixels, _matrix(self.f_query))
         variance, mean = torch.var_mean(_exact(query), dim=1, keepdim=True, correction=0)
         key = key * self._by_head(channels**-0.5 * torch.rsqrt(variance + EPSILON))
         padding = (1e4 * word_mask - 1e4).transpose(1, 2)[:, None]  # (B, 1, 1, T)
@@ -73,6 +73,11 @@ class PixelWordAttention(nn.Module):
     def _by_head(self, x: Tensor) -> Tensor:
         """(B, N, C) to (B, heads, N, C / heads)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _matrix(convolution: nn.Sequential) -> Tensor:
+    """The weight (out, in) of a 1 x 1 convolution that its user applies by itself."""
+    return convolution[0].get_parameter("weight").squeeze(-1)
 
 
 def _normed_mixture(attention: Tensor, mixed: Tensor) -> Tensor:

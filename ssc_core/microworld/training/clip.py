@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -43,9 +44,12 @@ SHARE_CROPS = 0.4
 
 
 def train_clip(
-    pool: Pool, vocabulary: dict[str, int], out: Path, *, steps: int, batch: int = 64, seed: int = 0
+    pool: Pool, vocabulary: dict[str, int], out: Path, *, cycles: Sequence[int], batch: int = 64, seed: int = 0
 ) -> None:
-    """Train and write a folder that open_clip loads as ``local-dir:``."""
+    """Train and write a folder that open_clip loads as ``local-dir:``.
+
+    cycles: steps of each cosine cycle; every one starts from the averaged weights of the one before.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     tokenizer = make_tokenizer(vocabulary)
@@ -53,15 +57,15 @@ def train_clip(
         embed_dim=MODEL_CONFIG["embed_dim"], vision_cfg=MODEL_CONFIG["vision_cfg"], text_cfg=_text_config()
     )
     model = model.to(memory_format=torch.channels_last)  # a third faster on CPUs
-    rows = rng.permutation(len(pool.objects))
 
     def step_loss(step: int) -> torch.Tensor:
-        chosen = rows[np.arange(step * batch, (step + 1) * batch) % len(rows)]
+        chosen = rng.integers(len(pool.objects), size=batch)
         captions = [pool.captions[i][rng.integers(len(pool.captions[i]))] for i in chosen]
         images = np.stack([_view(pool, int(i), rng) for i in chosen])
         return _contrast(model, _pixels(images, rng), _tokens(tokenizer, captions), captions)
 
-    fit(model, step_loss, steps=steps, lr=1.5e-3, warmup=150, weight_decay=5e-2, average=0.998)
+    for steps in cycles:
+        fit(model, step_loss, steps=steps, lr=1.5e-3, warmup=150, weight_decay=5e-2, average=0.998)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "open_clip_config.json", {"model_cfg": MODEL_CONFIG, "preprocess_cfg": PREPROCESS})
     save_weights(model, out / "open_clip_model.safetensors")

@@ -16,8 +16,8 @@ from ssc_core.microworld.training.pool import Pool
 from ssc_core.microworld.training.vocabulary import SIZE, make_tokenizer, save_vocabulary
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-INPUT_SIZE = {"shortest_edge": 144, "longest_edge": 168}
-"""Brings every scene size to within a tenth of the scale that it is trained at, which is its own."""
+INPUT_SIZE = {"shortest_edge": 160, "longest_edge": 176}
+"""Scenes are trained on at their own scale, and shown at that or up to a tenth larger."""
 
 MAX_CLASSES = 6
 """Classes in a training caption: those of the scene and, mostly, some that are not there."""
@@ -114,9 +114,12 @@ class DetectionBatches:
 
 
 def train_detector(
-    pool: Pool, vocabulary: dict[str, int], out: Path, *, steps: int, batch: int = 16, seed: int = 0
+    pool: Pool, vocabulary: dict[str, int], out: Path, *, cycles: Sequence[int], batch: int = 16, seed: int = 0
 ) -> None:
-    """Train and write a transformers folder with tokenizer and preprocessor_config.json."""
+    """Train and write a transformers folder with tokenizer and preprocessor_config.json.
+
+    cycles: steps of each cosine cycle; every one starts from the averaged weights of the one before.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = GroundingDinoForObjectDetection(detector_config())
@@ -135,7 +138,8 @@ def train_detector(
         inputs, targets, shared_map = batches.make(next(order), rng)
         return model(**inputs, labels=targets).loss
 
-    fit(model, step_loss, steps=steps, lr=6e-4, warmup=200, clip_norm=0.5, average=0.998)
+    for steps in cycles:
+        fit(model, step_loss, steps=steps, lr=6e-4, warmup=200, clip_norm=0.5, average=0.998)
     out.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(out)
     save_weights(model, out / "model.safetensors")

@@ -34,9 +34,9 @@ def make_data(build: Path, *, scenes: int, settings: WorldSettings, workers: int
     save_vocabulary(build_vocabulary(read_corpus(build / "corpus.txt")), build / "vocab.txt")
 
 
-def make_detector(build: Path, out: Path, *, steps: int) -> None:
+def make_detector(build: Path, out: Path, *, cycles: list[int]) -> None:
     """Train the GroundingDINO."""
-    train_detector(open_pool(build / "pool-train"), load_vocabulary(build / "vocab.txt"), out, steps=steps)
+    train_detector(open_pool(build / "pool-train"), load_vocabulary(build / "vocab.txt"), out, cycles=cycles)
 
 
 def card_detector(build: Path, out: Path, *, box_threshold: float, text_threshold: float, threads: int) -> None:
@@ -73,9 +73,9 @@ def card_sam(build: Path, out: Path, *, threads: int) -> None:
     )
 
 
-def make_clip(build: Path, out: Path, *, steps: int) -> None:
+def make_clip(build: Path, out: Path, *, cycles: list[int]) -> None:
     """Train the CLIP."""
-    train_clip(open_pool(build / "pool-train"), load_vocabulary(build / "vocab.txt"), out, steps=steps)
+    train_clip(open_pool(build / "pool-train"), load_vocabulary(build / "vocab.txt"), out, cycles=cycles)
 
 
 def card_clip(build: Path, out: Path, *, blur_sigma: float, threads: int) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import TinySegmenter, make_items
 
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Trainer, uses_bf16
 from ssc_core.errors import SscError
 from ssc_core.settings import CompatSettings, TrainSettings
+from tests.unit.correct.toy import TinySegmenter, make_items
 
 HERE = Path(__file__).parent
 OFF = CompatSettings()
@@ -40,7 +40,7 @@ def rows(folder: Path, state: str = "state") -> list[dict[str, str]]:
 def toy_run(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, str(HERE / "toy_run.py"), str(folder), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[2]}", "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[2]), "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         timeout=600,
@@ -89,7 +89,7 @@ def test_two_processes_train_as_one(tmp_path):
     command = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29613", str(HERE / "toy_run.py")]
     pair = subprocess.run(
         [sys.executable, *command, str(two), "3", "10"],
-        env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[2]}", "OMP_NUM_THREADS": "1", "TOY_DROPOUT": "0"},
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[2]), "OMP_NUM_THREADS": "1", "TOY_DROPOUT": "0"},
         capture_output=True,
         text=True,
         timeout=600,

@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 import torch
-from toy import TinySegmenter, make_items
 
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Trainer
 from ssc_core.settings import CompatSettings, TrainSettings
+from tests.unit.correct.toy import TinySegmenter, make_items
 
 SETTINGS = {"loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32"}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import GroundingDinoImageProcessor
+from transformers.image_transforms import get_size_with_aspect_ratio
 
 from ssc_core.backends import Detector, load_backend
 from ssc_core.errors import SscError
@@ -99,7 +100,7 @@ def test_pixels_are_those_of_transformers_own_processor(detector, tiny_grounding
         ((480, 640), (800, 1066)),
         ((640, 480), (1066, 800)),
         ((500, 2000), (333, 1333)),
-        ((2000, 400), (1333, 266)),
+        ((2000, 400), (1333, 267)),
         ((800, 900), (800, 900)),
         ((427, 640), (800, 1199)),
         ((1, 3000), (1, 1333)),
@@ -107,6 +108,12 @@ def test_pixels_are_those_of_transformers_own_processor(detector, tiny_grounding
 )
 def test_input_size(photo, expected):
     assert input_size(*photo, 800, 1333) == expected
+
+
+def test_input_size_is_that_of_transformers():
+    rng = np.random.default_rng(0)
+    for height, width in rng.integers(50, 3000, (2000, 2)).tolist():
+        assert input_size(height, width, 800, 1333) == get_size_with_aspect_ratio((height, width), 800, 1333)
 
 
 def test_absolute_xyxy_cuts_at_the_borders():

@@ -29,21 +29,18 @@ def test_chunks(text, phrases):
 @pytest.fixture
 def tagger_data(tmp_path, monkeypatch):
     """A real NLTK data folder with a tagger that was trained on three sentences."""
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
     tagger = PerceptronTagger(load=False)
     corpus = [tagged("big/JJ dog/NN runs/VBZ"), tagged("red/JJ ball/NN on/IN table/NN"), tagged("run/VB now/RB")]
     tagger.train(corpus, nr_iter=20)
     folder = tmp_path / "taggers" / "averaged_perceptron_tagger_eng"
     folder.mkdir(parents=True)
     tagger.save_to_json("eng", str(folder))
-    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
 
 
 def test_sentences_to_phrases(tagger_data):
-    assert NltkNouns()(["red dog on big table", "run now", "red dog on big table"]) == [
-        ["red dog on big table"],
-        [],
-        ["red dog on big table"],
-    ]
+    found = NltkNouns()(["red ball on table", "run now", "big dog runs", "red ball on table", ""])
+    assert found == [["red ball on table"], [], ["big dog"], ["red ball on table"], []]
 
 
 def test_without_its_data_the_message_says_how_to_get_it(monkeypatch):

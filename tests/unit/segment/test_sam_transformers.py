@@ -18,7 +18,7 @@ def randomise(network):
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.copy_(torch.randn_like(parameter) * 0.1)
+            parameter.add_(torch.randn_like(parameter) * 0.1)
     return network
 
 
@@ -26,17 +26,19 @@ def randomise(network):
 def sam2_folder(tmp_path_factory):
     side, width = 64, 32
     backbone = {
+        "model_type": "sam2_hiera_det_model",
         "hidden_size": 8,
         "image_size": [side, side],
-        "blocks_per_stage": [1, 1, 1, 1],
+        "blocks_per_stage": [1, 1, 2, 1],
         "embed_dim_per_stage": [8, 16, 32, 64],
         "num_attention_heads_per_stage": [1, 1, 2, 4],
-        "window_size_per_stage": [4, 4, 2, 2],
+        "window_size_per_stage": [4, 4, 4, 4],
         "global_attention_blocks": [3],
         "window_positional_embedding_background_size": [2, 2],
     }
     config = Sam2Config(
         vision_config={
+            "model_type": "sam2_vision_model",
             "backbone_config": backbone,
             "backbone_channel_list": [64, 32, 16, 8],
             "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
@@ -53,6 +55,7 @@ def sam2_folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sam_hq_folder(tmp_path_factory):
     vision = {
+        "model_type": "sam_hq_vision_model",
         "hidden_size": 32,
         "output_channels": 32,
         "num_hidden_layers": 2,

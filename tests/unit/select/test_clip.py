@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import open_clip
@@ -219,6 +220,19 @@ def test_wrong_folders(clip_folder, tmp_path):
         clip.load_model(str(tmp_path), None, None)
     with pytest.raises(SscError, match="none of auto, fp32, bf16"):
         OpenClip(str(clip_folder), device="cpu", precision="fp8")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("open_clip_model.safetensors", "cannot make"), ("tokenizer.json", "no tokenizer"), ("tokenizer_config.json", "")],
+)
+def test_damaged_files_of_a_folder_are_errors_for_people(clip_folder, tmp_path, file, message, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "clip"
+    shutil.copytree(clip_folder, folder)
+    (folder / file).write_bytes((folder / file).read_bytes()[:40])
+    with pytest.raises(SscError, match=message):
+        clip.load_model(str(folder), None, None)
 
 
 def test_the_folder_may_be_relative(clip_folder, monkeypatch):
