@@ -27,17 +27,16 @@ demo: env ## the main job on the micro world, training included, and its figures
 test: env ## all tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
-lint: env ## formatting, lints and types, changing nothing
+lint: env ## formatting and lints, changing nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/mypy ssc_core
 
 format: env ## format Python and Snakemake files
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
-	$(BIN)/snakefmt --quiet Snakefile rules
+	$(BIN)/snakefmt Snakefile rules
 
 report: env ## one HTML page of everything in results/
 	$(SNAKEMAKE) results/report/index.html

@@ -8,7 +8,13 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from ssc_core.datasets import check_world, dataset_identity, dataset_source, micro_name, source_files
+from ssc_core.datasets import (
+    check_world,
+    dataset_identity,
+    dataset_source,
+    micro_name,
+    source_files,
+)
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version
 from ssc_core.registry import backend_version, weights_version
@@ -39,13 +45,17 @@ def section(name):
 
 def compat(*names):
     """The compat switches that a rule reads, as canonical JSON."""
-    return json.dumps({name: getattr(SETTINGS.compat, name) for name in names}, sort_keys=True)
+    return json.dumps(
+        {name: getattr(SETTINGS.compat, name) for name in names}, sort_keys=True
+    )
 
 
 def backend_state(backend):
     """Code and weights behind a backend, for `params`."""
     paths = [v for v in backend.settings.values() if isinstance(v, str)]
-    return " ".join([backend_version(backend.name), *(weights_version(path) for path in paths)])
+    return " ".join(
+        [backend_version(backend.name), *(weights_version(path) for path in paths)]
+    )
 
 
 def dataset(wildcards):
@@ -69,4 +79,7 @@ def shard_files(kind):
 
 
 onerror:
-    print("A job failed. Its log is named above and in `snakemake --summary`; run the same command again to resume.", file=sys.stderr)
+    print(
+        "A job failed. Its log is named above and in `snakemake --summary`; run the same command again to resume.",
+        file=sys.stderr,
+    )

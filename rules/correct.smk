@@ -3,7 +3,13 @@
 
 def train_settings(phase):
     """Network and phase as one param: both decide the weights."""
-    return json.dumps({"network": json.loads(section("network")), "train": json.loads(section(phase))}, sort_keys=True)
+    return json.dumps(
+        {
+            "network": json.loads(section("network")),
+            "train": json.loads(section(phase)),
+        },
+        sort_keys=True,
+    )
 
 
 def validation_truth(phase):
@@ -13,9 +19,17 @@ def validation_truth(phase):
     return {}
 
 
-TRAIN_COMPAT = compat("lr_by_loader_length", "drop_first_batch", "matching_double_count", "palette_targets", "merged_masks")
+TRAIN_COMPAT = compat(
+    "lr_by_loader_length",
+    "drop_first_batch",
+    "matching_double_count",
+    "palette_targets",
+    "merged_masks",
+)
 TRAIN_CODE = code_version("ssc_core.correct.train_stage")
-NETWORK_WEIGHTS = " ".join(map(weights_version, [SETTINGS.network.bert, SETTINGS.network.swin_weights]))
+NETWORK_WEIGHTS = " ".join(
+    map(weights_version, [SETTINGS.network.bert, SETTINGS.network.swin_weights])
+)
 
 
 rule pretrain:
@@ -27,6 +41,18 @@ rule pretrain:
     output:
         checkpoint=f"{RESULTS}/{{dataset}}/checkpoints/pretrain.pt",
         curve=f"{RESULTS}/{{dataset}}/checkpoints/pretrain.csv",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/pretrain.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/pretrain.tsv"
+    conda:
+        "../envs/correct.yaml"
+    threads: SETTINGS.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=32000,
+        runtime=2880,
+        device=SETTINGS.compute.device,
     params:
         settings=train_settings("pretrain"),
         compat=TRAIN_COMPAT,
@@ -35,19 +61,9 @@ rule pretrain:
         code=TRAIN_CODE,
         # resumes from here after a crash; not an output, since Snakemake deletes the outputs of a failed job
         state=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/checkpoints/state/pretrain",
-        truth=lambda wildcards, input: f"--val-truth {input.truth}" if "truth" in input.keys() else "",
-    conda:
-        "../envs/correct.yaml"
-    log:
-        f"{RESULTS}/{{dataset}}/logs/pretrain.log",
-    benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/pretrain.tsv"
-    threads: SETTINGS.compute.threads
-    resources:
-        gpu=1,
-        mem_mb=32000,
-        runtime=2880,
-        device=SETTINGS.compute.device,
+        truth=lambda wildcards, input: (
+            f"--val-truth {input.truth}" if "truth" in input.keys() else ""
+        ),
     message:
         "{wildcards.dataset}: pre-training LAVT on the selected masks"
     shell:
@@ -66,6 +82,18 @@ rule correct:
     output:
         checkpoint=f"{RESULTS}/{{dataset}}/checkpoints/correct.pt",
         curve=f"{RESULTS}/{{dataset}}/checkpoints/correct.csv",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/correct.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/correct.tsv"
+    conda:
+        "../envs/correct.yaml"
+    threads: SETTINGS.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=32000,
+        runtime=2880,
+        device=SETTINGS.compute.device,
     params:
         settings=train_settings("correct"),
         compat=TRAIN_COMPAT,
@@ -73,19 +101,9 @@ rule correct:
         weights=NETWORK_WEIGHTS,
         code=TRAIN_CODE,
         state=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/checkpoints/state/correct",
-        truth=lambda wildcards, input: f"--val-truth {input.truth}" if "truth" in input.keys() else "",
-    conda:
-        "../envs/correct.yaml"
-    log:
-        f"{RESULTS}/{{dataset}}/logs/correct.log",
-    benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/correct.tsv"
-    threads: SETTINGS.compute.threads
-    resources:
-        gpu=1,
-        mem_mb=32000,
-        runtime=2880,
-        device=SETTINGS.compute.device,
+        truth=lambda wildcards, input: (
+            f"--val-truth {input.truth}" if "truth" in input.keys() else ""
+        ),
     message:
         "{wildcards.dataset}: training LAVT on all candidates with constrained greedy matching"
     shell:

@@ -4,20 +4,20 @@
 rule make_world:
     output:
         stamp=f"{RESULTS}/{{dataset}}/world/world.json",
-    params:
-        settings=section("micro"),
-        name=lambda wildcards: micro_name(SETTINGS, wildcards.dataset),
-        code=code_version("ssc_core.microworld.refer_layout"),
-    conda:
-        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/make_world.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/make_world.tsv"
+    conda:
+        "../envs/data.yaml"
     threads: SETTINGS.compute.threads
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        settings=section("micro"),
+        name=lambda wildcards: micro_name(SETTINGS, wildcards.dataset),
+        code=code_version("ssc_core.microworld.refer_layout"),
     message:
         "{wildcards.dataset}: drawing the micro world"
     shell:
@@ -32,21 +32,25 @@ rule index_refs:
         refs=f"{RESULTS}/{{dataset}}/refs.parquet",
         truth=f"{RESULTS}/{{dataset}}/truth.h5",
         data=f"{RESULTS}/{{dataset}}/data.json",
-    params:
-        source=lambda wildcards: dataset_source(SETTINGS, wildcards.dataset).model_dump_json(),
-        identity=lambda wildcards: dataset_identity(SETTINGS, wildcards.dataset),
-        check=lambda wildcards: "--check-counts" if dataset(wildcards).check_counts else "",
-        compat=compat("gt_overlap_hole"),
-        code=code_version("ssc_core.refer.index"),
-    conda:
-        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/index_refs.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/index_refs.tsv"
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        source=lambda wildcards: dataset_source(
+            SETTINGS, wildcards.dataset
+        ).model_dump_json(),
+        identity=lambda wildcards: dataset_identity(SETTINGS, wildcards.dataset),
+        check=lambda wildcards: (
+            "--check-counts" if dataset(wildcards).check_counts else ""
+        ),
+        compat=compat("gt_overlap_hole"),
+        code=code_version("ssc_core.refer.index"),
     message:
         "{wildcards.dataset}: indexing refs and ground truth"
     shell:

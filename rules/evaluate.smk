@@ -11,22 +11,26 @@ rule evaluate:
         report=f"{RESULTS}/{{dataset}}/eval_{{split}}.json",
         sentences=f"{RESULTS}/{{dataset}}/eval_{{split}}.parquet",
         picture=f"{RESULTS}/{{dataset}}/eval_{{split}}.png",
-    params:
-        settings=section("evaluate"),
-        images=images_folder,
-        code=code_version("ssc_core.evaluate.model", "ssc_core.correct.predictor", "ssc_core.report.gallery"),
-    conda:
-        "../envs/correct.yaml"
     log:
         f"{RESULTS}/{{dataset}}/logs/evaluate_{{split}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/evaluate_{{split}}.tsv"
+    conda:
+        "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=240,
         device=SETTINGS.compute.device,
+    params:
+        settings=section("evaluate"),
+        images=images_folder,
+        code=code_version(
+            "ssc_core.evaluate.model",
+            "ssc_core.correct.predictor",
+            "ssc_core.report.gallery",
+        ),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating the corrected network"
     shell:
@@ -46,20 +50,20 @@ rule evaluate_masks:
     output:
         report=f"{RESULTS}/{{dataset}}/eval_masks_{{split}}.json",
         candidates=f"{RESULTS}/{{dataset}}/eval_masks_{{split}}.parquet",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluate_masks_{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_masks_{{split}}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
     params:
         settings=section("evaluate"),
         select=section("select"),
         compat=compat("oiou_skips_empty"),
         code=code_version("ssc_core.evaluate.masks"),
-    conda:
-        "../envs/data.yaml"
-    log:
-        f"{RESULTS}/{{dataset}}/logs/evaluate_masks_{{split}}.log",
-    benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_masks_{{split}}.tsv"
-    resources:
-        mem_mb=8000,
-        runtime=120,
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating candidates and selected masks"
     shell:

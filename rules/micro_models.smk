@@ -13,6 +13,7 @@ MICRO_CARDS = {
     "detector": {
         "box_threshold": SETTINGS.detect.backend.settings.get("box_threshold", 0.35),
         "text_threshold": SETTINGS.detect.backend.settings.get("text_threshold", 0.25),
+        "nms_iou": SETTINGS.detect.nms_iou,
     },
     "sam": {},
     "clip": {"blur_sigma": SETTINGS.score.blur_sigma},
@@ -30,16 +31,16 @@ rule micro_data:
         unseen=directory(f"{MICRO_BUILD}/pool-val"),
         corpus=f"{MICRO_BUILD}/corpus.txt",
         vocabulary=f"{MICRO_BUILD}/vocab.txt",
-    params:
-        options=json.dumps({"scenes": 6000}),
-        world=section("micro"),
-    conda:
-        "../envs/segment.yaml"
     log:
         f"{MICRO_BUILD}/logs/data.log",
     benchmark:
         f"{MICRO_BUILD}/benchmarks/data.tsv"
+    conda:
+        "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
+    params:
+        options=json.dumps({"scenes": 6000}),
+        world=section("micro"),
     message:
         "micro models: drawing scenes"
     shell:
@@ -53,19 +54,21 @@ rule micro_weights:
         rules.micro_data.output,
     output:
         weights=f"{MICRO}/{{name}}/{{weights}}.safetensors",
-    wildcard_constraints:
-        name="detector|sam|clip",
-        weights="model|open_clip_model",
-    params:
-        options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
-        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
-        code=lambda wildcards: code_version(f"ssc_core.microworld.training.{wildcards.name}"),
-    conda:
-        "../envs/segment.yaml"
     log:
         f"{MICRO_BUILD}/logs/{{name}}.{{weights}}.log",
     benchmark:
         f"{MICRO_BUILD}/benchmarks/{{name}}.{{weights}}.tsv"
+    wildcard_constraints:
+        name="detector|sam|clip",
+        weights="model|open_clip_model",
+    conda:
+        "../envs/segment.yaml"
+    params:
+        options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
+        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
+        code=lambda wildcards: code_version(
+            f"ssc_core.microworld.training.{wildcards.name}"
+        ),
     message:
         "micro models: training {wildcards.name}"
     shell:
@@ -79,17 +82,17 @@ rule micro_card:
         data=rules.micro_data.output,
     output:
         card=f"{MICRO}/{{name}}/README.md",
-    wildcard_constraints:
-        name="detector|sam|clip",
-    params:
-        options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
-        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
-    conda:
-        "../envs/segment.yaml"
     log:
         f"{MICRO_BUILD}/logs/{{name}}.card.log",
     benchmark:
         f"{MICRO_BUILD}/benchmarks/{{name}}.card.tsv"
+    wildcard_constraints:
+        name="detector|sam|clip",
+    conda:
+        "../envs/segment.yaml"
+    params:
+        options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
+        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
     message:
         "micro models: measuring {wildcards.name}"
     shell:
@@ -104,16 +107,18 @@ rule micro_lavt_parts:
         swin=f"{MICRO}/lavt/swin.safetensors",
         bert=f"{MICRO}/lavt/bert/model.safetensors",
         card=f"{MICRO}/lavt/README.md",
-    params:
-        options=json.dumps(MICRO_STEPS["lavt_parts"]),
-        out=f"{MICRO}/lavt",
-        code=code_version("ssc_core.microworld.training.swin", "ssc_core.microworld.training.bert"),
-    conda:
-        "../envs/segment.yaml"
     log:
         f"{MICRO_BUILD}/logs/lavt.log",
     benchmark:
         f"{MICRO_BUILD}/benchmarks/lavt.tsv"
+    conda:
+        "../envs/segment.yaml"
+    params:
+        options=json.dumps(MICRO_STEPS["lavt_parts"]),
+        out=f"{MICRO}/lavt",
+        code=code_version(
+            "ssc_core.microworld.training.swin", "ssc_core.microworld.training.bert"
+        ),
     message:
         "micro models: pre-training Swin and BERT"
     shell:

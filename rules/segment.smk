@@ -6,21 +6,21 @@ rule extract_nouns:
         refs=f"{RESULTS}/{{dataset}}/refs.parquet",
     output:
         nouns=f"{RESULTS}/{{dataset}}/{{split}}/nouns.parquet",
-    params:
-        settings=section("nouns"),
-        backend=backend_state(SETTINGS.nouns.encoder),
-        code=code_version("ssc_core.segment.nouns"),
-    conda:
-        "../envs/segment.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/extract_nouns.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/extract_nouns.tsv"
+    conda:
+        "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
         mem_mb=4000,
         runtime=60,
         device=SETTINGS.compute.device,
+    params:
+        settings=section("nouns"),
+        backend=backend_state(SETTINGS.nouns.encoder),
+        code=code_version("ssc_core.segment.nouns"),
     message:
         "{wildcards.dataset} {wildcards.split}: extracting nouns"
     shell:
@@ -35,24 +35,24 @@ rule detect_boxes:
         nouns=f"{RESULTS}/{{dataset}}/{{split}}/nouns.parquet",
     output:
         boxes=f"{RESULTS}/{{dataset}}/{{split}}/shards/boxes.{{shard}}-of-{{shards}}.h5",
-    params:
-        settings=section("detect"),
-        compat=compat("detector_retry_plural"),
-        images=images_folder,
-        backend=backend_state(SETTINGS.detect.backend),
-        code=code_version("ssc_core.segment.boxes"),
-    conda:
-        "../envs/segment.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/detect_boxes.{{shard}}-of-{{shards}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/detect_boxes.{{shard}}-of-{{shards}}.tsv"
+    conda:
+        "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,
+    params:
+        settings=section("detect"),
+        compat=compat("detector_retry_plural"),
+        images=images_folder,
+        backend=backend_state(SETTINGS.detect.backend),
+        code=code_version("ssc_core.segment.boxes"),
     message:
         "{wildcards.dataset} {wildcards.split}: detecting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
@@ -69,24 +69,24 @@ rule segment_boxes:
         boxes=f"{RESULTS}/{{dataset}}/{{split}}/shards/boxes.{{shard}}-of-{{shards}}.h5",
     output:
         masks=f"{RESULTS}/{{dataset}}/{{split}}/shards/masks.{{shard}}-of-{{shards}}.h5",
-    params:
-        settings=section("segment"),
-        compat=compat("candidates_any_noun"),
-        images=images_folder,
-        backend=backend_state(SETTINGS.segment.backend),
-        code=code_version("ssc_core.segment.masks"),
-    conda:
-        "../envs/segment.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/segment_boxes.{{shard}}-of-{{shards}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/segment_boxes.{{shard}}-of-{{shards}}.tsv"
+    conda:
+        "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,
+    params:
+        settings=section("segment"),
+        compat=compat("candidates_any_noun"),
+        images=images_folder,
+        backend=backend_state(SETTINGS.segment.backend),
+        code=code_version("ssc_core.segment.masks"),
     message:
         "{wildcards.dataset} {wildcards.split}: segmenting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
@@ -101,19 +101,19 @@ rule gather:
         shards=lambda wildcards: shard_files(wildcards.kind),
     output:
         whole=f"{RESULTS}/{{dataset}}/{{split}}/{{kind}}.h5",
-    params:
-        code=code_version("ssc_core.masks.gather"),
-    wildcard_constraints:
-        kind="boxes|masks|scores",
-    conda:
-        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/gather_{{kind}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/gather_{{kind}}.tsv"
+    wildcard_constraints:
+        kind="boxes|masks|scores",
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        code=code_version("ssc_core.masks.gather"),
     message:
         "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind}"
     shell:

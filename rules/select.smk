@@ -7,24 +7,24 @@ rule score_candidates:
         masks=f"{RESULTS}/{{dataset}}/{{split}}/shards/masks.{{shard}}-of-{{shards}}.h5",
     output:
         scores=f"{RESULTS}/{{dataset}}/{{split}}/shards/scores.{{shard}}-of-{{shards}}.h5",
-    params:
-        settings=section("score"),
-        compat=compat("clip_bgr"),
-        images=images_folder,
-        backend=backend_state(SETTINGS.score.backend),
-        code=code_version("ssc_core.select.scoring"),
-    conda:
-        "../envs/select.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/score_candidates.{{shard}}-of-{{shards}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/score_candidates.{{shard}}-of-{{shards}}.tsv"
+    conda:
+        "../envs/select.yaml"
     threads: SETTINGS.compute.threads
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,
+    params:
+        settings=section("score"),
+        compat=compat("clip_bgr"),
+        images=images_folder,
+        backend=backend_state(SETTINGS.score.backend),
+        code=code_version("ssc_core.select.scoring"),
     message:
         "{wildcards.dataset} {wildcards.split}: scoring candidates, shard {wildcards.shard} of {wildcards.shards}"
     shell:
@@ -40,18 +40,18 @@ rule select_masks:
         scores=f"{RESULTS}/{{dataset}}/{{split}}/scores.h5",
     output:
         selected=f"{RESULTS}/{{dataset}}/{{split}}/selected.h5",
-    params:
-        settings=section("select"),
-        code=code_version("ssc_core.select.stage"),
-    conda:
-        "../envs/data.yaml"
     log:
         f"{RESULTS}/{{dataset}}/{{split}}/logs/select_masks.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/select_masks.tsv"
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        settings=section("select"),
+        code=code_version("ssc_core.select.stage"),
     message:
         "{wildcards.dataset} {wildcards.split}: selecting one candidate a ref"
     shell:

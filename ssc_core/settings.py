@@ -42,7 +42,7 @@ class Backend(Section):
 class MicroSource(Section):
     """The generated micro world in the REFER layout."""
 
-    layout: Literal["micro"] = "micro"
+    layout: Literal["micro"] = Field(default="micro", description="micro: generated")
     name: Literal["refcoco", "refcoco+", "refcocog"] = Field(description="style of the sentences")
     split_by: Literal["unc", "umd", "google"] = Field(description="whose splits")
 
@@ -263,17 +263,17 @@ class Settings(Section):
     results: str = Field(default="results", description="folder of everything that is made")
     datasets: dict[str, Dataset] = Field(description="datasets by name")
     micro: WorldSettings = Field(default_factory=WorldSettings, description="the generated micro world")
-    nouns: NounSettings
-    detect: DetectSettings
-    segment: SegmentSettings
-    score: ScoreSettings
-    select: SelectSettings = Field(default_factory=SelectSettings)
-    network: NetworkSettings
-    pretrain: TrainSettings
-    correct: TrainSettings
-    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
-    compat: CompatSettings = Field(default_factory=CompatSettings)
-    compute: ComputeSettings = Field(default_factory=ComputeSettings)
+    nouns: NounSettings = Field(description="sentences to object classes")
+    detect: DetectSettings = Field(description="boxes for the classes of an image")
+    segment: SegmentSettings = Field(description="boxes to masks")
+    score: ScoreSettings = Field(description="scores of candidates against sentences")
+    select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate a ref")
+    network: NetworkSettings = Field(description="LAVT and its text encoder")
+    pretrain: TrainSettings = Field(description="training on the selected masks")
+    correct: TrainSettings = Field(description="training on all candidates")
+    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings, description="metrics")
+    compat: CompatSettings = Field(default_factory=CompatSettings, description="defects of the published code")
+    compute: ComputeSettings = Field(default_factory=ComputeSettings, description="where and how wide jobs run")
 
     @field_validator("datasets")
     @classmethod

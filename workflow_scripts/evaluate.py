@@ -57,9 +57,8 @@ def main(
         where=f"{evaluation.dataset} {split}, {evaluation.world} world",
         oiou=evaluation.oIoU,
     )
-    print(
-        f"{split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  P@0.5 {evaluation.precision['0.5']:.2f}  -> {report}"
-    )
+    half = evaluation.precision["0.5"]
+    print(f"{split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  P@0.5 {half:.2f}  -> {report}")
 
 
 run(main)

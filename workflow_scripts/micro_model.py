@@ -10,7 +10,9 @@ from ssc_core.microworld.training import recipes
 from ssc_core.microworld.world_settings import WorldSettings
 
 
-def main(step: str, build: Path, options: str, threads: int, out: Path | None = None, world: WorldSettings | None = None) -> None:
+def main(
+    step: str, build: Path, options: str, threads: int, out: Path | None = None, world: WorldSettings | None = None
+) -> None:
     torch.set_num_threads(threads)
     chosen = json.loads(options)
     if step == "data":

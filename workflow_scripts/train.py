@@ -6,7 +6,6 @@ from pathlib import Path
 from _script import run
 
 from ssc_core.correct.train_stage import train
-from ssc_core.refer.index import photos_upright
 from ssc_core.settings import CompatSettings, NetworkSettings, TrainSettings
 
 
@@ -45,7 +44,6 @@ def main(
         compat=compat,
         device=device,
         threads=threads,
-        upright=photos_upright(refs),
         save_minutes=save_minutes,
     )
 

@@ -23,7 +23,7 @@ class Predictor:
     """Photos and their sentences to masks, in eval mode and without gradients.
 
     checkpoint: ours or a published one. bert: folder of the tokenizer; None takes what the checkpoint was trained with.
-    samples: (photo, sentence) pairs a forward pass. Raises SscError when the checkpoint or the tokenizer cannot be used.
+    samples: (photo, sentence) pairs a forward pass. Raises SscError when checkpoint or tokenizer cannot be used.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Predictor:
         self.settings, self.meta = content.settings, content.meta
         folder = bert or network.get("bert")
         if folder is None:
-            raise SscError(f"{checkpoint} does not say which BERT it was trained with; name its folder (bert-base-uncased)")
+            raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
         self.tokenizer = load_tokenizer(folder)
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Photos RGB uint8 (H, W, 3), S_i sentences each, to masks bool (S_i, side, side) at the network's input size."""
+        """Photos RGB uint8 (H, W, 3) with S_i sentences each to masks bool (S_i, side, side), the network's size."""
         owner = np.repeat(np.arange(len(images)), [len(of) for of in sentences])
         if not len(owner):
             return [np.zeros((0, self.side, self.side), bool) for _ in images]

@@ -88,7 +88,7 @@ def _fill(picture: np.ndarray, inside: np.ndarray, colour: Colour) -> np.ndarray
 def _outline(picture: np.ndarray, inside: np.ndarray, colour: Colour) -> np.ndarray:
     """A coloured line with a dark rim, so that it shows on any photo."""
     contours, _ = cv2.findContours((inside >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    width = max(1, round(max(picture.shape[:2]) / 180))
+    width = max(2, round(max(picture.shape[:2]) / 180))
     picture = np.ascontiguousarray(picture)
     cv2.polylines(picture, contours, True, (20, 22, 26), width + 2, cv2.LINE_AA)
     cv2.polylines(picture, contours, True, colour, width, cv2.LINE_AA)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 import torch
+from torch import nn
 from transformers import AutoTokenizer, BertConfig, GroundingDinoForObjectDetection
 from transformers.utils.logging import disable_progress_bar
 

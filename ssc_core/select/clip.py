@@ -33,7 +33,6 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors import SafetensorError
-from torch import nn
 from torch.nn import functional
 from torchvision import transforms
 
@@ -119,7 +118,7 @@ class OpenClip:
         return self.model.encode_text(self.tokenizer([""]).to(self.device)).shape[-1]
 
 
-def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> tuple[nn.Module, Callable[..., Any]]:
+def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> tuple[Any, Callable[..., Any]]:
     """The network on the CPU, with weights, and its tokenizer (texts -> int64 (N, context length))."""
     if Path(model).is_dir():
         if pretrained is not None:
@@ -147,7 +146,7 @@ def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> t
     return _create(model, pretrained=pretrained, quick_gelu=quick_gelu), tokenizer
 
 
-def _create(name: str, *, quick_gelu: bool, **options: Any) -> nn.Module:
+def _create(name: str, *, quick_gelu: bool, **options: Any) -> Any:
     try:
         return open_clip.create_model(name, force_quick_gelu=quick_gelu, **options)
     except pickle.UnpicklingError as error:
@@ -163,7 +162,7 @@ def _tokenizer(name: str) -> Callable[..., Any]:
         raise SscError(f"open_clip has no tokenizer for '{name}': {error}") from error
 
 
-def _load_file(model: str, path: Path, quick_gelu: bool | None) -> nn.Module:
+def _load_file(model: str, path: Path, quick_gelu: bool | None) -> Any:
     archive = _is_torchscript(path)
     if quick_gelu is None:
         quick_gelu = archive  # OpenAI is who publishes CLIP as TorchScript, always with this activation

@@ -25,9 +25,9 @@ RED = (255, 0, 0)
 
 
 def prompted_images(
-    image: np.ndarray, masks: Sequence[np.ndarray], prompts: Sequence[str], *, blur_sigma: float = BLUR_SIGMA
+    image: np.ndarray, masks: np.ndarray, prompts: Sequence[str], *, blur_sigma: float = BLUR_SIGMA
 ) -> Iterator[np.ndarray]:
-    """Mark every mask with every prompt: masks outermost, ``len(masks) * len(prompts)`` images.
+    """Mark every mask of bool (N, H, W) with every prompt: masks outermost, ``N * len(prompts)`` images.
 
     The blurred photo, by far the dearest part, is computed once however many masks there are.
     """

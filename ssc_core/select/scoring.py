@@ -8,7 +8,7 @@ workers decode, mark and resize ahead of the model, which always gets full batch
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
 from ssc_core.provenance import code_version
 from ssc_core.refer.images import PhotoReader
-from ssc_core.refer.index import open_photos, read_refs
+from ssc_core.refer.index import Ref, open_photos, read_refs, refs_by_image
 from ssc_core.registry import weights_version
 from ssc_core.select.prompts import prompted_images
 from ssc_core.settings import CompatSettings, ScoreSettings
@@ -88,7 +88,6 @@ def score_candidates(
 
     Raises SscError when the masks hold a ref that is not of the split, or a photo cannot be read.
     """
-    table = read_refs(refs, split)
     encoder = load_backend(
         settings.backend.name, settings.backend.settings, ImageTextEncoder, device=device, threads=threads
     )
@@ -99,13 +98,13 @@ def score_candidates(
         models={settings.backend.name: _weights(settings.backend.settings)},
     )
     with MaskStore.open(masks, with_masks=True) as store, ScoreStoreWriter(out, info) as writer:
-        sentences = _sentences(table, store, masks, split)
-        text_features = TextFeatures(encoder, [text for texts in sentences.values() for text in texts])
+        known = _refs_of(store, read_refs(refs, split), split)
+        text_features = TextFeatures(encoder, [text for ref in known.values() for text in ref.sentences])
         marker = Marker(open_photos(refs, images), store, encoder, settings, compat)
-        for marked, features in encode_photos(_photos(table, store), marker, threads):
+        for marked, features in encode_photos(_photos(known, store), marker, threads):
             for ref_id, rows in marked.photo.candidates.items():
                 places = np.searchsorted(marked.photo.rows, rows)
-                scores = score(features[places], text_features[sentences[ref_id]])
+                scores = score(features[places], text_features[known[ref_id].sentences])
                 writer.append_ref(ref_id, scores, marked.areas[places])
 
 
@@ -140,10 +139,11 @@ class Marker:
         settings: ScoreSettings,
         compat: CompatSettings,
     ) -> None:
-        staged = isinstance(encoder, StagedEncoder)
-        self.encode = encoder.encode_prepared if staged else encoder.encode_images
+        if isinstance(encoder, StagedEncoder):
+            self.encode, self._prepare = encoder.encode_prepared, encoder.prepare_image
+        else:
+            self.encode, self._prepare = encoder.encode_images, np.ascontiguousarray
         self.settings = settings
-        self._prepare = encoder.prepare_image if staged else np.ascontiguousarray
         self._read_photo = read_photo
         self._store = store
         self._bgr = compat.clip_bgr
@@ -210,26 +210,25 @@ def _take(photo: Marked, features: deque[np.ndarray]) -> tuple[Marked, np.ndarra
     return photo, np.stack(own) if own else np.zeros((0, 1), dtype=np.float32)
 
 
-def _sentences(table: pd.DataFrame, store: MaskStore, masks: Path, split: str) -> dict[int, list[str]]:
-    """ref id -> its sentences, for the refs of the store."""
-    sentences = {int(ref): list(group) for ref, group in table.groupby("ref_id", sort=False)["sentence"]}
-    unknown = [ref for ref in store.ref_ids.tolist() if ref not in sentences]
+def _refs_of(store: MaskStore, table: pd.DataFrame, split: str) -> dict[int, Ref]:
+    """The refs of the store, by id and in its order."""
+    refs = {ref.ref_id: ref for members in refs_by_image(table).values() for ref in members}
+    unknown = [ref_id for ref_id in store.ref_ids.tolist() if ref_id not in refs]
     if unknown:
         raise SscError(
-            f"{masks} has {len(unknown)} refs that the annotations do not have in split '{split}', such as "
+            f"{store.path} has {len(unknown)} refs that the annotations do not have in split '{split}', such as "
             f"{unknown[0]}: was it made from other annotations? Delete it and run the same command again"
         )
-    return {ref: sentences[ref] for ref in store.ref_ids.tolist()}
+    return {ref_id: refs[ref_id] for ref_id in store.ref_ids.tolist()}
 
 
-def _photos(table: pd.DataFrame, store: MaskStore) -> list[Photo]:
-    files = dict(zip(table["image_id"].tolist(), table["file_name"].tolist(), strict=True))
+def _photos(refs: Mapping[int, Ref], store: MaskStore) -> list[Photo]:
     photos = []
     for image_id in store.image_ids.tolist():
-        candidates = {ref: store.candidates(ref).rows for ref in store.all_refs_of(image_id)}
+        candidates = {ref_id: store.candidates(ref_id).rows for ref_id in store.all_refs_of(image_id)}
         if candidates:
             rows = np.unique(np.concatenate(list(candidates.values())))
-            photos.append(Photo(files[image_id], candidates, rows))
+            photos.append(Photo(refs[next(iter(candidates))].file_name, candidates, rows))
     return photos
 
 

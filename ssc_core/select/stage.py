@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStore, SelectionWriter, StoreInfo
 from ssc_core.provenance import code_version
-from ssc_core.refer.index import read_refs
+from ssc_core.refer.index import read_refs, refs_by_image
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import choose, eligible, mean_scores
 from ssc_core.select.spatial import spatial_scores
@@ -43,7 +42,7 @@ def select_masks(*, refs: Path, split: str, masks: Path, scores: Path, out: Path
             code=code_version("ssc_core.select.stage"),
             models=score_store.info.models,
         )
-        sentences = _sentences_by_ref(table)
+        sentences = {ref.ref_id: ref.sentences for members in refs_by_image(table).values() for ref in members}
         with SelectionWriter(out, info, choice_per=settings.per) as writer:
             for image_id in tqdm(store.image_ids.tolist(), desc="select", unit="photo", mininterval=10):
                 size = store.image_size(image_id)
@@ -70,7 +69,7 @@ def scored_refs(
     image_id: int,
     store: MaskStore,
     score_store: ScoreStore,
-    sentences: dict[int, list[str]],
+    sentences: Mapping[int, Sequence[str]],
     settings: SelectSettings,
 ) -> list[ScoredRef]:
     """The refs of an image with the scores that the choice is made from: the spatial term added, the mean taken."""
@@ -78,7 +77,7 @@ def scored_refs(
     for ref_id in store.all_refs_of(image_id):
         found = store.candidates(ref_id)
         scores, areas = score_store.scores(ref_id), score_store.areas(ref_id)
-        texts = sentences.get(ref_id, [])
+        texts = sentences.get(ref_id, ())
         if scores.shape != (len(texts), len(found)):
             raise SscError(
                 f"{score_store.path}, ref {ref_id}: {scores.shape[0]} sentences and {scores.shape[1]} candidates were "
@@ -107,7 +106,3 @@ def _pick_jointly(refs: list[ScoredRef], settings: SelectSettings) -> list[list[
         for index, pick in zip(at_turn, chosen, strict=True):
             picks[index].append(pick)
     return picks
-
-
-def _sentences_by_ref(table: pd.DataFrame) -> dict[int, list[str]]:
-    return {int(ref): list(group) for ref, group in table.groupby("ref_id", sort=False)["sentence"]}

@@ -71,7 +71,10 @@ def test_masks_are_evaluated_for_every_choice(built) -> None:
 def test_every_ref_has_candidates_and_a_choice_among_them(built) -> None:
     folder, _ = built
     refs = read_refs(folder / "refs.parquet", "train")
-    with MaskStore.open(folder / "train" / "masks.h5") as masks, SelectionStore(folder / "train" / "selected.h5") as picks:
+    with (
+        MaskStore.open(folder / "train" / "masks.h5") as masks,
+        SelectionStore(folder / "train" / "selected.h5") as picks,
+    ):
         assert set(picks.ref_ids.tolist()) == set(refs["ref_id"])
         for ref_id in picks.ref_ids.tolist():
             rows = masks.candidates(ref_id).rows
@@ -88,7 +91,9 @@ def test_changing_the_choice_reruns_no_gpu_rule(built, snakemake, tmp_path: Path
     changed = tmp_path / "changed.yaml"
     changed.write_text("select:\n  min_area: 60\n")
     where = arguments.index("--config")
-    plan = snakemake("-n", *arguments[:where], str(changed), *arguments[where:-2], f"{folder}/eval_masks_val.json").stdout
+    plan = snakemake(
+        "-n", *arguments[:where], str(changed), *arguments[where:-2], f"{folder}/eval_masks_val.json"
+    ).stdout
     assert "select_masks" in plan
     for rule in ("detect_boxes", "segment_boxes", "score_candidates", "extract_nouns"):
         assert f"\n{rule} " not in plan

@@ -19,7 +19,11 @@ class Whole:
 
     def detect(self, images, prompts):
         return [
-            Detections(np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32), np.array([self.score], np.float32), np.zeros(1, np.int64))
+            Detections(
+                np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32),
+                np.array([self.score], np.float32),
+                np.zeros(1, np.int64),
+            )
             for i in images
         ]
 

@@ -10,12 +10,13 @@ from ssc_core.errors import SscError
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A package ssc_core with main -> helper, main -> sub.deep, and settings; returns the digest of main after edits."""
+    """A package where main imports helper, sub.deep and settings; gives the digest of main after edits."""
     root = tmp_path / "ssc_core"
     (root / "sub").mkdir(parents=True)
     files = {
         "__init__.py": "",
-        "main.py": "from ssc_core import helper\nfrom ssc_core.settings import X\n\ndef f():\n    from .sub import deep\n    return helper.g() + deep.h() + X\n",
+        "main.py": "from ssc_core import helper\nfrom ssc_core.settings import X\n\n"
+        "def f():\n    from .sub import deep\n    return helper.g() + deep.h() + X\n",
         "helper.py": "def g():\n    return 1\n",
         "settings.py": "X = 1\n",
         "other.py": "Y = 1\n",

@@ -44,13 +44,18 @@ def test_the_written_schema_is_the_classes_schema(root: Path) -> None:
         ({"selekt": {}}, "selekt"),
         ({"select": {"min_area": -1}}, "select.min_area"),
         ({"score": {"prompt": "blur"}}, "score.prompt"),
-        ({"datasets": {"a/b": {"source": {"layout": "table", "file": "x.csv", "images": "."}, "splits": ["train"]}}}, "a/b"),
+        (
+            {"datasets": {"a/b": {"source": {"layout": "table", "file": "x.csv", "images": "."}, "splits": ["train"]}}},
+            "a/b",
+        ),
         ({"datasets": {"mine": {"source": {"layout": "table"}, "splits": ["train"]}}}, "needs file, images"),
     ],
 )
 def test_a_mistake_is_named(config: dict, change: dict, message: str) -> None:
     with pytest.raises(SscError, match=re.escape(message)):
-        load_settings({**config, **{k: {**config.get(k, {}), **v} if k != "datasets" else v for k, v in change.items()}})
+        load_settings(
+            {**config, **{k: {**config.get(k, {}), **v} if k != "datasets" else v for k, v in change.items()}}
+        )
 
 
 def test_null_takes_back_a_key_of_another_backend(config: dict) -> None:
@@ -75,6 +80,8 @@ def test_every_setting_is_described_and_read(root: Path) -> None:
         for path in (root / folder).rglob("*")
         if path.suffix in (".py", ".smk") and path.name != "settings.py"
     )
+    settings = (root / "ssc_core" / "settings.py").read_text()
+    code += "\n".join(line for line in settings.splitlines() if "self." in line)  # read through a property
     for section in _sections(Settings):
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name} has no description"

@@ -42,6 +42,8 @@ def test_a_mistake_in_the_config_is_named(snakemake) -> None:
 
 
 def test_an_unknown_split_does_not_plan(snakemake, tmp_path: Path) -> None:
-    result = snakemake("-n", "--config", f"results={tmp_path}", "--", f"{tmp_path}/refcoco/eval_testC.json", check=False)
+    result = snakemake(
+        "-n", "--config", f"results={tmp_path}", "--", f"{tmp_path}/refcoco/eval_testC.json", check=False
+    )
     assert result.returncode
     assert "eval_testC" in result.stdout

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ssc_core.backends import Detections
 from ssc_core.microworld.classes import CATEGORY_NAMES
 from ssc_core.microworld.training.pool import COLOUR_NAMES, Pool
 from ssc_core.segment.grounding_dino import GroundingDino
-from ssc_core.segment.nms import box_ious
+from ssc_core.segment.nms import box_ious, class_nms
 from ssc_core.segment.sam import SegmentAnything
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.prompts import reverse_blur
@@ -18,7 +19,7 @@ BATCH = 16
 
 
 def measure_detector(
-    model: Path, pool: Pool, *, box_threshold: float, text_threshold: float, threads: int
+    model: Path, pool: Pool, *, box_threshold: float, text_threshold: float, nms_iou: float | None, threads: int
 ) -> dict[str, float]:
     """Recall and precision at IoU 0.5 with the right class, asked for the classes that are there.
 
@@ -35,6 +36,9 @@ def measure_detector(
             scenes, prompts, backend.detect([pool.image(s) for s in scenes], prompts), strict=True
         ):
             things = pool.scene_objects(scene)
+            if nms_iou is not None:
+                kept = class_nms(result.boxes_xyxy, result.scores, result.labels, nms_iou)
+                result = Detections(result.boxes_xyxy[kept], result.scores[kept], result.labels[kept])
             free = np.ones(len(things), bool)
             for i in np.argsort(-result.scores, kind="stable"):
                 rightly = free & (things["label"] == CATEGORY_NAMES.index(prompt[result.labels[i]]))
@@ -57,7 +61,8 @@ def measure_sam(model: Path, pool: Pool, *, threads: int) -> dict[str, float]:
         for scene, result in zip(scenes, backend.segment([pool.image(s) for s in scenes], boxes), strict=True):
             truth = pool.masks(scene)
             ious += list((result.masks & truth).sum((1, 2)) / (result.masks | truth).sum((1, 2)))
-    return {"mean IoU, ground-truth box": float(np.mean(ious)), "share of masks above IoU 0.8": float(np.mean(np.array(ious) > 0.8))}
+    above = float(np.mean(np.array(ious) > 0.8))
+    return {"mean IoU, ground-truth box": float(np.mean(ious)), "share of masks above IoU 0.8": above}
 
 
 def measure_clip(model: Path, pool: Pool, *, blur_sigma: float, threads: int) -> dict[str, float]:
@@ -78,4 +83,7 @@ def measure_clip(model: Path, pool: Pool, *, blur_sigma: float, threads: int) ->
         texts = backend.encode_texts([phrase.format(colour) for colour in COLOUR_NAMES])
         mine = np.flatnonzero(np.array(labels) == label)
         colour_hits += list((features[mine] @ texts.T).argmax(1) == np.array(colours)[mine])
-    return {"class top-1, reverse blur": float(class_hits.mean()), "colour top-1, reverse blur": float(np.mean(colour_hits))}
+    return {
+        "class top-1, reverse blur": float(class_hits.mean()),
+        "colour top-1, reverse blur": float(np.mean(colour_hits)),
+    }

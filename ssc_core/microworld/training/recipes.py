@@ -39,7 +39,9 @@ def make_detector(build: Path, out: Path, *, cycles: list[int]) -> None:
     train_detector(open_pool(build / "pool-train"), load_vocabulary(build / "vocab.txt"), out, cycles=cycles)
 
 
-def card_detector(build: Path, out: Path, *, box_threshold: float, text_threshold: float, threads: int) -> None:
+def card_detector(
+    build: Path, out: Path, *, box_threshold: float, text_threshold: float, nms_iou: float | None, threads: int
+) -> None:
     """Measure the GroundingDINO and write its card."""
     train, unseen = _pools(build)
     thresholds = {"box_threshold": box_threshold, "text_threshold": text_threshold}
@@ -51,7 +53,8 @@ def card_detector(build: Path, out: Path, *, box_threshold: float, text_threshol
         data=_SCENES.format(count=len(train), labels="boxes and classes"),
         figures={
             **{f"at {name}": value for name, value in thresholds.items()},
-            **measure.measure_detector(out, unseen, **thresholds, threads=threads),
+            "after NMS above IoU": "none" if nms_iou is None else nms_iou,
+            **measure.measure_detector(out, unseen, **thresholds, nms_iou=nms_iou, threads=threads),
         },
     )
 
@@ -90,7 +93,10 @@ def card_clip(build: Path, out: Path, *, blur_sigma: float, threads: int) -> Non
             labels="captions of single objects, their class, colour and look and never their place, with close-ups and "
             "with scenes in which all but the object is out of focus",
         ),
-        figures={"at blur_sigma": blur_sigma, **measure.measure_clip(out, unseen, blur_sigma=blur_sigma, threads=threads)},
+        figures={
+            "at blur_sigma": blur_sigma,
+            **measure.measure_clip(out, unseen, blur_sigma=blur_sigma, threads=threads),
+        },
     )
 
 
@@ -111,7 +117,9 @@ def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, swin_steps: int)
         data=_SCENES.format(count=len(train), labels="which (class, colour) pairs a picture shows, not where")
         + f"\n\nBERT: {len(texts) - HELD_OUT_TEXTS} texts of {TEXT_SCENES} further scenes, without their pictures.",
         figures={
-            "Swin, mean average precision of the (class, colour) pairs": average_precision(classifier, unseen, len(unseen)),
+            "Swin, mean average precision of the (class, colour) pairs": average_precision(
+                classifier, unseen, len(unseen)
+            ),
             "BERT, top-1 of masked words": accuracy,
         },
     )

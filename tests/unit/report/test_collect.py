@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.report.collect import collect, method_order, split_order
+
+
+@pytest.fixture
+def copy(results: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(results, tmp_path / "results"))
+
+
+def test_methods_go_from_least_to_most_information(results: Path) -> None:
+    (dataset,) = collect(results)
+    assert [m.name for m in dataset.methods()] == ["random", "first", "selected", "pretrained", "corrected", "best"]
+    assert [m.name for m in dataset.methods() if m.test_only] == ["best"]
+    corrected = next(m for m in dataset.methods() if m.name == "corrected")
+    assert (corrected.per, corrected.n_pairs, len(corrected.ious)) == ("sentence", 18, 18)
+    assert corrected.published is not None
+    assert corrected.published.oIoU == 57.22
+
+
+def test_order() -> None:
+    assert sorted(["train", "testB", "mine", "val", "testA"], key=split_order) == [
+        "val",
+        "testA",
+        "testB",
+        "train",
+        "mine",
+    ]
+    assert sorted(["mine", "best", "random"], key=method_order) == ["random", "best", "mine"]
+
+
+def test_benchmarks(results: Path) -> None:
+    jobs = collect(results)[0].jobs.set_index("rule")
+    assert jobs.loc["pretrain", ["split", "seconds", "rss_mb"]].tolist() == ["", 75, 900]
+    assert jobs.loc["detect_boxes", ["split", "seconds"]].tolist() == ["val", 3.5]
+    assert jobs["rss_mb"].isna().tolist() == [False, True], "what Snakemake could not measure stays unknown"
+
+
+def test_logs(results: Path) -> None:
+    (dataset,) = collect(results)
+    assert list(dataset.logs) == ["pretrain"]
+    assert len(dataset.logs["pretrain"]) == 30
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="holds no eval file yet; make one first"):
+        collect(tmp_path)
+
+
+def test_rows_are_missing(copy: Path) -> None:
+    (copy / "refcoco" / "eval_val.parquet").unlink()
+    with pytest.raises(SscError, match=r"eval_val\.parquet is missing"):
+        collect(copy)
+
+
+def test_rows_are_damaged(copy: Path) -> None:
+    (copy / "refcoco" / "eval_val.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(SscError, match=r"eval_val\.parquet is damaged"):
+        collect(copy)
+
+
+def test_worlds_are_never_mixed(copy: Path) -> None:
+    path = copy / "refcoco" / "eval_val.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"world": "files"}))
+    with pytest.raises(SscError, match="mixes results of generated scenes and of photos"):
+        collect(copy)
+
+
+def test_foreign_benchmark(copy: Path) -> None:
+    (copy / "refcoco" / "benchmarks" / "other.tsv").write_text("a\tb\n1\t2\n")
+    with pytest.raises(SscError, match=r"other\.tsv is no benchmark file"):
+        collect(copy)

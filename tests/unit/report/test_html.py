@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.report.html import build_report
+from ssc_core.report.published import PUBLISHED
+from tests.unit.report.conftest import NASTY, PHOTOS
+
+VOID = {"meta", "link", "input", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced; collects attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def all(self, name: str) -> list[str]:
+        return [value for _, attributes in self.attributes if (value := attributes.get(name)) is not None]
+
+
+@pytest.fixture(scope="module")
+def text(results: Path, photos_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("report") / "index.html"
+    build_report(results=results, out=out, images={"refcoco": photos_folder})
+    return out.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_page_needs_nothing_from_outside(page: Page) -> None:
+    ids = set(page.all("id"))
+    for target in page.all("href") + page.all("src"):
+        assert target.startswith("data:") or target.removeprefix("#") in ids
+    assert "url(" not in " ".join(page.words)
+
+
+def test_ids_are_unique(page: Page) -> None:
+    assert [name for name, count in Counter(page.all("id")).items() if count > 1] == []
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    labelled = set(page.all("for"))
+    for tag, attributes in page.attributes:
+        if tag in ("select", "input") and attributes.get("type") != "checkbox":
+            assert attributes["id"] in labelled
+
+
+def test_photos_are_held_once(page: Page) -> None:
+    photos = [attributes for tag, attributes in page.attributes if tag == "image"]
+    assert len(photos) == PHOTOS
+    assert len([1 for tag, _ in page.attributes if tag == "use"]) > PHOTOS
+
+
+def test_words_of_users_are_text(page: Page, text: str) -> None:
+    assert any(NASTY in words for words in page.words)
+    assert len(re.findall("<script>", text)) == 1, "only the page's own"
+
+
+def test_published_numbers_are_marked_as_another_world(page: Page, text: str) -> None:
+    assert "another world: real photos" in page.words
+    assert any("57.22" in words for words in page.words)
+    assert text.count('class="published number other"') == len(
+        [1 for method in ("corrected", "pretrained", "selected") if ("refcoco", "val", method) in PUBLISHED]
+    )
+
+
+def test_figures_carry_their_intervals(results: Path, page: Page) -> None:
+    found = json.loads((results / "refcoco" / "eval_val.json").read_text())
+    low, high = found["ci95"]["oIoU"]
+    assert f"{found['oIoU']:.1f}" in page.words
+    assert f"{low:.1f} – {high:.1f}" in page.words
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["test only", "7 refs", "val: candidates a ref", "1 min 15 s", "pretrain: loss", "2.00 on average, 2 at most"],
+)
+def test_page_tells(words: str, page: Page) -> None:
+    assert any(words in said for said in page.words)
+
+
+def test_report_of_an_evaluation_without_masks(results: Path, photos_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    for name in ("eval_masks_val.json", "val/masks.h5"):
+        (copy / "refcoco" / name).unlink()
+    build_report(results=copy, out=tmp_path / "index.html", images={"refcoco": photos_folder})
+    tags = Page((tmp_path / "index.html").read_text(encoding="utf-8")).all("data-layer")
+    assert set(tags) == {"prediction", "truth"}
+
+
+def test_a_damaged_file_leaves_the_last_report(results: Path, photos_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    (copy / "refcoco" / "eval_val.json").write_text("{")
+    out = tmp_path / "index.html"
+    out.write_text("the last one")
+    with pytest.raises(SscError, match=r"eval_val\.json is not valid JSON"):
+        build_report(results=copy, out=out, images={"refcoco": photos_folder})
+    assert out.read_text() == "the last one"
