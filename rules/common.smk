@@ -27,8 +27,10 @@ except SscError as error:
     raise WorkflowError(str(error))
 
 RESULTS = SETTINGS.results
-SCRIPTS = f"{workflow.basedir}/workflow_scripts"
 SHARDS = SETTINGS.compute.shards
+
+# `python -m workflow_scripts.x` works from any folder, and no absolute path gets into what decides on reruns
+shell.prefix(f"export PYTHONPATH={workflow.basedir}:${{PYTHONPATH:-}}; ")
 
 
 wildcard_constraints:

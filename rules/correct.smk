@@ -53,6 +53,7 @@ rule pretrain:
         mem_mb=32000,
         runtime=2880,
         device=SETTINGS.compute.device,
+        save_minutes=str(SETTINGS.compute.save_minutes),
     params:
         settings=train_settings("pretrain"),
         compat=TRAIN_COMPAT,
@@ -67,9 +68,9 @@ rule pretrain:
     message:
         "{wildcards.dataset}: pre-training LAVT on the selected masks"
     shell:
-        "python {SCRIPTS}/train.py --refs {input.refs:q} --images {params.images:q} --masks {input.masks:q}"
+        "python -m workflow_scripts.train --refs {input.refs:q} --images {params.images:q} --masks {input.masks:q}"
         " --selected {input.selected:q} {params.truth} --settings {params.settings:q} --compat {params.compat:q}"
-        " --state {params.state:q} --save-minutes {SETTINGS.compute.save_minutes} --device {resources.device:q} --threads {threads}"
+        " --state {params.state:q} --save-minutes {resources.save_minutes} --device {resources.device:q} --threads {threads}"
         " --out {output.checkpoint:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
 
@@ -94,6 +95,7 @@ rule correct:
         mem_mb=32000,
         runtime=2880,
         device=SETTINGS.compute.device,
+        save_minutes=str(SETTINGS.compute.save_minutes),
     params:
         settings=train_settings("correct"),
         compat=TRAIN_COMPAT,
@@ -107,7 +109,7 @@ rule correct:
     message:
         "{wildcards.dataset}: training LAVT on all candidates with constrained greedy matching"
     shell:
-        "python {SCRIPTS}/train.py --refs {input.refs:q} --images {params.images:q} --masks {input.masks:q}"
+        "python -m workflow_scripts.train --refs {input.refs:q} --images {params.images:q} --masks {input.masks:q}"
         " --init {input.init:q} {params.truth} --settings {params.settings:q} --compat {params.compat:q}"
-        " --state {params.state:q} --save-minutes {SETTINGS.compute.save_minutes} --device {resources.device:q} --threads {threads}"
+        " --state {params.state:q} --save-minutes {resources.save_minutes} --device {resources.device:q} --threads {threads}"
         " --out {output.checkpoint:q} --curve {output.curve:q} 2>&1 | tee {log:q}"

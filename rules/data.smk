@@ -21,7 +21,7 @@ rule make_world:
     message:
         "{wildcards.dataset}: drawing the micro world"
     shell:
-        "python {SCRIPTS}/make_world.py --name {params.name:q} --settings {params.settings:q} --threads {threads}"
+        "python -m workflow_scripts.make_world --name {params.name:q} --settings {params.settings:q} --threads {threads}"
         " --stamp {output.stamp:q} 2>&1 | tee {log:q}"
 
 
@@ -54,6 +54,6 @@ rule index_refs:
     message:
         "{wildcards.dataset}: indexing refs and ground truth"
     shell:
-        "python {SCRIPTS}/index_refs.py --dataset {wildcards.dataset:q} --source {params.source:q}"
+        "python -m workflow_scripts.index_refs --dataset {wildcards.dataset:q} --source {params.source:q}"
         " --identity {params.identity:q} --compat {params.compat:q} {params.check}"
         " --refs {output.refs:q} --truth {output.truth:q} --data {output.data:q} 2>&1 | tee {log:q}"

@@ -34,7 +34,7 @@ rule evaluate:
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating the corrected network"
     shell:
-        "python {SCRIPTS}/evaluate.py --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
+        "python -m workflow_scripts.evaluate --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
         " --checkpoint {input.checkpoint:q} --images {params.images:q} --split {wildcards.split:q}"
         " --settings {params.settings:q} --device {resources.device:q} --threads {threads} --code {params.code}"
         " --method corrected --report {output.report:q} --picture {output.picture:q} 2>&1 | tee {log:q}"
@@ -67,7 +67,7 @@ rule evaluate_masks:
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating candidates and selected masks"
     shell:
-        "python {SCRIPTS}/evaluate_masks.py --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
+        "python -m workflow_scripts.evaluate_masks --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
         " --masks {input.masks:q} --selected {input.selected:q} --split {wildcards.split:q}"
         " --settings {params.settings:q} --select {params.select:q} --compat {params.compat:q} --code {params.code}"
         " --report {output.report:q} 2>&1 | tee {log:q}"

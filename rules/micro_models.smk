@@ -39,12 +39,13 @@ rule micro_data:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     params:
+        build=MICRO_BUILD,
         options=json.dumps({"scenes": 6000}),
         world=section("micro"),
     message:
         "micro models: drawing scenes"
     shell:
-        "python {SCRIPTS}/micro_model.py --step data --build {MICRO_BUILD} --options {params.options:q}"
+        "python -m workflow_scripts.micro_model --step data --build {params.build} --options {params.options:q}"
         " --world {params.world:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -64,15 +65,16 @@ rule micro_weights:
     conda:
         "../envs/segment.yaml"
     params:
+        build=MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
-        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
+        out=lambda wildcards, output: str(Path(output[0]).parent),
         code=lambda wildcards: code_version(
             f"ssc_core.microworld.training.{wildcards.name}"
         ),
     message:
         "micro models: training {wildcards.name}"
     shell:
-        "python {SCRIPTS}/micro_model.py --step make_{wildcards.name} --build {MICRO_BUILD} --out {params.out}"
+        "python -m workflow_scripts.micro_model --step make_{wildcards.name} --build {params.build} --out {params.out}"
         " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -91,12 +93,13 @@ rule micro_card:
     conda:
         "../envs/segment.yaml"
     params:
+        build=MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
-        out=lambda wildcards: f"{MICRO}/{wildcards.name}",
+        out=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "micro models: measuring {wildcards.name}"
     shell:
-        "python {SCRIPTS}/micro_model.py --step card_{wildcards.name} --build {MICRO_BUILD} --out {params.out}"
+        "python -m workflow_scripts.micro_model --step card_{wildcards.name} --build {params.build} --out {params.out}"
         " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -114,13 +117,14 @@ rule micro_lavt_parts:
     conda:
         "../envs/segment.yaml"
     params:
+        build=MICRO_BUILD,
         options=json.dumps(MICRO_STEPS["lavt_parts"]),
-        out=f"{MICRO}/lavt",
+        out=lambda wildcards, output: str(Path(output.swin).parent),
         code=code_version(
             "ssc_core.microworld.training.swin", "ssc_core.microworld.training.bert"
         ),
     message:
         "micro models: pre-training Swin and BERT"
     shell:
-        "python {SCRIPTS}/micro_model.py --step make_lavt_parts --build {MICRO_BUILD} --out {params.out}"
+        "python -m workflow_scripts.micro_model --step make_lavt_parts --build {params.build} --out {params.out}"
         " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"

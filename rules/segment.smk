@@ -24,7 +24,7 @@ rule extract_nouns:
     message:
         "{wildcards.dataset} {wildcards.split}: extracting nouns"
     shell:
-        "python {SCRIPTS}/extract_nouns.py --refs {input.refs:q} --split {wildcards.split:q}"
+        "python -m workflow_scripts.extract_nouns --refs {input.refs:q} --split {wildcards.split:q}"
         " --settings {params.settings:q} --device {resources.device:q} --threads {threads}"
         " --out {output.nouns:q} 2>&1 | tee {log:q}"
 
@@ -56,7 +56,7 @@ rule detect_boxes:
     message:
         "{wildcards.dataset} {wildcards.split}: detecting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
-        "python {SCRIPTS}/detect_boxes.py --refs {input.refs:q} --nouns {input.nouns:q} --images {params.images:q}"
+        "python -m workflow_scripts.detect_boxes --refs {input.refs:q} --nouns {input.nouns:q} --images {params.images:q}"
         " --split {wildcards.split:q} --shard {wildcards.shard} --shards {wildcards.shards}"
         " --settings {params.settings:q} --compat {params.compat:q}"
         " --device {resources.device:q} --threads {threads} --out {output.boxes:q} 2>&1 | tee {log:q}"
@@ -90,7 +90,7 @@ rule segment_boxes:
     message:
         "{wildcards.dataset} {wildcards.split}: segmenting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
-        "python {SCRIPTS}/segment_boxes.py --refs {input.refs:q} --nouns {input.nouns:q} --boxes {input.boxes:q}"
+        "python -m workflow_scripts.segment_boxes --refs {input.refs:q} --nouns {input.nouns:q} --boxes {input.boxes:q}"
         " --images {params.images:q} --settings {params.settings:q} --compat {params.compat:q}"
         " --device {resources.device:q} --threads {threads} --out {output.masks:q} 2>&1 | tee {log:q}"
 
@@ -117,4 +117,4 @@ rule gather:
     message:
         "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind}"
     shell:
-        "python {SCRIPTS}/gather.py --kind {wildcards.kind} --out {output.whole:q} --shards {input.shards:q} 2>&1 | tee {log:q}"
+        "python -m workflow_scripts.gather --kind {wildcards.kind} --out {output.whole:q} --shards {input.shards:q} 2>&1 | tee {log:q}"

@@ -28,7 +28,7 @@ rule score_candidates:
     message:
         "{wildcards.dataset} {wildcards.split}: scoring candidates, shard {wildcards.shard} of {wildcards.shards}"
     shell:
-        "python {SCRIPTS}/score_candidates.py --refs {input.refs:q} --masks {input.masks:q} --images {params.images:q}"
+        "python -m workflow_scripts.score_candidates --refs {input.refs:q} --masks {input.masks:q} --images {params.images:q}"
         " --split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}"
         " --device {resources.device:q} --threads {threads} --out {output.scores:q} 2>&1 | tee {log:q}"
 
@@ -55,5 +55,5 @@ rule select_masks:
     message:
         "{wildcards.dataset} {wildcards.split}: selecting one candidate a ref"
     shell:
-        "python {SCRIPTS}/select_masks.py --refs {input.refs:q} --masks {input.masks:q} --scores {input.scores:q}"
+        "python -m workflow_scripts.select_masks --refs {input.refs:q} --masks {input.masks:q} --scores {input.scores:q}"
         " --split {wildcards.split:q} --settings {params.settings:q} --out {output.selected:q} 2>&1 | tee {log:q}"

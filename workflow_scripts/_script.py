@@ -13,8 +13,6 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a cluster's environment need not have it installed
-
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.provenance import file_sha256, versions

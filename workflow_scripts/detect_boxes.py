@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.refer.index import photos_upright
 from ssc_core.segment.boxes import detect_boxes
 from ssc_core.settings import CompatSettings, DetectSettings
+from workflow_scripts._script import run
 
 
 def main(

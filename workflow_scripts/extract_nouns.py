@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.segment.nouns import extract_nouns
 from ssc_core.settings import NounSettings
+from workflow_scripts._script import run
 
 
 def main(refs: Path, split: str, settings: NounSettings, device: str, threads: int, out: Path) -> None:

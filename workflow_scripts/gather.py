@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.masks.gather import gather, gather_scores
+from workflow_scripts._script import run
 
 
 def main(kind: str, out: Path, shards: list[Path]) -> None:

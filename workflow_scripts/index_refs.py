@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.files import write_json
 from ssc_core.refer.index import build_index
 from ssc_core.refer.sources import DatasetSource, data_digest
 from ssc_core.settings import CompatSettings
+from workflow_scripts._script import run
 
 
 def main(

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.files import write_json
 from ssc_core.microworld.refer_layout import write_world
 from ssc_core.microworld.world_settings import WorldSettings
+from workflow_scripts._script import run
 
 
 def main(name: str, settings: WorldSettings, threads: int, stamp: Path) -> None:

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import torch
-from _script import run
 
 from ssc_core.microworld.training import recipes
 from ssc_core.microworld.world_settings import WorldSettings
+from workflow_scripts._script import run
 
 
 def main(

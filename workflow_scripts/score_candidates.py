@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.select.scoring import score_candidates
 from ssc_core.settings import CompatSettings, ScoreSettings
+from workflow_scripts._script import run
 
 
 def main(

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.refer.index import photos_upright
 from ssc_core.segment.masks import segment_boxes
 from ssc_core.settings import CompatSettings, SegmentSettings
+from workflow_scripts._script import run
 
 
 def main(

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.select.stage import select_masks
 from ssc_core.settings import SelectSettings
+from workflow_scripts._script import run
 
 
 def main(refs: Path, split: str, masks: Path, scores: Path, settings: SelectSettings, out: Path) -> None:

@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from _script import run
-
 from ssc_core.correct.train_stage import train
 from ssc_core.settings import CompatSettings, NetworkSettings, TrainSettings
+from workflow_scripts._script import run
 
 
 def main(

@@ -1,6 +1,6 @@
-"""A short training of the toy in a process of its own: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL_AT_STEP]``.
+"""A short training of the toy: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL_AT_STEP]``.
 
-Prints the SHA-256 of the final weights. With KILL_AT_STEP the process kills itself (SIGKILL) when that step begins.
+With KILL_AT_STEP the process kills itself (SIGKILL) in the middle of that step.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def sha256(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = None) -> None:
-    torch.set_num_threads(1)
+def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = None, dropout: float = 0.05) -> str:
+    """Train; returns the SHA-256 of the final weights."""
     settings = TrainSettings(**SETTINGS, epochs=epochs)
     photos = folder / f"photos{os.environ.get('RANK', '')}"
     photos.mkdir(exist_ok=True)
-    items = make_items(photos, images=7)
+    items = make_items(photos, images=8)
     torch.manual_seed(0)
-    model = TinySegmenter(dropout=float(os.environ.get("TOY_DROPOUT", "0.05")))
+    model = TinySegmenter(dropout=dropout)
     loss = chosen_loss(settings, CompatSettings())
     calls = 0
 
@@ -52,9 +52,12 @@ def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = N
     trainer.fit()
     if trainer.world.is_first:
         state.finish(folder / "log.csv")
-        print(sha256(model))
+    return sha256(model)
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    main(Path(arguments[0]), int(arguments[1]), float(arguments[2]), *map(int, arguments[3:]))
+    torch.set_num_threads(1)
+    folder, epochs, save_minutes, *rest = sys.argv[1:]
+    kill_at = int(rest[0]) if rest else None
+    # stochastic layers draw anew in every process, so a run on several has none
+    main(Path(folder), int(epochs), float(save_minutes), kill_at, dropout=0.0 if "RANK" in os.environ else 0.05)
