@@ -30,7 +30,7 @@ RESULTS = SETTINGS.results
 SHARDS = SETTINGS.compute.shards
 
 # `python -m workflow_scripts.x` works from any folder, and no absolute path gets into what decides on reruns
-shell.prefix(f"export PYTHONPATH={workflow.basedir}:${{PYTHONPATH:-}}; ")
+shell.prefix(f"export PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}}; ")
 
 
 wildcard_constraints:
