@@ -12,6 +12,7 @@ include: "rules/segment.smk"
 include: "rules/select.smk"
 include: "rules/correct.smk"
 include: "rules/evaluate.smk"
+include: "rules/report.smk"
 include: "rules/micro_models.smk"
 
 

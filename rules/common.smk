@@ -64,9 +64,13 @@ def dataset(wildcards):
     return SETTINGS.datasets[wildcards.dataset]
 
 
-def images_folder(wildcards):
+def images_of(name):
     """Where a dataset's photos lie. Not an input: their number is large, and refs.parquet stands for them."""
-    return dataset_source(SETTINGS, wildcards.dataset).images_folder.as_posix()
+    return dataset_source(SETTINGS, name).images_folder.as_posix()
+
+
+def images_folder(wildcards):
+    return images_of(wildcards.dataset)
 
 
 def shard_files(kind):

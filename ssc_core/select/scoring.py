@@ -139,10 +139,10 @@ class Marker:
         settings: ScoreSettings,
         compat: CompatSettings,
     ) -> None:
+        self.encode: Callable[[Sequence[np.ndarray]], np.ndarray] = encoder.encode_images
+        self._prepare: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray
         if isinstance(encoder, StagedEncoder):
             self.encode, self._prepare = encoder.encode_prepared, encoder.prepare_image
-        else:
-            self.encode, self._prepare = encoder.encode_images, np.ascontiguousarray
         self.settings = settings
         self._read_photo = read_photo
         self._store = store

@@ -224,7 +224,11 @@ def test_wrong_folders(clip_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("file", "message"),
-    [("open_clip_model.safetensors", "cannot make"), ("tokenizer.json", "no tokenizer"), ("tokenizer_config.json", "no tokenizer")],
+    [
+        ("open_clip_model.safetensors", "cannot make"),
+        ("tokenizer.json", "no tokenizer"),
+        ("tokenizer_config.json", "no tokenizer"),
+    ],
 )
 def test_damaged_files_of_a_folder_are_errors_for_people(clip_folder, tmp_path, file, message, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
