@@ -73,6 +73,24 @@ def images_folder(wildcards):
     return images_of(wildcards.dataset)
 
 
+def train_settings(phase):
+    """Network and phase as one param: both decide the weights."""
+    return json.dumps(
+        {
+            "network": json.loads(section("network")),
+            "train": json.loads(section(phase)),
+        },
+        sort_keys=True,
+    )
+
+
+def validation_truth(phase):
+    """Validation masks, and only where the best checkpoint is kept by them: nothing else of training sees the truth."""
+    if getattr(SETTINGS, phase).keep == "best":
+        return {"truth": f"{RESULTS}/{{dataset}}/truth.h5"}
+    return {}
+
+
 def shard_files(kind):
     """The shards of boxes, masks or scores of a split."""
     return expand(

@@ -1,24 +1,6 @@
 # Stage 3: LAVT pre-trained on the selected masks, then trained on all candidates with constrained greedy matching.
 
 
-def train_settings(phase):
-    """Network and phase as one param: both decide the weights."""
-    return json.dumps(
-        {
-            "network": json.loads(section("network")),
-            "train": json.loads(section(phase)),
-        },
-        sort_keys=True,
-    )
-
-
-def validation_truth(phase):
-    """Validation masks, and only where the best checkpoint is kept by them: nothing else of training sees the truth."""
-    if getattr(SETTINGS, phase).keep == "best":
-        return {"truth": f"{RESULTS}/{{dataset}}/truth.h5"}
-    return {}
-
-
 TRAIN_COMPAT = compat(
     "lr_by_loader_length",
     "drop_first_batch",

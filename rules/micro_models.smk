@@ -39,7 +39,7 @@ rule micro_data:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     params:
-        build=MICRO_BUILD,
+        build=lambda wildcards: MICRO_BUILD,
         options=json.dumps({"scenes": 6000}),
         world=section("micro"),
     message:
@@ -65,7 +65,7 @@ rule micro_weights:
     conda:
         "../envs/segment.yaml"
     params:
-        build=MICRO_BUILD,
+        build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
         out=lambda wildcards, output: str(Path(output[0]).parent),
         code=lambda wildcards: code_version(
@@ -93,7 +93,7 @@ rule micro_card:
     conda:
         "../envs/segment.yaml"
     params:
-        build=MICRO_BUILD,
+        build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
         out=lambda wildcards, output: str(Path(output[0]).parent),
     message:
@@ -117,7 +117,7 @@ rule micro_lavt_parts:
     conda:
         "../envs/segment.yaml"
     params:
-        build=MICRO_BUILD,
+        build=lambda wildcards: MICRO_BUILD,
         options=json.dumps(MICRO_STEPS["lavt_parts"]),
         out=lambda wildcards, output: str(Path(output.swin).parent),
         code=code_version(

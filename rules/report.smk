@@ -17,7 +17,7 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output.page).parents[1]),
         images=json.dumps(
             {name: images_of(name) for name in SETTINGS.datasets}, sort_keys=True
         ),
