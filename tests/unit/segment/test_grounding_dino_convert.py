@@ -79,7 +79,7 @@ def test_every_official_tensor_has_a_place_and_every_place_a_tensor(official_nam
     assert len(official_names) == len(set(official_names)) == 780
     converted = convert_state_dict({name: torch.zeros(3) for name in official_names})
     places = {name for name in port.state_dict() if not NOT_IN_FILE.match(name)}
-    assert converted.keys() == places and len(places) == 846
+    assert converted.keys() == places
 
 
 def test_stacked_projections_are_taken_apart_in_their_order():
