@@ -30,7 +30,7 @@ RESULTS = SETTINGS.results
 SHARDS = SETTINGS.compute.shards
 
 # `python -m workflow_scripts.x` works from any folder, and no absolute path gets into what decides on reruns
-# (the allocator limits keep glibc from returning memory after every step: system time fell from 22 % to 6 % of a training)
+# The allocator limits keep glibc from returning memory after every step: system time fell from 22 % to 6 % of a training.
 shell.prefix(
     f"export PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}}"
     " MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=16000000000; "
