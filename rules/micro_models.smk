@@ -4,7 +4,7 @@
 MICRO = "resources/micro"
 MICRO_BUILD = "build/micro"
 MICRO_STEPS = {
-    "detector": {"cycles": [4500, 2600]},
+    "detector": {"cycles": [4500, 2600, 3000]},
     "sam": {"steps": 2800},
     "clip": {"cycles": [1800, 1000]},
     "lavt_parts": {"bert_steps": 2500, "swin_steps": 1600},
