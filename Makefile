@@ -6,7 +6,7 @@ BIN := .venv/bin
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format report bench micro-models schema clean
+.PHONY: help env demo test coverage fuzz lint format report bench micro-models schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,11 +27,18 @@ demo: env ## the main job on the micro world, training included, and its figures
 test: env ## all tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
-lint: env ## formatting and lints, changing nothing
+coverage: env ## all tests, and which lines of ssc_core they reach
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --cov=ssc_core --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml
+
+fuzz: env ## the readers against 200,000 damaged files (minutes)
+	$(BIN)/python -m tests.fuzz.run --inputs 200000
+
+lint: env ## formatting, lints and types, changing nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy ssc_core
 
 format: env ## format Python and Snakemake files
 	$(BIN)/ruff check --fix --quiet . || true

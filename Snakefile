@@ -7,12 +7,15 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/fetch.smk"
 include: "rules/data.smk"
 include: "rules/segment.smk"
 include: "rules/select.smk"
 include: "rules/correct.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/ablations.smk"
+include: "rules/select_report.smk"
 include: "rules/micro_models.smk"
 
 

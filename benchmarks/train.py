@@ -2,6 +2,7 @@
 
     python benchmarks/train.py                                 # CPU: Swin tiny at 224
     python benchmarks/train.py --swin base --side 480 --samples 60 --steps 10    # one GPU
+    python benchmarks/train.py --swin micro --side 96 --samples 32 --cpu-time    # the embedded default's network
 
 ``published`` works as the published loop: float32, photo and candidate picture decoded for every ref, samples of the
 same image found by comparing pixels, a loop over samples and masks with a synchronisation each, the cache emptied every
@@ -30,7 +31,6 @@ from transformers import BertConfig
 from ssc_core.correct.batches import Batch, make_batch
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.lavt import LAVT
-from ssc_core.correct.losses import Share
 from ssc_core.correct.plan import Sample
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
@@ -85,9 +85,12 @@ def make_data(folder: Path, images: int, side: int) -> Items:
 
 
 def make_model(swin: str, device: torch.device) -> ReferringSegmenter:
+    """LAVT on BERT base, or with ``micro`` on a BERT as small as the embedded default's."""
     torch.manual_seed(0)
-    bert = TextEncoder(BertConfig(vocab_size=30522))
-    return ReferringSegmenter(LAVT(swin), bert).to(device, memory_format=torch.channels_last)
+    small = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
+    config = BertConfig(vocab_size=30522, **(small if swin == "micro" else {}))
+    lavt = LAVT(swin, text_dim=config.hidden_size)
+    return ReferringSegmenter(lavt, TextEncoder(config)).to(device, memory_format=torch.channels_last)
 
 
 def trainer_seconds(
@@ -97,9 +100,9 @@ def trainer_seconds(
     stamps: list[float] = []
     loss = chosen_loss(settings, CompatSettings())
 
-    def stamped(batch: Batch, logits: torch.Tensor, share: Share, epoch: int) -> Any:
+    def stamped(*arguments: Any) -> Any:
         stamps.append(clock())
-        return loss(batch, logits, share, epoch)
+        return loss(*arguments)
 
     state = RunState(folder / "state", "benchmark")
     options = {"device": device, "workers": workers, "save_minutes": 60}
@@ -181,17 +184,34 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def memory_per_sample(model: ReferringSegmenter, items: Items, bf16: bool, device: torch.device) -> float | None:
-    """MiB of GPU memory that one more sample takes in forward and backward; None on a CPU."""
-    if device.type != "cuda":
-        return None
-    peaks = []
-    for samples in (4, 8):
+def memory_per_sample(model: ReferringSegmenter, items: Items, bf16: bool, device: torch.device) -> float:
+    """MiB that one more sample takes: the peak of forward and backward on a GPU, what backward needs kept on a CPU."""
+    used = []
+    for samples in (1, 3):
         batch = make_batch(items, [Sample(0, i % REFS, 0) for i in range(samples)]).to(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        bare_seconds(model, batch, bf16, device, 1)
-        peaks.append(torch.cuda.max_memory_allocated(device))
-    return (peaks[1] - peaks[0]) / 4 / 2**20
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            bare_seconds(model, batch, bf16, device, 1)
+            used.append(torch.cuda.max_memory_allocated(device))
+        else:
+            used.append(kept_for_backward(model, batch, bf16, device))
+    return (used[1] - used[0]) / 2 / 2**20
+
+
+def kept_for_backward(model: ReferringSegmenter, batch: Batch, bf16: bool, device: torch.device) -> int:
+    """Bytes of all distinct tensors that autograd keeps after a forward."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+    with hooks, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        logits = model(batch.pixels, batch.ids, batch.attention)
+    kept[logits.data_ptr()] = logits.nbytes
+    return sum(kept.values())
 
 
 def main() -> None:
@@ -230,7 +250,7 @@ def main() -> None:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "threads": args.threads,
             "clock": clock.__name__,
-            "network": f"Swin {args.swin} at {args.side}, BERT base, {samples} samples a step",
+            "network": f"Swin {args.swin} at {args.side}, {samples} samples a step",
             "precision": "bf16" if bf16 else "fp32",
             "trainer_samples_per_s": samples / np.median(ours),
             "published_way_samples_per_s": theirs_samples / np.median(theirs),

@@ -1,6 +1,7 @@
 # Config, wildcards, and what rules share. Imports nothing heavy: a dry run must stay quick.
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,9 +17,14 @@ from ssc_core.datasets import (
     source_files,
 )
 from ssc_core.errors import SscError
-from ssc_core.provenance import code_version
+from ssc_core.files import check_writable
+from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, weights_version
 from ssc_core.settings import load_settings
+from ssc_core.stale_locks import clear_stale_locks
+
+if workflow.is_main_process and clear_stale_locks():
+    print("The last run here was killed: its lock is removed.", file=sys.stderr)
 
 try:
     SETTINGS = load_settings(config)
@@ -40,8 +46,11 @@ shell.prefix(
 wildcard_constraints:
     dataset="|".join(re.escape(name) for name in SETTINGS.datasets),
     split="|".join(sorted({s for d in SETTINGS.datasets.values() for s in d.splits})),
+    # whose training: empty for the seeds that the config states, or seed7/ for all that is trained with seed 7
+    run=r"(?:seed\d+/)?",
     shard=r"\d+",
     shards=r"\d+",
+    variant="|".join(re.escape(name) for name in SETTINGS.compare.variants) or "none",
 
 
 def section(name):
@@ -56,12 +65,24 @@ def compat(*names):
     )
 
 
+def code(script):
+    """Digest of a workflow script and of all that it imports from ssc_core, for `params`: `snakemake -n` shows it."""
+    return f"code of {script}: {code_version(f'workflow_scripts.{script}')}"
+
+
+def weights(*paths):
+    """Digests of the weights that lie at paths, for `params`."""
+    return "; ".join(
+        f"weights {path}: {weights_version(path)}"
+        for path in paths
+        if weights_version(path)
+    )
+
+
 def backend_state(backend):
     """Code and weights behind a backend, for `params`."""
     paths = [v for v in backend.settings.values() if isinstance(v, str)]
-    return " ".join(
-        [backend_version(backend.name), *(weights_version(path) for path in paths)]
-    )
+    return f"backend {backend.name}: {backend_version(backend.name)}; {weights(*paths)}"
 
 
 def dataset(wildcards):
@@ -78,21 +99,45 @@ def images_folder(wildcards):
 
 
 def train_settings(phase):
-    """Network and phase as one param: both decide the weights."""
-    return json.dumps(
-        {
-            "network": json.loads(section("network")),
-            "train": json.loads(section(phase)),
-        },
-        sort_keys=True,
-    )
+    """Network and phase as one param: both decide the weights. The wildcard `run` may name another seed."""
+
+    def settings(wildcards):
+        train = json.loads(section(phase))
+        if wildcards.run:
+            train["seed"] = int(wildcards.run.strip("seed/"))
+        return json.dumps(
+            {"network": json.loads(section("network")), "train": train}, sort_keys=True
+        )
+
+    return settings
+
+
+def train_start(phase, before=None):
+    """What training starts from: `init_from`, else the checkpoint of the phase before, else Swin and BERT weights."""
+    start = getattr(SETTINGS, phase).init_from or before
+    return {"init": start} if start else {}
+
+
+def start_version(phase):
+    """Digest of `init_from`. What this workflow makes itself, Snakemake follows."""
+    path = getattr(SETTINGS, phase).init_from
+    made_here = path is not None and Path(path).is_relative_to(RESULTS)
+    return "" if made_here else weights_version(path)
 
 
 def validation_truth(phase):
     """Validation masks, and only where the best checkpoint is kept by them: nothing else of training sees the truth."""
     if getattr(SETTINGS, phase).keep == "best":
-        return {"truth": f"{RESULTS}/{{dataset}}/truth.h5"}
+        return {"val_truth": f"{RESULTS}/{{dataset}}/truth.h5"}
     return {}
+
+
+def file_options(wildcards, input, output):
+    """Named inputs and outputs as options of the script."""
+    files = [*input.items(), *output.items()]
+    return " ".join(
+        f"--{name.replace('_', '-')} {shlex.quote(path)}" for name, path in files
+    )
 
 
 def shard_files(kind):
@@ -104,6 +149,13 @@ def shard_files(kind):
         shard=range(SHARDS),
         shards=SHARDS,
     )
+
+
+onstart:
+    try:
+        check_writable(Path(RESULTS))
+    except SscError as error:
+        raise WorkflowError(str(error))
 
 
 onerror:

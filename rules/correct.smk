@@ -1,97 +1,207 @@
-# Stage 3: LAVT pre-trained on the selected masks, then trained on all candidates with constrained greedy matching.
+# Stage 3: LAVT pre-trained on the selected masks, then trained on all candidates with constrained greedy matching; and
+# what that is compared with. `{run}` is empty, or `seed7/` for the same with another seed.
 
 
-TRAIN_COMPAT = compat(
-    "lr_by_loader_length",
-    "drop_first_batch",
-    "matching_double_count",
-    "palette_targets",
-    "merged_masks",
-)
-TRAIN_CODE = code_version("ssc_core.correct.train_stage")
-NETWORK_WEIGHTS = " ".join(
-    map(weights_version, [SETTINGS.network.bert, SETTINGS.network.swin_weights])
-)
+RUN = f"{RESULTS}/{{dataset}}/{{run}}"
+REFS = f"{RESULTS}/{{dataset}}/refs.parquet"
+TRAIN_MASKS = f"{RESULTS}/{{dataset}}/train/masks.h5"
+TRAIN_SELECTED = f"{RESULTS}/{{dataset}}/train/selected.h5"
+TRAIN_TRUTH = f"{RESULTS}/{{dataset}}/truth.h5"
+PRETRAINED = f"{RUN}checkpoints/pretrain.pt"
+MATCHED_PHASES = ("correct", "correct_without_constraints")
+NETWORK_WEIGHTS = weights(SETTINGS.network.bert, SETTINGS.network.swin_weights)
 
 
 rule pretrain:
     input:
+        **train_start("pretrain"),
         **validation_truth("pretrain"),
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        masks=f"{RESULTS}/{{dataset}}/train/masks.h5",
-        selected=f"{RESULTS}/{{dataset}}/train/selected.h5",
+        refs=REFS,
+        masks=TRAIN_MASKS,
+        selected=TRAIN_SELECTED,
     output:
-        checkpoint=f"{RESULTS}/{{dataset}}/checkpoints/pretrain.pt",
-        curve=f"{RESULTS}/{{dataset}}/checkpoints/pretrain.csv",
+        checkpoint=PRETRAINED,
+        curve=f"{RUN}checkpoints/pretrain.csv",
     log:
-        f"{RESULTS}/{{dataset}}/logs/pretrain.log",
+        f"{RUN}logs/pretrain.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/pretrain.tsv"
+        f"{RUN}benchmarks/pretrain.tsv"
     conda:
         "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=1,
+        gpu=SETTINGS.compute.gpus,
+        nodes=SETTINGS.compute.nodes,
         mem_mb=32000,
         runtime=2880,
         device=SETTINGS.compute.device,
         save_minutes=str(SETTINGS.compute.save_minutes),
+        log_to=SETTINGS.compute.log_to,
     params:
         settings=train_settings("pretrain"),
-        compat=TRAIN_COMPAT,
+        compat=compat(
+            "lr_by_loader_length",
+            "drop_first_batch",
+            "matching_double_count",
+            "palette_targets",
+            "merged_masks",
+        ),
         images=images_folder,
         weights=NETWORK_WEIGHTS,
-        code=TRAIN_CODE,
+        start=start_version("pretrain"),
+        code=code("train"),
+        files=file_options,
         # resumes from here after a crash; not an output, since Snakemake deletes the outputs of a failed job
-        state=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/checkpoints/state/pretrain",
-        truth=lambda wildcards, input: (
-            f"--val-truth {input.truth}" if "truth" in input.keys() else ""
+        state=lambda wildcards, output: "{0.parent}/state/{0.stem}".format(
+            Path(output.checkpoint)
         ),
     message:
-        "{wildcards.dataset}: pre-training LAVT on the selected masks"
+        "{wildcards.dataset}: pre-training LAVT on the selected masks {wildcards.run}"
     shell:
-        "python -m workflow_scripts.train --refs {input.refs:q} --images {params.images:q} --masks {input.masks:q}"
-        " --selected {input.selected:q} {params.truth} --settings {params.settings:q} --compat {params.compat:q}"
-        " --state {params.state:q} --save-minutes {resources.save_minutes} --device {resources.device:q} --threads {threads}"
-        " --out {output.checkpoint:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
+        "python -m workflow_scripts.train {params.files} --images {params.images:q} --settings {params.settings:q}"
+        " --compat {params.compat:q} --state {params.state:q} --save-minutes {resources.save_minutes}"
+        " --log-to {resources.log_to} --gpus {resources.gpu} --nodes {resources.nodes} --device {resources.device:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
 
 
-rule correct:
+use rule pretrain as continue_pretrain with:
     input:
-        **validation_truth("correct"),
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        masks=f"{RESULTS}/{{dataset}}/train/masks.h5",
-        init=f"{RESULTS}/{{dataset}}/checkpoints/pretrain.pt",
+        **train_start("continue_pretrain", PRETRAINED),
+        **validation_truth("continue_pretrain"),
+        refs=REFS,
+        masks=TRAIN_MASKS,
+        selected=TRAIN_SELECTED,
     output:
-        checkpoint=f"{RESULTS}/{{dataset}}/checkpoints/correct.pt",
-        curve=f"{RESULTS}/{{dataset}}/checkpoints/correct.csv",
+        checkpoint=f"{RUN}checkpoints/continue_pretrain.pt",
+        curve=f"{RUN}checkpoints/continue_pretrain.csv",
     log:
-        f"{RESULTS}/{{dataset}}/logs/correct.log",
+        f"{RUN}logs/continue_pretrain.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/correct.tsv"
-    conda:
-        "../envs/correct.yaml"
-    threads: SETTINGS.compute.threads
-    resources:
-        gpu=1,
-        mem_mb=32000,
-        runtime=2880,
-        device=SETTINGS.compute.device,
-        save_minutes=str(SETTINGS.compute.save_minutes),
+        f"{RUN}benchmarks/continue_pretrain.tsv"
+    params:
+        settings=train_settings("continue_pretrain"),
+        start=start_version("continue_pretrain"),
+    message:
+        "{wildcards.dataset}: training LAVT on the selected masks for as long again {wildcards.run}"
+
+
+use rule pretrain as correct with:
+    input:
+        **train_start("correct", PRETRAINED),
+        **validation_truth("correct"),
+        refs=REFS,
+        masks=TRAIN_MASKS,
+    output:
+        checkpoint=f"{RUN}checkpoints/correct.pt",
+        curve=f"{RUN}checkpoints/correct.csv",
+        matches=f"{RUN}checkpoints/correct.matches.parquet",
+    log:
+        f"{RUN}logs/correct.log",
+    benchmark:
+        f"{RUN}benchmarks/correct.tsv"
     params:
         settings=train_settings("correct"),
-        compat=TRAIN_COMPAT,
-        images=images_folder,
-        weights=NETWORK_WEIGHTS,
-        code=TRAIN_CODE,
-        state=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/checkpoints/state/correct",
-        truth=lambda wildcards, input: (
-            f"--val-truth {input.truth}" if "truth" in input.keys() else ""
-        ),
+        start=start_version("correct"),
     message:
-        "{wildcards.dataset}: training LAVT on all candidates with constrained greedy matching"
+        "{wildcards.dataset}: training LAVT on all candidates with constrained greedy matching {wildcards.run}"
+
+
+use rule correct as correct_without_constraints with:
+    input:
+        **train_start("correct_without_constraints", PRETRAINED),
+        **validation_truth("correct_without_constraints"),
+        refs=REFS,
+        masks=TRAIN_MASKS,
+    output:
+        checkpoint=f"{RUN}checkpoints/correct_without_constraints.pt",
+        curve=f"{RUN}checkpoints/correct_without_constraints.csv",
+        matches=f"{RUN}checkpoints/correct_without_constraints.matches.parquet",
+    log:
+        f"{RUN}logs/correct_without_constraints.log",
+    benchmark:
+        f"{RUN}benchmarks/correct_without_constraints.tsv"
+    params:
+        settings=train_settings("correct_without_constraints"),
+        start=start_version("correct_without_constraints"),
+    message:
+        "{wildcards.dataset}: training LAVT on all candidates without constraints {wildcards.run}"
+
+
+# The upper bound: the one rule that trains on ground truth. Nothing else reads its checkpoint but evaluation.
+use rule pretrain as supervised with:
+    input:
+        **train_start("supervised"),
+        **validation_truth("supervised"),
+        refs=REFS,
+        truth=TRAIN_TRUTH,
+    output:
+        checkpoint=f"{RUN}checkpoints/supervised.pt",
+        curve=f"{RUN}checkpoints/supervised.csv",
+    log:
+        f"{RUN}logs/supervised.log",
+    benchmark:
+        f"{RUN}benchmarks/supervised.tsv"
+    params:
+        settings=train_settings("supervised"),
+        start=start_version("supervised"),
+    message:
+        "{wildcards.dataset}: training LAVT on GROUND TRUTH, the supervised upper bound {wildcards.run}"
+
+
+rule matching_accuracy:
+    input:
+        matches=f"{RUN}checkpoints/{{phase}}.matches.parquet",
+        masks=TRAIN_MASKS,
+        truth=TRAIN_TRUTH,
+    output:
+        table=f"{RUN}checkpoints/{{phase}}.matching.csv",
+    log:
+        f"{RUN}logs/matching_accuracy_{{phase}}.log",
+    benchmark:
+        f"{RUN}benchmarks/matching_accuracy_{{phase}}.tsv"
+    wildcard_constraints:
+        phase="|".join(MATCHED_PHASES),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        compat=compat("palette_targets", "merged_masks"),
+        code=code("matching_accuracy"),
+        files=file_options,
+    message:
+        "{wildcards.dataset}: how often {wildcards.phase} matched the true object, epoch by epoch {wildcards.run}"
     shell:
-        "python -m workflow_scripts.train --refs {input.refs:q} --images {params.images:q} --masks {input.masks:q}"
-        " --init {input.init:q} {params.truth} --settings {params.settings:q} --compat {params.compat:q}"
-        " --state {params.state:q} --save-minutes {resources.save_minutes} --device {resources.device:q} --threads {threads}"
-        " --out {output.checkpoint:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
+        "python -m workflow_scripts.matching_accuracy {params.files} --compat {params.compat:q} 2>&1 | tee {log:q}"
+
+
+rule training_curves:
+    input:
+        curves=expand(
+            "{run}checkpoints/{phase}.csv", run=[RUN], phase=["pretrain", "correct"]
+        ),
+        matching=f"{RUN}checkpoints/correct.matching.csv",
+    output:
+        picture=report(
+            f"{RUN}checkpoints/curves.png",
+            category="Training",
+            labels={"dataset": "{dataset}", "seed": "{run}"},
+            caption="../docs/captions/training_curves.rst",
+        ),
+    log:
+        f"{RUN}logs/training_curves.log",
+    benchmark:
+        f"{RUN}benchmarks/training_curves.tsv"
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("training_curves"),
+    message:
+        "{wildcards.dataset}: drawing the training curves {wildcards.run}"
+    shell:
+        "python -m workflow_scripts.training_curves --curves {input.curves:q} --matching {input.matching:q}"
+        " --picture {output.picture:q} 2>&1 | tee {log:q}"

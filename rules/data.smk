@@ -17,7 +17,7 @@ rule make_world:
     params:
         settings=section("micro"),
         name=lambda wildcards: micro_name(SETTINGS, wildcards.dataset),
-        code=code_version("ssc_core.microworld.refer_layout"),
+        code=code("make_world"),
     message:
         "{wildcards.dataset}: drawing the micro world"
     shell:
@@ -50,7 +50,7 @@ rule index_refs:
             "--check-counts" if dataset(wildcards).check_counts else ""
         ),
         compat=compat("gt_overlap_hole"),
-        code=code_version("ssc_core.refer.index"),
+        code=code("index_refs"),
     message:
         "{wildcards.dataset}: indexing refs and ground truth"
     shell:

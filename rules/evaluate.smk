@@ -1,4 +1,19 @@
-# Metrics of the trained network, and of the masks of Segment and Select.
+# Metrics of the trained networks, of the masks of Segment and Select, and of the baseline that needs neither.
+
+METHOD_PHASES = {
+    "pretrained": "pretrain",
+    "continued": "continue_pretrain",
+    "without_constraints": "correct_without_constraints",
+    "supervised": "supervised",
+}
+SPLIT = f"{RESULTS}/{{dataset}}/{{split}}"
+
+
+def sections(*names):
+    """Several sections of the config as canonical JSON."""
+    return json.dumps(
+        {name: json.loads(section(name)) for name in names}, sort_keys=True
+    )
 
 
 rule evaluate:
@@ -6,15 +21,25 @@ rule evaluate:
         refs=f"{RESULTS}/{{dataset}}/refs.parquet",
         truth=f"{RESULTS}/{{dataset}}/truth.h5",
         data=f"{RESULTS}/{{dataset}}/data.json",
-        checkpoint=f"{RESULTS}/{{dataset}}/checkpoints/correct.pt",
+        checkpoint=f"{RUN}checkpoints/correct.pt",
     output:
-        report=f"{RESULTS}/{{dataset}}/eval_{{split}}.json",
-        sentences=f"{RESULTS}/{{dataset}}/eval_{{split}}.parquet",
-        picture=f"{RESULTS}/{{dataset}}/eval_{{split}}.png",
+        report=f"{RUN}eval_{{split}}.json",
+        sentences=f"{RUN}eval_{{split}}.parquet",
+        picture=report(
+            f"{RUN}eval_{{split}}.png",
+            category="Examples",
+            labels={
+                "dataset": "{dataset}",
+                "seed": "{run}",
+                "split": "{split}",
+                "method": "corrected",
+            },
+            caption="../docs/captions/examples.rst",
+        ),
     log:
-        f"{RESULTS}/{{dataset}}/logs/evaluate_{{split}}.log",
+        f"{RUN}logs/evaluate_{{split}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_{{split}}.tsv"
+        f"{RUN}benchmarks/evaluate_{{split}}.tsv"
     conda:
         "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
@@ -26,18 +51,63 @@ rule evaluate:
     params:
         settings=section("evaluate"),
         images=images_folder,
-        code=code_version(
-            "ssc_core.evaluate.model",
-            "ssc_core.correct.predictor",
-            "ssc_core.report.gallery",
-        ),
+        method="corrected",
+        code=code("evaluate"),
     message:
-        "{wildcards.dataset} {wildcards.split}: evaluating the corrected network"
+        "{wildcards.dataset} {wildcards.run} {wildcards.split}: evaluating the {params.method} network"
     shell:
         "python -m workflow_scripts.evaluate --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
         " --checkpoint {input.checkpoint:q} --images {params.images:q} --split {wildcards.split:q}"
-        " --settings {params.settings:q} --device {resources.device:q} --threads {threads} --code {params.code}"
-        " --method corrected --report {output.report:q} --picture {output.picture:q} 2>&1 | tee {log:q}"
+        " --settings {params.settings:q} --device {resources.device:q} --threads {threads} --code {params.code:q}"
+        " --method {params.method} --report {output.report:q} --picture {output.picture:q} 2>&1 | tee {log:q}"
+
+
+use rule evaluate as evaluate_method with:
+    input:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        truth=f"{RESULTS}/{{dataset}}/truth.h5",
+        data=f"{RESULTS}/{{dataset}}/data.json",
+        checkpoint=lambda wildcards: (
+            f"{RUN}checkpoints/{METHOD_PHASES[wildcards.method]}.pt"
+        ),
+    output:
+        report=f"{RUN}eval_{{method}}_{{split}}.json",
+        sentences=f"{RUN}eval_{{method}}_{{split}}.parquet",
+        picture=report(
+            f"{RUN}eval_{{method}}_{{split}}.png",
+            category="Examples",
+            labels={
+                "dataset": "{dataset}",
+                "seed": "{run}",
+                "split": "{split}",
+                "method": "{method}",
+            },
+            caption="../docs/captions/examples.rst",
+        ),
+    log:
+        f"{RUN}logs/evaluate_{{method}}_{{split}}.log",
+    benchmark:
+        f"{RUN}benchmarks/evaluate_{{method}}_{{split}}.tsv"
+    wildcard_constraints:
+        method="|".join(METHOD_PHASES),
+    params:
+        method=lambda wildcards: wildcards.method,
+
+
+use rule select_masks as select_jointly with:
+    # the same scores, and different refs of a photo take different candidates: a row of the table
+    output:
+        selected=f"{SPLIT}/selected_jointly.h5",
+    log:
+        f"{SPLIT}/logs/select_jointly.log",
+    benchmark:
+        f"{SPLIT}/benchmarks/select_jointly.tsv"
+    params:
+        settings=json.dumps(
+            {**json.loads(section("select")), "assignment": "joint"}, sort_keys=True
+        ),
+    message:
+        "{wildcards.dataset} {wildcards.split}: selecting candidates jointly over a photo's refs"
 
 
 rule evaluate_masks:
@@ -45,8 +115,9 @@ rule evaluate_masks:
         refs=f"{RESULTS}/{{dataset}}/refs.parquet",
         truth=f"{RESULTS}/{{dataset}}/truth.h5",
         data=f"{RESULTS}/{{dataset}}/data.json",
-        masks=f"{RESULTS}/{{dataset}}/{{split}}/masks.h5",
-        selected=f"{RESULTS}/{{dataset}}/{{split}}/selected.h5",
+        masks=f"{SPLIT}/masks.h5",
+        selected=f"{SPLIT}/selected.h5",
+        joint=f"{SPLIT}/selected_jointly.h5",
     output:
         report=f"{RESULTS}/{{dataset}}/eval_masks_{{split}}.json",
         candidates=f"{RESULTS}/{{dataset}}/eval_masks_{{split}}.parquet",
@@ -61,13 +132,77 @@ rule evaluate_masks:
         runtime=120,
     params:
         settings=section("evaluate"),
-        select=section("select"),
+        chain=sections("nouns", "detect", "segment", "score", "select"),
         compat=compat("oiou_skips_empty"),
-        code=code_version("ssc_core.evaluate.masks"),
+        joint=lambda wildcards, input: (
+            f"--joint {shlex.quote(input.joint)}" if "joint" in input.keys() else ""
+        ),
+        code=code("evaluate_masks"),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating candidates and selected masks"
     shell:
         "python -m workflow_scripts.evaluate_masks --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
-        " --masks {input.masks:q} --selected {input.selected:q} --split {wildcards.split:q}"
-        " --settings {params.settings:q} --select {params.select:q} --compat {params.compat:q} --code {params.code}"
+        " --masks {input.masks:q} --selected {input.selected:q} {params.joint} --split {wildcards.split:q}"
+        " --settings {params.settings:q} --chain {params.chain:q} --compat {params.compat:q} --code {params.code:q}"
+        " --report {output.report:q} 2>&1 | tee {log:q}"
+
+
+rule ground_sentences:
+    input:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+    output:
+        out=f"{SPLIT}/grounded.parquet",
+    log:
+        f"{SPLIT}/logs/ground_sentences.log",
+    benchmark:
+        f"{SPLIT}/benchmarks/ground_sentences.tsv"
+    conda:
+        "../envs/segment.yaml"
+    threads: SETTINGS.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+        device=SETTINGS.compute.device,
+    params:
+        detect=section("detect"),
+        segment=section("segment"),
+        images=images_folder,
+        detector=backend_state(SETTINGS.detect.backend),
+        segmenter=backend_state(SETTINGS.segment.backend),
+        code=code("ground_sentences"),
+    message:
+        "{wildcards.dataset} {wildcards.split}: asking the detector for whole sentences"
+    shell:
+        "python -m workflow_scripts.ground_sentences --refs {input.refs:q} --images {params.images:q}"
+        " --split {wildcards.split:q} --detect {params.detect:q} --segment {params.segment:q} --code {params.code:q}"
+        " --device {resources.device:q} --threads {threads} --out {output.out:q} 2>&1 | tee {log:q}"
+
+
+rule evaluate_grounded:
+    input:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        truth=f"{RESULTS}/{{dataset}}/truth.h5",
+        data=f"{RESULTS}/{{dataset}}/data.json",
+        grounded=f"{SPLIT}/grounded.parquet",
+    output:
+        report=f"{RESULTS}/{{dataset}}/eval_grounded_sentence_{{split}}.json",
+        sentences=f"{RESULTS}/{{dataset}}/eval_grounded_sentence_{{split}}.parquet",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluate_grounded_{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_grounded_{{split}}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=section("evaluate"),
+        code=code("evaluate_grounded"),
+    message:
+        "{wildcards.dataset} {wildcards.split}: evaluating the detector on whole sentences"
+    shell:
+        "python -m workflow_scripts.evaluate_grounded --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
+        " --grounded {input.grounded:q} --split {wildcards.split:q} --settings {params.settings:q} --code {params.code:q}"
         " --report {output.report:q} 2>&1 | tee {log:q}"

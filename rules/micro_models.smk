@@ -7,7 +7,7 @@ MICRO_STEPS = {
     "detector": {"cycles": [4500, 2600, 3000]},
     "sam": {"steps": 2800},
     "clip": {"cycles": [1800, 1000]},
-    "lavt_parts": {"bert_steps": 2500, "swin_steps": 1600},
+    "lavt_parts": {"bert_steps": 2500, "swin_steps": 3000},
 }
 MICRO_CARDS = {
     "detector": {

@@ -1,12 +1,46 @@
-# One HTML page of whatever evaluations there are. It asks for the default dataset's; others that exist are shown too.
+# What people look at: one HTML page of all evaluations, and docs/results.md.
+from glob import glob
+
+from ssc_core.evaluate.ablations import run_folder
+
+
+report: "../docs/captions/workflow.rst"
+
+
+def eval_file(dataset, split, method="corrected", run=""):
+    """The eval file of a method; `masks` for the choices among candidates. What has no training has no run either."""
+    if method in ("masks", "grounded_sentence"):
+        run = ""
+    name = "" if method == "corrected" else f"{method}_"
+    return f"{RESULTS}/{dataset}/{run}eval_{name}{split}.json"
+
+
+REPORT_EVALS = [
+    eval_file(name, split, method)
+    for name in SETTINGS.report.datasets
+    for split in SETTINGS.report.splits
+    for method in ("masks", *SETTINGS.report.methods)
+]
+
+
+def other_evals(wildcards):
+    """What has been evaluated besides, by content: a new evaluation writes the page anew, but none is asked for."""
+    found = {*glob(f"{RESULTS}/*/eval_*.json"), *glob(f"{RESULTS}/*/seed*/eval_*.json")}
+    return [
+        f"{path} {file_sha256(Path(path))[:8]}"
+        for path in sorted(found - set(REPORT_EVALS))
+    ]
 
 
 rule report:
     input:
-        evaluation=f"{RESULTS}/refcoco/eval_val.json",
-        masks=f"{RESULTS}/refcoco/eval_masks_val.json",
+        evals=REPORT_EVALS,
     output:
-        page=f"{RESULTS}/report/index.html",
+        page=report(
+            f"{RESULTS}/report/index.html",
+            category="Report",
+            caption="../docs/captions/report.rst",
+        ),
     log:
         f"{RESULTS}/report/logs/report.log",
     benchmark:
@@ -17,13 +51,74 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
-        results=lambda wildcards, output: str(Path(output.page).parents[1]),
+        results=RESULTS,
         images=json.dumps(
             {name: images_of(name) for name in SETTINGS.datasets}, sort_keys=True
         ),
-        code=code_version("ssc_core.report.html"),
+        others=other_evals,
+        code=code("report"),
     message:
         "writing the report"
     shell:
         "python -m workflow_scripts.report --results {params.results:q} --images {params.images:q}"
         " --page {output.page:q} 2>&1 | tee {log:q}"
+
+
+FINDING_RUNS = [run_folder(SETTINGS, seed) for seed in SETTINGS.finding.seeds]
+SHOWN = next(iter(SETTINGS.finding.datasets))
+SHOWN_SPLIT = SETTINGS.finding.datasets[SHOWN][0]
+
+
+rule results_page:
+    input:
+        evals=list(
+            dict.fromkeys(
+                eval_file(name, split, method, run)
+                for name, splits in SETTINGS.finding.datasets.items()
+                for split in splits
+                for method in ("masks", *SETTINGS.finding.methods)
+                for run in FINDING_RUNS
+            )
+        ),
+        matching=expand(
+            "{folder}/{run}checkpoints/{phase}.matching.csv",
+            folder=f"{RESULTS}/{SHOWN}",
+            run=FINDING_RUNS,
+            phase=MATCHED_PHASES,
+        ),
+        curves=expand(
+            "{folder}/{run}checkpoints/{phase}.csv",
+            folder=f"{RESULTS}/{SHOWN}",
+            run=FINDING_RUNS,
+            phase=["pretrain", "correct"],
+        ),
+        refs=f"{RESULTS}/{SHOWN}/refs.parquet",
+        truth=f"{RESULTS}/{SHOWN}/truth.h5",
+        masks=f"{RESULTS}/{SHOWN}/{SHOWN_SPLIT}/masks.h5",
+        selected=f"{RESULTS}/{SHOWN}/{SHOWN_SPLIT}/selected.h5",
+        network=eval_file(SHOWN, SHOWN_SPLIT, "corrected", FINDING_RUNS[0]),
+        candidates=eval_file(SHOWN, SHOWN_SPLIT, "masks"),
+    output:
+        page="docs/results.md",
+        repaired="docs/images/repaired.png",
+        learning="docs/images/learning.svg",
+    log:
+        f"{RESULTS}/report/logs/results_page.log",
+    benchmark:
+        f"{RESULTS}/report/benchmarks/results_page.tsv"
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        images=images_of(SHOWN),
+        code=code("results_page"),
+    message:
+        "writing docs/results.md"
+    shell:
+        "python -m workflow_scripts.results_page --evals {input.evals:q} --matching {input.matching:q}"
+        " --curves {input.curves:q} --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}"
+        " --selected {input.selected:q} --network {input.network:q} --candidates {input.candidates:q}"
+        " --images {params.images:q} --page {output.page:q} --repaired {output.repaired:q}"
+        " --learning {output.learning:q} 2>&1 | tee {log:q}"

@@ -20,7 +20,7 @@ rule extract_nouns:
     params:
         settings=section("nouns"),
         backend=backend_state(SETTINGS.nouns.encoder),
-        code=code_version("ssc_core.segment.nouns"),
+        code=code("extract_nouns"),
     message:
         "{wildcards.dataset} {wildcards.split}: extracting nouns"
     shell:
@@ -52,7 +52,7 @@ rule detect_boxes:
         compat=compat("detector_retry_plural"),
         images=images_folder,
         backend=backend_state(SETTINGS.detect.backend),
-        code=code_version("ssc_core.segment.boxes"),
+        code=code("detect_boxes"),
     message:
         "{wildcards.dataset} {wildcards.split}: detecting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
@@ -86,7 +86,7 @@ rule segment_boxes:
         compat=compat("candidates_any_noun"),
         images=images_folder,
         backend=backend_state(SETTINGS.segment.backend),
-        code=code_version("ssc_core.segment.masks"),
+        code=code("segment_boxes"),
     message:
         "{wildcards.dataset} {wildcards.split}: segmenting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
@@ -113,8 +113,40 @@ rule gather:
         mem_mb=2000,
         runtime=60,
     params:
-        code=code_version("ssc_core.masks.gather"),
+        code=code("gather"),
     message:
         "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind}"
     shell:
         "python -m workflow_scripts.gather --kind {wildcards.kind} --out {output.whole:q} --shards {input.shards:q} 2>&1 | tee {log:q}"
+
+
+rule contact_sheet:
+    # boxes, masks and candidates of some photos of a split, to look at
+    input:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        nouns=f"{RESULTS}/{{dataset}}/{{split}}/nouns.parquet",
+        masks=f"{RESULTS}/{{dataset}}/{{split}}/masks.h5",
+    output:
+        sheet=report(
+            f"{RESULTS}/{{dataset}}/{{split}}/contact_sheet.jpg",
+            category="Segment",
+            labels={"dataset": "{dataset}", "split": "{split}"},
+            caption="../docs/captions/contact_sheet.rst",
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/{{split}}/logs/contact_sheet.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/contact_sheet.tsv"
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        images=images_folder,
+        code=code("contact_sheet"),
+    message:
+        "{wildcards.dataset} {wildcards.split}: drawing the contact sheet of Segment"
+    shell:
+        "python -m workflow_scripts.contact_sheet --refs {input.refs:q} --nouns {input.nouns:q} --masks {input.masks:q}"
+        " --images {params.images:q} --split {wildcards.split:q} --out {output.sheet:q} 2>&1 | tee {log:q}"

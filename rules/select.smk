@@ -24,7 +24,7 @@ rule score_candidates:
         compat=compat("clip_bgr"),
         images=images_folder,
         backend=backend_state(SETTINGS.score.backend),
-        code=code_version("ssc_core.select.scoring"),
+        code=code("score_candidates"),
     message:
         "{wildcards.dataset} {wildcards.split}: scoring candidates, shard {wildcards.shard} of {wildcards.shards}"
     shell:
@@ -51,7 +51,7 @@ rule select_masks:
         runtime=60,
     params:
         settings=section("select"),
-        code=code_version("ssc_core.select.stage"),
+        code=code("select_masks"),
     message:
         "{wildcards.dataset} {wildcards.split}: selecting one candidate a ref"
     shell:

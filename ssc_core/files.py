@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     A process that is killed leaves at most ``{name}.{pid}.tmp``, which no rule takes for an output.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno in _DISK_ERRORS:
-            raise SscError(f"cannot write {path}: {error.strerror}; {_DISK_ERRORS[error.errno]}") from error
-        raise
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if number := _drive_error(error):
+            raise SscError(f"cannot write {path}: {os.strerror(number)}; {DISK_ERRORS[number]}") from error
         raise
 
 
@@ -48,17 +46,36 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SscError(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SscError(f"{path} is not valid JSON ({error}); is the file truncated?") from error
 
 
-_DISK_ERRORS = {
+def check_writable(folder: Path) -> None:
+    """Raise SscError when ``folder``, or the nearest one above that exists, cannot be written to."""
+    existing = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        raise SscError(
+            f"cannot write to {existing}: the drive is read-only, or the folder belongs to someone else; choose "
+            "another folder with `results:` in the config"
+        )
+
+
+DISK_ERRORS = {
     28: "free some space on this drive, then run the same command again",
     30: "the drive is read-only; choose another folder with `results:` in the config",
     13: "no permission to write there; check the folder's owner",
     122: "the disk quota is used up; free some space, then run the same command again",
 }
 """What to do, by errno: ENOSPC, EROFS, EACCES, EDQUOT."""
+
+
+def _drive_error(error: BaseException | None) -> int | None:
+    """Errno of what the drive said, also where a library wrapped it: torch.save says "unexpected pos" instead."""
+    while error is not None and not isinstance(error, SscError):
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error.errno
+        error = error.__context__
+    return None
 
 
 def _sync(path: Path) -> None:

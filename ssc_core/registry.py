@@ -14,7 +14,10 @@ from ssc_core.provenance import code_version, file_sha256
 
 REGISTRY: dict[str, str] = {
     "grounding_dino": "ssc_core.segment.grounding_dino:GroundingDino",
+    "grounding_dino_original": "ssc_core.segment.grounding_dino_original:OriginalGroundingDino",
     "sam": "ssc_core.segment.sam:SegmentAnything",
+    "sam2": "ssc_core.segment.sam_transformers:Sam2",
+    "sam_hq": "ssc_core.segment.sam_transformers:SamHQ",
     "open_clip": "ssc_core.select.clip:OpenClip",
 }
 

@@ -7,13 +7,14 @@ changes no result (device, threads, batch caps) lives in ``ComputeSettings`` and
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ssc_core.errors import SscError
 from ssc_core.microworld.world_settings import WorldSettings
 from ssc_core.refer.sources import DatasetSource
+from ssc_core.weights.catalogue import PublishedFile
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -134,6 +135,40 @@ class SelectSettings(Section):
     seed: int = Field(default=0, ge=0, description="seed of the random choice")
 
 
+class SelectVariant(Section):
+    """Another way to select: keys of the sections ``score`` and ``select`` that it replaces."""
+
+    score: dict[str, Any] = Field(default_factory=dict, description="keys of `score` with other values: a GPU job")
+    select: dict[str, Any] = Field(default_factory=dict, description="keys of `select` with other values: seconds")
+
+
+class CompareSettings(Section):
+    """What results/report/select.html compares."""
+
+    dataset: str = Field(default="refcoco", description="dataset of the comparison")
+    split: str = Field(default="val", description="its split")
+    variants: dict[str, SelectVariant] = Field(
+        default_factory=dict, description="ways to select by name, in the table's order; null drops one"
+    )
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _null_drops(cls, variants: Any) -> Any:
+        if not isinstance(variants, dict):
+            return variants
+        return {name: variant for name, variant in variants.items() if variant is not None}
+
+    @field_validator("variants")
+    @classmethod
+    def _names_are_free(cls, variants: dict[str, SelectVariant]) -> dict[str, SelectVariant]:
+        for name in variants:
+            if name in ("random", "first", "selected", "best"):
+                raise ValueError(f"'{name}' is a line of the table already; choose another name")
+            if not _is_path_safe(name):
+                raise ValueError(f"variant '{name}': use letters, digits, '_', '+' and '-' only, it becomes a folder")
+        return variants
+
+
 class SwinSize(Section):
     """A Swin backbone of your own size. Channels double from stage to stage and divide by the stage's heads."""
 
@@ -165,10 +200,14 @@ class NetworkSettings(Section):
 
 
 class TrainSettings(Section):
-    """One training phase (pretrain, correct)."""
+    """One training phase (pretrain, correct, and what they are compared with)."""
 
     loss: Literal["random_ce", "greedy_ce", "greedy_no_constraints", "greedy_ce_contrastive", "supervised"] = Field(
-        description="how candidates become targets"
+        default="greedy_ce", description="how candidates become targets"
+    )
+    init_from: str | None = Field(
+        default=None,
+        description="checkpoint to start from, published or own; null: the phase before, or the Swin and BERT weights",
     )
     epochs: int = Field(default=40, ge=1, description="passes over the train images")
     batch_samples: int = Field(default=60, ge=1, description="samples an optimiser step (effective batch, all devices)")
@@ -193,6 +232,19 @@ class TrainSettings(Section):
     assignment: Literal["greedy", "optimal"] = Field(
         default="greedy", description="matching under constraints: greedy as published, or the highest sum of soft IoU"
     )
+    ema_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="teacher: a moving average of the weights, with this share of the old ones a step, decides the "
+        "matching and is what is saved; null: none, as published",
+    )
+    confidence_temperature: float | None = Field(
+        default=None,
+        gt=0,
+        description="a matched sample's loss counts by softmax(soft IoU / temperature) of its candidate among all of "
+        "its ref's; null: fully, as published",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="bf16 autocast; auto: on a GPU, and on a CPU that has instructions for it"
     )
@@ -209,6 +261,53 @@ class EvaluateSettings(Section):
     bootstrap_samples: int = Field(default=1000, ge=0, description="resamples by image for 95 % intervals; 0: none")
     seed: int = Field(default=0, ge=0, description="seed of the bootstrap and of the random choice")
     train_refs: int = Field(default=1000, ge=1, description="refs of the train split that evaluate_masks looks at")
+
+
+class AblationSettings(Section):
+    """What ``snakemake ablations`` compares: the config with one value changed at a time."""
+
+    dataset: str = Field(default="refcoco", description="dataset that is measured")
+    split: str = Field(default="val", description="split that is measured")
+    seeds: tuple[int, ...] = Field(
+        default=(0,), min_length=1, description="seeds of trainings and random choices, a row of the table each"
+    )
+    train: bool = Field(
+        default=False, description="train networks on the masks of every row, not only where training itself differs"
+    )
+    grid: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict, description="values to try, by section.key; an empty list drops a setting"
+    )
+
+
+Method = Literal["corrected", "pretrained", "continued", "without_constraints", "supervised", "grounded_sentence"]
+
+
+class FindingSettings(Section):
+    """What docs/results.md tells (``snakemake results_page``). Pictures are of the first dataset, split and seed."""
+
+    datasets: dict[str, tuple[str, ...]] = Field(
+        default={"refcoco": ("val",)}, min_length=1, description="splits by dataset; null drops one"
+    )
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, description="seeds of the trainings")
+    methods: tuple[Method, ...] = Field(
+        default=get_args(Method), description="methods in the tables besides the choices among candidates"
+    )
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _null_drops(cls, datasets: Any) -> Any:
+        return {name: splits for name, splits in datasets.items() if splits} if isinstance(datasets, dict) else datasets
+
+
+class ReportSettings(Section):
+    """What results/report/index.html asks for. It shows every other evaluation that it finds, too."""
+
+    datasets: tuple[str, ...] = Field(default=("refcoco",), min_length=1, description="datasets to evaluate")
+    splits: tuple[str, ...] = Field(default=("val",), min_length=1, description="splits to evaluate")
+    methods: tuple[Method, ...] = Field(
+        default=("corrected", "pretrained", "grounded_sentence"),
+        description="methods to evaluate besides the choices among candidates; what is not trained yet is trained",
+    )
 
 
 class CompatSettings(Section):
@@ -255,6 +354,31 @@ class ComputeSettings(Section):
     save_minutes: float = Field(
         default=10, ge=0, description="minutes between saved states of a training; a killed one goes on from there"
     )
+    gpus: int = Field(default=1, ge=1, description="GPUs a node for one training, one process each (torchrun)")
+    nodes: int = Field(default=1, ge=1, description="nodes for one training; more than one needs Slurm")
+    log_to: Literal["csv", "tensorboard", "wandb"] = Field(
+        default="csv", description="where the training log goes besides the CSV file, which is always written"
+    )
+
+
+DERIVED_PHASES: dict[str, tuple[str, str]] = {
+    "supervised": ("pretrain", "supervised"),
+    "correct_without_constraints": ("correct", "greedy_no_constraints"),
+    "continue_pretrain": ("correct", "random_ce"),
+}
+"""Phases that pretrain and correct are compared with: the section that theirs starts from, and their loss."""
+
+
+class SourceSettings(Section):
+    """Where published weights and data come from (fetch). Nothing here reruns a rule."""
+
+    mirrors: tuple[str, ...] = Field(
+        default=(), description="folders or http(s) addresses with the files under their paths; tried first"
+    )
+    lock: str = Field(default="sources.lock.json", description="lock file: hashes of what was fetched; keep it")
+    files: dict[str, PublishedFile] = Field(
+        default_factory=dict, description="files of your own, or other sources for a published one, by name"
+    )
 
 
 class Settings(Section):
@@ -268,22 +392,90 @@ class Settings(Section):
     segment: SegmentSettings = Field(description="boxes to masks")
     score: ScoreSettings = Field(description="scores of candidates against sentences")
     select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate a ref")
+    compare: CompareSettings = Field(default_factory=CompareSettings, description="ways to select that are compared")
     network: NetworkSettings = Field(description="LAVT and its text encoder")
     pretrain: TrainSettings = Field(description="training on the selected masks")
     correct: TrainSettings = Field(description="training on all candidates")
+    supervised: TrainSettings = Field(
+        default_factory=TrainSettings,
+        description="training on ground truth, the upper bound; what is not given here is as in pretrain, but for the "
+        "epochs, which are those of pretrain and correct together",
+    )
+    correct_without_constraints: TrainSettings = Field(
+        default_factory=TrainSettings,
+        description="correct with free matching, to compare; what is not given here is as in correct",
+    )
+    continue_pretrain: TrainSettings = Field(
+        default_factory=TrainSettings,
+        description="in place of correct, as long on the selected masks again, to compare; what is not given here is as "
+        "in correct",
+    )
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings, description="metrics")
+    ablations: AblationSettings = Field(
+        default_factory=AblationSettings, description="settings that `snakemake ablations` compares"
+    )
+    finding: FindingSettings = Field(default_factory=FindingSettings, description="docs/results.md")
+    report: ReportSettings = Field(default_factory=ReportSettings, description="the HTML report")
     compat: CompatSettings = Field(default_factory=CompatSettings, description="defects of the published code")
     compute: ComputeSettings = Field(default_factory=ComputeSettings, description="where and how wide jobs run")
+    sources: SourceSettings = Field(default_factory=SourceSettings, description="where weights and data come from")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_phases(cls, config: Any) -> Any:
+        """Complete the sections of ``DERIVED_PHASES`` before they are validated."""
+        if not isinstance(config, dict):
+            return config
+        phases = {name: config.get(name, {}) for name in ("pretrain", "correct", *DERIVED_PHASES)}
+        if not all(isinstance(section, dict) for section in phases.values()):
+            return config
+        default = TrainSettings.model_fields["epochs"].default
+        epochs = [phases[name].get("epochs", default) for name in ("pretrain", "correct")]
+        length = {"supervised": {"epochs": sum(epochs)}} if all(isinstance(e, int) for e in epochs) else {}
+        derived = {
+            name: {**phases[base], "loss": loss, **length.get(name, {}), **phases[name]}
+            for name, (base, loss) in DERIVED_PHASES.items()
+        }
+        return {**config, **derived}
 
     @field_validator("datasets")
     @classmethod
     def _names_are_path_safe(cls, datasets: dict[str, Dataset]) -> dict[str, Dataset]:
         for name in datasets:
-            if not name or not all(c.isalnum() or c in "_+-" for c in name):
+            if not _is_path_safe(name):
                 raise ValueError(
                     f"dataset name '{name}': use letters, digits, '_', '+' and '-' only, it becomes a folder"
                 )
         return datasets
+
+    @model_validator(mode="after")
+    def _variants_are_valid(self) -> Settings:
+        for name in self.compare.variants:
+            try:
+                self.variant_score(name), self.variant_select(name)
+            except ValidationError as error:
+                mistakes = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+                raise ValueError(f"compare.variants.{name}: {mistakes}") from None
+        return self
+
+    def variant_score(self, name: str) -> ScoreSettings:
+        """The section ``score`` as a variant has it."""
+        return ScoreSettings.model_validate(self.score.model_dump() | self.compare.variants[name].score)
+
+    def variant_select(self, name: str) -> SelectSettings:
+        """The section ``select`` as a variant has it."""
+        return SelectSettings.model_validate(self.select.model_dump() | self.compare.variants[name].select)
+
+    def variant_scorer(self, name: str) -> str | None:
+        """The first variant that scores as variant ``name`` does, so that its scores serve both; None: ``score`` does."""
+        score = self.variant_score(name)
+        if score == self.score:
+            return None
+        return next(other for other in self.compare.variants if self.variant_score(other) == score)
+
+
+def _is_path_safe(name: str) -> bool:
+    return bool(name) and all(c.isalnum() or c in "_+-" for c in name)
 
 
 def load_settings(config: dict[str, Any]) -> Settings:
@@ -291,8 +483,17 @@ def load_settings(config: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        lines = [f"  {'.'.join(str(p) for p in e['loc'])}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        lines = [
+            f"  {'.'.join(str(p) for p in e['loc'])}: {e['msg']} (got {e['input']!r})"
+            for e in error.errors()
+            if not _is_derived(e["loc"], config)
+        ]
         raise SscError("the config has mistakes:\n" + "\n".join(lines)) from error
+
+
+def _is_derived(place: tuple[str | int, ...], config: dict[str, Any]) -> bool:
+    """Whether a value of a derived phase comes from the section that it starts from, where its mistake is named."""
+    return len(place) > 1 and place[0] in DERIVED_PHASES and place[1] not in config.get(place[0], {})
 
 
 def schema_text() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +14,19 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from ssc_core.devices import VISIBLE, lease
 from ssc_core.errors import SscError
+from ssc_core.failures import explain
 from ssc_core.files import read_json
 from ssc_core.provenance import file_sha256, versions
 from ssc_core.settings import Section
 
 
 def run(main: Callable[..., Any]) -> None:
-    """Run ``main`` with its parameters as command-line options; an SscError is printed without a traceback.
+    """Run ``main`` with its parameters as command-line options, and with GPUs of its own where it has a ``device``.
 
-    A parameter's annotation says how its option is read: a pydantic class reads JSON, a bool is a switch.
+    Errors that people can mend are printed without a traceback. A parameter's annotation says how its option is read: a
+    pydantic class reads JSON, a bool is a switch.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "transformers", "h5py", "PIL", "root"):
@@ -30,10 +34,17 @@ def run(main: Callable[..., Any]) -> None:
     parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
     for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **_option(parameter))
+    options = vars(parser.parse_args())
     try:
-        main(**vars(parser.parse_args()))
-    except SscError as error:
-        print(f"\nerror: {error}", file=sys.stderr)
+        with lease(options.get("device", "cpu"), options.get("gpus", 1)):
+            if "device" in options and VISIBLE in os.environ:
+                print(f"GPUs of this job: {os.environ[VISIBLE] or 'none'}", file=sys.stderr)
+            main(**options)
+    except Exception as error:
+        message = str(error) if isinstance(error, SscError) else explain(error)
+        if message is None:
+            raise
+        print(f"\nerror: {message}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -1,5 +1,7 @@
 """Rule evaluate_masks: how good the candidates and the choices among them are."""
 
+import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from ssc_core.evaluate.masks import evaluate_masks
@@ -19,29 +21,37 @@ def main(
     selected: Path,
     split: str,
     settings: EvaluateSettings,
-    select: SelectSettings,
+    chain: str,
     compat: CompatSettings,
     code: str,
     report: Path,
+    joint: Path | None = None,
 ) -> None:
-    with MaskStore.open(masks) as store, SelectionStore(selected) as selection:
+    """chain: the sections that led to the selected masks, as JSON."""
+    sections = json.loads(chain)
+    select = SelectSettings.model_validate(sections["select"])
+    files = {"selected": selected, **({"joint": joint} if joint else {})}
+    with MaskStore.open(masks) as store, ExitStack() as stack:
+        selections = {name: stack.enter_context(SelectionStore(path)) for name, path in files.items()}
+        chosen = selections["selected"].info
         evaluation = evaluate_masks(
             refs=read_refs(refs),
             split=split,
             masks=store,
             truth=TruthStore(truth),
-            selections={"selected": selection},
+            selections=selections,
             min_area=select.min_area,
             out=report,
             settings=settings,
             compat=compat,
             meta=run_meta(
                 data=data,
-                inputs={"refs": refs, "truth": truth, "masks": masks, "selected": selected},
+                inputs={"refs": refs, "truth": truth, "masks": masks, **files},
                 method="zero_shot",
-                model=dict(store.info.models),
-                code=code,
-                settings=plain(evaluate=settings, select=select, compat=compat),
+                model={**store.info.models, **chosen.models},
+                code=f"{code} {store.info.code} {selections['selected'].info.code}",
+                settings={**sections, **plain(evaluate=settings, compat=compat)},
+                seed=select.seed,
             ),
         )
     for name, choice in evaluation.choices.items():

@@ -5,23 +5,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ssc_core.files import read_json
+from ssc_core.report.collect import method_order
+from ssc_core.report.published import method_name
+from ssc_core.report.seeds import over_seeds, seed_table
 
 
 def main(folder: Path, split: str) -> None:
-    model = read_json(folder / f"eval_{split}.json")
-    masks = read_json(folder / f"eval_masks_{split}.json")
-    low, high = model["ci95"]["oIoU"]
-    print(f"\n{model['dataset']} {split}, world: {model['world']}, {model['n_sentences']} sentences")
-    print("\nmasks of Segment and Select, no training   oIoU    mIoU")
-    for name, choice in masks["choices"].items():
-        note = "  (looks at the truth)" if name == "best" else ""
-        print(f"  {name:<40} {choice['oIoU']:5.1f}   {choice['mIoU']:5.1f}{note}")
-    print("\ntrained network                            oIoU    mIoU   P@0.5")
-    print(f"  {model['method']:<40} {model['oIoU']:5.1f}   {model['mIoU']:5.1f}   {model['precision']['0.5']:5.1f}")
-    print(f"  95 % interval of its oIoU: {low:.1f} to {high:.1f}")
+    table = seed_table(folder)
+    rows = over_seeds(table[table["split"] == split]).to_dict("records")
+    print(f"\n{folder.name} {split}, world: {rows[0]['world']}; every sentence counts, at 480 x 480")
+    print(f"\n{'':<44}{'oIoU':>6}   {'95 % interval':<15}{'mIoU':>6}{'P@0.5':>8}")
+    for row in sorted(rows, key=lambda row: method_order(str(row["method"]))):
+        name, interval = method_name(str(row["method"])), f"{row['low']:.1f} to {row['high']:.1f}"
+        print(f"  {name:<42}{row['oIoU']:6.1f}   {interval:<15}{row['mIoU']:6.1f}{row['P@0.5']:8.1f}")
     print(f"\nfigures: {folder}/eval_{split}.json, {folder}/eval_masks_{split}.json")
-    print(f"pictures: {folder}/eval_{split}.png")
+    print(f"pictures: {folder}/eval_{split}.png; `make report` writes one page of everything")
 
 
 main(Path(sys.argv[1]), sys.argv[2])

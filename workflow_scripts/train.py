@@ -1,8 +1,12 @@
-"""Rules pretrain and correct: train a network for one phase."""
+"""Rules pretrain, correct and those that they are compared with: train a network for one phase."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+from ssc_core.correct.launch import distributed_command
 from ssc_core.correct.train_stage import train
 from ssc_core.settings import CompatSettings, NetworkSettings, TrainSettings
 from workflow_scripts._script import run
@@ -17,14 +21,23 @@ def main(
     device: str,
     threads: int,
     save_minutes: float,
-    out: Path,
+    log_to: str,
+    gpus: int,
+    nodes: int,
+    checkpoint: Path,
     curve: Path,
+    matches: Path | None = None,
     masks: Path | None = None,
     selected: Path | None = None,
     init: Path | None = None,
     truth: Path | None = None,
     val_truth: Path | None = None,
 ) -> None:
+    command = distributed_command(
+        "workflow_scripts.train", sys.argv[1:], gpus=gpus, nodes=nodes, environment=os.environ
+    )
+    if command:
+        sys.exit(subprocess.call(command))
     sections = json.loads(settings)
     train(
         refs=refs,
@@ -35,8 +48,9 @@ def main(
         truth=truth,
         init=init,
         val=("val", val_truth) if val_truth else None,
-        out=out,
+        out=checkpoint,
         log_csv=curve,
+        matches=matches,
         state_dir=state,
         network=NetworkSettings.model_validate(sections["network"]),
         settings=TrainSettings.model_validate(sections["train"]),
@@ -44,6 +58,7 @@ def main(
         device=device,
         threads=threads,
         save_minutes=save_minutes,
+        log_to=log_to,
     )
 
 

@@ -85,8 +85,9 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
         total, squares, counts = dist_functional.all_reduce(sums)
         mean = total / counts
         variance = squares / counts - mean.square()
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         with torch.no_grad():
-            momentum = self.momentum
+            momentum = 0.1 if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * counts / (counts - 1), momentum)
             self.num_batches_tracked += 1

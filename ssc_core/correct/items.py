@@ -27,12 +27,14 @@ CACHE_BYTES = 2 * 2**30
 @dataclass(frozen=True, slots=True)
 class RefItem:
     """ids, attention: int64 (S, T), one row a sentence. rows: what the ref may be, rows of its image's masks: one array
-    int64 (K,) that all sentences share, or one a sentence."""
+    int64 (K,) that all sentences share, or one a sentence. sources: of the same shapes, the number of each among the
+    ref's masks in the file."""
 
     ref_id: int
     ids: np.ndarray
     attention: np.ndarray
     rows: tuple[np.ndarray, ...]
+    sources: tuple[np.ndarray, ...]
 
     def rows_of(self, sentence: int) -> np.ndarray:
         return self.rows[sentence if len(self.rows) > 1 else 0]
@@ -108,12 +110,12 @@ def build_items(
         masks: dict[bytes, int] = {}
         kept = []
         for ref in members:
-            rows, reason = _usable_rows(targets.masks(ref), masks, side)
+            rows, sources, reason = _usable_rows(targets.masks(ref), masks, side)
             if reason:
                 dropped[reason] += 1
                 continue
             ids, attention = tokenize(ref.sentences)
-            kept.append(RefItem(ref.ref_id, ids, attention, rows))
+            kept.append(RefItem(ref.ref_id, ids, attention, rows, sources))
         if kept:
             images.append(ImageItem(image_id, members[0].file_name, tuple(kept), tuple(masks)))
     if not images:
@@ -144,17 +146,20 @@ def _nearest(length: int, side: int) -> np.ndarray:
 
 def _usable_rows(
     masks: Sequence[np.ndarray], known: dict[bytes, int], side: int
-) -> tuple[tuple[np.ndarray, ...], str | None]:
-    """Rows of the usable masks; new ones are added to ``known``. Else the reason why there is nothing to train on."""
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], str | None]:
+    """Rows and sources of the usable masks; new ones are added to ``known``. Else the reason why there are none."""
     if any(len(choices) == 0 for choices in masks):
-        return (), "no candidate"
-    rows = []
+        return (), (), "no candidate"
+    rows, sources = [], []
     for choices in masks:
         small = resized_masks(choices, side)
         filled = small.mean((1, 2))
-        usable = small[(filled > 0) & (filled < 1)]
+        usable = np.flatnonzero((filled > 0) & (filled < 1))
         if len(usable) == 0:
-            return (), "mask empty" if (filled == 0).any() else "mask covers the whole photo"
-        codes = dict.fromkeys(rle.encode(usable))
-        rows.append(np.array([known.setdefault(code, len(known)) for code in codes], dtype=np.int64))
-    return tuple(rows), None
+            return (), (), "mask empty" if (filled == 0).any() else "mask covers the whole photo"
+        first: dict[bytes, int] = {}  # of masks that are equal at this size, the first stands for all
+        for code, source in zip(rle.encode(small[usable]), usable.tolist(), strict=True):
+            first.setdefault(code, source)
+        rows.append(np.array([known.setdefault(code, len(known)) for code in first], dtype=np.int64))
+        sources.append(np.array(list(first.values()), dtype=np.int64))
+    return tuple(rows), tuple(sources), None

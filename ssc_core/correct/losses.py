@@ -6,15 +6,17 @@ Every loss is a function of ``(image_ids, ref_ids, logits, candidates)`` for B s
     logits               (B, 2, H, W), background and foreground
     candidates           Candidates, or one bool (K_i, H, W) a sample, K_i >= 1
 
-and returns a ``MatchedLoss``. ``share`` says how large a part of an optimiser step the samples are: losses are means
-over the step's samples, so passes and devices add up to the loss of the whole step.
+and returns a ``MatchedLoss``. Those that match by soft IoU also take ``judge``, logits of a teacher that decide instead
+of ``logits``, and ``temperature``, which weights samples by ``matching.confidence``. ``share`` says how large a part of
+an optimiser step the samples are: losses are means over the step's samples, so passes and devices add up to the loss of
+the whole step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +25,9 @@ from torch import Tensor
 
 from ssc_core.correct import matching
 from ssc_core.correct.matching import Assignment, Candidates
+
+BY_SOFT_IOU = frozenset({"greedy_ce", "greedy_no_constraints", "greedy_ce_contrastive"})
+"""Losses that match by the network's own predictions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +120,20 @@ def greedy_ce(
     *,
     options: PixelLoss = PixelLoss(),
     share: Share | None = None,
+    judge: Tensor | None = None,
+    temperature: float | None = None,
     optimal: bool = False,
     double_count: bool = False,
 ) -> MatchedLoss:
     """Train each ref on what constrained matching gives it. See ``matching.greedy`` and ``matching.optimal``."""
     candidates = _as_candidates(candidates)
-    iou = _iou_table(logits, candidates)
+    iou = _iou_table(logits if judge is None else judge, candidates)
     if optimal:
         assignment = matching.optimal(image_ids, ref_ids, iou, candidates.rows)
     else:
         assignment = matching.greedy(image_ids, ref_ids, iou, candidates.rows, double_count=double_count)
-    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids))
+    weights = _confidence(iou, candidates, assignment, temperature)
+    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids), weights)
 
 
 def greedy_no_constraints(
@@ -136,11 +144,15 @@ def greedy_no_constraints(
     *,
     options: PixelLoss = PixelLoss(),
     share: Share | None = None,
+    judge: Tensor | None = None,
+    temperature: float | None = None,
 ) -> MatchedLoss:
     """Train each sample on its own best candidate, whatever the image's other refs take."""
     candidates = _as_candidates(candidates)
-    assignment = matching.best(image_ids, ref_ids, _iou_table(logits, candidates), candidates.rows)
-    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids))
+    iou = _iou_table(logits if judge is None else judge, candidates)
+    assignment = matching.best(image_ids, ref_ids, iou, candidates.rows)
+    weights = _confidence(iou, candidates, assignment, temperature)
+    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids), weights)
 
 
 def greedy_ce_contrastive(
@@ -152,16 +164,12 @@ def greedy_ce_contrastive(
     alpha: float = 0.01,
     options: PixelLoss = PixelLoss(),
     share: Share | None = None,
-    optimal: bool = False,
-    double_count: bool = False,
+    **matched_by: Any,
 ) -> MatchedLoss:
-    """``greedy_ce`` plus ``alpha`` times ``contrast`` over the samples of an image."""
+    """``greedy_ce`` plus ``alpha`` times ``contrast`` over the samples of an image. matched_by: as of ``greedy_ce``."""
     candidates = _as_candidates(candidates)
     share = share or Share.of(image_ids)
-    matched = greedy_ce(
-        image_ids, ref_ids, logits, candidates,
-        options=options, share=share, optimal=optimal, double_count=double_count,
-    )  # fmt: skip
+    matched = greedy_ce(image_ids, ref_ids, logits, candidates, options=options, share=share, **matched_by)
     targets = _targets(candidates, matched.assignment)
     value = matched.value + alpha * contrast(image_ids, ref_ids, logits, targets).sum() / max(share.pairs, 1)
     return matched._replace(value=value)
@@ -208,6 +216,14 @@ def _iou_table(logits: Tensor, candidates: Candidates) -> np.ndarray:
     return matching.soft_iou(_difference(logits.detach()).sigmoid(), candidates.masks).cpu().numpy()
 
 
+def _confidence(
+    iou: np.ndarray, candidates: Candidates, assignment: Assignment, temperature: float | None
+) -> np.ndarray | None:
+    if temperature is None:
+        return None
+    return matching.confidence(iou, candidates.rows, assignment.rows, temperature)
+
+
 def _targets(candidates: Candidates, assignment: Assignment) -> Tensor:
     """The mask of each sample, bool (B, H, W); empty where it has none."""
     device = candidates.masks.device
@@ -217,10 +233,16 @@ def _targets(candidates: Candidates, assignment: Assignment) -> Tensor:
 
 
 def _segment(
-    logits: Tensor, candidates: Candidates, assignment: Assignment, options: PixelLoss, share: Share
+    logits: Tensor,
+    candidates: Candidates,
+    assignment: Assignment,
+    options: PixelLoss,
+    share: Share,
+    weights: np.ndarray | None = None,
 ) -> MatchedLoss:
     targets = _targets(candidates, assignment)
-    times = torch.from_numpy(assignment.times).to(logits.device, torch.float32, non_blocking=True)
+    counted = assignment.times if weights is None else assignment.times * weights
+    times = torch.from_numpy(counted).to(logits.device, torch.float32, non_blocking=True)
     value = (times * pixel_loss(logits, targets, options)).sum() / share.samples
     with torch.no_grad():
         p, t = _difference(logits).sigmoid().flatten(1), targets.flatten(1)

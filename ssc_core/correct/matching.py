@@ -134,7 +134,7 @@ def optimal(image_ids: np.ndarray, ref_ids: np.ndarray, iou: np.ndarray, rows: S
                 chosen[ref.samples] = ref.rows[0]
         free = [i for i, ref in enumerate(refs) if len(ref.rows) > 1]
         open_columns = np.flatnonzero(~np.isin(columns, taken))
-        for r, c in _matched(table[np.ix_(free, open_columns)]):
+        for r, c in _matched(table[np.array(free, dtype=int)[:, None], open_columns]):
             chosen[refs[free[r]].samples] = columns[open_columns[c]]
     return Assignment.once(chosen)
 
@@ -142,6 +142,20 @@ def optimal(image_ids: np.ndarray, ref_ids: np.ndarray, iou: np.ndarray, rows: S
 def best(image_ids: np.ndarray, ref_ids: np.ndarray, iou: np.ndarray, rows: Sequence[np.ndarray]) -> Assignment:
     """Each sample its own best candidate, without constraints (``greedy_no_constraints``)."""
     return Assignment.once(np.array([own[np.argmax(iou[i, own])] for i, own in enumerate(rows)], dtype=np.int64))
+
+
+def confidence(iou: np.ndarray, rows: Sequence[np.ndarray], chosen: np.ndarray, temperature: float) -> np.ndarray:
+    """How clearly each sample's candidate is its own (beyond the paper): softmax(soft IoU / temperature) over its rows.
+
+    iou: float (B, M); chosen: int (B,), a row or NONE. Returns float32 (B,): 1 for a single candidate, 1 / K where all
+    K are alike, 0 for NONE.
+    """
+    weights = np.zeros(len(chosen), dtype=np.float32)
+    for i, (own, row) in enumerate(zip(rows, chosen.tolist(), strict=True)):
+        if row != NONE:
+            scaled = (iou[i, own] - iou[i, row]) / temperature
+            weights[i] = 1 / np.exp(np.minimum(scaled, 80)).sum()
+    return weights
 
 
 def at_random(

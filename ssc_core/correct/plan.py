@@ -42,7 +42,7 @@ class Plan:
     all_sentences: bool
     seed: int
 
-    def samples(self, items: Items, epoch: int, images: Sequence[int]) -> list[Sample]:
+    def samples(self, items: Items, epoch: int, images: Sequence[int] | np.ndarray) -> list[Sample]:
         """The samples of images in an epoch: all sentences, or one of each ref at random."""
         return [
             Sample(image, ref, sentence)

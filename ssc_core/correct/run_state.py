@@ -1,4 +1,4 @@
-"""What a training run keeps on disk to go on after it was stopped: its state, its best weights and its log."""
+"""What a training run keeps on disk to go on after it was stopped: its state, its best weights and its logs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ssc_core.correct.tensor_files import read_torch
@@ -59,6 +60,29 @@ class RunState:
         with self._log.open("a", encoding="utf-8") as file:
             file.write(_lines([row]))
 
+    def start_matches(self, steps: int) -> None:
+        """Keep what all processes logged of the first ``steps`` steps. For one process, before any logs."""
+        kept = self.matches()
+        for path in self._matches():
+            path.unlink()
+        if steps:
+            self.log_matches(kept[kept[:, 0] <= steps])
+
+    def log_matches(self, rows: np.ndarray, process: int = 0) -> None:
+        """Append int64 (N, 4): step (from 1), epoch, ref id, and which of the ref's candidates it was matched with."""
+        with (self._folder / f"matches.{process}.int64").open("ab") as file:
+            file.write(rows.astype("<i8").tobytes())
+
+    def matches(self) -> np.ndarray:
+        """All logged matches, by step and ref."""
+        width = 4 * 8
+        whole = [data[: len(data) // width * width] for data in (path.read_bytes() for path in self._matches())]
+        rows = np.frombuffer(b"".join(whole), dtype="<i8").reshape(-1, 4)
+        return rows[np.lexsort((rows[:, 2], rows[:, 0]))]
+
+    def _matches(self) -> list[Path]:
+        return sorted(self._folder.glob("matches.*.int64"))
+
     def finish(self, log_csv: Path) -> None:
         """Hand the log over."""
         with atomic_path(Path(log_csv)) as temporary:
@@ -66,7 +90,7 @@ class RunState:
 
     def remove(self) -> None:
         """Forget the run, once its checkpoint is written: the next run of the rule trains anew."""
-        for path in (self._state, self._best, self._log):
+        for path in (self._state, self._best, self._log, *self._matches()):
             path.unlink(missing_ok=True)
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()

@@ -18,7 +18,8 @@ def learning_rate(step: int, total: int, *, peak: float, warmup: int, power: flo
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Trained parameters in two groups: the backbone's norms and relative position tables are not decayed."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (free if _is_free(name) else decayed).append(parameter)

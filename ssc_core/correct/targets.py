@@ -87,4 +87,5 @@ class TruthTargets:
         self.corrupted = 0
 
     def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
-        return (self._store.mask(ref.ref_id)[None] if self._store.has(ref.ref_id) else _NOTHING,)
+        mask = self._store.mask(ref.ref_id)
+        return (_NOTHING if mask is None else mask[None],)

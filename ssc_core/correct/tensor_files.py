@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import pickle
 import re
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ def read_torch(path: Path | str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise SscError(f"{path} does not exist") from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # torch seeks before the beginning of a file that was cut off
+            raise SscError(_damaged(path)) from error
         raise SscError(f"{path} cannot be read: {error.strerror}") from error
     except pickle.UnpicklingError as error:
         raise SscError(_refusal(path, str(error))) from error

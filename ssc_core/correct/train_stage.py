@@ -1,4 +1,4 @@
-"""The rules pretrain and correct: from files to a checkpoint."""
+"""The training rules: from files to a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from ssc_core.correct.batches import Batch
 from ssc_core.correct.checkpoints import build_segmenter, load_published, load_weights, save_checkpoint
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.lavt import SwinSettings
+from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import MatchedLoss, PixelLoss, Share
 from ssc_core.correct.part_weights import load_part
 from ssc_core.correct.run_state import RunState
@@ -25,6 +27,7 @@ from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets,
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.correct.trainer import Loss, Trainer, seed_everything
 from ssc_core.errors import SscError
+from ssc_core.files import atomic_path
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.index import open_photos, read_refs, refs_by_image
 from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
@@ -49,6 +52,8 @@ def train(
     device: str,
     threads: int,
     save_minutes: float = 10.0,
+    log_to: str = "csv",
+    matches: Path | None = None,
 ) -> None:
     """Train one phase and write its checkpoint ``out`` and its log ``log_csv``.
 
@@ -58,11 +63,16 @@ def train(
 
     init: checkpoint to start from, ours or a published one; None starts from the Swin and BERT weights of ``network``.
     val: split and truth.h5 that ``keep: best`` looks at. state_dir: where a killed run leaves off; removed at the end.
-    device: auto, cpu or cuda.
+    device: auto, cpu or cuda. log_to: ``compute.log_to``; its files lie beside ``out``, in a folder of that name.
+    matches: parquet with what every sample was matched with, for losses on all candidates: epoch (from 0), ref_id, and
+    candidate, an index among the ref's candidates in masks.h5 (-1 none; see ``compat`` for those that change masks).
 
     Raises SscError for data, weights and settings that do not fit together.
     """
     torch.set_num_threads(threads)
+    sections = {"network": network, "train": settings, "compat": compat}
+    plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
+    logger = make_logger(log_to, out.parent / log_to / out.stem, plain)
     targets = _targets(settings, compat, masks, selected, truth)
     build = partial(_items, refs=refs, images=images, network=network)
     items = build(split, targets)
@@ -79,6 +89,7 @@ def train(
     trainer = Trainer(
         model, items, chosen_loss(settings, compat), settings, compat, state,
         val_items=val_items, device=resolve_device(device), workers=threads, save_minutes=save_minutes,
+        logger=logger, log_matches=matches is not None,
     )  # fmt: skip
     summary = trainer.fit()
     if trainer.world.is_first:
@@ -87,16 +98,16 @@ def train(
             "images": len(items.images), "refs": items.refs, "dropped_refs": dict(items.dropped),
             "palette_corrupted_refs": items.corrupted, **summary,
         }  # fmt: skip
-        sections = {"network": network, "train": settings, "compat": compat}
-        plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
         state.finish(log_csv)
+        if matches is not None:
+            _write_matches(matches, state.matches(), items)
         save_checkpoint(out, model, plain, meta)
         state.remove()
     trainer.world.wait()
 
 
 def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
-    """The loss that the settings name, as a function of (batch, logits, share, epoch)."""
+    """The loss that the settings name, as a function of (batch, logits, share, epoch, judge)."""
     pixel = PixelLoss(settings.class_weights, settings.dice_weight)
     matching: dict[str, Any] = {
         "optimal": settings.assignment == "optimal",
@@ -110,11 +121,15 @@ def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
         "greedy_ce_contrastive": (losses.greedy_ce_contrastive, {**matching, "alpha": settings.contrastive_weight}),
     }[settings.loss]
 
-    def loss(batch: Batch, logits: Tensor, share: Share, epoch: int) -> MatchedLoss:
-        drawn = {"seed": (settings.seed, epoch)} if settings.loss == "random_ce" else {}
+    def loss(batch: Batch, logits: Tensor, share: Share, epoch: int, judge: Tensor | None = None) -> MatchedLoss:
+        more: dict[str, Any] = {}
+        if settings.loss == "random_ce":
+            more = {"seed": (settings.seed, epoch)}
+        elif settings.loss in losses.BY_SOFT_IOU:
+            more = {"judge": judge, "temperature": settings.confidence_temperature}
         return function(
             batch.image_ids, batch.ref_ids, logits, batch.candidates,
-            options=pixel, share=share, **options, **drawn,
+            options=pixel, share=share, **options, **more,
         )  # fmt: skip
 
     return loss
@@ -161,6 +176,15 @@ def _items(split: str, targets: Targets, *, refs: Path, images: Path, network: N
 
     table = refs_by_image(read_refs(refs, split))
     return build_items(table, targets, ids_and_attention, open_photos(refs, images), side=network.image_size)
+
+
+def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:
+    """matches: as ``RunState.matches``. Places among what is trained on become those in the file."""
+    sources = {ref.ref_id: ref.sources[0] for image in items.images for ref in image.refs}
+    candidates = [-1 if place < 0 else sources[ref][place] for _, _, ref, place in matches.tolist()]
+    columns = {"epoch": matches[:, 1].astype(np.int32), "ref_id": matches[:, 2], "candidate": np.array(candidates, int)}
+    with atomic_path(path) as temporary:
+        pd.DataFrame(columns).to_parquet(temporary, index=False)
 
 
 def _fingerprint(items: Items, val_items: Items | None, init: Path | None, *sections: Any) -> str:

@@ -17,15 +17,18 @@ from tqdm import tqdm
 from ssc_core.correct.batches import Batch, Pass, load_batches
 from ssc_core.correct.distributed import join_world, synchronise_batch_norm
 from ssc_core.correct.items import Items
-from ssc_core.correct.losses import MatchedLoss, Share
+from ssc_core.correct.loggers import Logger
+from ssc_core.correct.losses import BY_SOFT_IOU, MatchedLoss, Share
+from ssc_core.correct.matching import NONE
 from ssc_core.correct.plan import Step, make_plan
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.schedule import learning_rate, parameter_groups
+from ssc_core.correct.teacher import Teacher
 from ssc_core.errors import SscError
 from ssc_core.settings import CompatSettings, TrainSettings
 
-Loss = Callable[[Batch, Tensor, Share, int], MatchedLoss]
-"""(batch, logits (B, 2, H, W), share of the step, epoch) -> loss."""
+Loss = Callable[[Batch, Tensor, Share, int, Tensor | None], MatchedLoss]
+"""(batch, logits (B, 2, H, W), share of the step, epoch, logits of the teacher if it is to decide) -> loss."""
 
 LOG_COLUMNS = ("step", "epoch", "loss", "lr", "samples", "matched", "soft_iou", "val_oIoU")
 """matched: samples that got a candidate; soft_iou: their predictions' mean soft IoU with it; val_oIoU: percent, at the
@@ -60,8 +63,9 @@ class Trainer:
     of the step, epoch or image. So a run that was killed goes on from ``state`` and ends, on the same kind of machine
     with as many processes, as if nothing had happened: on a CPU with the same bits.
 
-    workers: processes that decode photos which do not fit in memory; save_minutes: between saved states. Everything
-    else changes the result and is in ``settings`` and ``compat``.
+    workers: processes that decode photos which do not fit in memory; save_minutes: between saved states; logger: gets
+    the log's numbers; log_matches: keep in ``state`` what every sample was matched with. Everything else changes the
+    result and is in ``settings`` and ``compat``.
     """
 
     def __init__(
@@ -77,13 +81,16 @@ class Trainer:
         device: torch.device | str = "cpu",
         workers: int = 1,
         save_minutes: float = 10.0,
+        logger: Logger | None = None,
+        log_matches: bool = False,
     ) -> None:
         if settings.keep == "best" and val_items is None:
             raise SscError("`keep: best` needs a val split with ground truth; without one, set `keep: last`")
         seed_everything(settings.seed)
         self.world, self.device = join_world(torch.device(device))
-        model = model.to(self.device, memory_format=torch.channels_last)
+        model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model = synchronise_batch_norm(model, self.device) if self.world.size > 1 else model
+        self.teacher = None if settings.ema_decay is None else Teacher(self.model, settings.ema_decay)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, settings.weight_decay), lr=settings.lr, amsgrad=settings.amsgrad, fused=True
@@ -101,6 +108,7 @@ class Trainer:
         self.horizon = settings.epochs * loader_batches if compat.lr_by_loader_length else len(self.plan.steps)
         self.items, self.val_items, self.loss, self.settings, self.state = items, val_items, loss, settings, state
         self.workers, self.save_minutes = workers, save_minutes
+        self.logger, self.log_matches = logger if self.world.is_first else None, log_matches
         self.bf16 = uses_bf16(settings.precision, self.device)
 
     def fit(self) -> dict[str, Any]:
@@ -129,8 +137,12 @@ class Trainer:
                         self._save(progress)
                         saved_at = time.monotonic()
         self.world.wait()
+        if self.logger:
+            self.logger.close()
         if self.settings.keep == "best":
             self.model.load_state_dict(self.state.load_best())
+        elif self.teacher:
+            self.model.load_state_dict(self.teacher.network.state_dict())
         return self._summary(progress)
 
     def _resume(self) -> Progress:
@@ -139,9 +151,15 @@ class Trainer:
         if state is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.teacher:
+                self.teacher.network.load_state_dict(state["teacher"])
             progress = Progress(**state["progress"])
         if self.world.is_first:
             self.state.start_log(LOG_COLUMNS, progress.step)
+            self.state.start_matches(progress.step)
+        if self.logger:
+            self.logger.start(progress.step)
+        self.world.wait()
         return progress
 
     def _set_rate(self, index: int) -> float:
@@ -156,14 +174,18 @@ class Trainer:
         seed = np.random.SeedSequence([self.settings.seed, index, self.world.rank])
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
         sums = torch.zeros(3, device=self.device)
+        share = Share(step.samples, step.pairs)
         ref_ids: list[int] = []
         for _ in range(passes):
             batch = next(batches).to(self.device)
-            matched = self.loss(batch, self._logits(batch), Share(step.samples, step.pairs), step.epoch)
+            judge = self._teacher_logits(batch)
+            matched = self.loss(batch, self._logits(self.model, batch), share, step.epoch, judge)
             matched.value.backward()
             has_one = torch.from_numpy(matched.assignment.times > 0).to(self.device, non_blocking=True)
             sums += torch.stack([matched.value.detach(), has_one.sum(), (matched.soft_iou * has_one).sum()])
             ref_ids += batch.ref_ids.tolist()
+            if self.log_matches:
+                self.state.log_matches(_matches(batch, matched, index + 1, step.epoch), self.world.rank)
         self.world.sum_gradients(self.parameters)
         loss, count, soft_iou = self.world.sum(sums).tolist()
         if not math.isfinite(loss):
@@ -175,11 +197,20 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.teacher:
+            self.teacher.follow(self.model, index)
         return StepResult(loss, round(count), soft_iou / max(count, 1))
 
-    def _logits(self, batch: Batch) -> Tensor:
+    def _logits(self, network: nn.Module, batch: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.model(batch.pixels, batch.ids, batch.attention)
+            return network(batch.pixels, batch.ids, batch.attention)
+
+    @torch.no_grad()
+    def _teacher_logits(self, batch: Batch) -> Tensor | None:
+        """Predictions that decide the matching, where there is a teacher and the loss matches by predictions."""
+        if self.teacher is None or self.settings.loss not in BY_SOFT_IOU:
+            return None
+        return self._logits(self.teacher.network, batch)
 
     def _count(self, progress: Progress, step: Step, result: StepResult) -> None:
         if progress.step == 0 or self._ends_epoch(progress.step):
@@ -196,22 +227,23 @@ class Trainer:
         """oIoU in percent on the val items, one random sentence a ref; the best weights are kept."""
         if self.val_items is None:
             return None
-        oiou = self._oiou(self.val_items, step.epoch)
+        network = self.teacher.network if self.teacher else self.model
+        oiou = self._oiou(network, self.val_items, step.epoch)
         if oiou > progress.best_oiou and self.settings.keep == "best":
             progress.best_oiou, progress.best_epoch = oiou, step.epoch
             if self.world.is_first:
-                self.state.save_best(self.model.state_dict())
+                self.state.save_best(network.state_dict())
         return oiou
 
     @torch.no_grad()
-    def _oiou(self, items: Items, epoch: int) -> float:
+    def _oiou(self, network: nn.Module, items: Items, epoch: int) -> float:
         plan = make_plan(items, epochs=1, batch_samples=self.settings.batch_samples, seed=self.settings.seed)
         passes = [Pass(epoch, step.images) for step in plan.steps][self.world.rank :: self.world.size]
         sums = torch.zeros(2, dtype=torch.int64, device=self.device)
-        self.model.eval()
+        network.eval()
         for batch in load_batches(items, plan, passes, workers=self.workers):
             batch = batch.to(self.device)
-            predicted = self._logits(batch).argmax(1).bool()
+            predicted = self._logits(network, batch).argmax(1).bool()
             truth = batch.masks[torch.tensor([int(rows[0]) for rows in batch.rows], device=self.device)]
             sums += torch.stack([(predicted & truth).sum(), (predicted | truth).sum()])
         self.model.train()
@@ -228,13 +260,17 @@ class Trainer:
     ) -> None:
         numbers = [f"{result.loss:.6g}", f"{rate:.6g}", step.samples, result.matched, f"{result.soft_iou:.4f}"]
         self.state.log([progress.step, step.epoch, *numbers, "" if val_oiou is None else f"{val_oiou:.3f}"])
+        if self.logger:
+            values = {"loss": result.loss, "lr": rate, "soft_IoU": result.soft_iou, "epoch": step.epoch}
+            shown = {**values, "matched_share": result.matched / step.samples}
+            self.logger.log(progress.step, shown if val_oiou is None else {**shown, "val_oIoU": val_oiou})
         bar.set_postfix_str(f"epoch {step.epoch + 1}, loss {result.loss:.3f}, IoU {result.soft_iou:.2f}", refresh=False)
         bar.update()
 
     def _save(self, progress: Progress) -> None:
-        self.state.save(
-            {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "progress": asdict(progress)}
-        )
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        teacher = {"teacher": self.teacher.network.state_dict()} if self.teacher else {}
+        self.state.save({**state, **teacher, "progress": asdict(progress)})
 
     def _summary(self, progress: Progress) -> dict[str, Any]:
         best = {"best_epoch": progress.best_epoch + 1, "best_val_oIoU": progress.best_oiou}
@@ -246,6 +282,15 @@ class Trainer:
             "processes": self.world.size,
             **(best if self.settings.keep == "best" else {}),
         }
+
+
+def _matches(batch: Batch, matched: MatchedLoss, step: int, epoch: int) -> np.ndarray:
+    """Rows for ``RunState.log_matches``; a candidate is named by its place in ``RefItem.rows``."""
+    places = [
+        NONE if row == NONE else int(np.flatnonzero(own == row)[0])
+        for own, row in zip(batch.rows, matched.assignment.rows, strict=True)
+    ]
+    return np.array([(step, epoch, ref, place) for ref, place in zip(batch.ref_ids, places, strict=True)])
 
 
 def seed_everything(seed: int) -> None:

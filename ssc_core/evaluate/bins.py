@@ -44,5 +44,10 @@ def same_class_refs(refs: pd.DataFrame) -> pd.Series:
     return objects.astype(int)
 
 
+def with_same_class(refs: pd.DataFrame) -> pd.DataFrame:
+    """A RefTable of all splits with ``same_class_refs`` as its column ``same_class``."""
+    return refs.assign(same_class=same_class_refs(refs))
+
+
 def _labels(values: np.ndarray, edges: tuple[float, ...], names: tuple[str, ...]) -> list[str]:
     return [names[i] for i in np.digitize(values, edges)]

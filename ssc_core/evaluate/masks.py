@@ -1,4 +1,4 @@
-"""Evaluate candidate masks and the choices among them, in photo pixels."""
+"""Evaluate candidate masks and the choices among them: once a ref in photo pixels, and as networks are evaluated."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, require_pairs
-from ssc_core.evaluate.pairs import Truth
-from ssc_core.evaluate.schema import CandidateStatistics, Choice, MasksEval, RunMeta, write_eval
+from ssc_core.evaluate.pairs import SIDE, Truth
+from ssc_core.evaluate.resize import resized_count
+from ssc_core.evaluate.schema import (
+    CandidateStatistics,
+    Choice,
+    MasksEval,
+    Measured,
+    Resolution,
+    RunMeta,
+    write_eval,
+)
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
 from ssc_core.masks.selection import SelectionStore
@@ -46,7 +55,10 @@ def evaluate_masks(
     sentence, for all choices alike. On ``train`` only the first ``settings.train_refs`` refs with ground truth are
     looked at, as published. A pair without a mask has IoU 0 and adds its object's area to the union; with
     ``compat.oiou_skips_empty`` refs without candidates add nothing to oIoU, as published. Refs without ground truth
-    are left out and counted. Masks are compared as run lengths, without decoding them.
+    are left out and counted. In photo pixels masks are compared as run lengths, without decoding them.
+
+    ``Choice.per_sentence`` has the figures that compare with a network's: every sentence counts, at 480 x 480 and in
+    photo pixels, and no compat switch applies.
 
     refs: a RefTable of the dataset; masks: the split's masks.h5; selections: files made from it; min_area: pixels, as
     in Select: ``random`` and ``first`` pass over smaller candidates of a ref that has several; meta: fields of
@@ -74,7 +86,7 @@ def evaluate_masks(
         n_images=rows["image_id"].nunique(),
         refs_without_truth=without_truth,
         oiou_skips_empty=compat.oiou_skips_empty,
-        empty_truths=sum(ref.truth_area == 0 for ref in found),
+        empty_truths=sum(ref.native.truth_area == 0 for ref in found),
         candidates=_statistics(pd.Series([ref.count for ref in found])),
         choices={name: _choice(name, rows, skipped, settings) for name in names},
     )
@@ -87,19 +99,39 @@ def evaluate_masks(
 def candidates_path(out: Path) -> Path:
     """The rows of an eval file, one a pair: ``eval_masks_val.json`` -> ``eval_masks_val.parquet``.
 
-    Columns: ``image_id ref_id sentence`` (index, 0 when a pair is a ref) ``category candidates area object_size
-    num_candidates``, and for each choice C ``index_C`` among the ref's candidates (-1 none), ``intersection_C union_C
-    iou_C`` (IoU in 0..1).
+    Columns: ``image_id ref_id sentence`` (index, 0 when a pair is a ref) ``sentences`` (how many the pair stands for)
+    ``category candidates area object_size num_candidates``, and for each choice C ``index_C`` among the ref's
+    candidates (-1 none), ``intersection_C union_C iou_C`` in photo pixels and ``intersection_480_C union_480_C
+    iou_480_C`` (IoU in 0..1).
     """
     return Path(out).with_suffix(".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A ref's candidates against its truth. truth_area: pixels; intersections, unions: int64 (N,), pixels."""
+
+    truth_area: int
+    intersections: np.ndarray
+    unions: np.ndarray
+
+    @property
+    def ious(self) -> np.ndarray:
+        return self.intersections / np.maximum(self.unions, 1)
+
+    def of(self, index: int) -> tuple[int, int]:
+        """Intersection and union of a candidate with the truth; index -1 is the empty mask."""
+        if index < 0:
+            return 0, self.truth_area
+        return int(self.intersections[index]), int(self.unions[index])
 
 
 @dataclass(frozen=True, slots=True)
 class _Ref:
     """A ref with ground truth.
 
-    size: (height, width); truth_area: pixels; candidates: int64 (N,), instance rows; areas, intersections: int64 (N,),
-    pixels of each candidate, and of what it shares with the truth.
+    size: (height, width); candidates: int64 (N,), instance rows; areas: int64 (N,), photo pixels; native, at_480: what
+    each candidate shares with the truth in photo pixels and at 480 x 480.
     """
 
     ref_id: int
@@ -107,32 +139,18 @@ class _Ref:
     category: str
     sentences: int
     size: tuple[int, int]
-    truth_area: int
     candidates: np.ndarray
     areas: np.ndarray
-    intersections: np.ndarray
+    native: _Shared
+    at_480: _Shared
 
     @property
     def count(self) -> int:
         return len(self.candidates)
 
-    @property
-    def unions(self) -> np.ndarray:
-        return self.areas + self.truth_area - self.intersections
-
-    @property
-    def ious(self) -> np.ndarray:
-        return self.intersections / np.maximum(self.unions, 1)
-
     def eligible(self, min_area: int) -> list[int]:
         """Indices of the candidates that Select may choose: a lone one, or those of at least ``min_area`` pixels."""
         return [0] if self.count == 1 else np.flatnonzero(self.areas >= min_area).tolist()
-
-    def overlap(self, index: int) -> tuple[int, int]:
-        """Intersection and union of a candidate with the truth; index -1 is the empty mask."""
-        if index < 0:
-            return 0, self.truth_area
-        return int(self.intersections[index]), int(self.unions[index])
 
 
 def _read_refs(refs: pd.DataFrame, masks: MaskStore, truth: Truth, limit: int | None) -> tuple[list[_Ref], int]:
@@ -161,19 +179,34 @@ def _read_ref(row: Any, sentences: int, masks: MaskStore, truth: np.ndarray) -> 
             f"{truth.shape[1]} x {truth.shape[0]}; were the masks made from other photos?"
         )
     candidates = masks.candidates(row.ref_id).rows
-    target = rle.encode(truth[None])[0]
     codes = masks.rles(candidates)
+    areas = rle.areas(codes, size)
     return _Ref(
         ref_id=row.ref_id,
         image_id=row.image_id,
         category=row.category,
         sentences=sentences,
         size=size,
-        truth_area=int(np.count_nonzero(truth)),
         candidates=candidates,
-        areas=rle.areas(codes, size),
-        intersections=rle.areas([rle.intersection([code, target], size) for code in codes], size),
+        areas=areas,
+        native=_native(codes, areas, truth),
+        at_480=_at_480(codes, truth),
     )
+
+
+def _native(codes: list[bytes], areas: np.ndarray, truth: np.ndarray) -> _Shared:
+    target, truth_area = rle.encode(truth[None])[0], int(np.count_nonzero(truth))
+    intersections = rle.areas([rle.intersection([code, target], truth.shape) for code in codes], truth.shape)
+    return _Shared(truth_area, intersections, areas + truth_area - intersections)
+
+
+def _at_480(codes: list[bytes], truth: np.ndarray) -> _Shared:
+    """One candidate after the other, so that a photo's many masks are not in memory together."""
+    size = (SIDE, SIDE)
+    found = (rle.decode([code], truth.shape)[0] for code in codes)
+    shared = [(resized_count(mask & truth, size), resized_count(mask | truth, size)) for mask in found]
+    intersections, unions = np.array(shared, np.int64).reshape(-1, 2).T
+    return _Shared(resized_count(truth, size), intersections, unions)
 
 
 _Choices = dict[str, list[list[int]]]
@@ -185,7 +218,7 @@ def _choose(found: list[_Ref], selections: Mapping[str, SelectionStore], min_are
         "random": [[_random(ref, min_area, seed)] for ref in found],
         "first": [[next(iter(ref.eligible(min_area)), -1)] for ref in found],
         **{name: [_selected(ref, selection) for ref in found] for name, selection in selections.items()},
-        "best": [[int(np.argmax(ref.ious)) if ref.count else -1] for ref in found],
+        "best": [[int(np.argmax(ref.native.ious)) if ref.count else -1] for ref in found],
     }
 
 
@@ -209,29 +242,32 @@ def _selected(ref: _Ref, selection: SelectionStore) -> list[int]:
 def _table(found: list[_Ref], chosen: _Choices, *, per_sentence: bool) -> pd.DataFrame:
     pairs = [(i, sentence) for i, ref in enumerate(found) for sentence in range(ref.sentences if per_sentence else 1)]
     refs = [found[i] for i, _ in pairs]
-    counts = np.array([ref.count for ref in refs])
+    counts, areas = np.array([ref.count for ref in refs]), np.array([ref.native.truth_area for ref in refs])
     columns: dict[str, Any] = {
         "image_id": [ref.image_id for ref in refs],
         "ref_id": [ref.ref_id for ref in refs],
         "sentence": [sentence for _, sentence in pairs],
+        "sentences": [1 if per_sentence else ref.sentences for ref in refs],
         "category": [ref.category for ref in refs],
         "candidates": counts,
-        "area": [ref.truth_area for ref in refs],
-        "object_size": bins.object_sizes(np.array([ref.truth_area / (ref.size[0] * ref.size[1]) for ref in refs])),
+        "area": areas,
+        "object_size": bins.object_sizes(areas / np.array([ref.size[0] * ref.size[1] for ref in refs])),
         "num_candidates": bins.object_counts(counts),
     }
     for name, by_ref in chosen.items():
         # one choice a ref stands for all its sentences
         indices = [by_ref[i][sentence if len(by_ref[i]) > 1 else 0] for i, sentence in pairs]
-        pixels = np.array([ref.overlap(index) for ref, index in zip(refs, indices, strict=True)], np.int64)
-        overlaps = Overlaps(pixels[:, 0], pixels[:, 1])
-        columns |= {
-            f"index_{name}": indices,
-            f"intersection_{name}": overlaps.intersections,
-            f"union_{name}": overlaps.unions,
-            f"iou_{name}": overlaps.ious,
-        }
+        columns[f"index_{name}"] = indices
+        pairs_of = list(zip(refs, indices, strict=True))
+        columns |= _overlap_columns(name, [ref.native.of(index) for ref, index in pairs_of])
+        columns |= _overlap_columns(f"480_{name}", [ref.at_480.of(index) for ref, index in pairs_of])
     return pd.DataFrame(columns)
+
+
+def _overlap_columns(name: str, pixels: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+    intersections, unions = np.array(pixels, np.int64).T
+    overlaps = Overlaps(intersections, unions)
+    return {f"intersection_{name}": intersections, f"union_{name}": unions, f"iou_{name}": overlaps.ious}
 
 
 def _choice(name: str, rows: pd.DataFrame, skipped: np.ndarray, settings: EvaluateSettings) -> Choice:
@@ -241,11 +277,26 @@ def _choice(name: str, rows: pd.DataFrame, skipped: np.ndarray, settings: Evalua
     return Choice(
         **dict(measured(overlaps, rows["image_id"], settings)),
         test_only=name == "best",
+        per_sentence=_per_sentence(name, rows, settings),
         empty=int((rows[f"index_{name}"] < 0).sum()),
         by_category=groups(overlaps, rows["category"]),
         by_num_candidates=groups(overlaps, rows["num_candidates"], bins.OBJECT_COUNTS),
         by_object_size=groups(overlaps, rows["object_size"], bins.OBJECT_SIZES),
     )
+
+
+def _per_sentence(name: str, rows: pd.DataFrame, settings: EvaluateSettings) -> dict[Resolution, Measured]:
+    """A choice as networks are measured: its mask counts once for every sentence that it stands for."""
+    sentences = rows.loc[rows.index.repeat(rows["sentences"])]
+    columns: dict[Resolution, str] = {"480": f"480_{name}", "native": name}
+    return {
+        resolution: measured(
+            Overlaps(sentences[f"intersection_{column}"].to_numpy(), sentences[f"union_{column}"].to_numpy()),
+            sentences["image_id"],
+            settings,
+        )
+        for resolution, column in columns.items()
+    }
 
 
 def _statistics(counts: pd.Series) -> CandidateStatistics:

@@ -1,4 +1,4 @@
-"""Evaluate a model: every sentence of every ref against the ground truth, at 480 x 480 and in photo pixels."""
+"""Evaluate a mask a sentence against the ground truth, at 480 x 480 and in photo pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, ref_weights, require_pairs, summarise
-from ssc_core.evaluate.pairs import LoadImage, Predict, Truth, measure_pairs
+from ssc_core.evaluate.pairs import LoadImage, MaskOf, Pairs, Predict, Truth, measure_pairs, measure_stored
 from ssc_core.evaluate.schema import Figures, ModelEval, Resolution, RunMeta, Timing, write_eval
 from ssc_core.files import atomic_path
 from ssc_core.settings import EvaluateSettings
@@ -44,10 +44,32 @@ def evaluate_model(
     Raises SscError when no ref of the split has ground truth, or a photo cannot be read.
     """
     started = time.perf_counter()
-    run = RunMeta.model_validate(meta)
-    refs = refs.assign(same_class=bins.same_class_refs(refs))
-    pairs = measure_pairs(refs=refs[refs["split"] == split], images=images, truth=truth, predict=predict)
-    rows = pairs.rows
+    table = bins.with_same_class(refs)
+    pairs = measure_pairs(refs=table[table["split"] == split], images=images, truth=truth, predict=predict)
+    return _write(pairs, started, split=split, out=out, settings=settings, meta=meta)
+
+
+def evaluate_stored(
+    *,
+    refs: pd.DataFrame,
+    split: str,
+    truth: Truth,
+    mask_of: MaskOf,
+    out: Path,
+    settings: EvaluateSettings,
+    meta: Mapping[str, Any],
+) -> ModelEval:
+    """``evaluate_model`` for masks that were made before: by ``sent_id``, in photo pixels."""
+    started = time.perf_counter()
+    table = bins.with_same_class(refs)
+    pairs = measure_stored(refs=table[table["split"] == split], truth=truth, mask_of=mask_of)
+    return _write(pairs, started, split=split, out=out, settings=settings, meta=meta)
+
+
+def _write(
+    pairs: Pairs, started: float, *, split: str, out: Path, settings: EvaluateSettings, meta: Mapping[str, Any]
+) -> ModelEval:
+    run, rows = RunMeta.model_validate(meta), pairs.rows
     require_pairs(len(rows), what=f"{run.dataset} {split}")
 
     by_resolution = {name: measured(_overlaps(rows, name), rows["image_id"], settings) for name in RESOLUTIONS}

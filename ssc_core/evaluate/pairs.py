@@ -1,11 +1,11 @@
-"""Run a predictor over a split and measure every sentence's mask against its object."""
+"""Measure every sentence's mask against its object: masks of a predictor that runs over a split, or stored ones."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -25,6 +25,9 @@ IMAGES_A_CALL = 8
 Predict = Callable[[Sequence[np.ndarray], Sequence[Sequence[str]]], Sequence[np.ndarray]]
 """Photos (RGB uint8) and each one's sentences to masks bool (S, H, W) a photo, at any resolution."""
 
+MaskOf = Callable[[int], np.ndarray]
+"""A sentence's ``sent_id`` to its mask, bool (H, W) at any resolution."""
+
 LoadImage = Callable[[str], np.ndarray]
 """A photo's file name to RGB uint8 (H, W, 3), such as ``refer.index.open_photos``."""
 
@@ -39,7 +42,7 @@ class Truth(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What ``measure_pairs`` gives. without_truth: refs left out; model_s: seconds in the predictor."""
+    """Measured sentences, see ``measure_pairs``. without_truth: refs left out; model_s: seconds in the predictor."""
 
     rows: pd.DataFrame
     without_truth: int
@@ -58,7 +61,7 @@ def measure_pairs(*, refs: pd.DataFrame, images: LoadImage, truth: Truth, predic
     rows: list[dict[str, Any]] = []
     without_truth, model_s = 0, 0.0
     with tqdm(total=len(by_image), desc="evaluate", unit="image", mininterval=5) as progress:
-        for batch in _one_ahead(lambda tables: [_read(table, images, truth) for table in tables], batches):
+        for batch in one_ahead(lambda tables: [_read(table, images, truth) for table in tables], batches):
             without_truth += sum(photo.without_truth for photo in batch)
             photos = [photo for photo in batch if photo.rows]
             started = time.perf_counter()
@@ -68,6 +71,18 @@ def measure_pairs(*, refs: pd.DataFrame, images: LoadImage, truth: Truth, predic
                 rows.extend(_measure(photo, masks))
             progress.update(len(batch))
     return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, model_s)
+
+
+def measure_stored(*, refs: pd.DataFrame, truth: Truth, mask_of: MaskOf) -> Pairs:
+    """As ``measure_pairs``, with masks that were made before; no photo is read."""
+    rows: list[dict[str, Any]] = []
+    without_truth = 0
+    for _, table in tqdm(refs.groupby("image_id", sort=False), desc="evaluate", unit="image", mininterval=5):
+        photo = _read(table, lambda _: np.zeros((0, 0, 3), np.uint8), truth)
+        without_truth += photo.without_truth
+        for row in photo.rows:
+            rows.extend(_measure(replace(photo, rows=[row]), mask_of(row.sent_id)[None]))
+    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, model_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +99,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def _one_ahead(load: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+def one_ahead(load: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
     """``map`` that loads the next item in a thread while the caller works on this one."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         current: Future[_Out] | None = None

@@ -16,5 +16,15 @@ def resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return mask.take(columns, axis=1).take(rows, axis=0)
 
 
+def resized_count(mask: np.ndarray, size: tuple[int, int]) -> int:
+    """Pixels of ``resize_nearest(mask, size)`` without making it: an old pixel counts as often as new ones take it."""
+    rows, columns = (
+        np.bincount(_centres(new, old), minlength=old).astype(np.float32)
+        for new, old in zip(size, mask.shape, strict=True)
+    )
+    # whole numbers below 2 ** 24, so exact in float32
+    return round(float(rows @ (mask.astype(np.float32) @ columns)))
+
+
 def _centres(new: int, old: int) -> np.ndarray:
     return (2 * np.arange(new) + 1) * old // (2 * new)

@@ -81,7 +81,7 @@ class Timing(_Part):
     """Seconds; the only part of the file that differs between two equal runs."""
 
     total_s: float = Field(ge=0)
-    model_s: float = Field(ge=0, description="spent in the predictor")
+    model_s: float = Field(ge=0, description="spent in the predictor; 0 where masks were read from a file")
     model_share: float = Field(ge=0, le=1)
 
 
@@ -110,6 +110,9 @@ class Choice(Measured):
     """One way to pick a candidate."""
 
     test_only: bool = Field(description="uses the ground truth, so it is a bound and no method")
+    per_sentence: dict[Resolution, Measured] = Field(
+        description="the same masks counted once a sentence, as a network's are: compare these with a model's figures"
+    )
     empty: int = Field(ge=0, description="pairs without a mask")
     by_category: Groups
     by_num_candidates: Groups = Field(description="candidates of the ref")
@@ -126,7 +129,7 @@ class CandidateStatistics(_Part):
 
 
 class MasksEval(RunMeta):
-    """``eval_masks_{split}.json``: candidates and choices among them against the ground truth, native resolution."""
+    """``eval_masks_{split}.json``: candidates and choices among them against the truth, in photo pixels."""
 
     kind: Literal["masks"] = "masks"
     split: str

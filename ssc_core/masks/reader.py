@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from ssc_core.errors import SscError
+from ssc_core.masks.attributes import read_text
 from ssc_core.masks.columnar import VERSION, StoreInfo
 
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError)
@@ -38,12 +39,12 @@ class ColumnReader:
         self._file: h5py.File | None = self._open()
         try:
             self._check(self._file, kinds)
-            self.kind: str = self._file.attrs["format"]
+            self.kind: str = self._attribute("format")
             self.info = StoreInfo(
-                class_names=tuple(json.loads(self._file.attrs["class_names"])),
-                settings=json.loads(self._file.attrs["settings"]),
-                code=self._file.attrs["code"],
-                models=json.loads(self._file.attrs["models"]),
+                class_names=tuple(json.loads(self._attribute("class_names"))),
+                settings=json.loads(self._attribute("settings")),
+                code=self._attribute("code"),
+                models=json.loads(self._attribute("models")),
             )
         except _DAMAGE as error:
             self.close()
@@ -89,9 +90,12 @@ class ColumnReader:
 
     def _attribute(self, name: str) -> Any:
         try:
-            return self._handle().attrs[name]
+            value = read_text(self._handle().attrs, name)
         except _DAMAGE as error:
             raise self._unreadable(error) from error
+        if value is None:
+            raise self._damaged()
+        return value
 
     def _length(self, name: str) -> int:
         try:
@@ -141,7 +145,7 @@ class ColumnReader:
             raise self._unreadable(error) from error
 
     def _check(self, file: h5py.File, kinds: Sequence[str]) -> None:
-        kind, version = file.attrs.get("format"), file.attrs.get("version")
+        kind, version = read_text(file.attrs, "format"), file.attrs.get("version")
         if not isinstance(kind, str) or not kind.startswith("ssc-") or version is None:
             raise SscError(f"{self._path} is an HDF5 file of another program; this step needs {' or '.join(kinds)}")
         if version > VERSION:

@@ -48,6 +48,17 @@ def areas(rles: Sequence[bytes], size: Size) -> np.ndarray:
     return np.asarray(coco.area(_objects(rles, size)), dtype=np.int64)
 
 
+def boxes(rles: Sequence[bytes], size: Size) -> np.ndarray:
+    """Boxes around the foreground as COCO has them, x, y, width, height: float64 (N, 4); zeros for an empty mask.
+
+    Raises SscError for a malformed RLE.
+    """
+    check(rles, size)
+    if len(rles) == 0:
+        return np.zeros((0, 4))
+    return np.asarray(coco.toBbox(_objects(rles, size)), dtype=np.float64)
+
+
 def ious(rows: Sequence[bytes], columns: Sequence[bytes], size: Size) -> np.ndarray:
     """Intersection over union of every pair, float64 (N, M); 0 where the union is empty.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
+from ssc_core.masks.attributes import write_text
 from ssc_core.masks.columnar import VERSION, Column, StoreInfo
 
 
@@ -111,7 +112,10 @@ class ColumnWriter:
             # v110: files that HDF5 1.10 and later read, with small chunk indexes and checksums on what is not data
             with h5py.File(self._sink, "w", libver=("v110", "v110")) as self._file:
                 for name, value in self._attributes.items():
-                    self._file.attrs[name] = value
+                    if isinstance(value, str):
+                        write_text(self._file.attrs, name, value)
+                    else:
+                        self._file.attrs[name] = value
                 for name, column in self._columns.items():
                     self._create(name, column)
                     self._append(name, column.start)

@@ -225,8 +225,12 @@ def _write_refs(path: Path, dataset: str, refs: list[RefRecord], data: RefData, 
         ]
     about_dataset = {b"categories": json.dumps(data.categories).encode(), b"upright": json.dumps(upright).encode()}
     schema = _SCHEMA.with_metadata({**_FORMAT, **about_dataset})
+    try:
+        table = pa.Table.from_pylist(rows, schema=schema)
+    except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid) as error:
+        raise SscError(f"dataset '{dataset}': a text or number of the annotations cannot be stored: {error}") from error
     with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+        pq.write_table(table, temporary)
 
 
 def _upright(table: pa.Table) -> bool:

@@ -15,10 +15,13 @@ from typing import Any
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, read_json
+from ssc_core.masks.rle import MAX_PIXELS
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence
 from ssc_core.refer.safe_pickle import load_plain_pickle
 
 IMAGES_FOLDER = Path("images", "mscoco", "images", "train2014")
+_LONGEST_NAME = 250
+"""Bytes of a photo's name, with its folders. Drives take 255 for a name alone."""
 
 
 def read_refer(
@@ -93,7 +96,9 @@ def check_inside_folder(file_name: str, where: str) -> None:
     """Raise SscError unless ``file_name`` is a relative path that stays inside the images folder."""
     path = PurePosixPath(file_name)
     if not file_name.strip() or path.is_absolute() or ".." in path.parts:
-        raise SscError(f"{where}: photo '{file_name}' must be a path inside the images folder, relative to it")
+        raise SscError(f"{where}: photo '{file_name:.200}' must be a path inside the images folder, relative to it")
+    if len(file_name.encode("utf-8", "replace")) > _LONGEST_NAME:
+        raise SscError(f"{where}: photo '{file_name:.40}...' has a name of {len(file_name)} letters: no drive takes it")
 
 
 def _read_coco(path: Path) -> dict[str, dict[int, dict[str, Any]]]:
@@ -119,8 +124,8 @@ def _image(image: dict[str, Any], path: Path) -> ImageRecord:
         width=_field(image, "width", int, where),
     )
     check_inside_folder(record.file_name, where)
-    if record.height < 1 or record.width < 1:
-        raise SscError(f"{where} has the size {record.height} x {record.width}")
+    if record.height < 1 or record.width < 1 or record.height * record.width > MAX_PIXELS:
+        raise SscError(f"{where} has the size {record.height} x {record.width}, which no photo has")
     return record
 
 
@@ -175,6 +180,8 @@ def _field(record: Any, key: str, kind: type, where: Any) -> Any:
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         raise SscError(f"{where}: '{key}' is {'missing' if value is None else f'no {kind.__name__}'}")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise SscError(f"{where}: '{key}' is a number that does not fit into 64 bits")
     return value
 
 

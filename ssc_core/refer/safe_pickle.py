@@ -6,6 +6,7 @@ containers, text and numbers are carried out; everything that could import or ca
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,7 +27,8 @@ class _PlainUnpickler(pickle._Unpickler):
         raise _ForbiddenError(f"import '{module}.{name}'")
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        raise _ForbiddenError(f"load the outside object {pid!r}")
+        # Not its repr: a pickle of a few bytes can name an object whose text fills the memory.
+        raise _ForbiddenError("load an outside object")
 
     def get_extension(self, code: int) -> NoReturn:
         raise _ForbiddenError(f"load the registered object number {code}")
@@ -43,10 +45,11 @@ def load_plain_pickle(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
         size = path.stat().st_size
         if size > max_bytes:
             raise SscError(f"{path} has {size} bytes, over the limit of {max_bytes}: is it an annotation file?")
+        content = path.read_bytes()
         try:
-            return _load(path, "utf-8")
+            return _load(content, "utf-8")
         except UnicodeDecodeError:
-            return _load(path, "latin1")
+            return _load(content, "latin1")
     except SscError:
         raise
     except OSError as error:
@@ -63,6 +66,6 @@ def load_plain_pickle(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
         ) from error
 
 
-def _load(path: Path, encoding: str) -> Any:
-    with path.open("rb") as stream:
-        return _PlainUnpickler(stream, encoding=encoding).load()
+def _load(content: bytes, encoding: str) -> Any:
+    # From memory and not from the file: there, a length that the pickle only claims would be reserved before reading.
+    return _PlainUnpickler(io.BytesIO(content), encoding=encoding).load()

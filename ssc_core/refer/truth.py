@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
+from ssc_core.masks.attributes import read_text, write_text
 
 FORMAT = "ssc-truth"
 VERSION = 1
@@ -34,14 +36,18 @@ def write_truth(path: Path, masks: Iterable[TruthMask]) -> None:
     """
     masks = list(masks)
     first = np.cumsum([0, *(len(m.rle) for m in masks)], dtype=np.int64)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = FORMAT
+    # built in memory: HDF5 wants locks of the drive, and cannot abandon a file when it is full
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        write_text(file.attrs, "format", FORMAT)
         file.attrs["version"] = VERSION
         file["ref/id"] = np.array([m.ref_id for m in masks], dtype=np.int64)
         file["ref/size"] = np.array([(m.height, m.width) for m in masks], dtype=np.int32).reshape(-1, 2)
         file["ref/rle_first"] = first
         file["rle"] = np.frombuffer(b"".join(m.rle for m in masks), dtype=np.uint8)
         file.attrs["complete"] = True
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 class TruthStore:
@@ -55,7 +61,7 @@ class TruthStore:
         if not self.path.is_file():
             raise SscError(f"{self.path} does not exist; the rule index_refs makes it")
         try:
-            with h5py.File(self.path) as file:
+            with h5py.File(self.path, "r", locking=False) as file:
                 self._check_header(file)
                 ids = file["ref/id"][:]
                 self._size = file["ref/size"][:]
@@ -98,8 +104,9 @@ class TruthStore:
             ) from error
 
     def _check_header(self, file: h5py.File) -> None:
-        if file.attrs.get("format") != FORMAT:
-            raise SscError(f"{self.path} is no file of ground-truth masks (format {file.attrs.get('format')!r})")
+        found = read_text(file.attrs, "format")
+        if found != FORMAT:
+            raise SscError(f"{self.path} is no file of ground-truth masks (format {found!r:.100})")
         if file.attrs.get("version") != VERSION:
             raise SscError(
                 f"{self.path} has version {file.attrs.get('version')}, this program reads {VERSION}; "

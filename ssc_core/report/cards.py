@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -70,15 +70,18 @@ def gallery_section(shown: Iterable[tuple[Any, set[str]]], sources: Sources, pho
         categories |= {row.category} - {""}
         layers |= {"pick", "candidates"} if example.candidates else set()
     return (
-        f'<div class="gallery" data-gallery>{_controls(used, sorted(categories), layers, key)}'
+        f'<div class="gallery" data-gallery>{controls(used, sorted(categories), layers, key)}'
         f'<p class="count" role="status" aria-live="polite"></p><div class="grid">{"".join(cards)}</div></div>'
     )
 
 
-def _controls(tags: set[str], categories: list[str], layers: set[str], key: str) -> str:
+def controls(
+    tags: set[str], categories: list[str], layers: set[str], key: str, *, names: Mapping[str, str] = TAGS
+) -> str:
+    """Filters of a gallery, for page.js. names: what a reader calls each tag, in the order of the buttons."""
     buttons = "".join(
-        f'<button type="button" data-tag="{tag}" aria-pressed="false">{escape(TAGS[tag])}</button>'
-        for tag in TAGS
+        f'<button type="button" data-tag="{tag}" aria-pressed="false">{escape(names[tag])}</button>'
+        for tag in names
         if tag in tags
     )
     options = "".join(f"<option>{escape(name)}</option>" for name in categories)
@@ -104,7 +107,7 @@ def _card(example: Example, row: Any, tags: set[str], photo: str, key: str) -> s
         others = [mask for i, mask in enumerate(example.candidates) if i != example.pick]
         pick = None if example.pick is None else example.candidates[example.pick]
         layers = [*(("candidates", mask) for mask in others), ("pick", pick), *layers]
-    paths = "".join(_path(name, mask, (height, width)) for name, mask in layers if mask is not None)
+    paths = "".join(outline_path(name, mask, (height, width)) for name, mask in layers if mask is not None)
     marks = "".join(f'<span class="tag {tag}">{escape(TAGS[tag])}</span>' for tag in TAGS if tag in tags)
     return (
         f'<article class="example" data-tags="{" ".join(sorted(tags))}" data-category="{escape(row.category)}">'
@@ -116,8 +119,8 @@ def _card(example: Example, row: Any, tags: set[str], photo: str, key: str) -> s
     )
 
 
-def _path(name: str, mask: np.ndarray, size: tuple[int, int]) -> str:
-    """Outlines of a mask in a picture of ``size`` (height, width); even-odd, so that holes stay holes."""
+def outline_path(name: str, mask: np.ndarray, size: tuple[int, int]) -> str:
+    """SVG path of class ``name`` for a mask in a picture of ``size`` (height, width); even-odd: holes stay holes."""
     inside = (soften(mask, size) >= 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     shapes = [cv2.approxPolyDP(contour, 0.7, True)[:, 0] for contour in contours]

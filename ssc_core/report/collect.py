@@ -12,8 +12,9 @@ import pandas as pd
 from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
 from ssc_core.report.published import METHODS, PUBLISHED, Published
+from ssc_core.report.seeds import seed_table
 
-PHASES = ("pretrain", "correct")
+PHASES = ("pretrain", "correct", "correct_without_constraints", "continue_pretrain", "supervised")
 _SPLITS = ("val", "testA", "testB", "test", "train")
 
 
@@ -55,13 +56,19 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class DatasetResults:
-    """Everything that a dataset's folder holds. logs: training log by phase; jobs: a row a benchmarked job."""
+    """Everything that a dataset's folder holds.
+
+    logs: training log by phase; matching: accuracy of the matching by phase; seeds: ``seeds.seed_table``; jobs: a row a
+    benchmarked job.
+    """
 
     name: str
     folder: Path
     models: tuple[Evaluated, ...]
     candidates: tuple[Candidates, ...]
     logs: dict[str, pd.DataFrame]
+    matching: dict[str, pd.DataFrame]
+    seeds: pd.DataFrame
     jobs: pd.DataFrame
 
     @property
@@ -73,10 +80,16 @@ class DatasetResults:
         return self.evaluations[0].content.world
 
     def methods(self) -> list[Method]:
-        """Lines of the table by split, and within a split in the order of ``published.METHODS``."""
-        splits = sorted({e.content.split for e in self.evaluations}, key=split_order)
-        found = [*self._model_methods(), *self._choices()]
-        return sorted(found, key=lambda m: (splits.index(m.split), method_order(m.name)))
+        """Lines of the table by split, all measured alike: once a sentence, choices among candidates too."""
+        return self._sorted([*self._model_methods(), *self._choices(as_networks=True)])
+
+    def choices(self) -> list[Method]:
+        """The choices among candidates by split as they are published: once a ref, in photo pixels."""
+        return self._sorted(list(self._choices(as_networks=False)))
+
+    def _sorted(self, methods: list[Method]) -> list[Method]:
+        """By split, and within a split in the order of ``published.METHODS``."""
+        return sorted(methods, key=lambda m: (split_order(m.split), method_order(m.name)))
 
     def candidates_of(self, split: str) -> Candidates | None:
         return next((c for c in self.candidates if c.content.split == split), None)
@@ -97,18 +110,20 @@ class DatasetResults:
                 published=PUBLISHED.get((self.name, content.split, content.method)),
             )
 
-    def _choices(self) -> Iterator[Method]:
+    def _choices(self, *, as_networks: bool) -> Iterator[Method]:
+        resolution = self.models[0].content.resolution if self.models else "480"
         for found in self.candidates:
-            content = found.content
+            content, rows = found.content, found.rows
             for name, choice in content.choices.items():
+                ious = rows[f"iou_480_{name}" if as_networks and resolution == "480" else f"iou_{name}"]
                 yield Method(
                     split=content.split,
                     name=name,
-                    figures=choice,
-                    per=content.per,
-                    resolution=content.resolution,
-                    n_pairs=content.n_pairs,
-                    ious=found.rows[f"iou_{name}"],
+                    figures=choice.per_sentence[resolution] if as_networks else choice,
+                    per="sentence" if as_networks else content.per,
+                    resolution=resolution if as_networks else content.resolution,
+                    n_pairs=int(rows["sentences"].sum()) if as_networks else content.n_pairs,
+                    ious=ious.repeat(rows["sentences"].to_list()) if as_networks else ious,
                     test_only=choice.test_only,
                     of_candidates=True,
                     published=PUBLISHED.get((self.name, content.split, name)),
@@ -150,12 +165,15 @@ def _collect_dataset(folder: Path) -> DatasetResults:
             f"{folder} mixes results of generated scenes and of photos; delete those that do not belong there"
         )
     logs = {phase: folder / "checkpoints" / f"{phase}.csv" for phase in PHASES}
+    matching = {phase: folder / "checkpoints" / f"{phase}.matching.csv" for phase in PHASES}
     return DatasetResults(
         name=folder.name,
         folder=folder,
         models=tuple(sorted(models, key=lambda m: (split_order(m.content.split), method_order(m.content.method)))),
         candidates=tuple(sorted(candidates, key=lambda c: split_order(c.content.split))),
         logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},
+        matching={phase: _read_log(path) for phase, path in matching.items() if path.is_file()},
+        seeds=seed_table(folder),
         jobs=_read_jobs(folder),
     )
 

@@ -89,8 +89,8 @@ def _iou(mask: np.ndarray, truth: np.ndarray) -> float:
 TAGS = {
     "best": "Best",
     "worst": "Worst",
-    "repaired": "Select wrong, repaired by Correct",
-    "spoiled": "Select right, lost by Correct",
+    "repaired": "Select wrong, repaired",
+    "spoiled": "Select right, lost",
     "empty": "Empty prediction",
     "several": "Several of the same class",
 }
@@ -111,20 +111,26 @@ def tagged(rows: pd.DataFrame, picked: pd.DataFrame | None, size: int) -> Iterat
         rows["select_iou"] = np.nan
     right, was_right, was_wrong = rows["iou_native"] >= 0.5, rows["select_iou"] >= 0.5, rows["select_iou"] < 0.5
     gain = rows["iou_native"] - rows["select_iou"]
-    ranks = {
-        "best": rows["iou_native"].rank(ascending=False, method="first"),
-        "worst": rows["iou_native"].rank(method="first"),
-        "repaired": gain[right & was_wrong].rank(ascending=False, method="first"),
-        "spoiled": gain[~right & was_right].rank(method="first"),
+    orders = {
+        "best": rows["iou_native"].sort_values(ascending=False, kind="stable"),
+        "worst": rows["iou_native"].sort_values(kind="stable"),
+        "repaired": gain[right & was_wrong].sort_values(ascending=False, kind="stable"),
+        "spoiled": gain[~right & was_right].sort_values(kind="stable"),
     }
-    share = max(1, size // (len(ranks) + 1))
-    shown = {name: set(rank.index[rank <= share]) for name, rank in ranks.items()}
-    shown["even"] = set(spread(rows, size - share * len(ranks)).index)
+    share = max(1, size // (len(orders) + 1))
+    # one a photo: the extremes are often sentences of the same few photos
+    shown = {name: _first_of_each(rows["image_id"], order.index, share) for name, order in orders.items()}
+    shown["even"] = set(spread(rows, size - share * len(orders)).index)
     everything = rows.loc[sorted(set().union(*shown.values()))].sort_values(
         "iou_native", ascending=False, kind="stable"
     )
     for index, row in everything.iterrows():
-        tags = {name for name in ranks if index in shown[name]}
+        tags = {name for name in orders if index in shown[name]}
         tags |= {"empty"} if row["area"] == 0 else set()
         tags |= {"several"} if row["num_candidates"] not in ("0", "1") else set()
         yield row, tags
+
+
+def _first_of_each(image_ids: pd.Series, order: pd.Index, count: int) -> set[Any]:
+    """The first ``count`` rows of ``order``, one a photo."""
+    return set(image_ids.loc[order].drop_duplicates().index[:count])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
@@ -13,12 +14,21 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.index import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf, gallery_section
-from ssc_core.report.collect import DatasetResults, Evaluated, collect
+from ssc_core.report.collect import DatasetResults, Evaluated, collect, split_order
 from ssc_core.report.examples import Sources, tagged
-from ssc_core.report.plots import candidate_chart, iou_histogram, line_style, success_curves, training_charts
+from ssc_core.report.plots import (
+    candidate_chart,
+    iou_histogram,
+    line_style,
+    matching_chart,
+    success_curves,
+    time_chart,
+    training_charts,
+)
 from ssc_core.report.published import RUN_TO_RUN, method_name
+from ssc_core.report.seeds import over_seeds
 from ssc_core.report.style import PICK, PREDICTION, TRUTH, css
-from ssc_core.report.tables import facts_table, group_tables, job_table, results_table
+from ssc_core.report.tables import choices_table, facts_table, group_tables, job_table, results_table, seeds_table
 
 _HERE = Path(__file__).parent
 _WORLDS = {
@@ -38,28 +48,37 @@ def build_report(*, results: Path, out: Path, images: Mapping[str, Path], galler
     datasets = collect(results)
     sections = [_dataset(dataset, images[dataset.name], gallery_size) for dataset in datasets]
     links = "".join(f'<a href="#{escape(d.name)}">{escape(d.name)}</a>' for d in datasets) if len(datasets) > 1 else ""
-    worlds = dict.fromkeys(dataset.world for dataset in datasets)
-    notices = "".join(f'<p class="world {world}">{escape(_WORLDS[world])}</p>' for world in worlds)
-    page = _PAGE.format(
-        css=_colours() + (_HERE / "page.css").read_text(encoding="utf-8"),
-        js=(_HERE / "page.js").read_text(encoding="utf-8"),
-        notices=notices,
-        links=links,
-        sections="".join(sections),
-    )
+    worlds = [dataset.world for dataset in datasets]
+    page = whole_page("".join(sections), title="Segment, Select, Correct", worlds=worlds, links=links)
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
+def whole_page(sections: str, *, title: str, worlds: Iterable[str], links: str = "") -> str:
+    """A page that needs no other file: HTML sections with style, script, and a notice of each world figures are of."""
+    notices = "".join(f'<p class="world {world}">{escape(_WORLDS[world])}</p>' for world in dict.fromkeys(worlds))
+    return _PAGE.format(
+        css=_colours() + (_HERE / "page.css").read_text(encoding="utf-8"),
+        js=(_HERE / "page.js").read_text(encoding="utf-8"),
+        title=escape(title),
+        notices=notices,
+        links=links,
+        sections=sections,
+    )
+
+
 def _dataset(dataset: DatasetResults, photos: Path, gallery_size: int) -> str:
     parts = [
-        ("Results", results_table(dataset) + _results_note(dataset)),
+        ("Results", results_table(dataset) + _seeds(dataset) + choices_table(dataset) + _results_note(dataset)),
         ("How often a mask is how good", _curves(dataset)),
         ("Where it is good, and where it fails", _breakdowns(dataset)),
         ("Training", _training(dataset)),
         ("Segment and Select", _stages(dataset)),
         ("Examples", _galleries(dataset, photos, gallery_size)),
-        ("Time and memory", job_table(dataset.jobs) if len(dataset.jobs) else ""),
+        (
+            "Time and memory",
+            _figures([time_chart(dataset.jobs)]) + job_table(dataset.jobs) if len(dataset.jobs) else "",
+        ),
         ("Made with", _provenance(dataset)),
     ]
     body = "".join(f"<section><h3>{escape(title)}</h3>{content}</section>" for title, content in parts if content)
@@ -72,9 +91,10 @@ def _results_note(dataset: DatasetResults) -> str:
         "oIoU: intersections over unions, each summed over all pairs, so that big objects weigh more. mIoU: mean IoU. "
         "P@t: share of pairs with an IoU of at least t. Small figures: 95 % interval, photos resampled."
     ]
-    if any(m.per == "ref" for m in methods):
+    if dataset.candidates:
         notes.append(
-            "Candidates are measured once a ref, as all its sentences share one choice; networks once a sentence."
+            "All lines of the first table are measured alike: every sentence counts. A choice among candidates is made "
+            "once a ref, and published figures of choices count each ref once in photo pixels: the table below it does."
         )
     if len({m.resolution for m in methods}) > 1:
         notes.append("Lines measured at 480 × 480 and lines in photo pixels differ a little for that reason alone.")
@@ -89,6 +109,13 @@ def _results_note(dataset: DatasetResults) -> str:
     return f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>'
 
 
+def _seeds(dataset: DatasetResults) -> str:
+    """The table over seeds, once a method was trained with several."""
+    summary = over_seeds(dataset.seeds)
+    several = summary[summary["seeds"] > 1]
+    return seeds_table(several, dataset.name) if len(several) else ""
+
+
 def _curves(dataset: DatasetResults) -> str:
     methods = dataset.methods()
     charts = []
@@ -98,7 +125,7 @@ def _curves(dataset: DatasetResults) -> str:
         charts += [
             iou_histogram(m, title=f"{split}: IoU, {method_name(m.name)}", colour=line_style(m, here)[1])
             for m in here
-            if m.per == "sentence" or m.name == "selected"
+            if not m.of_candidates or m.name == "selected"
         ]
     return _figures(charts)
 
@@ -108,13 +135,11 @@ def _breakdowns(dataset: DatasetResults) -> str:
 
 
 def _training(dataset: DatasetResults) -> str:
-    return _figures(
-        [
-            chart
-            for i, (phase, log) in enumerate(dataset.logs.items())
-            for chart in training_charts(log, phase=phase, colour=i)
-        ]
-    )
+    matching = matching_chart(dataset.matching)
+    charts = [matching] if matching else []
+    for i, (phase, log) in enumerate(dataset.logs.items()):
+        charts += training_charts(log, phase=phase, colour=i)
+    return _figures(charts)
 
 
 def _stages(dataset: DatasetResults) -> str:
@@ -135,7 +160,21 @@ def _stages(dataset: DatasetResults) -> str:
     facts += [
         (f"{name}: targets that compat.palette_targets changed", f"{n} refs") for name, n in corrupted.items() if n
     ]
-    return charts + facts_table(facts)
+    return charts + facts_table(facts) + _contact_sheets(dataset)
+
+
+def _contact_sheets(dataset: DatasetResults) -> str:
+    """What Segment found, photo by photo, for the splits that have a sheet."""
+    sheets = sorted(dataset.folder.glob("*/contact_sheet.jpg"), key=lambda path: split_order(path.parent.name))
+    blocks = []
+    for path in sheets:
+        name = f"{path.parent.name}: contact sheet of boxes, masks and candidates"
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        image = f'<img class="sheet" alt="{escape(name)}" src="data:image/jpeg;base64,{data}" loading="lazy">'
+        blocks.append(
+            (name, f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{image}</div>')
+        )
+    return _folded(blocks, None)
 
 
 def _galleries(dataset: DatasetResults, photos: Path, size: int) -> str:
@@ -213,12 +252,12 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
-<title>Segment, Select, Correct: report</title>
+<title>{title}: report</title>
 <style>{css}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the results</a>
-<header><h1>Segment, Select, Correct</h1>{notices}<nav aria-label="Datasets">{links}</nav></header>
+<header><h1>{title}</h1>{notices}<nav aria-label="Datasets">{links}</nav></header>
 <main id="main">{sections}</main>
 <dialog aria-labelledby="dialog-title"><div class="dialog-head"><h2 id="dialog-title"></h2>
 <button type="button" data-close aria-label="Close">✕</button></div><div data-picture></div>

@@ -103,7 +103,7 @@ def _number(picture: np.ndarray, soft: Sequence[np.ndarray], pick: int | None) -
     for index, inside in enumerate(soft):
         if inside.max() < 0.5:
             continue
-        x, y = _deepest_point(inside)
+        x, y = deepest_point(inside)
         box = (x - 0.8 * size, y - 0.8 * size, x + 0.8 * size, y + 0.8 * size)
         draw.ellipse(
             box, fill=style.PICK if index == pick else style.PAPER, outline=style.INK, width=max(1, size // 12)
@@ -112,7 +112,7 @@ def _number(picture: np.ndarray, soft: Sequence[np.ndarray], pick: int | None) -
     return np.asarray(canvas)
 
 
-def _deepest_point(inside: np.ndarray) -> tuple[int, int]:
+def deepest_point(inside: np.ndarray) -> tuple[int, int]:
     """x, y of the pixel that is farthest from the mask's edge."""
     depth = cv2.distanceTransform((inside >= 0.5).astype(np.uint8), cv2.DIST_L2, 3)
     y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ssc_core.report.collect import Candidates, Method
 from ssc_core.report.published import method_name
-from ssc_core.report.svg import Axis, Line, bar_chart, histogram, line_chart
+from ssc_core.report.svg import Axis, Line, bar_chart, histogram, line_chart, row_chart
 
 _BINS = 20
 _SMOOTHING = 40
@@ -64,6 +64,28 @@ def training_charts(log: pd.DataFrame, *, phase: str, colour: int) -> list[str]:
         line = Line("validation oIoU", measured["step"].to_numpy(float), values, colour=colour)
         charts.append(line_chart([line], x, Axis(0, 100, "oIoU, %"), title=f"{phase}: validation, one sentence a ref"))
     return charts
+
+
+def matching_chart(matching: Mapping[str, pd.DataFrame]) -> str:
+    """Share of train refs whose matched candidate is the true object, by epoch, a line a phase; "" without any."""
+    tables = {phase: table for phase, table in matching.items() if len(table)}
+    if not tables:
+        return ""
+    lines = [
+        Line(phase.replace("_", " "), table["epoch"].to_numpy(float) + 1, table["accuracy"].to_numpy(float), colour=i)
+        for i, (phase, table) in enumerate(tables.items())
+    ]
+    last = max(float(line.x[-1]) for line in lines)
+    x, y = Axis(1, max(last, 2), "epoch", whole=True), Axis(0, 1, "share of train refs", percent=True)
+    return line_chart(lines, x, y, title="Matched candidate is the true object")
+
+
+def time_chart(jobs: pd.DataFrame) -> str:
+    """What takes the time: minutes of each rule on each split, all its jobs, the longest first."""
+    spent = jobs.groupby(["rule", "split"], sort=False)["seconds"].sum().sort_values(ascending=False)
+    named: list[tuple[tuple[str, str], float]] = list(zip(spent.index.to_list(), spent.to_list(), strict=True))
+    rows = {f"{rule} {split}".strip(): seconds / 60 for (rule, split), seconds in named if seconds >= 1}
+    return row_chart(rows, title="What takes the time", unit="minutes")
 
 
 def candidate_chart(candidates: Candidates) -> str:

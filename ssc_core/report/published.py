@@ -50,6 +50,7 @@ METHODS = {
     "selected": "Select (zero-shot)",
     "joint": "Select, jointly over an image's refs",
     "pretrained": "Pre-trained on selected masks",
+    "continued": "Pre-trained for as long again",
     "without_constraints": "Corrected, without constraints",
     "corrected": "Corrected (constrained greedy matching)",
     "supervised": "Trained on ground-truth masks",

@@ -93,6 +93,22 @@ def bar_chart(counts: dict[str, int], *, title: str, label: str, unit: str, colo
     return _figure(plot, bars + names, title, "", x_ticks=False)
 
 
+def row_chart(values: dict[str, float], *, title: str, unit: str, colour: int = 0) -> str:
+    """Horizontal bars with their names and values, in the order given."""
+    top, step, names_width = 6, 24, 210
+    height = top + step * len(values) + 4
+    longest = max(*values.values(), 1e-9)
+    marks = []
+    for i, (name, value) in enumerate(values.items()):
+        y, width = top + i * step, (_WIDTH - names_width - 70) * value / longest
+        marks.append(_text(names_width - 8, y + 15, name, "end"))
+        marks.append(_bar(names_width, y, width, step - 6, f"{name}: {value:.2f} {unit}", colour))
+        marks.append(_text(names_width + max(width, 0.5) + 6, y + 15, f"{value:.1f}", "start"))
+    picture = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">{"".join(marks)}</svg>'
+    unit_note = f'<span class="unit">{escape(unit)}</span>'
+    return f'<figure class="chart"><figcaption>{escape(title)}{unit_note}</figcaption>{picture}</figure>'
+
+
 class _Plot:
     """Data to picture coordinates."""
 

@@ -12,25 +12,57 @@ from ssc_core.evaluate.metrics import THRESHOLDS
 from ssc_core.evaluate.schema import Groups, Interval, ModelEval
 from ssc_core.report.collect import DatasetResults, Method
 from ssc_core.report.published import Published, method_name
+from ssc_core.report.seeds import FIGURES
 
 
 def results_table(dataset: DatasetResults) -> str:
-    """Methods by split with their intervals and, in a column of its own, what was published."""
-    methods = dataset.methods()
-    other_world = dataset.world == "micro"
+    """All methods by split, measured alike, with their intervals and, in a column of its own, what was published."""
+    return _methods_table(dataset.methods(), f"{dataset.name}: percentages with 95 % intervals", dataset.world)
+
+
+def choices_table(dataset: DatasetResults) -> str:
+    """The choices among candidates as they are published: once a ref, in photo pixels. "" without candidates."""
+    caption = f"{dataset.name}: choices among candidates as published, once a ref in photo pixels"
+    return _methods_table(dataset.choices(), caption, dataset.world) if dataset.candidates else ""
+
+
+def seeds_table(summary: pd.DataFrame, name: str) -> str:
+    """Methods by split with mean and standard deviation over seeds, see ``seeds.over_seeds``."""
+    body = []
+    for split, rows in summary.groupby("split", sort=False):
+        body.append(f'<tr class="split"><th scope="rowgroup" colspan="5">{escape(str(split))}</th></tr>')
+        row: Any
+        for row in rows.to_dict("records"):
+            cells = "".join(
+                f'<td class="number">{row[figure]:.1f}<small>± {row[f"{figure}_sd"]:.1f}</small></td>'
+                for figure in FIGURES
+            )
+            body.append(
+                f'<tr><th scope="row">{escape(method_name(row["method"]))}</th>{cells}'
+                f'<td class="number">{row["seeds"]}</td></tr>'
+            )
+    head = table_head(("Method", *FIGURES, "Seeds"))
+    return scrolling_table(f"{name}: mean and standard deviation over seeds", f"{head}<tbody>{''.join(body)}</tbody>")
+
+
+def _methods_table(methods: Sequence[Method], caption: str, world: str) -> str:
+    other_world = world == "micro"
     with_published = any(method.published for method in methods)
-    head = ["Method", "oIoU", "mIoU", *(f"P@{t}" for t in THRESHOLDS), "Measured on"]
+    head = ["Method", "oIoU", "mIoU", *(f"P@{t}" for t in THRESHOLDS)]
     body = []
     for split in dict.fromkeys(method.split for method in methods):
-        columns = len(head) + with_published
-        body.append(f'<tr class="split"><th scope="rowgroup" colspan="{columns}">{escape(split)}</th></tr>')
-        body += [_result_row(method, with_published, other_world) for method in methods if method.split == split]
+        here = [method for method in methods if method.split == split]
+        measured = dict.fromkeys(_measured_on(method) for method in here)
+        body.append(
+            f'<tr class="split"><th scope="rowgroup" colspan="{len(head) + with_published}">{escape(split)}'
+            f"<small>{escape('; '.join(measured))}</small></th></tr>"
+        )
+        body += [_result_row(m, with_published, other_world, named=len(measured) > 1) for m in here]
     heads = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
     if with_published:
-        world = "another world: real photos" if other_world else "real photos"
-        heads += f'<th scope="col" class="published">Published oIoU<small>{world}</small></th>'
-    caption = f"{dataset.name}: percentages with 95 % intervals"
-    return _scrolling(caption, f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody>")
+        where = "another world: real photos" if other_world else "real photos"
+        heads += f'<th scope="col" class="published">Published oIoU<small>{where}</small></th>'
+    return scrolling_table(caption, f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody>")
 
 
 def group_tables(evaluation: ModelEval) -> str:
@@ -45,43 +77,45 @@ def group_tables(evaluation: ModelEval) -> str:
 
 
 def job_table(jobs: pd.DataFrame) -> str:
-    """Time and memory by rule, from Snakemake's benchmarks."""
-    ordered = jobs.sort_values("made")
-    grouped = ordered.groupby(["rule", "split"], sort=False).agg(
-        jobs=("seconds", "size"), seconds=("seconds", "sum"), rss_mb=("rss_mb", "max")
+    """Time and memory by rule, from Snakemake's benchmarks, the longest first."""
+    grouped = (
+        jobs.groupby(["rule", "split"], sort=False)
+        .agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), rss_mb=("rss_mb", "max"))
+        .sort_values("seconds", ascending=False, kind="stable")
     )
-    longest = max(float(grouped["seconds"].max()), 1e-9)
+    total = max(float(grouped["seconds"].sum()), 1e-9)
+    biggest = max(float(grouped["rss_mb"].max()), 1.0) if grouped["rss_mb"].notna().any() else 1.0
     lines: Any = zip(grouped.index, grouped.itertuples(), strict=True)
     rows = [
         [
             f'<th scope="row">{escape(rule)}</th>',
             f"<td>{escape(split) or '–'}</td>",
             f'<td class="number">{row.jobs}</td>',
-            f"<td>{_bar(row.seconds / longest, _duration(row.seconds))}</td>",
-            f'<td class="number">{_memory(row.rss_mb)}</td>',
+            f"<td>{_bar(row.seconds / total, f'{_duration(row.seconds)} · {100 * row.seconds / total:.0f} %')}</td>",
+            f"<td>{_bar(0 if pd.isna(row.rss_mb) else row.rss_mb / biggest, _memory(row.rss_mb))}</td>",
         ]
         for (rule, split), row in lines
     ]
-    total = _duration(grouped["seconds"].sum())
-    head = ("Rule", "Split", "Jobs", f"Time, all jobs (sum {total})", "Peak memory")
-    return _scrolling("Time and memory by rule", _head(head) + _body("".join(cells) for cells in rows))
+    head = ("Rule", "Split", "Jobs", f"Time, all jobs (sum {_duration(total)})", "Peak memory")
+    return scrolling_table("Time and memory by rule", table_head(head) + table_body("".join(cells) for cells in rows))
 
 
 def facts_table(facts: Sequence[tuple[str, str]]) -> str:
     """Names and values."""
     rows = (f'<th scope="row">{escape(name)}</th><td>{escape(value)}</td>' for name, value in facts)
-    return f'<table class="facts">{_body(rows)}</table>'
+    return f'<table class="facts">{table_body(rows)}</table>'
 
 
-def _result_row(method: Method, with_published: bool, other_world: bool) -> str:
+def _result_row(method: Method, with_published: bool, other_world: bool, *, named: bool) -> str:
+    """named: say how this line was measured, where lines of a split differ in it."""
     figures, ci = method.figures, method.figures.ci95
     bound = ' <span class="tag">test only</span>' if method.test_only else ""
+    note = f"<small>{escape(_measured_on(method))}</small>" if named else ""
     cells = [
-        f'<th scope="row">{escape(method_name(method.name))}{bound}</th>',
+        f'<th scope="row">{escape(method_name(method.name))}{bound}{note}</th>',
         _figure(figures.oIoU, ci.oIoU if ci else None, strong=True),
         _figure(figures.mIoU, ci.mIoU if ci else None),
         *(_figure(figures.precision[str(t)], ci.precision[str(t)] if ci else None) for t in THRESHOLDS),
-        f'<td class="quiet">{method.n_pairs} {method.per}s, {_at(method.resolution)}</td>',
     ]
     if with_published:
         cells.append(_published(method.published, other_world))
@@ -102,8 +136,8 @@ def _published(published: Published | None, other_world: bool) -> str:
     return f'<td class="{kind}">{published.oIoU:.2f}{mark}<small>{escape(published.source)}</small></td>'
 
 
-def _at(resolution: str) -> str:
-    return "480 × 480" if resolution == "480" else "photo pixels"
+def _measured_on(method: Method) -> str:
+    return f"{method.n_pairs} {method.per}s, {'480 × 480' if method.resolution == '480' else 'photo pixels'}"
 
 
 def _group_table(name: str, groups: Groups) -> str:
@@ -113,9 +147,9 @@ def _group_table(name: str, groups: Groups) -> str:
         f'<td class="number">{group.oIoU:.1f}</td><td class="number">{group.precision_at_half:.1f}</td>'
         for label, group in groups.items()
     )
-    head = _head(("", "n", "mIoU", "oIoU", "P@0.5"))
+    head = table_head(("", "n", "mIoU", "oIoU", "P@0.5"))
     tall = f' tabindex="0" role="region" aria-label="{escape(name)}"' if len(groups) > 12 else ""
-    table = f'<table class="groups"><caption>{escape(name)}</caption>{head}{_body(rows)}</table>'
+    table = f'<table class="groups"><caption>{escape(name)}</caption>{head}{table_body(rows)}</table>'
     return f'<div class="card"{tall}>{table}</div>'
 
 
@@ -123,15 +157,17 @@ def _bar(share: float, text: str) -> str:
     return f'<span class="bar" style="--share:{max(0.0, min(1.0, share)):.4f}"><span>{escape(text)}</span></span>'
 
 
-def _head(names: Iterable[str]) -> str:
+def table_head(names: Iterable[str]) -> str:
+    """Column heads of a table."""
     return f"<thead><tr>{''.join(f'<th scope=col>{escape(name)}</th>' for name in names)}</tr></thead>"
 
 
-def _body(rows: Iterable[str]) -> str:
+def table_body(rows: Iterable[str]) -> str:
+    """Rows of a table. rows: HTML of each one's cells."""
     return f"<tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody>"
 
 
-def _scrolling(caption: str, content: str) -> str:
+def scrolling_table(caption: str, content: str) -> str:
     """A wide table scrolls in its own box, by keyboard too."""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'

@@ -55,7 +55,7 @@ def detect_boxes(
     backend = settings.backend
     detector = load_backend(backend.name, backend.settings, Detector, device=device, threads=threads)
     load = PhotoLoader(images, settings.on_bad_image, detector, upright)
-    finder = _BoxFinder(detector, settings, compat.detector_retry_plural, class_names)
+    finder = BoxFinder(detector, settings, compat.detector_retry_plural, class_names)
     with (
         MaskStoreWriter(out, _store_info(settings, compat, class_names), with_masks=False) as writer,
         worker_threads(threads) as pool,
@@ -87,7 +87,7 @@ def prompts_of(task: ImageTask, settings: DetectSettings) -> list[Prompt]:
     return [(name,) for name in task.classes]
 
 
-class _BoxFinder:
+class BoxFinder:
     """The detector with what happens before and after it, for a batch of images."""
 
     def __init__(self, detector: Detector, settings: DetectSettings, retry_plural: bool, names: Sequence[str]) -> None:

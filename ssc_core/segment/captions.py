@@ -79,7 +79,8 @@ def _caption(classes: Sequence[str], labels: Sequence[int], tokenizer: Any, max_
 def _fitting(prompt: Sequence[str], tokenizer: Any, max_tokens: int) -> Iterator[list[int]]:
     """Labels in runs that fit into a caption."""
     around = len(tokenizer(".")["input_ids"])
-    run, used = [], around
+    run: list[int] = []
+    used = around
     for label, name in enumerate(prompt):
         length = len(tokenizer(f"{_clean(name)},", add_special_tokens=False)["input_ids"])
         if run and used + length > max_tokens:

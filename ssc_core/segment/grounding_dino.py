@@ -123,8 +123,8 @@ class GroundingDino:
         pixels, pixel_mask = self._pixels([question.image for question in batch])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             logits, boxes = self._forward(pixels, pixel_mask, [question.caption for question in batch])
-        probabilities, boxes = logits.float().sigmoid().cpu().numpy(), boxes.float().cpu().numpy()
-        return [self._read(*row) for row in zip(batch, probabilities, boxes, strict=True)]
+        probabilities, found = logits.float().sigmoid().cpu().numpy(), boxes.float().cpu().numpy()
+        return [self._read(*row) for row in zip(batch, probabilities, found, strict=True)]
 
     def _forward(
         self, pixels: torch.Tensor, pixel_mask: torch.Tensor, captions: Sequence[Caption]

@@ -77,13 +77,14 @@ def bert_config(folder: Path) -> BertConfig:
 def _from_folder(folder: Path) -> GroundingDinoForObjectDetection:
     disable_progress_bar()
     try:
-        network, loading = GroundingDinoForObjectDetection.from_pretrained(
+        loaded: Any = GroundingDinoForObjectDetection.from_pretrained(
             folder,
             local_files_only=True,
             output_loading_info=True,
             disable_custom_kernels=True,
             dtype=torch.float32,  # whatever the file holds; autocast decides what is computed in less
         )
+        network, loading = loaded
     except (OSError, ValueError, RuntimeError) as error:
         raise SscError(f"GroundingDINO in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):

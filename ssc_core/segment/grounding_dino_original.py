@@ -87,11 +87,14 @@ class OriginalGroundingDino(GroundingDino):
     def _forward(
         self, pixels: torch.Tensor, pixel_mask: torch.Tensor, captions: Sequence[Caption]
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One image at a time: in a batch, the package gives most heads of its text layers another image's mask."""
         from groundingdino.util.misc import NestedTensor
 
-        samples = NestedTensor(pixels, pixel_mask == 0)
-        out = self.network(samples, captions=[caption.text for caption in captions])
-        return out["pred_logits"], out["pred_boxes"]
+        found = [
+            self.network(NestedTensor(pixels[i : i + 1], pixel_mask[i : i + 1] == 0), captions=[caption.text])
+            for i, caption in enumerate(captions)
+        ]
+        return torch.cat([out["pred_logits"] for out in found]), torch.cat([out["pred_boxes"] for out in found])
 
 
 class TextEncoder(BertModel):

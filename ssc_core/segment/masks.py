@@ -110,7 +110,7 @@ def _segment(
     done = []
     for i, (task, (boxes, _)) in enumerate(zip(tasks, loaded, strict=True)):
         if i in results:
-            _check(results[i], len(boxes), task.size)
+            check_masks(results[i], len(boxes), task.size)
         done.append(_Segmented(task, boxes, pool.submit(_encode, results[i]) if i in results else None))
     return done
 
@@ -134,7 +134,7 @@ def _write(writer: MaskStoreWriter, item: _Segmented, class_names: Sequence[str]
     )
 
 
-def _check(result: InstanceMasks, count: int, size: tuple[int, int]) -> None:
+def check_masks(result: InstanceMasks, count: int, size: tuple[int, int]) -> None:
     masks, scores = np.shape(result.masks), np.shape(result.scores)
     if masks != (count, *size) or scores != (count,):
         raise SscError(

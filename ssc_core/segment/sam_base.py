@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class BoxSegmenter(ABC):
     ) -> None:
         """side: of the square input; mean, std: of RGB in 0..255."""
         self.device = pick_device(device, threads)
-        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.network: Any = network.to(self.device).eval().requires_grad_(False)
         self.side = side
         self._bf16 = pick_bf16(precision, self.device)
         self._threads = threads
@@ -101,7 +102,8 @@ class BoxSegmenter(ABC):
             encoded = self._encode(pixels)
         results = []
         for (image, boxes), one in zip(batch, encoded, strict=True):
-            pairs = self._boxes(boxes, lambda some, image=image, one=one: self._masks(one, image, some))
+            rows: Any = boxes  # an array is sliced as a sequence is
+            pairs = self._boxes(rows, partial(self._masks, one, image))
             masks, scores = zip(*pairs, strict=True)
             results.append(InstanceMasks(masks=np.stack(masks), scores=np.array(scores, dtype=np.float32)))
         return results

@@ -25,7 +25,13 @@ _DECODER = {"transformer_depth": 2, "num_heads": 8, "mlp_dim": 2048, "iou_head_d
 
 
 def _published(embed_dim: int, depth: int, num_heads: int, global_attn_indexes: list[int]) -> dict[str, Any]:
-    encoder = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "patch_size": 16, "window_size": 14}
+    encoder: dict[str, Any] = {
+        "embed_dim": embed_dim,
+        "depth": depth,
+        "num_heads": num_heads,
+        "patch_size": 16,
+        "window_size": 14,
+    }
     encoder["global_attn_indexes"] = global_attn_indexes
     return {"image_size": 1024, "prompt_embed_dim": 256, "encoder": encoder, "decoder": dict(_DECODER)}
 

@@ -82,7 +82,8 @@ def read_view(
 def render_ref(view: RefView) -> np.ndarray:
     """Draw a ref: RGB uint8. On top the photo, the choice and the truth; below a column a candidate, a row a sentence.
 
-    The chosen candidate is framed in green; the outline of the truth is yellow. A darker cell is a higher score.
+    Candidates are numbered from 1. The chosen one is framed in green; the outline of the truth is yellow. A darker cell
+    is a higher score.
     """
     columns = _columns_shown(view)
     summary = _summary(view)
@@ -90,7 +91,7 @@ def render_ref(view: RefView) -> np.ndarray:
     wrapped = [textwrap.wrap(text, _WRAP, max_lines=3, placeholder=" …") or ["(empty)"] for text in rows]
     panels = _panels(view)
     thumbs = [_thumbnail(view, index) for index in columns]
-    head = max((thumb.height for thumb in thumbs), default=0) + 2 * _LINE + 8
+    head = max((thumb.height + 2 * _LINE + 8 for thumb in thumbs), default=0)
     width = max(
         sum(panel.width + _GAP for panel in panels) + _GAP, _TEXT_COLUMN + len(columns) * (_COLUMN + _GAP) + 2 * _GAP
     )
@@ -156,7 +157,7 @@ def _columns_shown(view: RefView) -> list[int]:
 
 def _summary(view: RefView) -> tuple[str, np.ndarray] | None:
     """Name and values (K,) of the last row: what a choice for all sentences is made from."""
-    if view.scores is None or len(view.scores) == 0:
+    if view.scores is None or view.scores.size == 0:
         return None
     mean = view.scores.mean(axis=0)
     if view.decisive is not None and len(view.decisive) == 1 and not np.allclose(view.decisive[0], mean, atol=0.01):
@@ -167,20 +168,28 @@ def _summary(view: RefView) -> tuple[str, np.ndarray] | None:
 def _panels(view: RefView) -> list[Image.Image]:
     pictures = [view.photo]
     if view.chosen is not None:
-        taken = np.unique(view.chosen[view.chosen >= 0])
-        union = view.masks[taken].any(axis=0) if len(taken) else np.zeros(view.photo.shape[:2], dtype=bool)
-        pictures.append(overlay(view.photo, union, _CHOSEN))
+        pictures.append(overlay(view.photo, _chosen_mask(view), _CHOSEN))
     if view.truth is not None:
         pictures.append(overlay(view.photo, view.truth, _TRUTH))
     return [_fit(picture, height=_PHOTO_HEIGHT) for picture in pictures]
+
+
+def _chosen_mask(view: RefView) -> np.ndarray:
+    """bool (H, W): all chosen candidates together; empty where none is."""
+    assert view.chosen is not None
+    taken = np.unique(view.chosen[view.chosen >= 0])
+    return view.masks[taken].any(axis=0) if len(taken) else np.zeros(view.photo.shape[:2], dtype=bool)
 
 
 def _names(view: RefView) -> list[str]:
     names = ["photo"]
     if view.chosen is not None:
         taken = sorted({int(index) for index in view.chosen})
-        picks = ", ".join("none" if index < 0 else f"candidate {index}" for index in taken)
-        names.append(f"chosen: {picks}" + (" (by sentence)" if len(view.chosen) > 1 else ""))
+        picks = ", ".join("none" if index < 0 else f"candidate {index + 1}" for index in taken)
+        quality = ""
+        if view.truth is not None and len(view.chosen) == 1:
+            quality = f" · IoU {mask_iou(_chosen_mask(view), view.truth):.2f}"
+        names.append(f"chosen: {picks}{quality}" + (" (by sentence)" if len(view.chosen) > 1 else ""))
     if view.truth is not None:
         names.append("truth")
     return names
@@ -207,7 +216,7 @@ def _draw_head(
     x, y = at
     chosen = view.chosen is not None and index in view.chosen
     quality = "" if view.truth is None else f" · IoU {mask_iou(view.masks[index], view.truth):.2f}"
-    draw.text((x, y), f"candidate {index}" + (" ✓" if chosen else ""), _CHOSEN if chosen else _INK, _font(14))
+    draw.text((x, y), f"candidate {index + 1}" + (" ✓" if chosen else ""), _CHOSEN if chosen else _INK, _font(14))
     draw.text((x, y + _LINE), f"{int(view.masks[index].sum())} px{quality}", _FAINT, _font(12))
     sheet.paste(thumb, (x, y + 2 * _LINE))
     if chosen:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path, read_json, write_json
+from ssc_core.files import atomic_path, check_writable, read_json, write_json
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
@@ -38,6 +38,19 @@ def test_disk_errors_say_what_to_do(tmp_path: Path, code: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def test_a_drive_error_shows_through_the_error_of_a_library(tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="free some space"), atomic_path(tmp_path / "out"):
+        try:
+            raise OSError(errno.ENOSPC, "full")
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904  (as torch.save does)
+
+
+def test_an_error_that_is_already_for_people_stays(tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="photo 7"), atomic_path(tmp_path / "out"):
+        raise SscError("photo 7 cannot be read") from PermissionError(errno.EACCES, "no")
+
+
 def test_not_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "a.json", float("nan"))
@@ -46,3 +59,13 @@ def test_not_json_is_refused(tmp_path: Path) -> None:
         read_json(tmp_path / "b.json")
     with pytest.raises(SscError, match="does not exist"):
         read_json(tmp_path / "c.json")
+
+
+def test_a_folder_that_can_be_made_can_be_written(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write everywhere
+    with pytest.raises(SscError, match=rf"cannot write to {tmp_path}: .*`results:`"):
+        check_writable(tmp_path / "new" / "deep")

@@ -49,6 +49,7 @@ def test_the_written_schema_is_the_classes_schema(root: Path) -> None:
             "a/b",
         ),
         ({"datasets": {"mine": {"source": {"layout": "table"}, "splits": ["train"]}}}, "needs file, images"),
+        ({"supervised": {"epochs": 0}}, "supervised.epochs"),
     ],
 )
 def test_a_mistake_is_named(config: dict, change: dict, message: str) -> None:
@@ -58,9 +59,56 @@ def test_a_mistake_is_named(config: dict, change: dict, message: str) -> None:
         )
 
 
+def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
+    config["pretrain"] |= {"epochs": 3, "lr": 0.5}
+    config["correct"] |= {"epochs": 4, "lr": 0.25}
+    config["continue_pretrain"] = {"lr": 0.125}
+    settings = load_settings(config)
+    found = [settings.supervised, settings.correct_without_constraints, settings.continue_pretrain]
+    assert [phase.epochs for phase in found] == [7, 4, 4]
+    assert [phase.lr for phase in found] == [0.5, 0.25, 0.125]
+    assert [phase.loss for phase in found] == ["supervised", "greedy_no_constraints", "random_ce"]
+
+
+def test_a_mistake_of_a_main_phase_is_named_once(config: dict) -> None:
+    config["correct"]["epochs"] = "many"
+    with pytest.raises(SscError) as error:
+        load_settings(config)
+    assert [line.split(":")[0].strip() for line in str(error.value).splitlines()[1:]] == ["correct.epochs"]
+
+
 def test_null_takes_back_a_key_of_another_backend(config: dict) -> None:
     config["detect"]["backend"] = {"name": "mine.py:Mine", "settings": {"model": None, "threshold": 1}}
     assert load_settings(config).detect.backend.settings == {"threshold": 1}
+
+
+def test_variants_that_score_alike_share_one_job(config: dict) -> None:
+    config["compare"]["variants"] = {
+        "own": {"select": {"assignment": "joint"}},
+        "crop": {"score": {"prompt": "crop"}},
+        "joint_crop": {"score": {"prompt": "crop"}, "select": {"assignment": "joint"}},
+        "dropped": None,
+    }
+    settings = load_settings(config)
+    assert list(settings.compare.variants) == ["own", "crop", "joint_crop"]
+    assert [settings.variant_scorer(name) for name in settings.compare.variants] == [None, "crop", "crop"]
+    assert settings.variant_select("joint_crop").assignment == "joint"
+    assert settings.variant_select("joint_crop").min_area == settings.select.min_area
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ({"mine": {"score": {"prompt": "blur"}}}, "compare.variants.mine: prompt"),
+        ({"mine": {"select": {"chioce": "first"}}}, "compare.variants.mine: chioce"),
+        ({"best": {}}, "'best' is a line of the table already"),
+        ({"a/b": {}}, "variant 'a/b': use letters"),
+    ],
+)
+def test_a_mistake_in_a_variant_is_named(config: dict, variants: dict, message: str) -> None:
+    config["compare"]["variants"] = variants
+    with pytest.raises(SscError, match=re.escape(message)):
+        load_settings(config)
 
 
 def _sections(model: type[BaseModel]) -> set[type[BaseModel]]:

@@ -73,11 +73,11 @@ def train_clip(
 
 
 def _text_config() -> open_clip.CLIPTextCfg:
-    return open_clip.CLIPTextCfg(**MODEL_CONFIG["text_cfg"])
+    return open_clip.CLIPTextCfg(**MODEL_CONFIG["text_cfg"])  # type: ignore[arg-type]
 
 
 def _tokens(tokenizer, captions: list[str]) -> torch.Tensor:
-    length = MODEL_CONFIG["text_cfg"]["context_length"]
+    length = MODEL_CONFIG["text_cfg"]["context_length"]  # type: ignore[index]
     return tokenizer(captions, padding="max_length", truncation=True, max_length=length, return_tensors="pt").input_ids
 
 

@@ -91,7 +91,7 @@ def make_pool(out: Path, *, domain: str, count: int, settings: WorldSettings, wo
     arrays = {"pixels": pixels, "owner": owner, "sizes": sizes, "first": first, "objects": np.array(rows, OBJECT_TYPE)}
     for name, array in arrays.items():
         with atomic_path(out / f"{name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, array)
+            np.save(file, array)  # type: ignore[arg-type]
     with atomic_path(out / "captions.json") as temporary:  # last: its presence says that the pool is whole
         temporary.write_text(json.dumps(captions))
 

@@ -12,7 +12,7 @@ from ssc_core.microworld.training.detector import train_detector
 from ssc_core.microworld.training.loop import write_card
 from ssc_core.microworld.training.pool import Pool, make_pool, open_pool
 from ssc_core.microworld.training.sam import train_sam
-from ssc_core.microworld.training.swin import average_precision, train_swin
+from ssc_core.microworld.training.swin import measure_swin, train_swin
 from ssc_core.microworld.training.vocabulary import build_vocabulary, load_vocabulary, save_vocabulary
 from ssc_core.microworld.world_settings import WorldSettings
 
@@ -72,7 +72,7 @@ def card_sam(build: Path, out: Path, *, threads: int) -> None:
         title="SAM of the micro world",
         what="The `segment_anything` package's `Sam` with a small ViT, trained from random weights on box prompts.",
         data=_SCENES.format(count=len(train), labels="masks, without classes"),
-        figures=measure.measure_sam(out, unseen, threads=threads),
+        figures=measure.measure_sam(out, unseen, threads=threads),  # type: ignore[arg-type]
     )
 
 
@@ -112,14 +112,12 @@ def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, swin_steps: int)
     write_card(
         out,
         title="Pre-trained parts of the micro world's LAVT",
-        what="A Swin pre-trained as a picture classifier, as the big one was on ImageNet, and a BERT pre-trained by "
-        "masked language modelling, as the big one was on books. Nothing here has seen a sentence with its object.",
-        data=_SCENES.format(count=len(train), labels="which (class, colour) pairs a picture shows, not where")
+        what="A Swin pre-trained as a classifier of close-ups, as the big one was on ImageNet, and a BERT pre-trained "
+        "by masked language modelling, as the big one was on books. Nothing here has seen a sentence with its object.",
+        data=_SCENES.format(count=len(train), labels="the class and the colour of the thing in a close-up")
         + f"\n\nBERT: {len(texts) - HELD_OUT_TEXTS} texts of {TEXT_SCENES} further scenes, without their pictures.",
         figures={
-            "Swin, mean average precision of the (class, colour) pairs": average_precision(
-                classifier, unseen, len(unseen)
-            ),
+            **measure_swin(classifier, unseen),
             "BERT, top-1 of masked words": accuracy,
         },
     )

@@ -1,4 +1,4 @@
-"""A small Swin, pre-trained as a classifier: which things of which colours a picture shows, not where they are."""
+"""A small Swin, pre-trained as a classifier of single things, as the big one was on ImageNet: what a close-up shows."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ from ssc_core.microworld.training.loop import fit
 from ssc_core.microworld.training.pool import COLOUR_NAMES, Pool
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SIDE = 112
-LABELS = len(CATEGORY_NAMES) * len(COLOUR_NAMES)
+SIDE = 64
+SCALE = 0.62
+"""Things are shown at about the scale at which LAVT will see them: scenes of about 155 pixels at 96."""
+
+SMOOTHING = 0.05
 
 
 class SwinClassifier(nn.Module):
-    """The Swin inside a LAVT with a linear classifier on each of its last three stages, pooled over the picture."""
+    """The Swin inside a LAVT with linear classifiers of class and colour on each of its last three stages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.backbone = LAVT("micro", drop_path=0.0, text_dim=8).backbone
         for stage in self.backbone.layers:  # nothing here reads words
             stage.fusion, stage.res_gate = nn.Identity(), nn.Identity()
-        channels = [stage.blocks[0].norm1.normalized_shape[0] for stage in self.backbone.layers]
-        self.norms = nn.ModuleList(nn.LayerNorm(c) for c in channels[1:])
-        self.heads = nn.ModuleList(nn.Linear(c, LABELS) for c in channels[1:])
-        for head in self.heads:
-            nn.init.constant_(head.bias, -4.0)
+        channels = [stage.blocks[0].norm1.normalized_shape[0] for stage in self.backbone.layers][1:]  # type: ignore[index, union-attr]
+        self.norms = nn.ModuleList(nn.LayerNorm(c) for c in channels)
+        self.class_heads = nn.ModuleList(nn.Linear(c, len(CATEGORY_NAMES)) for c in channels)
+        self.colour_heads = nn.ModuleList(nn.Linear(c, len(COLOUR_NAMES)) for c in channels)
 
-    def forward(self, pixels: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to one (B, LABELS) of logits a stage; each is the smooth maximum over the places."""
+    def forward(self, pixels: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(B, 3, H, W) to logits of class (B, 17) and colour (B, 8), one pair a stage from the second on."""
         x, logits = self.backbone.patch_embed(pixels), []
         for i, stage in enumerate(self.backbone.layers):
-            for block in stage.blocks:
+            for block in stage.blocks:  # type: ignore[union-attr]
                 x = block(x)
             if i:
-                places = self.heads[i - 1](self.norms[i - 1](x)).flatten(1, 2)
-                logits.append(torch.logsumexp(3 * places, 1) / 3 - np.log(places.shape[1]) / 3)
+                pooled = self.norms[i - 1](x).mean((1, 2))
+                logits.append((self.class_heads[i - 1](pooled), self.colour_heads[i - 1](pooled)))
             if stage.downsample is not None:
-                x = stage.downsample(x)
+                x = stage.downsample(x)  # type: ignore[operator]
         return logits
 
     def swin_state(self) -> dict[str, Tensor]:
@@ -54,17 +56,21 @@ class SwinClassifier(nn.Module):
         return {f"backbone.{key}": v for key, v in self.backbone.state_dict().items() if not key.startswith("norm")}
 
 
-def train_swin(pool: Pool, out: Path, *, steps: int, batch: int = 32, seed: int = 0) -> SwinClassifier:
+def train_swin(pool: Pool, out: Path, *, steps: int, batch: int = 64, seed: int = 0) -> SwinClassifier:
     """Train and write swin.safetensors, LAVT's key names."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = SwinClassifier()
-    order = pool.batches(batch, rng)
+    model = SwinClassifier().to(memory_format=torch.channels_last)
 
     def step_loss(step: int) -> Tensor:
-        pixels, target = _batch(pool, next(order), rng)
-        losses = [functional.binary_cross_entropy_with_logits(logits, target) for logits in model(pixels)]
-        return 50 * torch.stack(losses).sum()
+        objects = np.sort(rng.integers(0, len(pool.objects), batch))
+        classes, colours = _labels(pool, objects)
+        losses = [
+            functional.cross_entropy(of_class, classes, label_smoothing=SMOOTHING)
+            + functional.cross_entropy(of_colour, colours, label_smoothing=SMOOTHING)
+            for of_class, of_colour in model(_close_ups(pool, objects, rng))
+        ]
+        return torch.stack(losses).sum()
 
     fit(model, step_loss, steps=steps, lr=1.2e-3, warmup=150, weight_decay=5e-2, average=0.998)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -75,26 +81,39 @@ def train_swin(pool: Pool, out: Path, *, steps: int, batch: int = 32, seed: int 
 
 
 @torch.no_grad()
-def average_precision(model: SwinClassifier, pool: Pool, scenes: int) -> float:
-    """Mean over scenes of the average precision of the true labels among all, last stage."""
-    rng = np.random.default_rng(0)
-    found = []
-    for scene in range(scenes):
-        pixels, target = _batch(pool, np.array([scene]), rng, augment=False)
-        order = model(pixels)[-1][0].argsort(descending=True)
-        hits = target[0][order].bool()
-        ranks = torch.arange(1, len(hits) + 1)
-        found.append((hits.cumsum(0) / ranks)[hits].mean().item())
-    return float(np.mean(found))
+def measure_swin(model: SwinClassifier, pool: Pool) -> dict[str, float]:
+    """Top-1 of class and colour of every object of a pool, last stage."""
+    objects = np.arange(len(pool.objects))
+    classes, colours = _labels(pool, objects)
+    of_class, of_colour = model(_close_ups(pool, objects))[-1]
+    return {
+        "Swin, class top-1 of close-ups": (of_class.argmax(1) == classes).float().mean().item(),
+        "Swin, colour top-1 of close-ups": (of_colour.argmax(1) == colours).float().mean().item(),
+    }
 
 
-def _batch(pool: Pool, scenes: np.ndarray, rng: np.random.Generator, augment: bool = True) -> tuple[Tensor, Tensor]:
-    """Pictures, squashed to a square as LAVT sees them, and which (class, colour) each shows."""
-    images, target = [], torch.zeros(len(scenes), LABELS)
-    for row, scene in enumerate(scenes):
-        image = cv2.resize(pool.image(int(scene)), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        images.append(image[:, ::-1] if augment and rng.random() < 0.5 else image)
-        things = pool.scene_objects(int(scene))
-        target[row, things["label"].astype(int) * len(COLOUR_NAMES) + things["colour"]] = 1
-    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
-    return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1), target
+def _labels(pool: Pool, objects: np.ndarray) -> tuple[Tensor, Tensor]:
+    """int64 (B,) of class and of colour."""
+    rows = pool.objects[objects]
+    return torch.from_numpy(rows["label"].astype(np.int64)), torch.from_numpy(rows["colour"].astype(np.int64))
+
+
+def _close_ups(pool: Pool, objects: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
+    """Squares around objects, normalised (B, 3, SIDE, SIDE); with ``rng`` moved, scaled, flipped, lighter or darker."""
+    pictures = np.empty((len(objects), SIDE, SIDE, 3), np.uint8)
+    light = np.ones((len(objects), 1, 1, 1), np.float32)
+    for row, thing in enumerate(pool.objects[objects]):
+        x0, y0, x1, y1 = thing["box"]
+        centre, size, stretch = np.array([x0 + x1, y0 + y1]) / 2, max(x1 - x0, y1 - y0), 1.0
+        zoom = min(SCALE, SIDE / size)
+        if rng is not None:
+            zoom = min(SCALE * np.exp(rng.uniform(-0.25, 0.25)), 1.1 * SIDE / size)
+            centre += rng.uniform(-0.18, 0.18, 2) * size
+            stretch = np.exp(rng.uniform(-0.12, 0.12))
+            light[row] = rng.uniform(0.85, 1.15)
+        across = zoom * stretch
+        move = np.array([[across, 0, SIDE / 2 - across * centre[0]], [0, zoom, SIDE / 2 - zoom * centre[1]]])
+        picture = cv2.warpAffine(pool.image(int(thing["scene"])), move, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
+        pictures[row] = picture[:, ::-1] if rng is not None and rng.random() < 0.5 else picture
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255 * torch.from_numpy(light)
+    return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)

@@ -162,6 +162,26 @@ def test_the_file_holds_exactly_the_published_names_and_shapes(tmp_path: Path, p
         assert {key: tuple(value.shape) for key, value in model.items()} == expected
 
 
+def test_the_451_published_names_there_and_back(tmp_path: Path, published_shapes) -> None:
+    """The depths of Swin base, so its very names, with fewer channels: a plain list takes our file and returns it."""
+    sizes = {"embed_dim": 16, "depths": (2, 2, 18, 2), "heads": (4, 8, 16, 32)}
+    names = published_shapes(**sizes, window=12, text_dim=16)
+    assert len(names) == 451
+    assert names.keys() == published_shapes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12).keys()
+    config = BertConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    model = ReferringSegmenter(LAVT(SwinSettings(**sizes, window=12), text_dim=16), TextEncoder(config))
+    save_published(tmp_path / "ours.pth", model)
+    content = torch.load(tmp_path / "ours.pth", weights_only=False)  # as the published code reads it
+    slots = {name: torch.empty(shape) for name, shape in names.items()}
+    for name in slots:
+        assert content["model"][name].shape == slots[name].shape
+        slots[name] = content["model"].pop(name)
+    assert not content["model"], "nothing is left over"
+    torch.save({**content, "model": {f"module.{name}": value for name, value in slots.items()}}, tmp_path / "back.pth")
+    back = load_segmenter(tmp_path / "back.pth")
+    assert all(torch.equal(value, slots[name]) for name, value in back.lavt.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -68,6 +68,13 @@ def test_equal_masks_of_an_image_are_one_instance():
     assert np.array_equal(items.arrays(0)[1][[1, 2]], b)
 
 
+def test_sources_name_the_masks_of_the_file():
+    """Of four: the first covers everything, the second and third are equal."""
+    items = build({1: (mask((0, 8), (1, 3), (1, 3), (4, 6)),), 2: (mask((4, 6)),)}, {1: [ref(1), ref(2)]})
+    assert [r.sources[0].tolist() for r in items.images[0].refs] == [[1, 3], [0]]
+    assert [r.rows[0].tolist() for r in items.images[0].refs] == [[0, 1], [1]]
+
+
 def test_refs_without_a_usable_mask_are_dropped_and_counted():
     masks = {
         1: (np.zeros((0, 1, 1), dtype=bool),),

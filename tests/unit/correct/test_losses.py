@@ -93,6 +93,30 @@ def test_double_count_doubles_the_loss_of_single_candidates():
     torch.testing.assert_close(doubled, 2 * plain)
 
 
+@pytest.mark.parametrize("loss", [losses.greedy_ce, losses.greedy_no_constraints, losses.greedy_ce_contrastive])
+def test_a_teacher_decides_and_the_student_learns(loss):
+    image_ids, ref_ids, logits, candidates = case()
+    judge = case(seed=1)[2]
+    by_teacher = loss(image_ids, ref_ids, logits, candidates, judge=judge)
+    teacher_alone = loss(image_ids, ref_ids, judge, candidates)
+    assert by_teacher.assignment.rows.tolist() == teacher_alone.assignment.rows.tolist()
+    assert by_teacher.assignment.rows.tolist() != loss(image_ids, ref_ids, logits, candidates).assignment.rows.tolist()
+    assert by_teacher.value != teacher_alone.value
+
+
+@pytest.mark.parametrize("loss", [losses.greedy_ce, losses.greedy_no_constraints])
+def test_confidence_weights_each_sample(loss):
+    image_ids, ref_ids, logits, candidates = case()
+    value, assignment, _ = loss(image_ids, ref_ids, logits, candidates, temperature=0.01)
+    held = losses.Candidates.from_lists(candidates)
+    iou = losses.matching.soft_iou(logits.softmax(1)[:, 1], held.masks).numpy()
+    weights = losses.matching.confidence(iou, held.rows, assignment.rows, 0.01)
+    assert weights[:3].max() < 1
+    assert weights[3:].tolist() == [1, 1, 1]
+    terms = [weights[i] * published_ce(logits[i], held.masks[row]) for i, row in enumerate(assignment.rows) if row >= 0]
+    torch.testing.assert_close(value, sum(terms) / 6)
+
+
 def test_contrast_by_hand():
     """Word by word, pair by pair."""
     image_ids, ref_ids, logits, candidates = case()

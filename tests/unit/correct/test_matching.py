@@ -184,6 +184,13 @@ def test_double_count_counts_a_single_that_wins_twice():
     assert got.times.tolist() == [2, 1]
 
 
+def test_confidence_by_hand():
+    iou = np.array([[0.5, 0.3, 0.9], [0.2, 0.2, 0.0], [0.1, 0.0, 0.0], [0.4, 0.4, 0.4]])
+    rows = arrays([0, 1], [0, 1], [0], [0, 1, 2])
+    got = matching.confidence(iou, rows, np.array([1, 0, 0, NONE]), temperature=0.1)
+    assert got.tolist() == [pytest.approx(1 / (1 + np.exp(2)), rel=1e-6), 0.5, 1.0, 0.0]
+
+
 def test_images_do_not_constrain_each_other():
     iou = np.array([[0.9, 0.1], [0.9, 0.1]])
     got = matching.greedy(np.array([1, 2]), np.array([5, 6]), iou, arrays([0, 1], [0, 1]))

@@ -15,7 +15,7 @@ def items(*sentences_per_ref: tuple[int, ...]) -> Items:
     images = []
     for image_id, counts in enumerate(sentences_per_ref, start=7):
         refs = tuple(
-            RefItem(100 * image_id + i, np.ones((n, 2), int), np.ones((n, 2), int), (np.array([0]),))
+            RefItem(100 * image_id + i, np.ones((n, 2), int), np.ones((n, 2), int), (np.array([0]),), (np.array([0]),))
             for i, n in enumerate(counts)
         )
         images.append(ImageItem(image_id, "x", refs, (b"",)))

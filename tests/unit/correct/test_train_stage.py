@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -79,6 +81,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def refs_of(files: Path, images: tuple[int, ...]) -> list[int]:
+    by_image = refs_by_image(read_refs(files / "refs.parquet"))
+    return [ref.ref_id for image_id in images for ref in by_image[image_id]]
+
+
 def run(files: Path, out: Path, *, network=None, compat=None, settings=None, **paths) -> None:
     size = SwinSize(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2))
     sizes = {"swin": size, "window": 2, "drop_path": 0.1, "bert": str(files / "bert"), "image_size": SIDE}
@@ -116,6 +123,36 @@ def test_both_phases_one_after_the_other(files: Path, tmp_path: Path) -> None:
     assert "lavt.classifier.conv1_1.weight" in changed
     assert "bert.encoder.layer.0.output.dense.weight" in changed
     assert not any(key.startswith(("bert.embeddings", "bert.encoder.layer.1")) for key in changed)
+
+
+def test_matches_of_every_epoch(files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.matches.parquet"
+    run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce"}, masks=files / "masks.h5", matches=path)
+    found = pd.read_parquet(path)
+    assert found.columns.tolist() == ["epoch", "ref_id", "candidate"]
+    trained = sorted(refs_of(files, images=(1, 2)))
+    for _, rows in found.groupby("epoch"):
+        assert sorted(rows["ref_id"]) == trained
+        # the two refs of a photo have two candidates to share
+        assert sorted(rows["candidate"]) == [0, 0, 1, 1]
+    assert found["epoch"].unique().tolist() == [0, 1]
+
+
+def test_a_teacher_is_what_is_saved(files: Path, tmp_path: Path) -> None:
+    """One that forgets at once is the student; a slow one is still on its way."""
+    saved = {}
+    for name, decay in (("student", None), ("teacher", 1e-6), ("slow", 0.999)):
+        settings = {"loss": "greedy_ce", "epochs": 1, "batch_samples": 2, "ema_decay": decay}
+        run(files, tmp_path / f"{name}.pt", settings=settings, masks=files / "masks.h5")
+        saved[name] = load_published(tmp_path / f"{name}.pt").model["classifier.conv1_1.weight"]
+    torch.testing.assert_close(saved["teacher"], saved["student"], rtol=1e-4, atol=1e-7)
+    assert not torch.equal(saved["slow"], saved["student"])
+
+
+def test_a_missing_log_package_stops_before_the_work(files: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(SscError, match="needs the package wandb"):
+        run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce"}, masks=files / "masks.h5", log_to="wandb")
 
 
 def test_the_same_run_twice_gives_the_same_file(files: Path, tmp_path: Path) -> None:

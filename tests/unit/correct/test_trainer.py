@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,7 +84,8 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, one_thread):
     assert process.returncode == -signal.SIGKILL, errors
     assert len(rows(killed)) == 5
     assert toy_run.main(killed, 4, 0) == undisturbed
-    assert (killed / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
+    for name in ("log.csv", "matches.txt"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_two_processes_train_as_one(tmp_path, one_thread):
@@ -104,6 +106,76 @@ def test_two_processes_train_as_one(tmp_path, one_thread):
     for a, b in zip(expected, got, strict=True):
         assert (a["step"], a["samples"], a["matched"], a["lr"]) == (b["step"], b["samples"], b["matched"], b["lr"])
         assert float(b["loss"]) == pytest.approx(float(a["loss"]), rel=1e-3)
+    assert (one / "matches.txt").read_text() == (two / "matches.txt").read_text()
+
+
+def test_matches_of_processes_and_torn_files_are_put_together(tmp_path):
+    state = RunState(tmp_path / "state", "x")
+    state.start_log(["a"], 0)
+    state.log_matches(np.array([[1, 0, 7, 1], [2, 0, 8, 0]]), process=1)
+    state.log_matches(np.array([[1, 0, 5, -1], [2, 0, 6, 1], [3, 0, 4, 0]]))
+    with (tmp_path / "state" / "matches.0.int64").open("ab") as file:
+        file.write(b"torn")
+    state.start_matches(2)
+    assert state.matches().tolist() == [[1, 0, 5, -1], [1, 0, 7, 1], [2, 0, 6, 1], [2, 0, 8, 0]]
+    state.start_matches(0)
+    assert state.matches().shape == (0, 4)
+    state.remove()
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_teacher_matches_and_is_validated(tmp_path):
+    """A teacher that hardly moves gives every epoch nearly the same predictions, whatever the student learns."""
+    items, truth = make_items(tmp_path), make_items(tmp_path, only_true=True)
+    judges = []
+    real = chosen_loss(settings(), OFF)
+
+    def loss(batch, logits, share, epoch, judge):
+        judges.append((judge - logits).abs().max().item())
+        assert not judge.requires_grad
+        return real(batch, logits, share, epoch, judge)
+
+    run = trainer(tmp_path, items, settings(epochs=2, ema_decay=0.5), loss=loss, val_items=truth)
+    run.fit()
+    assert all(difference > 0 for difference in judges)
+    for mean, value in zip(run.teacher.network.parameters(), run.model.parameters(), strict=True):
+        assert torch.equal(mean, value)
+
+
+def test_without_matching_by_predictions_nobody_asks_the_teacher(tmp_path):
+    judges = []
+    real = chosen_loss(settings("supervised"), OFF)
+
+    def loss(*arguments):
+        judges.append(arguments[-1])
+        return real(*arguments)
+
+    items = make_items(tmp_path, only_true=True)
+    trainer(tmp_path, items, settings("supervised", epochs=1, ema_decay=0.5), loss=loss).fit()
+    assert judges == [None]
+
+
+class Shown:
+    """A logger that remembers."""
+
+    def __init__(self):
+        self.calls = []
+
+    def start(self, steps):
+        self.calls.append(steps)
+
+    def log(self, step, values):
+        self.calls.append((step, sorted(values)))
+
+    def close(self):
+        self.calls.append("closed")
+
+
+def test_a_logger_gets_every_step(tmp_path):
+    items, logger = make_items(tmp_path, only_true=True), Shown()
+    trainer(tmp_path, items, settings("supervised", epochs=2), val_items=items, logger=logger).fit()
+    values = ["epoch", "loss", "lr", "matched_share", "soft_IoU", "val_oIoU"]
+    assert logger.calls == [0, (1, values), (2, values), "closed"]
 
 
 def test_a_state_of_another_run_is_not_used(tmp_path):

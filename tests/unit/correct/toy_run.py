@@ -1,6 +1,6 @@
-"""A short training of the toy: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL_AT_STEP]``.
+"""A short training of the toy, with a teacher and a log of matches: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL]``.
 
-With KILL_AT_STEP the process kills itself (SIGKILL) in the middle of that step.
+With KILL the process kills itself (SIGKILL) in the middle of that step.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ssc_core.correct.run_state import RunState
@@ -19,7 +20,7 @@ from ssc_core.correct.trainer import Trainer
 from ssc_core.settings import CompatSettings, TrainSettings
 from tests.unit.correct.toy import TinySegmenter, make_items
 
-SETTINGS = {"loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32"}
+SETTINGS = {"loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32", "ema_decay": 0.9}
 
 
 def sha256(model: torch.nn.Module) -> str:
@@ -48,9 +49,12 @@ def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = N
         return loss(*arguments)
 
     state = RunState(folder / "state", "toy")
-    trainer = Trainer(model, items, loss_or_death, settings, CompatSettings(), state, save_minutes=save_minutes)
+    trainer = Trainer(
+        model, items, loss_or_death, settings, CompatSettings(), state, save_minutes=save_minutes, log_matches=True
+    )
     trainer.fit()
     if trainer.world.is_first:
+        np.savetxt(folder / "matches.txt", state.matches(), fmt="%d")
         state.finish(folder / "log.csv")
     return sha256(model)
 

@@ -10,6 +10,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import candidates_path, evaluate_masks
+from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
@@ -165,3 +166,28 @@ def test_names_of_built_in_choices_are_taken(
     selected = select(tmp_path / "selected.h5", {1: [0]})
     with pytest.raises(ValueError, match="best"):
         run(refs, masks, truth, meta, selections={"best": selected})
+
+
+def test_per_sentence_figures_compare_with_a_network(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]
+) -> None:
+    found = run(refs, masks, truth, meta, compat=CompatSettings(oiou_skips_empty=True))["choices"]["best"]
+    # ref 1 (8 of 16 pixels) has two sentences, ref 2 (16 of 16) and ref 3 (0 of 80) one each; no switch applies
+    assert found["per_sentence"]["native"]["oIoU"] == pytest.approx(100 * (8 + 8 + 16) / (16 + 16 + 16 + 80))
+    assert found["per_sentence"]["480"]["mIoU"] == pytest.approx(100 * (0.5 + 0.5 + 1 + 0) / 4)
+    assert found["per_sentence"]["480"]["ci95"] is not None
+
+
+def test_figures_at_480_are_those_of_a_network_with_these_masks(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    chosen = {1: 0, 2: 1}
+    empty = np.zeros(SIZE, bool)
+    found = run(refs, masks, truth, meta, selections={"selected": select(tmp_path / "s.h5", {1: [0], 2: [1], 3: [-1]})})
+    stored = evaluate_stored(
+        refs=refs, split="val", truth=truth, out=tmp_path / "eval.json", settings=SETTINGS, meta=meta,
+        mask_of=lambda sent_id: IMAGES[1][0][chosen[sent_id // 10]] if sent_id // 10 in chosen else empty,
+    )  # fmt: skip
+    per_sentence = found["choices"]["selected"]["per_sentence"]
+    for resolution in ("480", "native"):
+        assert per_sentence[resolution] == json.loads(stored.by_resolution[resolution].model_dump_json())

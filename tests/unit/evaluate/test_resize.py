@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssc_core.evaluate.resize import resize_nearest
+from ssc_core.evaluate.resize import resize_nearest, resized_count
 
 
 def test_literal() -> None:
@@ -17,3 +17,10 @@ def test_agrees_with_pillow(size: tuple[int, int]) -> None:
     mask = np.random.default_rng(0).random((37, 53)) < 0.5
     expected = np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
     np.testing.assert_array_equal(resize_nearest(mask, size), expected)
+
+
+@pytest.mark.parametrize("old", [(37, 53), (640, 427), (1, 900)])
+def test_count_is_that_of_the_resized_mask(old: tuple[int, int]) -> None:
+    mask = np.random.default_rng(1).random(old) < 0.7
+    assert resized_count(mask, (480, 480)) == np.count_nonzero(resize_nearest(mask, (480, 480)))
+    assert resized_count(np.ones(old, bool), (480, 480)) == 480 * 480

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -139,3 +140,20 @@ def test_real_sample(real_sample: Path) -> None:
     assert len(data.categories) == 80
     assert data.refs[0].sentences[0].text == "guy holding baby"
     assert all((data.images_folder / image.file_name).is_file() for image in data.images.values())
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "message"),
+    [
+        ("images", {"height": 10**40}, "does not fit into 64 bits"),
+        ("images", {"height": 10**9}, "which no photo has"),
+        ("images", {"file_name": "9" * 5000}, "no drive takes it"),
+        ("annotations", {"id": 2**63}, "does not fit into 64 bits"),
+    ],
+)
+def test_values_that_no_file_has(refer_folder: Any, where: str, change: dict[str, Any], message: str) -> None:
+    content = json.loads(refer_folder.instances_path.read_text())
+    content[where][0] |= change
+    refer_folder.instances_path.write_text(json.dumps(content))
+    with pytest.raises(SscError, match=message):
+        read(refer_folder)

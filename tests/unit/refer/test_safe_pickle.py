@@ -77,7 +77,7 @@ def test_pickle_that_calls_is_refused_before_it_does(tmp_path: Path, protocol: i
         (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "os.system"),
         (b"\x80\x02ccollections\nOrderedDict\n)R.", "collections.OrderedDict"),
         (b"\x80\x02\x82\x01.", "registered object number 1"),
-        (b"Poutside\n.", "outside object 'outside'"),
+        (b"Poutside\n.", "outside object"),
     ],
 )
 def test_forbidden_global_is_named(tmp_path: Path, content: bytes, named: str) -> None:
@@ -116,3 +116,20 @@ def test_huge_memo_index_takes_no_memory(tmp_path: Path) -> None:
 def test_nonsense_is_an_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SscError, match="no complete pickle"):
         load_plain_pickle(save(tmp_path, content))
+
+
+def test_a_length_that_is_only_claimed_reserves_nothing(tmp_path: Path) -> None:
+    import resource
+
+    claimed = b"\x80\x04\x8e" + (2**34).to_bytes(8, "little") + b"short"  # BINBYTES8
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SscError, match="no complete pickle"):
+        load_plain_pickle(save(tmp_path, claimed))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**16  # KiB
+
+
+def test_an_outside_object_is_not_spelled_out(tmp_path: Path) -> None:
+    bomb = b"\x80\x02]q\x00" + b"(h\x00h\x00tq\x00" * 40 + b"Q."  # nested pairs: 2**40 brackets as text
+    with pytest.raises(SscError) as caught:
+        load_plain_pickle(save(tmp_path, bomb))
+    assert len(str(caught.value)) < 1000

@@ -46,7 +46,7 @@ def test_no_ground_truth_at_all(tmp_path: Path) -> None:
 
 def test_layout(tmp_path: Path) -> None:
     with h5py.File(write(tmp_path / "truth.h5")) as file:
-        assert dict(file.attrs) == {"format": "ssc-truth", "version": 1, "complete": True}
+        assert dict(file.attrs) == {"format": b"ssc-truth", "version": 1, "complete": True}
         assert file["ref/id"].dtype == np.int64
         assert file["ref/rle_first"].dtype == np.int64
         assert file["ref/size"].dtype == np.int32

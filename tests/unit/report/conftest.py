@@ -73,6 +73,9 @@ def results(tmp_path_factory: pytest.TempPathFactory, photos_folder: Path) -> Pa
     (folder / "checkpoints").mkdir()
     log = "step,epoch,loss,val_oIoU\n" + "".join(f"{i},0,{1 / i},{i if i % 10 == 0 else ''}\n" for i in range(1, 31))
     (folder / "checkpoints" / "pretrain.csv").write_text(log)
+    accuracy = "epoch,pairs,accuracy,with_choice,accuracy_with_choice\n0,12,0.4,9,0.3\n1,12,0.9,9,0.8\n"
+    (folder / "checkpoints" / "correct.matching.csv").write_text(accuracy)
+    Image.new("RGB", (400, 300), (9, 90, 90)).save(folder / "val" / "contact_sheet.jpg")
     for place, seconds, rss in (("benchmarks/pretrain", 75, 900), ("val/benchmarks/detect_boxes.0-of-2", 3.5, "-")):
         path = folder / f"{place}.tsv"
         path.parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from ssc_core.masks import MaskStore, SelectionStore
 from ssc_core.refer.index import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources, load_example, spread, tagged, write_eval_picture
-from tests.unit.report.conftest import LEFT, RIGHT
+from tests.unit.report.conftest import LEFT, PHOTOS, RIGHT
 
 
 def rows(results: Path, name: str) -> pd.DataFrame:
@@ -44,6 +44,12 @@ def test_tags_without_a_selection(results: Path) -> None:
     found = list(tagged(rows(results, "eval_val"), None, 10))
     assert found
     assert not any(tags & {"repaired", "spoiled"} for _, tags in found)
+
+
+def test_extremes_are_of_different_photos(results: Path) -> None:
+    found = list(tagged(rows(results, "eval_val"), None, 40))
+    best = [row["image_id"] for row, tags in found if "best" in tags]
+    assert len(best) == len(set(best)) == PHOTOS
 
 
 def test_example_holds_what_is_known(results: Path, photos_folder: Path) -> None:

@@ -90,9 +90,9 @@ def test_words_of_users_are_text(page: Page, text: str) -> None:
 def test_published_numbers_are_marked_as_another_world(page: Page, text: str) -> None:
     assert "another world: real photos" in page.words
     assert any("57.22" in words for words in page.words)
-    assert text.count('class="published number other"') == len(
-        [1 for method in ("corrected", "pretrained", "selected") if ("refcoco", "val", method) in PUBLISHED]
-    )
+    shown = ("corrected", "pretrained", "selected", "selected")  # a choice is in both tables
+    assert all(("refcoco", "val", method) in PUBLISHED for method in shown)
+    assert text.count('class="published number other"') == len(shown)
 
 
 def test_figures_carry_their_intervals(results: Path, page: Page) -> None:
@@ -127,3 +127,31 @@ def test_a_damaged_file_leaves_the_last_report(results: Path, photos_folder: Pat
     with pytest.raises(SscError, match=r"eval_val\.json is not valid JSON"):
         build_report(results=copy, out=out, images={"refcoco": photos_folder})
     assert out.read_text() == "the last one"
+
+
+def test_all_methods_are_measured_alike_and_choices_as_published_too(page: Page) -> None:
+    # said once a split, since all lines of it are measured so
+    assert page.words.count("18 sentences, 480 × 480") == 1
+    assert page.words.count("12 refs, photo pixels") == 1
+
+
+def test_matching_time_and_contact_sheet_are_shown(page: Page) -> None:
+    charts = [label for label in page.all("aria-label") if label]
+    assert "Matched candidate is the true object" in charts
+    assert "What takes the time" in charts
+    assert "pretrain: 1.25 minutes" in page.words, "the longest rule, from its benchmark"
+    (sheet,) = (attributes for tag, attributes in page.attributes if tag == "img")
+    assert (sheet["src"] or "").startswith("data:image/jpeg;base64,")
+    assert sheet["alt"]
+
+
+def test_several_seeds_have_a_table(results: Path, photos_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    content = json.loads((copy / "refcoco" / "eval_val.json").read_text())
+    (copy / "refcoco" / "seed1").mkdir()
+    (copy / "refcoco" / "eval_val.json").write_text(json.dumps(content | {"seed": 0}))
+    (copy / "refcoco" / "seed1" / "eval_val.json").write_text(json.dumps(content | {"seed": 1}))
+    build_report(results=copy, out=tmp_path / "index.html", images={"refcoco": photos_folder})
+    page = Page((tmp_path / "index.html").read_text())
+    assert "refcoco: mean and standard deviation over seeds" in page.words
+    assert "± 0.0" in page.words

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import logging
 
 import nltk
 import pytest
+from PIL import Image
 
 from ssc_core.errors import SscError
 from ssc_core.refer.index import build_index
@@ -35,8 +37,6 @@ def test_most_likely_class_is_the_most_common_one_and_ties_go_to_the_first(class
 
 @pytest.fixture
 def refs(tmp_path):
-    from PIL import Image
-
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     lines = ["image,sentences", '"a.png","the dogs|red dogs"', '"a.png","catty"', '"a.png","left"']
     (tmp_path / "t.csv").write_text("\n".join(lines))
@@ -115,3 +115,22 @@ def test_a_missing_or_damaged_table_is_an_error_that_names_it(tmp_path, content)
 def test_another_table_is_an_error(refs):
     with pytest.raises(SscError, match="no table of nouns"):
         read_nouns(refs)
+
+
+def test_no_sentence_breaks_the_stage(root, tmp_path):
+    """Longer than CLIP's 77 tokens, blank, emoji and other scripts, with real spaCy and a real image-text model."""
+    odd = ["dog " * 200, "a" * 5000, "🐶 🐶", "左边的人", "ребёнок слева", "?!", "left", " dog "]
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    rows = [{"image": "a.png", "sentences": [sentence, " "]} for sentence in odd]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = DatasetSource(layout="table", file=tmp_path / "t.jsonl", images=tmp_path)
+    table, out = tmp_path / "refs.parquet", tmp_path / "nouns.parquet"
+    build_index(dataset="d", source=source, out_refs=table, out_truth=tmp_path / "truth.h5", check_counts=False)
+    encoder = {"name": "open_clip", "settings": {"model": str(root / "resources" / "micro" / "clip")}}
+    names = ("dog", "cat")
+    values = NounSettings(encoder=encoder, top_k=1)
+    extract_nouns(refs=table, split="train", out=out, settings=values, class_names=names, device="cpu")
+    found = read_nouns(out)
+    assert len(found) == len(odd)
+    assert set(found["query"]) <= {"dog", "cat", "object"}
+    assert found["query"].iloc[0] == found["query"].iloc[-1] == "dog"

@@ -116,10 +116,10 @@ def test_masks_are_those_of_transformers_own_forward(sam2_folder, photos):
     assert found.scores == pytest.approx(out.iou_scores[0].max(-1).values.numpy(), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["Sam2", "SamHQ"])
-def test_they_are_backends_and_a_folder_without_a_model_is_an_error(name, sam2_folder, sam_hq_folder, tmp_path):
-    place = f"ssc_core.segment.sam_transformers:{name}"
-    folder = {"Sam2": sam2_folder, "SamHQ": sam_hq_folder}[name]
-    load_backend(place, {"model": str(folder)}, Segmenter, device="cpu", threads=1)
+@pytest.mark.parametrize(("name", "kind"), [("sam2", Sam2), ("sam_hq", SamHQ)])
+def test_they_are_registered_and_a_folder_without_a_model_is_an_error(name, kind, sam2_folder, sam_hq_folder, tmp_path):
+    folder = {"sam2": sam2_folder, "sam_hq": sam_hq_folder}[name]
+    loaded = load_backend(name, {"model": str(folder)}, Segmenter, device="cpu", threads=1)
+    assert type(loaded) is kind
     with pytest.raises(SscError, match=r"config\.json"):
-        load_backend(place, {"model": str(tmp_path)}, Segmenter, device="cpu", threads=1)
+        load_backend(name, {"model": str(tmp_path)}, Segmenter, device="cpu", threads=1)

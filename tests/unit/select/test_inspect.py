@@ -66,11 +66,27 @@ def test_every_ref_renders(world, files, ref_id):
     assert has_colour(picture, GREEN) == (ref_id != 4)
 
 
+def test_a_ref_without_candidates_has_no_mean(world, files):
+    view = view_of(world, 4, **files)
+    assert inspect._summary(view) is None
+    assert inspect._names(view)[1] == "chosen: none"
+    assert "no candidates" in inspect._footer(view, 0)
+
+
+def test_a_sentence_of_80_words_takes_three_lines(world, files):
+    view = view_of(world, 1, **files)
+    long = RefView(
+        **{**{name: getattr(view, name) for name in view.__slots__}, "sentences": ("the big brown dog " * 20, "red")}
+    )
+    assert render_ref(long).shape[0] == render_ref(view).shape[0] + 2 * inspect._LINE
+
+
 def test_the_truth_is_outlined_where_known(world, files):
     view = view_of(world, 1, **files)
     with_truth = RefView(**{**{name: getattr(view, name) for name in view.__slots__}, "truth": view.masks[0]})
     assert has_colour(render_ref(with_truth), YELLOW)
     assert not has_colour(render_ref(view), YELLOW)
+    assert inspect._names(with_truth)[1] == "chosen: candidate 1 · IoU 1.00"
 
 
 def test_many_candidates_show_the_best_and_the_chosen():
@@ -107,7 +123,7 @@ def test_choices_a_sentence_mark_their_own_rows(world, files):
         (row, index) for row in range(3) for index in range(3) if inspect._is_choice(each, index, row, has_summary=True)
     ]
     assert marked == [(0, 0), (1, 2)]
-    assert inspect._names(each)[1] == "chosen: candidate 0, candidate 2 (by sentence)"
+    assert inspect._names(each)[1] == "chosen: candidate 1, candidate 3 (by sentence)"
 
 
 def test_mask_iou():

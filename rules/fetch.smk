@@ -1,0 +1,43 @@
+# Published weights and data, one job a file. Other rules do not ask for them: `snakemake fetch` comes first, since what
+# a weights file holds is part of what decides on reruns, and so must be known before a run is planned.
+import os
+
+from ssc_core.weights.catalogue import all_files, needed_by
+
+PUBLISHED = {file.product: name for name, file in all_files(SETTINGS).items()}
+
+# Not a param: other mirrors or a new hash must never make Snakemake delete gigabytes that are here.
+os.environ["SSC_SOURCES"] = section("sources")
+
+
+localrules:
+    fetch,
+    fetch_file,
+
+
+rule fetch:
+    input:
+        [file.product for file in needed_by(SETTINGS).values()],
+    message:
+        "the published files that this config names are here"
+
+
+rule fetch_file:
+    output:
+        "{published}",
+    log:
+        f"{RESULTS}/fetch/{{published}}.log",
+    benchmark:
+        f"{RESULTS}/fetch/{{published}}.tsv"
+    wildcard_constraints:
+        published="|".join(re.escape(path) for path in PUBLISHED),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=600,
+    params:
+        name=lambda wildcards: PUBLISHED[wildcards.published],
+    message:
+        "fetching {wildcards.published}"
+    shell:
+        "python -m workflow_scripts.fetch_file --name {params.name:q} 2>&1 | tee {log:q}"

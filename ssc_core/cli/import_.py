@@ -1,0 +1,57 @@
+"""``ssc import``: masks that were made elsewhere, for training here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssc_core.errors import SscError
+
+
+def import_(
+    out: Annotated[Path, typer.Argument(help="Folder of the split, such as results/refcoco/train.")],
+    candidates: Annotated[
+        Path | None, typer.Option(help="Folder of pseudo_gt_mask_{ref_id}.png with all candidates of a ref.")
+    ] = None,
+    selected: Annotated[
+        Path | None, typer.Option(help="Folder of pseudo_gt_mask_{ref_id}.png, one mask a ref.")
+    ] = None,
+    refs: Annotated[
+        Path | None, typer.Option(help="refs.parquet of the dataset. Default: the one in the folder above OUT.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split that the masks are of. Default: the name of OUT.")] = None,
+) -> None:
+    """Write masks.h5 and selected.h5 from PNG files in the published naming.
+
+    With --selected alone, the selected masks are the only candidates. Existing files are never overwritten.
+    """
+    from ssc_core.masks.png_folder import import_masks, import_selection
+    from ssc_core.masks.store import MaskStore
+
+    source = candidates or selected
+    if source is None:
+        raise SscError("nothing to import: name --candidates FOLDER, --selected FOLDER or both")
+    made = [out / "masks.h5", *([out / "selected.h5"] if selected else [])]
+    if existing := [path for path in made if path.exists()]:
+        raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
+    members = _members(refs or out.resolve().parent / "refs.parquet", split or out.resolve().name)
+    counts = import_masks(members, source, made[0])
+    print(f"{counts.refs} pictures of {len(members)} refs, {counts.empty} refs without candidates: {made[0]}")
+    if selected:
+        with MaskStore.open(made[0], with_masks=True) as store:
+            counts = import_selection(members, selected, store, made[1])
+        print(f"{counts.refs} pictures of {len(members)} refs, {counts.empty} refs without a choice: {made[1]}")
+
+
+def _members(refs: Path, split: str):
+    from ssc_core.masks.exchange import NO_CATEGORY
+    from ssc_core.masks.png_folder import ImportedRef
+    from ssc_core.refer.index import read_refs, refs_by_image
+
+    return [
+        ImportedRef(ref.ref_id, image_id, (ref.height, ref.width), ref.category or NO_CATEGORY)
+        for image_id, members in refs_by_image(read_refs(refs, split)).items()
+        for ref in members
+    ]

@@ -1,0 +1,63 @@
+"""The ``ssc`` command. A subcommand is a function in a module beside this one, registered here in one line.
+
+Such a module imports torch, pandas and the like inside its function, so that ``ssc --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from ssc_core.cli.doctor import doctor
+from ssc_core.cli.export import export
+from ssc_core.cli.fetch import fetch
+from ssc_core.cli.import_ import import_
+from ssc_core.cli.inspect import inspect
+from ssc_core.cli.predict import predict
+from ssc_core.cli.serve import serve
+from ssc_core.errors import SscError
+from ssc_core.failures import explain
+
+app = typer.Typer(
+    name="ssc",
+    help="Referring image segmentation without mask labels: use and move what the workflow makes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _ssc() -> None:
+    """Without a callback, typer would turn a single subcommand into the whole program."""
+
+
+app.command("predict")(predict)
+app.command("serve")(serve)
+app.command("export")(export)
+app.command("import")(import_)
+app.command("fetch")(fetch)
+app.command("doctor")(doctor)
+app.command("inspect")(inspect)
+
+
+def main() -> None:
+    """Entry point of ``ssc``. What people can mend is printed as its message alone, with exit code 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "transformers", "h5py", "PIL", "root"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        app()
+    except Exception as error:
+        message = str(error) if isinstance(error, SscError) else explain(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

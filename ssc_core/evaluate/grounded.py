@@ -1,0 +1,101 @@
+"""The zero-shot baseline without nouns and Select: the detector is asked for the whole sentence as one phrase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ssc_core.backends import Detections, Detector, Segmenter
+from ssc_core.errors import SscError
+from ssc_core.evaluate.pairs import LoadImage, one_ahead
+from ssc_core.files import atomic_path
+from ssc_core.masks import rle
+
+SENTENCES_A_CALL = 16
+"""Sentences, of one photo or several, that the detector is asked for together."""
+
+
+def ground_sentences(
+    *,
+    refs: pd.DataFrame,
+    images: LoadImage,
+    detector: Detector,
+    segmenter: Segmenter,
+    out: Path,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write ``out`` (grounded.parquet): for every sentence the detector's best box, and the segmenter's mask of it.
+
+    A row a sentence: ``sent_id``, ``box_score`` (NaN without a box) and the COCO RLE ``rle height width`` in photo
+    pixels; without a box the mask is empty. refs: a RefTable; provenance: JSON values for ``read_grounded``.
+    """
+    rows: list[dict[str, Any]] = []
+    asked = list(refs.itertuples())
+    batches = [asked[start : start + SENTENCES_A_CALL] for start in range(0, len(asked), SENTENCES_A_CALL)]
+    with tqdm(total=len(refs), desc="ground", unit="sentence", mininterval=10) as progress:
+        for batch in one_ahead(lambda part: _load(part, images), batches):
+            sentences, photos = zip(*batch, strict=True)
+            rows += _ground(sentences, photos, detector, segmenter)
+            progress.update(len(batch))
+    table = pd.DataFrame(rows, columns=["sent_id", "box_score", "rle", "height", "width"])
+    table.attrs.update(provenance)
+    with atomic_path(out) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_grounded(path: Path) -> tuple[GroundedMasks, dict[str, Any]]:
+    """Masks of ``ground_sentences`` by ``sent_id``, and its provenance. Raises SscError for a damaged file."""
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise SscError(f"{path} is missing or damaged ({error}); delete it and run the same command again") from error
+    return GroundedMasks(path, table), {str(key): value for key, value in table.attrs.items()}
+
+
+class GroundedMasks:
+    """Masks by ``sent_id``."""
+
+    def __init__(self, path: Path, table: pd.DataFrame) -> None:
+        self._path = path
+        self._rows = {row.sent_id: row for row in table.itertuples()}
+
+    def __call__(self, sent_id: int) -> np.ndarray:
+        """bool (H, W) in photo pixels. Raises SscError for a sentence that was not asked for."""
+        if sent_id not in self._rows:
+            raise SscError(f"{self._path} has no sentence {sent_id}; was it made from other annotations?")
+        row: Any = self._rows[sent_id]
+        return rle.decode([row.rle.encode("ascii")], (row.height, row.width))[0]
+
+
+def _load(sentences: Sequence[Any], images: LoadImage) -> list[tuple[Any, np.ndarray]]:
+    """Sentences with their photos; a photo that several of them share is read once."""
+    photos = {name: images(name) for name in dict.fromkeys(row.file_name for row in sentences)}
+    return [(row, photos[row.file_name]) for row in sentences]
+
+
+def _ground(
+    sentences: Sequence[Any], photos: Sequence[np.ndarray], detector: Detector, segmenter: Segmenter
+) -> Iterator[dict[str, Any]]:
+    found = detector.detect(photos, [[row.sentence] for row in sentences])
+    best = [_best(boxes) for boxes in found]
+    masks = segmenter.segment(photos, [boxes.boxes_xyxy for boxes in best])
+    for row, photo, boxes, instances in zip(sentences, photos, best, masks, strict=True):
+        size = photo.shape[:2]
+        yield {
+            "sent_id": row.sent_id,
+            "box_score": float(boxes.scores[0]) if len(boxes.scores) else float("nan"),
+            "rle": (rle.encode(instances.masks[:1])[0] if len(instances.masks) else rle.empty(size)).decode("ascii"),
+            "height": size[0],
+            "width": size[1],
+        }
+
+
+def _best(boxes: Detections) -> Detections:
+    """The box with the highest score, whatever part of the sentence it was found for; none of none."""
+    first = np.argsort(-boxes.scores, kind="stable")[:1]
+    return Detections(boxes.boxes_xyxy[first], boxes.scores[first], boxes.labels[first])

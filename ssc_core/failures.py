@@ -1,0 +1,38 @@
+"""Words for what goes wrong outside the program: memory, drives, workers that are killed. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import errno
+import os
+from concurrent.futures.process import BrokenProcessPool
+
+from ssc_core.files import DISK_ERRORS
+
+AGAIN = "Finished work is kept: run the same command again"
+
+
+def explain(error: BaseException) -> str | None:
+    """What happened and what to do, for people; None when ``error`` is a bug and deserves its traceback."""
+    if isinstance(error, MemoryError):
+        return f"memory ran out. Lower `compute.threads` or give the job more memory (`mem_mb`). {AGAIN}"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, without importing torch
+        return (
+            "the GPU's memory ran out. Lower the batch settings (`max_samples_per_pass` in training, `batch_images` in "
+            f"Select), or use another GPU. {AGAIN}"
+        )
+    if isinstance(error, BrokenProcessPool) or _is_dead_loader(error):
+        return (
+            "a worker process was killed, by the kernel when memory ran out or by someone. Lower `compute.threads` or "
+            f"give the job more memory (`mem_mb`). {AGAIN}"
+        )
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        place = f"cannot write {error.filename}: " if error.filename else ""
+        return f"{place}{os.strerror(error.errno)}; {DISK_ERRORS[error.errno]}"
+    if isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE, errno.ENOTCONN):
+        return f"the drive of {error.filename or 'a file'} failed ({os.strerror(error.errno)}). {AGAIN} when it is back"
+    return None
+
+
+def _is_dead_loader(error: BaseException) -> bool:
+    """torch's DataLoader has no class of its own for a worker that was killed."""
+    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)

@@ -1,0 +1,52 @@
+"""Requests through a model, photo by photo, to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from ssc_core.evaluate.resize import resize_nearest
+from ssc_core.predict.outputs import Prediction
+from ssc_core.predict.requests import Request, by_photo
+from ssc_core.refer.images import load_image
+
+if TYPE_CHECKING:
+    from ssc_core.correct.predictor import Predictor
+    from ssc_core.predict.zero_shot import ZeroShot
+
+PHOTOS_A_PASS = 8
+"""Photos that lie in memory together."""
+
+
+def predict_with_network(predictor: Predictor, requests: Sequence[Request]) -> Iterator[Prediction]:
+    """A mask a sentence by a trained network, in photo pixels by nearest neighbour, as evaluation measures it."""
+    groups = list(by_photo(requests))
+    with tqdm(total=len(groups), desc="predict", unit="photo", mininterval=10, disable=len(groups) < 2) as progress:
+        for start in range(0, len(groups), PHOTOS_A_PASS):
+            part = groups[start : start + PHOTOS_A_PASS]
+            photos = [load_image(path) for path, _ in part]
+            asked = [[(one.name, text) for one in members for text in one.sentences] for _, members in part]
+            results = predictor(photos, [[text for _, text in of] for of in asked])
+            for photo, of, masks in zip(photos, asked, results, strict=True):
+                for (name, sentence), mask in zip(of, masks, strict=True):
+                    yield Prediction(name, sentence, photo, resize_nearest(mask, photo.shape[:2]), {})
+            progress.update(len(part))
+
+
+def predict_zero_shot(model: ZeroShot, requests: Sequence[Request]) -> Iterator[Prediction]:
+    """A mask a sentence by Segment and Select. details: class, number of candidates, and the chosen one's score."""
+    groups: list[tuple[Path, list[Request]]] = list(by_photo(requests))
+    for path, members in tqdm(groups, desc="predict", unit="photo", mininterval=10, disable=len(groups) < 2):
+        photo = load_image(path)
+        for request, answer in zip(members, model(photo, [one.sentences for one in members]), strict=True):
+            for number, sentence in enumerate(request.sentences):
+                choice = int(answer.chosen[number])
+                details = {
+                    "class": answer.query,
+                    "candidates": len(answer.masks),
+                    "score": float(answer.scores[number, choice]) if choice >= 0 else None,
+                }
+                yield Prediction(request.name, sentence, photo, answer.mask(number), details)

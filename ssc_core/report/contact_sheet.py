@@ -1,0 +1,174 @@
+"""Contact sheet of what Segment found in a split, photo by photo: boxes with scores, masks, and refs' candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+
+from ssc_core.files import atomic_path
+from ssc_core.masks.store import Instances, MaskStore
+from ssc_core.refer.images import BadImage
+from ssc_core.refer.index import Ref, open_photos, read_refs, refs_by_image
+from ssc_core.report import style
+from ssc_core.report.overlay import scale, soften, wrap
+from ssc_core.report.style import Colour
+
+COLOURS: tuple[Colour, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+"""Okabe and Ito's palette, told apart with any colour vision. An instance has one colour in all panels of its photo."""
+
+SIDE = 260
+"""Longer side of a picture, pixels."""
+
+_GAP, _MARGIN, _TEXT, _TITLE = 12, 24, 13, 22
+_LINE = 1.35
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A picture, RGB uint8, with a bold line and a quiet one above it."""
+
+    head: str
+    note: str
+    picture: np.ndarray
+
+
+def write_contact_sheet(
+    *, refs: Path, nouns: Path, masks: Path, images: Path, split: str, out: Path, photos: int = 8, refs_a_photo: int = 2
+) -> None:
+    """Write a JPEG with ``photos`` photos of a split, evenly spaced over it, one a row.
+
+    refs: refs.parquet; nouns: nouns.parquet, for what each ref asks for; masks: masks.h5; images: folder of the photos.
+    refs_a_photo: refs of a photo whose candidates are shown. A photo that cannot be read leaves its place empty.
+    Raises SscError when one of the tables is missing or damaged.
+    """
+    table = read_refs(refs, split)
+    by_image = refs_by_image(table)
+    read_photo = open_photos(refs, images)
+    queries = pd.read_parquet(nouns, columns=["ref_id", "query"])
+    asked: dict[int, str] = dict(zip(queries["ref_id"].tolist(), queries["query"].tolist(), strict=True))
+    with MaskStore.open(masks, with_masks=True) as store:
+        ids = store.image_ids
+        shown = ids[np.linspace(0, len(ids) - 1, min(photos, len(ids))).round().astype(int)].tolist()
+        rows = [_photo_row(store, i, by_image[i][:refs_a_photo], read_photo, asked) for i in shown]
+        found = [len(store.candidates(ref)) for ref in store.ref_ids.tolist()]
+    dataset = table["dataset"].iloc[0]
+    without = sum(count == 0 for count in found)
+    facts = f"{len(ids)} photos, {len(found)} refs, {np.mean(found):.1f} candidates a ref, {without} refs without any"
+    picture = _sheet(rows, title=f"{dataset}, {split}: boxes, masks and candidates", note=facts)
+    with atomic_path(out) as temporary:
+        picture.save(temporary, format="JPEG", quality=88, optimize=True)
+
+
+def _photo_row(
+    store: MaskStore, image_id: int, refs: Sequence[Ref], read_photo: Callable[[str], np.ndarray], asked: dict[int, str]
+) -> list[_Panel]:
+    found = store.instances(image_id)
+    try:
+        photo = scale(read_photo(refs[0].file_name), SIDE)
+    except BadImage:
+        height, width = store.image_size(image_id)
+        photo = scale(np.full((height, width, 3), style.PANEL, np.uint8), SIDE)
+    # (0, 0, 0) without rows, else all of the photo's size
+    soft = [soften(mask, photo.shape[:2]) for mask in store.masks(found.rows)]
+    names = [store.info.class_names[label] for label in found.labels]
+    boxes = draw_boxes(photo, store.image_size(image_id), found, names)
+    panels = [
+        _Panel(f"Photo {image_id}", _count(len(found), "box"), boxes),
+        _Panel("Masks", _mask_note(found), draw_masks(photo, soft, range(len(soft)))),
+    ]
+    for ref in refs:
+        own = (store.candidates(ref.ref_id).rows - (found.rows[0] if len(found) else 0)).tolist()
+        note = f"asks for {asked[ref.ref_id]}: {_count(len(own), 'candidate')}"
+        panels.append(_Panel(f"“{ref.sentences[0]}”", note, draw_masks(photo, soft, own)))
+    return panels
+
+
+def draw_boxes(photo: np.ndarray, size: tuple[int, int], found: Instances, names: Sequence[str]) -> np.ndarray:
+    """Boxes with class and score over a photo, best on top; RGB uint8.
+
+    photo: RGB uint8, at any scale; size: (height, width) that the boxes refer to; names: class of each instance.
+    """
+    canvas = Image.fromarray(photo)
+    draw = ImageDraw.Draw(canvas)
+    face = style.font(11)
+    factor = np.array([photo.shape[1] / size[1], photo.shape[0] / size[0]] * 2)
+    corners = (found.boxes_xyxy * factor).round().astype(int).tolist()
+    for i in reversed(range(len(found))):
+        draw.rectangle(corners[i], outline=_colour(i), width=2)
+    for i in reversed(range(len(found))):
+        text = f"{names[i]} {found.box_scores[i]:.2f}"
+        width, (x, y) = face.getlength(text) + 5, corners[i][:2]
+        left = max(0, min(x, photo.shape[1] - width - 1))
+        draw.rectangle((left, y, left + width, y + 14), fill=_colour(i))
+        draw.text((left + 3, y + 7), text, fill=_ink_on(_colour(i)), font=face, anchor="lm")
+    return np.asarray(canvas)
+
+
+def draw_masks(photo: np.ndarray, soft: Sequence[np.ndarray], chosen: Sequence[int]) -> np.ndarray:
+    """The chosen masks, each in its instance's colour, over a greyed photo; RGB uint8.
+
+    soft: coverage (H, W) in 0..1 of every instance of the photo; chosen: indices into it.
+    """
+    picture = photo.mean(axis=2, keepdims=True) * 0.5 + photo * 0.25 + 40
+    for i in chosen:
+        amount = soft[i][..., None]
+        picture = picture * (1 - amount) + (0.55 * photo + 0.45 * np.array(_colour(i))) * amount
+    picture = np.ascontiguousarray(picture.round().clip(0, 255).astype(np.uint8))
+    for i in chosen:
+        edges, _ = cv2.findContours((soft[i] >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.polylines(picture, edges, True, _colour(i), 2, cv2.LINE_AA)
+    return picture
+
+
+def _sheet(rows: Sequence[Sequence[_Panel]], *, title: str, note: str) -> Image.Image:
+    columns = max(len(row) for row in rows)
+    above = round(2 * _TEXT * _LINE) + 4
+    heights = [max(panel.picture.shape[0] for panel in row) + above + _GAP for row in rows]
+    top = _MARGIN + round((_TITLE + _TEXT) * _LINE) + _GAP
+    sheet = Image.new("RGB", (2 * _MARGIN + columns * (SIDE + _GAP) - _GAP, top + sum(heights) + _MARGIN), style.PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, _MARGIN), title, fill=style.INK, font=style.font(_TITLE, bold=True))
+    draw.text((_MARGIN, _MARGIN + _TITLE * _LINE), note, fill=style.QUIET, font=style.font(_TEXT))
+    y = top
+    for row, height in zip(rows, heights, strict=True):
+        for column, panel in enumerate(row):
+            x = _MARGIN + column * (SIDE + _GAP)
+            bold, plain = style.font(_TEXT, bold=True), style.font(_TEXT)
+            draw.text((x, y), wrap(panel.head, bold, SIDE, max_lines=1)[0], fill=style.INK, font=bold)
+            (line,) = wrap(panel.note, plain, SIDE, max_lines=1)
+            draw.text((x, y + _TEXT * _LINE), line, fill=style.QUIET, font=plain)
+            sheet.paste(Image.fromarray(panel.picture), (x, y + above))
+        y += height
+    return sheet
+
+
+def _mask_note(found: Instances) -> str:
+    return f"predicted IoU {np.mean(found.mask_scores):.2f} in the mean" if len(found) else "none"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count or 'no'} {what if count == 1 else {'box': 'boxes'}.get(what, what + 's')}"
+
+
+def _colour(index: int) -> Colour:
+    return COLOURS[index % len(COLOURS)]
+
+
+def _ink_on(colour: Colour) -> Colour:
+    """Dark letters on light colours, light ones on dark colours (luma of ITU-R BT.601)."""
+    red, green, blue = colour
+    return style.INK if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else style.PAPER

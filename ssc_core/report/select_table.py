@@ -1,0 +1,171 @@
+"""Ways to select, side by side: figures, gains over the pipeline's own choice, and the table in every format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ssc_core.evaluate.metrics import CONFIDENCE, Overlaps
+from ssc_core.evaluate.schema import MasksEval
+from ssc_core.report.tables import scrolling_table, table_body, table_head
+from ssc_core.settings import CompareSettings
+
+OWN = "selected"
+"""The choice that the pipeline itself makes, which all gains are measured from."""
+
+_NAMES = {
+    "random": "a random candidate, seeded",
+    "first": "the first candidate",
+    OWN: "the pipeline's own choice",
+    "best": "the candidate with the highest IoU: looks at the truth, a bound and no method",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A percentage, or a difference of two, with its 95 % bootstrap interval where one was asked for."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A way to select. what: how it differs from the pipeline's own choice, which the gains are measured from."""
+
+    name: str
+    what: str
+    test_only: bool
+    oIoU: Figure
+    mIoU: Figure
+    oIoU_gain: Figure
+    mIoU_gain: Figure
+
+
+def compared(evaluation: MasksEval, rows: pd.DataFrame, compare: CompareSettings) -> list[Line]:
+    """A line a choice of an eval file, in its order. rows: ``evaluate.masks.candidates_path`` of it."""
+    settings = evaluation.settings["evaluate"]
+    lines = []
+    for name, choice in evaluation.choices.items():
+        variant = compare.variants.get(name)
+        ci = choice.ci95
+        ours, own = (_overlaps(rows, one, skip_empty=evaluation.oiou_skips_empty) for one in (name, OWN))
+        oiou_gain, miou_gain = paired_gains(
+            ours, own, rows["image_id"].to_numpy(), samples=settings["bootstrap_samples"], seed=settings["seed"]
+        )
+        lines.append(
+            Line(
+                name=name,
+                what=_NAMES[name] if variant is None else changes({"score": variant.score, "select": variant.select}),
+                test_only=choice.test_only,
+                oIoU=Figure(choice.oIoU, *(ci.oIoU if ci else ())),
+                mIoU=Figure(choice.mIoU, *(ci.mIoU if ci else ())),
+                oIoU_gain=oiou_gain,
+                mIoU_gain=miou_gain,
+            )
+        )
+    return lines
+
+
+def paired_gains(ours: Overlaps, theirs: Overlaps, groups: np.ndarray, *, samples: int, seed: int) -> list[Figure]:
+    """Gain of ``ours`` over ``theirs`` in oIoU and in mIoU, percentage points, on the same pairs.
+
+    The interval is that of the difference: whole groups (images) are drawn with replacement, ``samples`` times, and the
+    same ones for both, so that what is hard for both cancels out. samples 0: no interval.
+    """
+    columns = [column for one in (ours, theirs) for column in (one.intersections, one.unions, one.ious)]
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.zeros((int(group.max()) + 1, len(columns) + 1))
+    np.add.at(sums, group, np.column_stack([*columns, np.ones(len(groups))]))
+    values = _differences(sums.sum(axis=0, keepdims=True))[0]
+    if samples == 0:
+        return [Figure(float(value)) for value in values]
+    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=samples)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    bounds = np.percentile(_differences(drawn @ sums), [tail, 100 - tail], axis=0)
+    return [Figure(float(value), float(low), float(high)) for value, low, high in zip(values, *bounds, strict=True)]
+
+
+def changes(sections: dict[str, dict[str, Any]]) -> str:
+    """What a variant changes, in words of the config: ``score.prompt: crop; select.assignment: joint``."""
+    found = [f"{section}.{key}: {_plain(value)}" for section, keys in sections.items() for key, value in keys.items()]
+    return "; ".join(found) or "nothing"
+
+
+def html_table(lines: Sequence[Line], caption: str) -> str:
+    """The table of the page."""
+    rows = (
+        f'<th scope="row">{escape(readable(line.name))}{_bound(line)}'
+        f'<small class="what">{escape(line.what)}</small></th>'
+        + "".join(f'<td class="number">{text}<small>{interval}</small></td>' for text, interval in _cells(line))
+        for line in lines
+    )
+    return scrolling_table(caption, table_head(("Way to select", "oIoU", "gain", "mIoU", "gain")) + table_body(rows))
+
+
+def markdown_table(lines: Sequence[Line]) -> str:
+    """The table of ``docs/select.md``."""
+    text = ["| way to select | oIoU | gain in oIoU | mIoU | gain in mIoU |", "|---|---|---|---|---|"]
+    for line in lines:
+        name = f"`{line.name}`" + (" (looks at the truth)" if line.test_only else "")
+        cells = (f"{value} ({interval})" if interval else value for value, interval in _cells(line))
+        text.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(text) + "\n"
+
+
+def csv_table(lines: Sequence[Line]) -> str:
+    """The table for programs: a column a number, such as ``oIoU_gain_low``."""
+    return pd.json_normalize([asdict(line) for line in lines], sep="_").to_csv(index=False)
+
+
+def read_lines(values: Sequence[dict[str, Any]]) -> list[Line]:
+    """Lines from what ``dataclasses.asdict`` made of them."""
+    fields: list[dict[str, Any]] = [
+        {key: Figure(**value) if isinstance(value, dict) else value for key, value in line.items()} for line in values
+    ]
+    return [Line(**line) for line in fields]
+
+
+def readable(name: str) -> str:
+    """A variant's name as a reader sees it."""
+    return name.replace("_", " ")
+
+
+def _overlaps(rows: pd.DataFrame, name: str, *, skip_empty: bool) -> Overlaps:
+    unions = rows[f"union_{name}"].to_numpy(np.int64)
+    if skip_empty:
+        unions = np.where(rows["candidates"] == 0, 0, unions)
+    return Overlaps(rows[f"intersection_{name}"].to_numpy(np.int64), unions)
+
+
+def _differences(sums: np.ndarray) -> np.ndarray:
+    """Sums (B, 7) of two choices' intersections, unions and IoUs and of ones, to gains (B, 2) in percent."""
+    ours, theirs, count = sums[:, 0:3], sums[:, 3:6], sums[:, 6]
+    oiou = ours[:, 0] / np.maximum(ours[:, 1], 1) - theirs[:, 0] / np.maximum(theirs[:, 1], 1)
+    return 100 * np.column_stack([oiou, (ours[:, 2] - theirs[:, 2]) / count])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " + ".join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _bound(line: Line) -> str:
+    return ' <span class="tag">looks at the truth: test only</span>' if line.test_only else ""
+
+
+def _cells(line: Line) -> Iterator[tuple[str, str]]:
+    """Value and interval of each figure, as text; the pipeline's own choice has no gain over itself."""
+    for figure, form in ((line.oIoU, ".1f"), (line.oIoU_gain, "+.1f"), (line.mIoU, ".1f"), (line.mIoU_gain, "+.1f")):
+        if line.name == OWN and form == "+.1f":
+            yield "–", ""
+        else:
+            yield f"{figure.value:{form}}", "" if figure.low is None else f"{figure.low:{form}} to {figure.high:{form}}"

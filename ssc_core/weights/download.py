@@ -1,0 +1,213 @@
+"""One address to one partial file, over unreliable lines, from servers that are not trusted.
+
+A download goes on where it stopped, if the server can say that its file is still the same (RFC 9110, If-Range). What
+arrives is checked against the caller's hashes later; here only its length is.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import re
+import shutil
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from ssc_core.errors import SscError
+
+_CHUNK = 2**18
+_GOOD_PROGRESS = 2**18
+"""Bytes after which a broken connection does not count as a failed try."""
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+"""HTTP status codes that may be gone in a moment."""
+_HOPELESS = (socket.gaierror, ssl.SSLCertVerificationError)
+"""Reasons that another try will not mend: an unknown host, a certificate that is not the host's."""
+
+
+class SourceFailed(SscError):
+    """This source does not give the file; another one may."""
+
+
+class _Broken(Exception):
+    """The connection broke off; what arrived is kept."""
+
+
+class _Stale(Exception):
+    """What is here does not go with what the server has now; it must be thrown away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to bear with a server: tries in a row without progress, seconds without a byte, first pause, bytes."""
+
+    tries: int = 4
+    timeout_s: float = 60.0
+    pause_s: float = 1.0
+    most_bytes: int = 64 * 2**30
+
+
+def download(url: str, part: Path, *, size: int | None = None, patience: Patience | None = None) -> None:
+    """Fetch ``url`` into ``part``, from where an earlier call stopped. Proxies come from the environment.
+
+    size: bytes that the file must have, None when not known. Beside ``part``, ``{part}.json`` notes whose bytes it has.
+    Raises SourceFailed when the server refuses, lies about its size, or breaks off too often without any progress;
+    SscError when the disk is too small.
+    """
+    patience = patience or Patience()
+    failures = 0
+    while True:
+        before = _length(part)
+        try:
+            _one_request(url, part, size, patience)
+            return
+        except _Stale:
+            forget(part)
+            problem = "what it sent before does not go with what it has now"
+        except (_Broken, http.client.HTTPException, UnicodeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise SscError(f"cannot write {part}: {error.strerror}; free some space, then run it again") from error
+            reason = getattr(error, "reason", None) or error
+            problem = str(reason) or type(error).__name__
+            if isinstance(reason, _HOPELESS):
+                raise SourceFailed(f"{url}: {problem}") from error
+        failures = 0 if _length(part) - before >= _GOOD_PROGRESS else failures + 1
+        if failures >= patience.tries:
+            raise SourceFailed(f"{url}: {problem} ({failures} tries)")
+        time.sleep(min(patience.pause_s * 2**failures, 60.0))
+
+
+def _one_request(url: str, part: Path, size: int | None, patience: Patience) -> None:
+    """One GET. Returns when the file is whole; raises _Broken, _Stale, SourceFailed or OSError."""
+    start, total, validator = _progress_of(part, url)
+    if start and start == total:
+        return
+    headers = {"User-Agent": "ssc-fetch", "Accept-Encoding": "identity"}
+    if start and validator:
+        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
+    try:
+        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=patience.timeout_s)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 416:
+                raise _Stale from error
+            if error.code in _PASSING:
+                raise _Broken(f"the server says {error.code} {error.reason}") from error
+        raise SourceFailed(f"{url}: the server says {error.code} {error.reason}") from error
+    with response:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise SourceFailed(f"{url}: the server sends the file re-encoded, so that its bytes cannot be checked")
+        if response.status == 206:
+            total = _total_of_range(response.headers.get("Content-Range"), start)
+        else:
+            start, total = 0, _content_length(response.headers.get("Content-Length"))
+        _check_total(url, total, size, patience)
+        _check_space(part, (total or size or 0) - start)
+        _note(part, url, response.headers, total)
+        with part.open("r+b" if start else "wb") as file:
+            file.seek(start)
+            _copy(response, file, url, start, total, min(size or patience.most_bytes, patience.most_bytes))
+
+
+def _copy(response: IO[bytes], file: IO[bytes], url: str, start: int, total: int | None, most: int) -> None:
+    name = Path(urlsplit(url).path).name
+    with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name, mininterval=2.0) as bar:
+        have = start
+        while chunk := response.read(_CHUNK):
+            have += len(chunk)
+            if have > most:
+                raise SourceFailed(f"{url}: the server sends more than {most} bytes")
+            file.write(chunk)
+            bar.update(len(chunk))
+    if total is not None and have < total:
+        raise _Broken(f"the connection broke off at {have} of {total} bytes")
+
+
+def _progress_of(part: Path, url: str) -> tuple[int, int | None, str | None]:
+    """Bytes that are here, of how many, and what the server calls the file; 0 bytes when they are not this url's."""
+    try:
+        note = json.loads(_note_of(part).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0, None, None
+    if not isinstance(note, dict) or note.get("url") != url or not isinstance(note.get("validator"), str):
+        return 0, None, None
+    return _length(part), note.get("total"), note["validator"]
+
+
+def _note(part: Path, url: str, headers: Any, total: int | None) -> None:
+    etag = headers.get("ETag", "")
+    # A weak ETag promises the same meaning, not the same bytes (RFC 9110, 8.8.3).
+    validator = etag if etag.startswith('"') else headers.get("Last-Modified")
+    _note_of(part).write_text(json.dumps({"url": url, "validator": validator, "total": total}), encoding="utf-8")
+
+
+def _note_of(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def forget(part: Path) -> None:
+    """Throw a partial download away."""
+    part.unlink(missing_ok=True)
+    _note_of(part).unlink(missing_ok=True)
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _total_of_range(header: str | None, start: int) -> int:
+    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", header or "")
+    if found is None or int(found[1]) != start or int(found[2]) + 1 != int(found[3]):
+        raise _Stale
+    return int(found[3])
+
+
+def _content_length(header: str | None) -> int | None:
+    return int(header) if header and re.fullmatch(r"\d{1,18}", header) else None
+
+
+def _check_total(url: str, total: int | None, size: int | None, patience: Patience) -> None:
+    if total is None:
+        return
+    if size is not None and total != size:
+        raise SourceFailed(f"{url}: the server has a file of {total} bytes, the right one has {size}")
+    if total > patience.most_bytes:
+        raise SourceFailed(f"{url}: {total} bytes, over the limit of {patience.most_bytes}")
+
+
+def _check_space(part: Path, wanted: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if wanted > free:
+        raise SscError(f"{part.parent} has {free >> 20} MiB free, {wanted >> 20} MiB are needed; free some space there")
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
+            raise SourceFailed(f"{req.full_url}: redirects from https to {newurl}, which is not encrypted; refused")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """http and https only: urllib's own opener also reads file:// and ftp://."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        _SafeRedirects,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssc_core.cli.inspect import inspect, open_ref
+from ssc_core.errors import SscError
+from ssc_core.masks import MaskStoreWriter, ScoreStoreWriter, StoreInfo, rle
+from ssc_core.refer.index import build_index
+from ssc_core.refer.sources import DatasetSource
+
+SIZE = (20, 30)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two refs of one photo, in two splits; the first has candidates and scores, and its truth is known."""
+    photos, folder = tmp_path / "photos", tmp_path / "results" / "mine"
+    photos.mkdir()
+    (folder / "val").mkdir(parents=True)
+    Image.new("RGB", SIZE[::-1], (90, 120, 150)).save(photos / "a.png")
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[5:15, 5:15] = True
+    Image.fromarray(mask).save(photos / "truth.png")
+    table = photos / "refs.jsonl"
+    rows = [{"image": "a.png", "sentences": ["left", "the left one"], "split": "val", "mask": "truth.png"},
+            {"image": "a.png", "sentences": ["right"], "split": "test"}]  # fmt: skip
+    table.write_text("\n".join(map(json.dumps, rows)))
+    source = DatasetSource(layout="table", file=table, images=photos)
+    build_index(
+        dataset="mine", source=source, out_refs=folder / "refs.parquet", out_truth=folder / "truth.h5",
+        check_counts=False,
+    )  # fmt: skip
+    identity = {"world": "files", "source": source.model_dump(mode="json")}
+    (folder / "data.json").write_text(json.dumps({"identity": json.dumps(identity)}))
+    info = StoreInfo(class_names=("thing",), settings={}, code="", models={})
+    with MaskStoreWriter(folder / "val" / "masks.h5", info, with_masks=True) as masks:
+        masks.append_image(
+            1, SIZE, boxes_xyxy=np.zeros((1, 4)), box_scores=np.ones(1), labels=np.zeros(1),
+            rles=rle.encode(mask[None]), mask_scores=np.ones(1), candidates={1: [0]},
+        )  # fmt: skip
+    with ScoreStoreWriter(folder / "val" / "scores.h5", info) as scores:
+        scores.append_ref(1, np.array([[20.0], [22.0]]), np.array([100]))
+    return folder
+
+
+def test_a_picture_of_what_there_is(results: Path, tmp_path: Path) -> None:
+    inspect(results, "val", 1, out=tmp_path / "ref.png")
+    picture = np.asarray(Image.open(tmp_path / "ref.png"))
+    assert picture.shape[0] > 300
+    view = open_ref(results, "val", 1)
+    assert view.sentences == ("left", "the left one")
+    assert view.scores.tolist() == [[20], [22]]
+    assert view.chosen is None
+    assert view.truth.sum() == 100
+
+
+def test_photos_may_lie_elsewhere(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    with pytest.raises(SscError, match=r"which is not there.*--images FOLDER"):
+        open_ref(results, "val", 1)
+    assert open_ref(results, "val", 1, images=tmp_path / "moved").photo.shape == (*SIZE, 3)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda results: open_ref(results.parent, "val", 1), "holds no dataset .*name the dataset's folder"),
+        (lambda results: open_ref(results, "vall", 1), "no split 'vall'; it has val, test"),
+        (lambda results: open_ref(results, "val", 7), "no ref 7; split 'val' has 1 refs, such as 1"),
+        (lambda results: open_ref(results, "val", 2), "ref 2 is in split 'test', not in 'val'"),
+        (lambda results: open_ref(results, "test", 2), r"no candidates yet; make them: snakemake .*test/selected\.h5"),
+        (lambda results: inspect(results, "val", 1, out=Path("ref.jpg")), r"ends in \.png"),
+    ],
+)
+def test_what_is_missing_is_named(results: Path, ask: Callable[[Path], object], message: str) -> None:
+    with pytest.raises(SscError, match=message):
+        ask(results)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ssc_core.backends import Detections, InstanceMasks
+from ssc_core.errors import SscError
+from ssc_core.evaluate.grounded import ground_sentences, read_grounded
+from ssc_core.evaluate.model import evaluate_stored
+from ssc_core.settings import EvaluateSettings
+from tests.unit.evaluate.conftest import SIZE, Truths
+
+LEFT, RIGHT, BOTH = (0, 0, 4, 4), (6, 0, 10, 4), (0, 0, 10, 8)
+
+
+class WholeSentences:
+    """Finds nothing for "dog", and for other sentences the left or right box with a worse one before it."""
+
+    def __init__(self) -> None:
+        self.prompts: list[Sequence[str]] = []
+
+    def detect(self, images: Sequence[np.ndarray], prompts: Sequence[Sequence[str]]) -> list[Detections]:
+        self.prompts += prompts
+        return [self._detect(*prompt) for prompt in prompts]
+
+    def _detect(self, sentence: str) -> Detections:
+        if "dog" in sentence:
+            return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+        best = RIGHT if "right" in sentence else LEFT
+        # the detector found the best box for a part of the sentence only: label -1
+        boxes = np.array([BOTH, best], np.float32)
+        return Detections(boxes, np.array([0.3, 0.9], np.float32), np.array([0, -1]))
+
+
+class Boxes:
+    """The mask of a box is the box."""
+
+    def segment(self, images: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> list[InstanceMasks]:
+        return [self._segment(image, boxes) for image, boxes in zip(images, boxes_xyxy, strict=True)]
+
+    def _segment(self, image: np.ndarray, boxes: np.ndarray) -> InstanceMasks:
+        masks = np.zeros((len(boxes), *image.shape[:2]), bool)
+        for mask, (x0, y0, x1, y1) in zip(masks, boxes.astype(int), strict=True):
+            mask[y0:y1, x0:x1] = True
+        return InstanceMasks(masks, np.ones(len(boxes), np.float32))
+
+
+@pytest.fixture
+def grounded(refs: pd.DataFrame, tmp_path: Path) -> Path:
+    out = tmp_path / "grounded.parquet"
+    detector = WholeSentences()
+    val = refs[refs["split"] == "val"]
+    ground_sentences(
+        refs=val,
+        images=lambda _: np.zeros((*SIZE, 3), np.uint8),
+        detector=detector,
+        segmenter=Boxes(),
+        out=out,
+        provenance={"code": "c0de", "models": {"detect.model": "0" * 64}},
+    )
+    assert detector.prompts == [[sentence] for sentence in val["sentence"]]
+    return out
+
+
+def test_the_best_box_of_each_sentence(grounded: Path) -> None:
+    mask_of, made = read_grounded(grounded)
+    assert made == {"code": "c0de", "models": {"detect.model": "0" * 64}}
+    assert mask_of(10)[:4, :4].all()
+    assert mask_of(10).sum() == 16
+    assert mask_of(20)[:4, 6:].all()
+    assert mask_of(30).shape == SIZE
+    assert not mask_of(30).any(), "no box, no mask"
+
+
+def test_evaluation_of_stored_masks(
+    refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], grounded: Path, tmp_path: Path
+) -> None:
+    mask_of, _ = read_grounded(grounded)
+    found = evaluate_stored(
+        refs=refs, split="val", truth=truth, mask_of=mask_of, out=tmp_path / "eval.json",
+        settings=EvaluateSettings(bootstrap_samples=0), meta=meta,
+    )  # fmt: skip
+    # both sentences of ref 1 and that of ref 2 are exact; ref 3 (80 pixels) gets nothing
+    assert found.by_resolution["native"].oIoU == pytest.approx(100 * 48 / (48 + 80))
+    assert found.mIoU == pytest.approx(75)
+    assert (found.n_sentences, found.empty_predictions, found.refs_without_truth) == (4, 1, 1)
+
+
+def test_masks_of_other_annotations(grounded: Path) -> None:
+    with pytest.raises(SscError, match="has no sentence 999"):
+        read_grounded(grounded)[0](999)
+
+
+def test_damaged_file(grounded: Path) -> None:
+    grounded.write_bytes(b"PAR1 no more")
+    with pytest.raises(SscError, match=r"grounded\.parquet is missing or damaged"):
+        read_grounded(grounded)

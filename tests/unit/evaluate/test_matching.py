@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.evaluate.matching import matching_accuracy
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.settings import CompatSettings
+from tests.unit.evaluate.conftest import SIZE, Truths, box
+
+LEFT, RIGHT, SLIVER = box(0, 0, 4, 4), box(6, 0, 10, 4), box(0, 0, 1, 4)
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> MaskStore:
+    """Refs 1 and 2 have the left and the right box, ref 3 the right one alone, ref 4 a bad mask alone."""
+    path = tmp_path / "masks.h5"
+    with MaskStoreWriter(path, StoreInfo(("cat",), {}, "", {}), with_masks=True) as writer:
+        for image_id, found, candidates in (
+            (1, [LEFT, RIGHT], {1: [0, 1], 2: [0, 1], 3: [1]}),
+            (2, [SLIVER], {4: [0]}),
+        ):
+            n = len(found)
+            writer.append_image(
+                image_id, SIZE, boxes_xyxy=np.zeros((n, 4)), box_scores=np.ones(n), labels=np.zeros(n),
+                rles=rle.encode(np.array(found)), mask_scores=np.ones(n), candidates=candidates,
+            )  # fmt: skip
+    return MaskStore(path)
+
+
+OFF = CompatSettings()
+TRUTH = Truths({1: LEFT, 2: RIGHT, 3: RIGHT, 4: LEFT})
+
+
+def table(*rows: tuple[int, int, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["epoch", "ref_id", "candidate"])
+
+
+def test_accuracy_by_hand(masks: MaskStore) -> None:
+    first = [(0, 1, 1), (0, 2, 0), (0, 3, 0), (0, 4, 0)]
+    second = [(1, 1, 0), (1, 2, -1), (1, 3, 0), (1, 4, 0)]
+    found = matching_accuracy(table(*first, *second), masks, TRUTH, OFF)
+    assert found.to_dict("list") == {
+        "epoch": [0, 1],
+        "pairs": [4, 4],
+        "accuracy": [0.25, 0.5],
+        "with_choice": [2, 2],
+        "accuracy_with_choice": [0.0, 0.5],
+    }
+
+
+def test_a_ref_without_ground_truth_is_not_right(masks: MaskStore) -> None:
+    assert matching_accuracy(table((0, 1, 0)), masks, Truths({}), OFF).accuracy.tolist() == [0.0]
+
+
+def test_no_ref_has_a_choice(masks: MaskStore) -> None:
+    found = matching_accuracy(table((0, 3, 0)), masks, TRUTH, OFF)
+    assert found.accuracy.tolist() == [1.0]
+    assert found.with_choice.tolist() == [0]
+    assert found.accuracy_with_choice.isna().all()
+
+
+def test_matches_of_other_masks_are_refused(masks: MaskStore) -> None:
+    with pytest.raises(SscError, match="ref 3 was matched with a candidate that it does not have"):
+        matching_accuracy(table((0, 3, 1)), masks, TRUTH, OFF)
+
+
+def test_published_defects_change_the_candidates_here_too(masks: MaskStore) -> None:
+    """Palette mode numbers by size: of two equal boxes the order is its own, but one of both is the true one."""
+    matches = table((0, 1, 0), (1, 1, 1))
+    found = matching_accuracy(matches, masks, TRUTH, CompatSettings(palette_targets=True))
+    assert sorted(found.accuracy.tolist()) == [0.0, 1.0]

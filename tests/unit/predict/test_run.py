@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssc_core.correct.predictor import Predictor
+from ssc_core.errors import SscError
+from ssc_core.predict.requests import Request, read_requests
+from ssc_core.predict.run import predict_with_network
+from tests.unit.predict.conftest import BERT
+
+SENTENCES = ("the red car on the left", "dog", "second woman from the right")
+
+
+@pytest.fixture(scope="module")
+def predictor(micro_network: Path) -> Predictor:
+    return Predictor(micro_network, device="cpu", samples=5)
+
+
+def test_a_mask_is_the_same_alone_and_in_a_batch(predictor: Predictor, photos: Path) -> None:
+    together = list(predict_with_network(predictor, read_requests(photos, SENTENCES)))
+    assert [(one.image, one.sentence) for one in together] == [
+        (name, text) for name in ("a.png", "b.png", "c.png") for text in SENTENCES
+    ]
+    for one in together:
+        (alone,) = predict_with_network(predictor, [Request(photos / one.image, one.image, (one.sentence,))])
+        assert one.mask.shape == one.photo.shape[:2]
+        np.testing.assert_array_equal(alone.mask, one.mask)
+    shares = [one.mask.mean() for one in together]
+    assert any(0.01 < share < 0.99 for share in shares), "masks that are all one value would always agree"
+
+
+def test_no_gradients_and_eval_mode(predictor: Predictor, photos: Path) -> None:
+    grad_enabled = []
+    hook = predictor.model.register_forward_hook(lambda *_: grad_enabled.append(torch.is_grad_enabled()))
+    list(predict_with_network(predictor, read_requests(photos / "a.png", ["dog"])))
+    hook.remove()
+    assert grad_enabled == [False]
+    assert not any(module.training for module in predictor.model.modules())
+
+
+def test_a_published_file_gives_the_same_masks(both_formats: tuple[Path, Path], photos: Path) -> None:
+    ours, published = both_formats
+    requests = read_requests(photos / "c.png", ["dog", "second woman from the right"])
+    masks = [
+        [one.mask for one in predict_with_network(model, requests)]
+        for model in (Predictor(ours, device="cpu"), Predictor(published, bert=BERT, device="cpu"))
+    ]
+    np.testing.assert_array_equal(masks[0], masks[1])
+
+
+def test_a_published_file_needs_to_be_told_its_bert(both_formats: tuple[Path, Path]) -> None:
+    with pytest.raises(SscError, match="does not say which BERT"):
+        Predictor(both_formats[1], device="cpu")

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ssc_core.errors import SscError
+from ssc_core.report import curves
+from ssc_core.report.curves import draw_curves
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> list[Path]:
+    """A phase of 30 steps and one of 20."""
+    for name, steps in (("pretrain", 30), ("correct", 20)):
+        x = np.arange(1, steps + 1)
+        log = {"step": x, "epoch": x // 10, "loss": 2 / x, "lr": 1e-3 / x, "soft_iou": x / 40, "val_oIoU": np.nan}
+        pd.DataFrame(log).to_csv(tmp_path / f"{name}.csv", index=False)
+    return [tmp_path / "pretrain.csv", tmp_path / "correct.csv"]
+
+
+@pytest.fixture
+def matching(tmp_path: Path) -> Path:
+    table = {"epoch": [0, 1], "pairs": 4, "accuracy": [0.5, 0.9], "with_choice": 2, "accuracy_with_choice": [0.4, 0.8]}
+    pd.DataFrame(table).to_csv(tmp_path / "correct.matching.csv", index=False)
+    return tmp_path / "correct.matching.csv"
+
+
+def test_phases_follow_each_other(logs: list[Path]) -> None:
+    first, second = curves._phases(logs)
+    assert (first.x[0], first.x[-1], second.x[0], second.x[-1]) == (1, 30, 31, 50)
+    assert (first.label, second.label) == ("pre-training on the selected masks", "constrained greedy matching")
+
+
+def test_the_picture(logs: list[Path], matching: Path, tmp_path: Path) -> None:
+    draw_curves(logs, [matching], tmp_path / "with.png")
+    draw_curves(logs, [], tmp_path / "without.png")
+    pictures = [np.asarray(Image.open(tmp_path / name).convert("L")) for name in ("with.png", "without.png")]
+    assert pictures[0].shape == pictures[1].shape
+    height, width = pictures[0].shape
+    corner = [picture[height // 2 :, width // 2 :] for picture in pictures]
+    assert (corner[0] < 250).mean() > 0.01
+    assert (corner[1] < 250).mean() < 0.001  # but for the ends of the labels beside it
+
+
+def test_an_empty_log_is_named(tmp_path: Path) -> None:
+    (tmp_path / "correct.csv").write_text("step,epoch,loss,lr,soft_iou\n")
+    with pytest.raises(SscError, match=r"correct\.csv has no steps"):
+        draw_curves([tmp_path / "correct.csv"], [], tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()

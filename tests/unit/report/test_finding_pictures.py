@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ssc_core.errors import SscError
+from ssc_core.masks import MaskStore, SelectionStore
+from ssc_core.refer.index import open_photos
+from ssc_core.refer.truth import TruthStore
+from ssc_core.report.examples import Sources
+from ssc_core.report.finding_pictures import compare_picks, repairs, write_curves, write_repaired_picture
+from tests.unit.report.conftest import PHOTOS
+
+
+@pytest.fixture
+def compared(results: Path) -> pd.DataFrame:
+    folder = results / "refcoco"
+    return compare_picks(
+        pd.read_parquet(folder / "eval_val.parquet"), pd.read_parquet(folder / "eval_masks_val.parquet")
+    )
+
+
+@pytest.fixture
+def sources(results: Path, photos_folder: Path) -> Iterator[Sources]:
+    folder = results / "refcoco"
+    with MaskStore(folder / "val" / "masks.h5") as masks, SelectionStore(folder / "val" / "selected.h5") as selected:
+        photos = open_photos(folder / "refs.parquet", photos_folder)
+        yield Sources(photos, TruthStore(folder / "truth.h5"), masks, selected)
+
+
+def test_repairs(compared: pd.DataFrame) -> None:
+    # Select always takes the left disc; the network knows "left" and "right" and answers "disc" with nothing
+    assert repairs(compared) == {"wrong": PHOTOS, "repaired": PHOTOS, "right": 2 * PHOTOS, "lost": PHOTOS}
+
+
+def test_picture(compared: pd.DataFrame, sources: Sources, tmp_path: Path) -> None:
+    out = tmp_path / "repaired.png"
+    write_repaired_picture(compared, sources, out, where="refcoco val", count=4)
+    with Image.open(out) as picture:
+        assert picture.width > picture.height / 2
+
+
+def test_nothing_to_show(compared: pd.DataFrame, sources: Sources, tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="repaired no wrong pick"):
+        write_repaired_picture(compared.assign(iou_native=0.0), sources, tmp_path / "x.png", where="refcoco val")
+
+
+def test_curves(tmp_path: Path) -> None:
+    matching = {"correct": [pd.DataFrame({"epoch": [0, 1], "accuracy": [0.4, end]}) for end in (0.6, 0.8)]}
+    losses = {"correct": [pd.DataFrame({"step": range(50), "loss": range(50)})]}
+    out = tmp_path / "learning.svg"
+    write_curves(matching, losses, out, where="refcoco val")
+    assert "<svg" in out.read_text()
+    first = out.read_bytes()
+    write_curves(matching, losses, out, where="refcoco val")
+    assert out.read_bytes() == first, "the same figures give the same file"

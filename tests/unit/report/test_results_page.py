@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ssc_core.report.results_page import claims, results_page
+
+
+def row(method: str, oiou: float, **changes: Any) -> dict[str, Any]:
+    figures = {"oIoU": oiou, "oIoU_sd": 1.0, "mIoU": oiou, "mIoU_sd": 1.0, "P@0.5": oiou, "P@0.5_sd": 1.0}
+    about = {"dataset": "refcoco", "world": "micro", "split": "val", "method": method, "seeds": 3}
+    return {**about, "low": oiou - 3, "high": oiou + 3, **figures, **changes}
+
+
+PROMISED = [
+    row("random", 20.0),
+    row("selected", 34.4, seeds=0, oIoU_sd=float("nan")),
+    row("pretrained", 37.0),
+    row("continued", 38.0),
+    row("without_constraints", 41.0),
+    row("corrected", 57.2),
+    row("supervised", 72.7),
+    row("best", 85.0),
+]
+
+
+def test_the_promised_order_holds() -> None:
+    found = list(claims({r["method"]: r for r in PROMISED}))
+    assert len(found) == 7
+    assert all(holds for _, _, holds in found)
+
+
+@pytest.mark.parametrize(
+    ("method", "oiou", "claim"),
+    [
+        ("pretrained", 50.0, "at least 8 points"),
+        ("continued", 49.3, "for as long"),
+        ("without_constraints", 58.0, "constraints"),
+        ("selected", 52.0, "intervals apart"),
+        ("best", 79.9, "best candidate"),
+        ("supervised", 57.0, "Ground truth"),
+        ("random", 35.0, "chance"),
+    ],
+)
+def test_what_does_not_hold_is_told(method: str, oiou: float, claim: str) -> None:
+    rows = {r["method"]: r for r in PROMISED} | {method: row(method, oiou)}
+    broken = [text for text, _, holds in claims(rows) if not holds]
+    assert len(broken) == 1
+    assert claim in broken[0]
+
+
+def test_claims_about_what_was_not_measured_are_left_out() -> None:
+    assert [text for text, _, _ in claims({"corrected": row("corrected", 50.0)})] == []
+
+
+def test_page() -> None:
+    page = results_page(pd.DataFrame(PROMISED), {"repaired": Path("images/repaired.png")}, ["a note"])
+    lines = page.splitlines()
+    assert "World: **micro**" in page
+    assert "a note" in lines
+    assert "| Corrected (constrained greedy matching) | **57.2** ± 1.0 (54.2 to 60.2) |" in page
+    assert "| Select (zero-shot) | **34.4** (31.4 to 37.4) | 34.4 ± 1.0 | 34.4 ± 1.0 | – | 34.39* |" in lines
+    assert "published oIoU, real photos (another world)" in page
+    assert "![repaired](images/repaired.png)" in lines
+    table = [line for line in lines if line.startswith("|")]
+    assert {line.count("|") for line in table} == {5, 7}
+    assert page.count("| yes |") == 7

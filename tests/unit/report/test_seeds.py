@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ssc_core.report.seeds import over_seeds, seed_table
+
+
+@pytest.fixture
+def seeded(results: Path, tmp_path: Path) -> Path:
+    """The dataset's folder with a second seed whose oIoU is 10 points lower."""
+    folder = Path(shutil.copytree(results / "refcoco", tmp_path / "refcoco"))
+    content = json.loads((folder / "eval_val.json").read_text())
+    (folder / "seed1").mkdir()
+    (folder / "eval_val.json").write_text(json.dumps(content | {"seed": 0}))
+    (folder / "seed1" / "eval_val.json").write_text(json.dumps(content | {"seed": 1, "oIoU": content["oIoU"] - 10}))
+    return folder
+
+
+def test_every_evaluation_is_a_row(seeded: Path) -> None:
+    table = seed_table(seeded)
+    assert table["method"].tolist() == ["random", "first", "selected", "best", "corrected", "pretrained", "corrected"]
+    assert table.loc[table["method"] == "corrected", "seed"].tolist() == [0, 1]
+    assert table.loc[table["method"] == "selected", "seed"].isna().all()
+
+
+def test_mean_and_spread(seeded: Path) -> None:
+    own = json.loads((seeded / "eval_val.json").read_text())
+    summary = over_seeds(seed_table(seeded)).set_index("method")
+    corrected = summary.loc["corrected"]
+    assert corrected["seeds"] == 2
+    assert corrected["oIoU"] == pytest.approx(own["oIoU"] - 5)
+    assert corrected["oIoU_sd"] == pytest.approx(math.sqrt(50))
+    assert corrected["low"] == pytest.approx(own["ci95"]["oIoU"][0])
+    assert summary.loc["selected", "seeds"] == 0
+    assert math.isnan(summary.loc["selected", "oIoU_sd"])
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    assert seed_table(tmp_path).empty

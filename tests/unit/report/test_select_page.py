@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from ssc_core.errors import SscError
+from ssc_core.evaluate.masks import evaluate_masks
+from ssc_core.evaluate.metrics import Overlaps
+from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, SelectionWriter, rle
+from ssc_core.refer.index import read_refs
+from ssc_core.refer.truth import TruthStore
+from ssc_core.report import select_cards
+from ssc_core.report.select_cards import Stores
+from ssc_core.report.select_docs import write_table
+from ssc_core.report.select_page import write_select_page
+from ssc_core.report.select_table import Figure, Line, changes, csv_table, markdown_table, paired_gains, read_lines
+from ssc_core.settings import CompareSettings, CompatSettings, EvaluateSettings, SelectSettings, load_settings
+from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
+from tests.unit.report.test_html import Page
+
+COMPARE = CompareSettings.model_validate({"variants": {"right": {"score": {"prompt": "crop"}}}})
+
+
+@pytest.fixture(scope="module")
+def folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores, a variant that is always right, and their evaluation. Even refs mean the right one of two discs."""
+    folder = tmp_path_factory.mktemp("select")
+    with (
+        ScoreStoreWriter(folder / "scores.h5", INFO) as scores,
+        SelectionWriter(folder / "right.h5", INFO) as right,
+    ):
+        for ref_id in range(1, 2 * PHOTOS + 1):
+            pick = (ref_id + 1) % 2
+            scores.append_ref(ref_id, np.array([[25.0, 24.0 - ref_id]] * (2 - pick)), np.array([317, 317]))
+            right.append_ref(
+                ref_id, image_id=(ref_id + 1) // 2, size=SIZE, chosen=[2 * ((ref_id - 1) // 2) + pick],
+                scores=np.zeros((1, 2)), rles=rle.encode(np.stack([(LEFT, RIGHT)[pick]])),
+            )  # fmt: skip
+    source = results / "refcoco"
+    with (
+        MaskStore(source / "val" / "masks.h5") as masks,
+        SelectionStore(source / "val" / "selected.h5") as selected,
+        SelectionStore(folder / "right.h5") as right,
+    ):
+        evaluate_masks(
+            refs=read_refs(source / "refs.parquet"), split="val", masks=masks, truth=TruthStore(source / "truth.h5"),
+            selections={"selected": selected, "right": right}, min_area=0, out=folder / "eval.json",
+            settings=EvaluateSettings(bootstrap_samples=20), compat=CompatSettings(), meta=meta("zero_shot"),
+        )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(results: Path, photos_folder: Path, folder: Path) -> Path:
+    source = results / "refcoco"
+    write_select_page(
+        refs=source / "refs.parquet", truth=source / "truth.h5", masks=source / "val" / "masks.h5",
+        scores=folder / "scores.h5", selected=source / "val" / "selected.h5", evaluation=folder / "eval.json",
+        images=photos_folder, compare=COMPARE, select=SelectSettings(min_area=9),
+        page=folder / "select.html", figures=folder / "select.json", table=folder / "select.csv",
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(written: Path) -> Page:
+    return Page((written / "select.html").read_text(encoding="utf-8"))
+
+
+def test_the_table_says_what_differs_and_what_it_gains(written: Path, page: Page) -> None:
+    lines = {line.name: line for line in read_lines(json.loads((written / "select.json").read_text())["lines"])}
+    assert list(lines) == ["random", "first", "selected", "right", "best"]
+    assert lines["right"].what == "score.prompt: crop"
+    assert lines["selected"].oIoU_gain == Figure(0, 0, 0)
+    # of equal discs half are right: oIoU 6 / 18
+    assert lines["selected"].oIoU.value == pytest.approx(100 / 3)
+    assert lines["right"].oIoU_gain.value == pytest.approx(100 - 100 / 3)
+    assert lines["right"].mIoU_gain.value == pytest.approx(50)
+    assert [line.name for line in lines.values() if line.test_only] == ["best"]
+    assert "looks at the truth: test only" in page.words
+    assert "score.prompt: crop" in page.words
+
+
+def test_csv_has_the_same_numbers(written: Path) -> None:
+    lines = json.loads((written / "select.json").read_text())["lines"]
+    table = pd.read_csv(written / "select.csv")
+    assert table["name"].tolist() == [line["name"] for line in lines]
+    assert table["oIoU_gain_low"].tolist() == pytest.approx([line["oIoU_gain"]["low"] for line in lines])
+
+
+def test_the_page_needs_nothing_else_and_says_which_world(page: Page) -> None:
+    assert all(target.startswith(("data:", "#")) for name in ("src", "href") for target in page.all(name))
+    assert "world micro" in page.all("class")
+    ids = page.all("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_wrong_and_doubtful_choices_have_cards(page: Page) -> None:
+    tags = [set(value.split()) for value in page.all("data-tags")]
+    assert sum("wrong" in found for found in tags) == PHOTOS  # the refs that mean the right disc
+    assert sum("doubtful" in found for found in tags) == 2 * PHOTOS
+    assert not any("hopeless" in found or "none" in found for found in tags)
+    assert f"“{NASTY}” · “disc”" in page.words
+    assert "1 ✓" in page.words
+
+
+def test_an_evaluation_of_a_network_is_refused(results: Path, folder: Path, photos_folder: Path) -> None:
+    source = results / "refcoco"
+    with pytest.raises(SscError, match="holds no choices of Select"):
+        write_select_page(
+            refs=source / "refs.parquet", truth=source / "truth.h5", masks=source / "val" / "masks.h5",
+            scores=folder / "scores.h5", selected=source / "val" / "selected.h5", evaluation=source / "eval_val.json",
+            images=photos_folder, compare=COMPARE, select=SelectSettings(),
+            page=folder / "x.html", figures=folder / "x.json", table=folder / "x.csv",
+        )  # fmt: skip
+
+
+def test_a_margin_needs_two_candidates_that_are_large_enough(results: Path, folder: Path) -> None:
+    source = results / "refcoco"
+    with ExitStack() as stack:
+        stores = Stores.open(
+            stack, read_refs(source / "refs.parquet"), TruthStore(source / "truth.h5"),
+            masks=source / "val" / "masks.h5", scores=folder / "scores.h5", selected=source / "val" / "selected.h5",
+        )  # fmt: skip
+        assert select_cards.margin(stores, 1, 0, min_area=317) == 0
+        assert np.isnan(select_cards.margin(stores, 1, 0, min_area=318))
+
+
+def test_tags_hold_the_extremes() -> None:
+    choices = pd.DataFrame(
+        {
+            "index": [0, 0, 1, -1, 0],
+            "iou": [0.9, 0.1, 0.3, 0.0, 0.2],
+            "iou_best": [0.9, 0.8, 0.9, 0.0, 0.4],
+            "margin": [0.5, 0.2, 0.1, np.nan, 3.0],
+        }
+    )
+    found = {row.Index: tags for row, tags in select_cards.tagged(choices, 1)}
+    assert found == {3: {"hopeless", "none"}, 1: {"wrong"}, 2: {"doubtful", "wrong"}}
+
+
+def test_paired_gains() -> None:
+    ours = Overlaps(np.array([10, 10, 0]), np.array([10, 10, 10]))
+    theirs = Overlaps(np.array([10, 0, 0]), np.array([10, 10, 20]))
+    oiou, miou = paired_gains(ours, theirs, np.array([1, 2, 3]), samples=200, seed=0)
+    assert oiou.value == pytest.approx(100 * (20 / 30 - 10 / 40))
+    assert miou.value == pytest.approx(100 / 3)
+    assert 0 <= miou.low <= miou.value <= miou.high <= 100
+    assert paired_gains(ours, ours, np.array([1, 2, 3]), samples=50, seed=0) == [Figure(0, 0, 0)] * 2
+    assert paired_gains(ours, theirs, np.array([1, 2, 3]), samples=0, seed=0)[1] == Figure(miou.value)
+
+
+def test_what_is_hard_for_both_cancels_out() -> None:
+    rng = np.random.default_rng(0)
+    intersections = rng.integers(0, 90, 400)
+    ours, theirs = (Overlaps(intersections + more, np.full(400, 100)) for more in (5, 0))
+    gain = paired_gains(ours, theirs, np.arange(400), samples=300, seed=0)[1]
+    assert (gain.value, gain.low, gain.high) == pytest.approx((5, 5, 5))
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"score": {}, "select": {}}, "nothing"),
+        ({"score": {"prompt": ["crop", "rectangle"]}, "select": {"per": "sentence"}},
+         "score.prompt: crop + rectangle; select.per: sentence"),
+        ({"score": {"backend": {"name": "mine.py:Mine"}}}, 'score.backend: {"name": "mine.py:Mine"}'),
+    ],
+)  # fmt: skip
+def test_changes(sections: dict, expected: str) -> None:
+    assert changes(sections) == expected
+
+
+def test_markdown_and_csv_of_lines() -> None:
+    best = Line("best", "looks", True, Figure(80.04, 70, 90), Figure(81), Figure(5, -1, 11), Figure(6))
+    assert markdown_table([best]).splitlines()[2] == (
+        "| `best` (looks at the truth) | 80.0 (70.0 to 90.0) | +5.0 (-1.0 to +11.0) | 81.0 | +6.0 |"
+    )
+    assert csv_table([best]).splitlines()[0].startswith("name,what,test_only,oIoU_value,oIoU_low,oIoU_high,mIoU_value")
+
+
+def test_the_table_of_the_docs_is_written_from_the_json(written: Path, tmp_path: Path) -> None:
+    page = tmp_path / "select.md"
+    page.write_text("Before.\n<!-- table of results/report/select.json: begin -->\nold\n<!-- end -->\nAfter.\n")
+    write_table(written / "select.json", page)
+    text = page.read_text()
+    assert text.startswith("Before.\n<!-- table") and text.endswith("<!-- end -->\nAfter.\n")
+    assert "| `right` | 100.0 (100.0 to 100.0) | +66.7" in text
+    assert "refcoco val, world: micro" in text
+    assert "old" not in text
+    page.write_text("no marks")
+    with pytest.raises(SscError, match="has no place for the table"):
+        write_table(written / "select.json", page)
+
+
+def test_the_docs_have_a_table_of_what_the_config_compares(root: Path) -> None:
+    text = (root / "docs" / "select.md").read_text(encoding="utf-8")
+    compared = load_settings(yaml.safe_load((root / "config.yaml").read_text())).compare.variants
+    assert re.findall(r"^\| `(\w+)`", text, re.MULTILINE)[-len(compared) - 4 :] == [
+        *("random", "first", "selected"), *compared, "best",
+    ]  # fmt: skip

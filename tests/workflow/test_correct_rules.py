@@ -1,0 +1,58 @@
+"""The training rules: what they read, and what runs again when a setting or the seed changes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.workflow.test_plans import jobs
+
+PHASES = ("pretrain", "correct", "correct_without_constraints", "continue_pretrain", "supervised")
+
+
+def commands(plan: str) -> dict[str, str]:
+    """The training commands of a dry run with ``-p``, by the name of their checkpoint."""
+    lines = [line for line in plan.splitlines() if "workflow_scripts.train " in line]
+    return {Path(re.search(r"--checkpoint (\S+)", line)[1]).stem: line for line in lines}
+
+
+def test_every_phase_and_what_it_may_see(snakemake, tmp_path: Path) -> None:
+    targets = [f"{tmp_path}/refcoco/checkpoints/{phase}.pt" for phase in PHASES]
+    plan = snakemake("-n", "-p", "--config", f"results={tmp_path}", "--", *targets).stdout
+    counts = jobs(plan)
+    assert [counts[phase] for phase in PHASES] == [1] * 5
+    seen = commands(plan)
+    assert [phase for phase in PHASES if "truth.h5" in seen[phase]] == ["supervised"]
+    assert [phase for phase in PHASES if "--init" in seen[phase]] == list(PHASES[1:4])
+    assert [phase for phase in PHASES if "selected.h5" in seen[phase]] == ["pretrain", "continue_pretrain"]
+    assert [phase for phase in PHASES if "masks.h5" in seen[phase]] == list(PHASES[:4])
+    assert len({re.search(r"--state (\S+)", command)[1] for command in seen.values()}) == 5
+
+
+def test_another_seed_shares_the_labels(snakemake, tmp_path: Path) -> None:
+    folders = [f"{tmp_path}/refcoco/{run}checkpoints" for run in ("", "seed1/", "seed20/")]
+    counts = jobs(
+        snakemake("-n", "--config", f"results={tmp_path}", "--", *(f"{folder}/correct.pt" for folder in folders)).stdout
+    )
+    assert counts["pretrain"] == counts["correct"] == 3
+    assert counts["segment_boxes"] == counts["select_masks"] == 1
+
+
+def test_init_from_takes_the_place_of_pretraining(snakemake, tmp_path: Path) -> None:
+    config = tmp_path / "start.yaml"
+    start = tmp_path / "published.pth"
+    config.write_text(f"results: {tmp_path}/results\ncorrect:\n  init_from: {start}\n")
+    target = f"{tmp_path}/results/refcoco/checkpoints/correct.pt"
+    missing = snakemake("-n", "--configfile", str(config), "--", target, check=False)
+    assert missing.returncode
+    assert str(start) in missing.stdout
+    start.write_bytes(b"weights")
+    counts = jobs(snakemake("-n", "--configfile", str(config), "--", target).stdout)
+    assert "pretrain" not in counts
+    assert "select_masks" not in counts
+
+
+def test_the_picture_of_a_training(snakemake, tmp_path: Path) -> None:
+    picture = f"{tmp_path}/refcoco/seed2/checkpoints/curves.png"
+    counts = jobs(snakemake("-n", "--config", f"results={tmp_path}", "--", picture).stdout)
+    assert counts["training_curves"] == counts["matching_accuracy"] == counts["correct"] == 1

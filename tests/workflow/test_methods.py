@@ -1,0 +1,61 @@
+"""Evaluations of every method, the report and docs/results.md: what they would run. Dry runs, from an empty folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+
+def counts(output: str) -> dict[str, int]:
+    table = output.split("Job stats:")[1].split("\n\n")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+def test_the_whole_sentence_needs_neither_masks_nor_training(snakemake, tmp_path: Path) -> None:
+    target = f"{tmp_path}/refcoco+/eval_grounded_sentence_testA.json"
+    assert counts(snakemake("-n", "--config", f"results={tmp_path}", "--", target).stdout) == {
+        "make_world": 1, "index_refs": 1, "ground_sentences": 1, "evaluate_grounded": 1, "total": 4,
+    }  # fmt: skip
+
+
+def test_every_method_and_seed_is_evaluated_on_its_checkpoint(snakemake, tmp_path: Path) -> None:
+    methods = {
+        "pretrained": "pretrain",
+        "continued": "continue_pretrain",
+        "without_constraints": "correct_without_constraints",
+        "supervised": "supervised",
+    }
+    folder = f"{tmp_path}/refcoco"
+    targets = [f"{folder}/{run}eval_{method}_val.json" for run in ("", "seed1/") for method in methods]
+    found = counts(snakemake("-n", "--config", f"results={tmp_path}", "--", *targets).stdout)
+    assert found["evaluate_method"] == 8
+    assert {phase: found[phase] for phase in methods.values()} == dict.fromkeys(methods.values(), 2)
+    assert "correct" not in found
+    assert found["detect_boxes"] == 1, "labels are shared by seeds"
+
+
+def test_the_report_asks_for_what_the_config_says(snakemake, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "report": {"methods": ["corrected"]}}))
+    found = counts(snakemake("-n", "--configfile", str(config), "--", f"{tmp_path}/r/report/index.html").stdout)
+    assert found["evaluate"] == found["evaluate_masks"] == found["report"] == 1
+    assert "evaluate_method" not in found
+    assert "ground_sentences" not in found
+
+
+def test_the_results_page_needs_every_seed(snakemake, tmp_path: Path) -> None:
+    finding = {
+        "datasets": {"refcoco": ["val"], "refcoco+": None, "refcocog_umd": None},
+        "seeds": [0, 4],
+        "methods": ["corrected", "grounded_sentence"],
+    }
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "finding": finding}))
+    found = counts(
+        snakemake("-n", "--forcerun", "results_page", "--configfile", str(config), "--", "results_page").stdout
+    )
+    assert found["evaluate"] == found["pretrain"] == found["correct"] == 2
+    assert found["ground_sentences"] == found["evaluate_masks"] == 1, "what is not trained has no seed"
+    assert found["matching_accuracy"] == 4, "correct and correct_without_constraints, both seeds"

@@ -1,0 +1,292 @@
+"""What runs again after which change: every row of the table in docs/operations.md, on a finished results folder.
+
+The folder is made by ``snakemake --touch`` in a copy of the repository: Snakemake then knows of every output how it
+was made, though the files are tiny. Each row changes one thing, asks for a plan, and puts the thing back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssc_core.datasets import dataset_identity
+from ssc_core.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "presets", "envs", "docs")
+TARGETS = ("results/refcoco/eval_val.json", "results/refcoco/eval_masks_val.json")
+PLANNED = re.compile(r"^(\w+) +\d+$", re.MULTILINE)
+
+CORRECT = {"correct", "evaluate"}
+PRETRAIN = {"pretrain", *CORRECT}
+SELECT = {"select_masks", "evaluate_masks", *PRETRAIN}
+SCORE = {"score_candidates", "gather", *SELECT}
+SEGMENT = {"segment_boxes", *SCORE}
+DETECT = {"detect_boxes", *SEGMENT}
+NOUNS = {"extract_nouns", *DETECT}
+INDEX = {"index_refs", *NOUNS}
+CHAIN = {
+    "index_refs": INDEX,
+    "extract_nouns": NOUNS,
+    "detect_boxes": DETECT,
+    "segment_boxes": SEGMENT,
+    "score_candidates": SCORE,
+    "select_masks": SELECT,
+    "pretrain": PRETRAIN,
+    "correct": CORRECT,
+}
+"""A rule and all after it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A change and the rules that run because of it, first the ones that the change itself concerns.
+
+    config: YAML on top of config.yaml; edits: file -> (text, its replacement); touched: files or patterns; options: of
+    the command line; because: what `snakemake -n` says, as a pattern.
+    """
+
+    name: str
+    reruns: set[str] = field(default_factory=set)
+    config: str = ""
+    edits: dict[str, tuple[str, str]] = field(default_factory=dict)
+    touched: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    targets: tuple[str, ...] = TARGETS
+    because: str = ""
+
+
+ROWS = [
+    # a section of the config
+    Row("nouns", NOUNS, "nouns: {top_k: 2}", because=r"before: .*top_k.* now: .*top_k"),
+    Row("nouns.encoder", NOUNS, "nouns: {encoder: {settings: {model: resources/micro/detector}}}", because="micro/det"),
+    Row("detect", DETECT, "detect: {nms_iou: 0.5}", because=r'"nms_iou": 0.4.* now: .*"nms_iou": 0.5'),
+    Row("detect.backend", DETECT, "detect: {backend: {settings: {box_threshold: 0.2}}}", because="box_threshold"),
+    Row("segment", SEGMENT, "segment: {backend: {settings: {model: resources/micro/detector}}}", because="micro/detec"),
+    Row("score", SCORE, "score: {blur_sigma: 20}", because="blur_sigma"),
+    Row("select", SELECT, "select: {min_area: 60}", because=r'"min_area": 40.* now: .*"min_area": 60'),
+    Row("network", PRETRAIN, "network: {drop_path: 0.1}", because="drop_path"),
+    Row("pretrain", PRETRAIN, "pretrain: {epochs: 3}", because='"epochs": 20.* now: .*"epochs": 3'),
+    Row("correct", CORRECT, "correct: {lr: 1.0e-4}", because='"lr": 0.0004.* now: .*"lr": 0.0001'),
+    Row("evaluate", {"evaluate", "evaluate_masks"}, "evaluate: {bootstrap_samples: 10}", because="bootstrap_samples"),
+    Row("compat, of Segment", DETECT, "compat: {detector_retry_plural: true}", because="detector_retry_plural"),
+    Row("compat, of Select", SCORE, "compat: {clip_bgr: true}", because="clip_bgr"),
+    Row("compat, of Correct", PRETRAIN, "compat: {lr_by_loader_length: true}", because="lr_by_loader_length"),
+    Row("compat, of metrics", {"evaluate_masks"}, "compat: {oiou_skips_empty: true}", because="oiou_skips_empty"),
+    Row("compat, of the truth", INDEX, "compat: {gt_overlap_hole: true}", because="gt_overlap_hole"),
+    Row(
+        "two numbers swapped",
+        DETECT,
+        "detect: {backend: {settings: {box_threshold: 0.15, text_threshold: 0.17}}}",
+        because='"box_threshold": 0.17.* now: .*"box_threshold": 0.15',
+    ),
+    Row("the same numbers, written otherwise", config="correct: {lr: 0.0004}\nselect: {choice: score, min_area: 40}"),
+    # where and how wide jobs run
+    Row("device", config="compute: {device: cpu}"),
+    Row("threads", config="compute: {threads: 3}"),
+    Row("save_minutes", config="compute: {save_minutes: 1}"),
+    Row(
+        "cores, GPUs and memory",
+        options=("--cores", "4", "--resources", "gpu=2", "--set-resources", "correct:mem_mb=9"),
+    ),
+    Row("shards", {*SEGMENT, "detect_boxes"}, "compute: {shards: 2}", because="Set of input files has changed"),
+    # more data
+    Row("another split", config="datasets: {refcoco: {splits: [train, val, testA, testB, testC]}}"),
+    Row(
+        "another dataset",
+        config="datasets: {mine: {source: {layout: table, file: mine.csv, images: photos}, splits: [train]}}",
+    ),
+    # files
+    Row("a result is touched", touched=("results/refcoco/refs.parquet", "results/refcoco/train/masks.h5")),
+    Row("git checkout", touched=("**/*.py", "**/*.smk", "Snakefile", "config.yaml")),
+    Row(
+        "a result has other content",
+        {"evaluate_masks", "evaluate"},
+        edits={"results/refcoco/truth.h5": ("truth.h5", "other truth")},
+        because="Updated input files",
+    ),
+    # code
+    Row("a comment", edits={"ssc_core/segment/boxes.py": ("def detect_boxes(", "# a comment\ndef detect_boxes(")}),
+    Row("a docstring", edits={"ssc_core/masks/rle.py": ('"""', '"""Other words. ')}),
+    Row(
+        "a function of Segment",
+        DETECT,
+        edits={"ssc_core/segment/nms.py": ("def class_nms(", "EDITED = 1\n\n\ndef class_nms(")},
+        because="code of detect_boxes",
+    ),
+    Row(
+        "a function of Select",
+        SELECT,
+        edits={"ssc_core/select/choice.py": ("import numpy as np", "import numpy as np\n\nEDITED = 1")},
+        because="code of select_masks",
+    ),
+    Row(
+        "a function of Correct",
+        PRETRAIN,
+        edits={"ssc_core/correct/matching.py": ("import torch", "import torch\n\nEDITED = 1\n")},
+        because="code of train",
+    ),
+    Row(
+        "the script of a rule",
+        {"evaluate_masks"},
+        edits={"workflow_scripts/evaluate_masks.py": ("def main(", "EDITED = 1\n\n\ndef main(")},
+        because="code of evaluate_masks",
+    ),
+    Row(
+        "the command of a rule",
+        SELECT,
+        edits={"rules/select.smk": ("workflow_scripts.select_masks", "workflow_scripts.select_masks ")},
+        because="Code has changed",
+    ),
+    Row("settings.py", edits={"ssc_core/settings.py": ("class Settings(", "EDITED = 1\n\n\nclass Settings(")}),
+]  # fmt: skip
+
+
+class House:
+    """A copy of the repository with finished results, and a Snakemake that is asked for plans."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        server = [sys.executable, str(Path(__file__).with_name("warm_snakemake.py"))]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._server = subprocess.Popen(
+            server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path}
+        )
+
+    def snakemake(self, *arguments: str, code: int = 0) -> str:
+        """Output of a call in the copy."""
+        self._server.stdin.write(json.dumps({"arguments": arguments, "cwd": str(self.folder)}) + "\n")
+        self._server.stdin.flush()
+        answer = json.loads(self._server.stdout.readline())
+        assert answer["code"] == code, answer["output"][-6000:]
+        return answer["output"]
+
+    def finish(self) -> None:
+        """Make every output, as a file that holds its own name, and have Snakemake note how."""
+        summary = self.snakemake("--summary", *TARGETS)
+        for name in re.findall(r"^(results/\S+)\t", summary, re.MULTILINE):
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+        settings = load_settings(yaml.safe_load((self.folder / "config.yaml").read_text()))
+        identity = {"identity": dataset_identity(settings, "refcoco")}
+        (self.folder / "results/refcoco/data.json").write_text(json.dumps(identity))
+        self.snakemake("--touch", "--forceall", "--cores", "1", *TARGETS)
+
+    @contextmanager
+    def changed(self, row: Row) -> Iterator[list[str]]:
+        """The copy with the change of a row; yields options."""
+        before = {}
+        for name, (old, new) in row.edits.items():
+            path = self.folder / name
+            before[path] = path.read_text()
+            assert old in before[path], f"{name} does not hold {old!r} any more: update the row '{row.name}'"
+            path.write_text(before[path].replace(old, new, 1))
+        for pattern in row.touched:
+            for path in self.folder.glob(pattern):
+                path.touch()
+        options = list(row.options)
+        if row.config:
+            (self.folder / "changed.yaml").write_text(row.config)
+            options += ["--configfile", "changed.yaml"]
+        yield options
+        for path, text in before.items():
+            path.write_text(text)
+
+    def close(self) -> None:
+        self._server.stdin.close()
+        self._server.wait()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("rerun")
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    (folder / "resources").symlink_to(ROOT / "resources")
+    house = House(folder)
+    house.finish()
+    yield house
+    house.close()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_runs_again(house: House, row: Row) -> None:
+    with house.changed(row) as options:
+        output = house.snakemake("--dry-run", *options, "--", *row.targets)
+    assert planned(output) == row.reruns
+    assert re.search(row.because, output), f"{row.because!r} is not among the reasons:\n{reasons(output)}"
+
+
+def test_a_clock_that_goes_backwards(house: House) -> None:
+    """Inputs that are newer than what was made from them, by a clock that was wrong, have the content they had."""
+    future = time.time() + 30 * 24 * 3600
+    for name in ("refs.parquet", "truth.h5", "train/masks.h5", "checkpoints/pretrain.pt"):
+        os.utime(house.folder / "results/refcoco" / name, (future, future))
+    assert planned(house.snakemake("--dry-run", "--", *TARGETS)) == set()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("micro: {seed: 5}", "micro.seed"),
+        ("datasets: {refcoco: {source: {name: refcoco+}}}", "source.name"),
+    ],
+)
+def test_other_data_stop_with_two_ways_out(house: House, config: str, words: str) -> None:
+    with house.changed(Row("other data", config=config)) as options:
+        output = house.snakemake("--dry-run", *options, "--", *TARGETS, code=1)
+    assert words in output
+    assert "another_folder" in output
+    assert "rm -r results/refcoco" in output
+
+
+def test_a_new_split_runs_what_it_needs_and_nothing_else(house: House) -> None:
+    output = house.snakemake("--dry-run", "--", *TARGETS, "results/refcoco/eval_testA.json")
+    assert planned(output) == {"evaluate"}
+    output = house.snakemake("--dry-run", "--", *TARGETS, "results/refcoco/eval_masks_testA.json")
+    labelled = {"extract_nouns", "detect_boxes", "segment_boxes", "score_candidates", "gather", "select_masks"}
+    assert planned(output) == {*labelled, "evaluate_masks"}
+
+
+def test_the_page_has_every_row() -> None:
+    """docs/operations.md: | change | such as | rules that run again |, in this order."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.split("## What runs again")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| ")
+    ]
+    assert [(name, rules_of(rules)) for name, _, rules in rows[1:]] == [(row.name, row.reruns) for row in ROWS]
+
+
+def rules_of(cell: str) -> set[str]:
+    """`a`, `b`: these rules; `a` and all after it: the chain from there."""
+    names = re.findall(r"`(\w+)`", cell)
+    return CHAIN[names[0]] if "all after it" in cell else set(names)
+
+
+def planned(output: str) -> set[str]:
+    """Rules of a dry run's table."""
+    if "Nothing to be done" in output:
+        return set()
+    return set(PLANNED.findall(output.split("Job stats:")[1].split("\n\n")[0])) - {"total", "all"}
+
+
+def reasons(output: str) -> str:
+    return "\n".join(re.findall(r"^Reason: .*$", output, re.MULTILINE))

@@ -1,0 +1,100 @@
+"""Scores are data: what a change of the choice runs again, and what the comparison of choices asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssc_core.datasets import dataset_identity
+from ssc_core.settings import Settings, load_settings
+
+TARGET = "results/refcoco/val/selected.h5"
+ON_A_GPU = {"detect_boxes", "segment_boxes", "score_candidates", "score_variant"}
+
+
+@pytest.fixture(scope="module")
+def settings(root: Path) -> Settings:
+    return load_settings(yaml.safe_load((root / "config.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def plan(snakemake, root: Path, settings: Settings, tmp_path_factory) -> Callable[..., dict[str, int]]:
+    """Rules and jobs that a call would run in a folder where the val split has been selected.
+
+    ``--touch`` has Snakemake note how each file was made, though the files are empty.
+    """
+    folder = tmp_path_factory.mktemp("selected")
+    for name in ("config.yaml", "resources"):
+        (folder / name).symlink_to(root / name)
+    summary = snakemake("--summary", "--", TARGET, cwd=folder).stdout
+    for name in re.findall(r"^(results/\S+)\t", summary, re.MULTILINE):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    stamp = folder / "results" / "refcoco" / "data.json"
+    stamp.write_text(json.dumps({"identity": dataset_identity(settings, "refcoco")}))
+    snakemake("--touch", "--forceall", "--cores", "1", "--", TARGET, cwd=folder)
+
+    def jobs(config: str, target: str = TARGET) -> dict[str, int]:
+        (folder / "changed.yaml").write_text(config)
+        output = snakemake("-n", "--configfile", "changed.yaml", "--", target, cwd=folder).stdout
+        if "Nothing to be done" in output:
+            return {}
+        table = output.split("Job stats:")[1].split("\n\n")[0]
+        found = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+        return {name: count for name, count in found.items() if name != "total"}
+
+    return jobs
+
+
+def test_what_has_not_changed_does_not_run(plan) -> None:
+    assert plan("select: {choice: score}") == {}
+
+
+@pytest.mark.parametrize(
+    "select",
+    ["min_area: 60", "choice: first", "per: sentence", "assignment: joint, spatial_weight: 3"],
+)
+def test_another_choice_runs_no_model(plan, select: str) -> None:
+    assert plan(f"select: {{{select}}}") == {"select_masks": 1}
+
+
+def test_other_scores_do(plan) -> None:
+    assert plan("score: {prompt: crop}") == {"score_candidates": 1, "gather": 1, "select_masks": 1}
+
+
+def test_the_comparison_scores_each_way_of_scoring_once(plan, settings: Settings) -> None:
+    variants = settings.compare.variants
+    scorers = {settings.variant_scorer(name) for name in variants} - {None}
+    assert 0 < len(scorers) < len(variants)
+    found = plan("{}", "results/report/select.html")
+    assert found == {
+        "score_variant": len(scorers),
+        "select_variant": len(variants),
+        "evaluate_variants": 1,
+        "select_report": 1,
+    }
+
+
+def test_a_new_choice_in_the_comparison_runs_no_model(plan) -> None:
+    before = plan("{}", "results/report/select.html")
+    after = plan(
+        "compare: {variants: {mine: {select: {per: sentence, assignment: joint}}}}", "results/report/select.html"
+    )
+    grown = {rule for rule in after if after[rule] > before.get(rule, 0)}
+    assert grown == {"select_variant"}
+    assert not grown & ON_A_GPU
+
+
+def test_a_mistake_in_a_variant_is_named(snakemake, tmp_path: Path) -> None:
+    config = tmp_path / "wrong.yaml"
+    config.write_text(f"results: {tmp_path}/results\ncompare: {{variants: {{mine: {{score: {{prompt: blur}}}}}}}}\n")
+    result = snakemake("-n", "--configfile", str(config), check=False)
+    assert result.returncode
+    assert "compare.variants.mine" in result.stdout
+    assert "Traceback" not in result.stdout

@@ -1,0 +1,141 @@
+"""The main job through a real SLURM: one node, two pretend GPUs, profiles/slurm as it stands.
+
+Needs slurmctld, slurmd, munge (tests/workflow/slurm/install.sh installs them) and root.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from ssc_core.evaluate.schema import read_eval
+
+ROOT = Path(__file__).resolve().parents[2]
+SLURM = Path(__file__).with_name("slurm")
+COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "presets", "envs", "docs")
+GPU_RULES = ("detect_boxes", "segment_boxes", "score_candidates", "pretrain", "correct", "evaluate")
+TINY = """
+micro: {images: {train: 6, val: 3, testA: 2, testB: 2, test: 2}}
+pretrain: {epochs: 1}
+correct: {epochs: 1}
+compute: {shards: 2, threads: 1}
+"""
+# what a cluster of one small node without accounting needs on top of the profile
+HERE = (
+    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
+    *("--seconds-between-status-checks", "2", "--latency-wait", "5"),
+    *("--default-resources", "slurm_partition=main", "slurm_account=root", "mem_mb=1000", "runtime=20"),
+)
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    missing = [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if not shutil.which(name, path=path)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: see tests/workflow/slurm/install.sh")
+    if os.geteuid() != 0:
+        pytest.skip("a SLURM for tests needs root")
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        pytest.skip("snakemake-executor-plugin-slurm is not installed (extra `slurm`)")
+    if Path("/etc/slurm/slurm.conf").exists():
+        pytest.skip("this machine has a SLURM already (/etc/slurm/slurm.conf)")
+    folder = tmp_path_factory.mktemp("slurm")
+    try:
+        subprocess.run(["bash", str(SLURM / "start.sh"), str(folder)], check=True)
+        yield folder
+    finally:
+        subprocess.run(["bash", str(SLURM / "stop.sh"), str(folder)], check=False)
+
+
+@pytest.fixture(scope="module")
+def run(slurm: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run Snakemake with profiles/slurm in a copy of the repository."""
+    folder = tmp_path_factory.mktemp("slurm-repository")
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    (folder / "resources").symlink_to(ROOT / "resources")
+    (folder / "tiny.yaml").write_text(TINY)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for name in [name for name in environment if name.startswith("SLURM_")]:
+        del environment[name]
+
+    def snakemake(*arguments: str, resources: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        memory = [f"{rule}:mem_mb=2000" for rule in GPU_RULES]
+        command = [
+            *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm", *HERE),
+            *("--set-resources", *memory, *resources, "--configfile", "tiny.yaml", *arguments),
+        ]
+        # killed for certain: without a status, Snakemake would wait for ever
+        return subprocess.run(
+            ["timeout", "-s", "KILL", "1800", *command],
+            cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+
+    snakemake.folder = folder
+    return snakemake
+
+
+def test_the_main_job_runs_two_gpu_jobs_at_a_time(run: Run) -> None:
+    done = run("--", "results/refcoco/eval_val.json", "results/refcoco/eval_masks_val.json")
+    assert done.returncode == 0, done.stdout[-6000:]
+    results = run.folder / "results" / "refcoco"
+    assert read_eval(results / "eval_val.json").world == "micro"
+
+    cards = {log.name: gpus_of(log) for log in results.rglob("*.log") if log.name.startswith(GPU_RULES)}
+    assert len(cards) == 2 * 2 * 3 + 3
+    assert set(cards.values()) == {"0", "1"}, cards
+    for log in results.rglob("*.log"):
+        if log.name not in cards:
+            assert gpus_of(log) in (None, "none"), f"{log} has a GPU that it did not ask for"
+    assert most_at_once(gpu_jobs()) == 2
+
+
+def test_a_failing_job_is_reported_with_its_log(run: Run) -> None:
+    (run.folder / "broken.yaml").write_text("segment: {backend: {settings: {model: no/such/weights}}}\n")
+    failed = run("broken.yaml", "--config", "results=broken", "--", "broken/refcoco/val/masks.h5")
+    assert failed.returncode
+    assert "segment_boxes" in failed.stdout
+    assert "no/such/weights" in failed.stdout
+    assert "run the same command again" in failed.stdout
+
+
+def test_more_gpus_than_the_cluster_has_are_refused(run: Run) -> None:
+    refused = run(
+        *("--config", "results=broken", "--", "broken/refcoco/testA/boxes.h5"), resources=("detect_boxes:gpu=3",)
+    )
+    assert refused.returncode
+    assert re.search(r"SLURM sbatch failed|Requested node configuration is not available", refused.stdout)
+
+
+def gpus_of(log: Path) -> str | None:
+    """CUDA_VISIBLE_DEVICES as the job saw it; None where the job has no device."""
+    found = re.search(r"^GPUs of this job: (\S+)$", log.read_text(), re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def gpu_jobs() -> list[tuple[datetime, datetime]]:
+    """Start and end of the finished jobs that had a GPU."""
+    shown = subprocess.run(
+        ["scontrol", "show", "jobs", "--oneliner"], capture_output=True, text=True, check=True
+    ).stdout
+    times = [
+        re.findall(r"(?:StartTime|EndTime)=(\S+)", line) for line in shown.splitlines() if "TresPerJob=gres" in line
+    ]
+    return [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in times]
+
+
+def most_at_once(spans: list[tuple[datetime, datetime]]) -> int:
+    return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)

@@ -1,0 +1,20 @@
+"""Rule fetch_file: a published file, checked and pinned. `SSC_SOURCES` holds the config's sources section as JSON."""
+
+import logging
+import os
+from pathlib import Path
+
+from ssc_core.settings import SourceSettings
+from ssc_core.weights.catalogue import published_files
+from ssc_core.weights.fetch import Depot, fetch_file
+from ssc_core.weights.lock import LockFile
+from workflow_scripts._script import run
+
+
+def main(name: str) -> None:
+    sources = SourceSettings.model_validate_json(os.environ["SSC_SOURCES"])
+    depot = Depot(root=Path(), lock=LockFile(Path(sources.lock)), mirrors=sources.mirrors)
+    logging.info("%s: %s", name, fetch_file(name, {**published_files(), **sources.files}[name], depot))
+
+
+run(main)

@@ -1,0 +1,44 @@
+"""Rule ground_sentences: a mask for every sentence, from the detector's best box for the whole sentence."""
+
+from pathlib import Path
+
+from ssc_core.backends import Detector, Segmenter, load_backend
+from ssc_core.evaluate.grounded import ground_sentences
+from ssc_core.refer.index import open_photos, read_refs
+from ssc_core.segment.loading import model_digests
+from ssc_core.settings import DetectSettings, SegmentSettings
+from workflow_scripts._script import plain, run
+
+
+def main(
+    refs: Path,
+    images: Path,
+    split: str,
+    detect: DetectSettings,
+    segment: SegmentSettings,
+    code: str,
+    device: str,
+    threads: int,
+    out: Path,
+) -> None:
+    backends = {"detect": (detect.backend, Detector), "segment": (segment.backend, Segmenter)}
+    detector, segmenter = (
+        load_backend(backend.name, backend.settings, protocol, device=device, threads=threads)
+        for backend, protocol in backends.values()
+    )
+    models = [model_digests(backend, name) for name, (backend, _) in backends.items()]
+    ground_sentences(
+        refs=read_refs(refs, split),
+        images=open_photos(refs, images),
+        detector=detector,
+        segmenter=segmenter,
+        out=out,
+        provenance={
+            "settings": plain(detect=detect, segment=segment),
+            "models": {name: digest for found in models for name, digest in found.items()},
+            "code": code,
+        },
+    )
+
+
+run(main)

@@ -1,0 +1,75 @@
+"""Rule results_page: docs/results.md and its pictures, from eval files and training logs alone."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from ssc_core.evaluate.schema import read_eval
+from ssc_core.files import atomic_path
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
+from ssc_core.refer.index import open_photos
+from ssc_core.refer.truth import TruthStore
+from ssc_core.report.examples import Sources
+from ssc_core.report.finding_pictures import compare_picks, repairs, write_curves, write_repaired_picture
+from ssc_core.report.results_page import results_page
+from ssc_core.report.seeds import over_seeds, read_figures
+from workflow_scripts._script import run
+
+
+def main(
+    evals: list[Path],
+    matching: list[Path],
+    curves: list[Path],
+    refs: Path,
+    truth: Path,
+    masks: Path,
+    selected: Path,
+    images: Path,
+    network: Path,
+    candidates: Path,
+    page: Path,
+    repaired: Path,
+    learning: Path,
+) -> None:
+    """network, candidates: the eval files of the split that pictures are taken from."""
+    about = read_eval(network)
+    where = f"{about.dataset} {about.split}, {about.world} world"
+    compared = compare_picks(
+        pd.read_parquet(network.with_suffix(".parquet")), pd.read_parquet(candidates.with_suffix(".parquet"))
+    )
+    with ExitStack() as stack:
+        sources = Sources(
+            photos=open_photos(refs, images),
+            truth=TruthStore(truth),
+            masks=stack.enter_context(MaskStore.open(masks)),
+            selected=stack.enter_context(SelectionStore(selected)),
+        )
+        write_repaired_picture(compared, sources, repaired, where=where)
+    write_curves(_by_phase(matching), _by_phase(curves), learning, where=where)
+
+    counts = repairs(compared)
+    note = (
+        f"{where}: Select picks wrong (IoU under 0.5) for {counts['wrong']} of {len(compared)} sentences. The "
+        f"corrected network gets {counts['repaired']} of those right, and "
+        f"{counts['lost']} of the {counts['right']} others wrong."
+    )
+    pictures = {
+        f"Picked wrong by Select, repaired by Correct ({where})": repaired,
+        "The method at work: matching, and loss, a thin line a seed": learning,
+    }
+    relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
+    with atomic_path(page) as temporary:
+        temporary.write_text(results_page(over_seeds(read_figures(evals)), relative, [note]), encoding="utf-8")
+
+
+def _by_phase(paths: list[Path]) -> dict[str, list[pd.DataFrame]]:
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for path in paths:
+        tables.setdefault(path.name.split(".")[0], []).append(pd.read_csv(path))
+    return tables
+
+
+run(main)
