@@ -3,10 +3,11 @@ SHELL := /bin/bash
 CORES ?= $(shell nproc)
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test coverage fuzz lint format report bench micro-models schema clean
+.PHONY: help env demo test test-slurm coverage fuzz lint format report bench micro-models schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,11 +25,15 @@ demo: env ## the main job on the micro world, training included, and its figures
 	$(SNAKEMAKE) results/refcoco/eval_val.json results/refcoco/eval_masks_val.json
 	@$(BIN)/python workflow_scripts/show_results.py results/refcoco val
 
-test: env ## all tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+test: env ## all tests, as many at once as there are cores
+	$(PYTEST) -n $(CORES) --dist loadfile
+
+test-slurm: env ## the main job through a real SLURM that this machine starts (root; installs slurm with apt)
+	tests/workflow/slurm/install.sh
+	SSC_TEST_SLURM=1 $(PYTEST) tests/workflow/test_slurm.py
 
 coverage: env ## all tests, and which lines of ssc_core they reach
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --cov=ssc_core --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml
+	$(PYTEST) -n $(CORES) --dist loadfile --cov=ssc_core --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml
 
 fuzz: env ## the readers against 200,000 damaged files (minutes)
 	$(BIN)/python -m tests.fuzz.run --inputs 200000

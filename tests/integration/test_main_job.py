@@ -28,7 +28,6 @@ def built(snakemake, root: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
         *(f"{folder}/eval_val.json", f"{folder}/eval_masks_val.json"),
     )
     _kill_when(Path(folder) / "train" / "nouns.parquet", root, arguments)
-    snakemake("--unlock", *arguments)
     snakemake(*arguments)
     return results / "refcoco", arguments
 

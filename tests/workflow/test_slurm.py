@@ -41,6 +41,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if not os.environ.get("SSC_TEST_SLURM"):
+        pytest.skip("takes minutes and starts daemons: `make test-slurm` runs it")
     path = f"{os.environ['PATH']}:/usr/sbin"
     missing = [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if not shutil.which(name, path=path)]
     if missing:

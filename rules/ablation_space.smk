@@ -1,0 +1,110 @@
+# Variants of the config, and where the files of their stages lie. Files of a stage are shared by all rows that a change
+# does not reach, with the main results too: stages/{key} exists only for what differs.
+from functools import cache
+
+from ssc_core.evaluate.ablations import STAGES, Ablations
+
+ABLATIONS = f"{RESULTS}/ablations"
+ABLATED = f"{ABLATIONS}/stages/{{key}}/{{dataset}}"
+ABLATED_SPLIT = f"{ABLATED}/{{split}}"
+ABLATED_RUN = f"{ABLATED}/{{run}}"
+ROW = f"{ABLATIONS}/{{dataset}}/{{split}}/{{row}}"
+
+
+@cache
+def ablated():
+    """The variants, when they are first asked for: other targets do not wait for them."""
+    try:
+        found = Ablations(SETTINGS)
+        found.variants
+        return found
+    except SscError as error:
+        raise WorkflowError(str(error))
+
+
+@cache
+def ablation_space():
+    """Paths of rows and back: setting~select.choice/value~random/seed~0."""
+    import pandas
+    from snakemake.utils import Paramspace
+
+    rows = [(v.setting, v.value, v.seed) for v in ablated().variants]
+    frame = pandas.DataFrame(rows, columns=["setting", "value", "seed"])
+    return Paramspace(frame, single_wildcard="row")
+
+
+def row_variant(wildcards):
+    row = ablation_space().instance(wildcards)
+    return ablated().variant(row["setting"], row["value"], int(row["seed"]))
+
+
+def from_stage(stage, path):
+    """Input function: a file of a stage, as the variant of the wildcard `key` or `row` has it."""
+
+    def found(wildcards):
+        named = "key" in wildcards.keys()
+        variant = ablated().by_key[wildcards.key] if named else row_variant(wildcards)
+        values = {"run": variant.run, **dict(wildcards.items())}
+        return f"{ablated().folder(variant, stage)}/{path}".format(**values)
+
+    return found
+
+
+def ablated_section(name):
+    return lambda wildcards: json.dumps(
+        getattr(ablated().by_key[wildcards.key].settings, name).model_dump(mode="json"),
+        sort_keys=True,
+    )
+
+
+def ablated_compat(*names):
+    return lambda wildcards: json.dumps(
+        {n: getattr(ablated().by_key[wildcards.key].settings.compat, n) for n in names},
+        sort_keys=True,
+    )
+
+
+def ablated_backend(backend_of):
+    return lambda wildcards: backend_state(
+        backend_of(ablated().by_key[wildcards.key].settings)
+    )
+
+
+def ablated_training(phase):
+    def settings(wildcards):
+        found = ablated().by_key[wildcards.key].settings
+        train = getattr(found, phase).model_dump(mode="json")
+        if wildcards.run:
+            train["seed"] = int(wildcards.run.strip("seed/"))
+        return json.dumps(
+            {"network": found.network.model_dump(mode="json"), "train": train},
+            sort_keys=True,
+        )
+
+    return settings
+
+
+def ablated_files(phase, **files):
+    """Input files of a phase: `init_from` in place of init, and validation truth where the best checkpoint is kept."""
+
+    def found(wildcards):
+        settings = getattr(ablated().by_key[wildcards.key].settings, phase)
+        inputs = {
+            name: from_stage(stage, path)(wildcards)
+            for name, (stage, path) in files.items()
+        }
+        if settings.init_from:
+            inputs["init"] = settings.init_from
+        if settings.keep == "best":
+            inputs["val_truth"] = from_stage("truth", "{dataset}/truth.h5")(wildcards)
+        return inputs
+
+    return found
+
+
+def stage_keys(stage):
+    return rf"{stage}-[0-9a-f]{{8}}"
+
+
+wildcard_constraints:
+    row=r"setting~[^/]+/value~[^/]+/seed~\d+",

@@ -1,0 +1,25 @@
+"""Where jobs run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ssc_core.sections.base import Section
+
+
+class ComputeSettings(Section):
+    """Where and how wide jobs run. Nothing here changes a result, so nothing here reruns a rule."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
+    threads: int = Field(default=8, ge=1, description="CPU threads a job, capped by --cores")
+    shards: int = Field(default=1, ge=1, description="jobs a split in Segment and Select; results do not depend on it")
+    save_minutes: float = Field(
+        default=10, ge=0, description="minutes between saved states of a training; a killed one goes on from there"
+    )
+    gpus: int = Field(default=1, ge=1, description="GPUs a node for one training, one process each (torchrun)")
+    nodes: int = Field(default=1, ge=1, description="nodes for one training; more than one needs Slurm")
+    log_to: Literal["csv", "tensorboard", "wandb"] = Field(
+        default="csv", description="where the training log goes besides the CSV file, which is always written"
+    )

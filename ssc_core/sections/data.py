@@ -1,0 +1,41 @@
+"""Datasets, and where published files come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssc_core.refer.sources import DatasetSource
+from ssc_core.sections.base import Section
+from ssc_core.weights.catalogue import PublishedFile
+
+
+class MicroSource(Section):
+    """The generated micro world in the REFER layout."""
+
+    layout: Literal["micro"] = Field(default="micro", description="micro: generated")
+    name: Literal["refcoco", "refcoco+", "refcocog"] = Field(description="style of the sentences")
+    split_by: Literal["unc", "umd", "google"] = Field(description="whose splits")
+
+
+class Dataset(Section):
+    """One dataset: where it comes from and which splits it has."""
+
+    source: Annotated[MicroSource | DatasetSource, Field(discriminator="layout")] = Field(
+        description="micro (generated), refer (published layout) or table (your own CSV or JSONL)"
+    )
+    splits: tuple[str, ...] = Field(description="splits, as the annotations name them", min_length=1)
+    check_counts: bool = Field(default=False, description="compare refs per split with the published counts")
+
+
+class SourceSettings(Section):
+    """Where published weights and data come from (fetch). Nothing here reruns a rule."""
+
+    mirrors: tuple[str, ...] = Field(
+        default=(), description="folders or http(s) addresses with the files under their paths; tried first"
+    )
+    lock: str = Field(default="sources.lock.json", description="lock file: hashes of what was fetched; keep it")
+    files: dict[str, PublishedFile] = Field(
+        default_factory=dict, description="files of your own, or other sources for a published one, by name"
+    )

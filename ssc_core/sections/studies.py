@@ -1,0 +1,90 @@
+"""What is compared with what: nothing here changes the main job."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from ssc_core.sections.base import Section, is_path_safe
+
+
+class SelectVariant(Section):
+    """Another way to select: keys of the sections ``score`` and ``select`` that it replaces."""
+
+    score: dict[str, Any] = Field(default_factory=dict, description="keys of `score` with other values: a GPU job")
+    select: dict[str, Any] = Field(default_factory=dict, description="keys of `select` with other values: seconds")
+
+
+class CompareSettings(Section):
+    """What results/report/select.html compares."""
+
+    dataset: str = Field(default="refcoco", description="dataset of the comparison")
+    split: str = Field(default="val", description="its split")
+    variants: dict[str, SelectVariant] = Field(
+        default_factory=dict, description="ways to select by name, in the table's order; null drops one"
+    )
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _null_drops(cls, variants: Any) -> Any:
+        if not isinstance(variants, dict):
+            return variants
+        return {name: variant for name, variant in variants.items() if variant is not None}
+
+    @field_validator("variants")
+    @classmethod
+    def _names_are_free(cls, variants: dict[str, SelectVariant]) -> dict[str, SelectVariant]:
+        for name in variants:
+            if name in ("random", "first", "selected", "best"):
+                raise ValueError(f"'{name}' is a line of the table already; choose another name")
+            if not is_path_safe(name):
+                raise ValueError(f"variant '{name}': use letters, digits, '_', '+' and '-' only, it becomes a folder")
+        return variants
+
+
+class AblationSettings(Section):
+    """What ``snakemake ablations`` compares: the config with one value changed at a time."""
+
+    dataset: str = Field(default="refcoco", description="dataset that is measured")
+    split: str = Field(default="val", description="split that is measured")
+    seeds: tuple[int, ...] = Field(
+        default=(0,), min_length=1, description="seeds of trainings and random choices, a row of the table each"
+    )
+    train: bool = Field(
+        default=False, description="train networks on the masks of every row, not only where training itself differs"
+    )
+    grid: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict, description="values to try, by section.key; an empty list drops a setting"
+    )
+
+
+Method = Literal["corrected", "pretrained", "continued", "without_constraints", "supervised", "grounded_sentence"]
+
+
+class FindingSettings(Section):
+    """What docs/results.md tells (``snakemake results_page``). Pictures are of the first dataset, split and seed."""
+
+    datasets: dict[str, tuple[str, ...]] = Field(
+        default={"refcoco": ("val",)}, min_length=1, description="splits by dataset; null drops one"
+    )
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, description="seeds of the trainings")
+    methods: tuple[Method, ...] = Field(
+        default=get_args(Method), description="methods in the tables besides the choices among candidates"
+    )
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _null_drops(cls, datasets: Any) -> Any:
+        return {name: splits for name, splits in datasets.items() if splits} if isinstance(datasets, dict) else datasets
+
+
+class ReportSettings(Section):
+    """What results/report/index.html asks for. It shows every other evaluation that it finds, too."""
+
+    datasets: tuple[str, ...] = Field(default=("refcoco",), min_length=1, description="datasets to evaluate")
+    splits: tuple[str, ...] = Field(default=("val",), min_length=1, description="splits to evaluate")
+    methods: tuple[Method, ...] = Field(
+        default=("corrected", "pretrained", "grounded_sentence"),
+        description="methods to evaluate besides the choices among candidates; what is not trained yet is trained",
+    )
