@@ -13,9 +13,10 @@ RUN = """
 import sys, time
 from pathlib import Path
 from ssc_core.stale_locks import clear_stale_locks
-print(clear_stale_locks(Path(sys.argv[1])), flush=True)
+cleared = clear_stale_locks(Path(sys.argv[1]))
 Path(sys.argv[1], "locks").mkdir(exist_ok=True)
 Path(sys.argv[1], "locks", "0.input.lock").touch()
+print(cleared, flush=True)
 time.sleep(60)
 """
 

@@ -19,8 +19,8 @@ DATASETS = {
     "refcocog_umd": ("refcocog", "umd", ["train", "val", "test"]),
     "refcocog_google": ("refcocog", "google", ["train", "val"]),
 }
-HEAVY = {"torch", "transformers", "open_clip", "spacy", "h5py", "pyarrow", "scipy", "cv2", "matplotlib"}
-"""Snakemake itself imports pandas, and with it NumPy."""
+HEAVY = {"torch", "transformers", "open_clip", "spacy", "h5py", "scipy", "cv2", "matplotlib"}
+"""Snakemake itself imports pandas, and with it NumPy and pyarrow."""
 
 
 @pytest.fixture(scope="module")
