@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.masks.selection import SelectionStore
@@ -113,3 +115,28 @@ def test_other_data_never_replace_these_silently(built, snakemake) -> None:
         assert "rm -r" in stopped.stdout
     finally:
         stamp.write_text(before)
+
+
+def test_training_without_any_annotated_mask_or_box_gives_the_same_weights(built, snakemake, root, tmp_path) -> None:
+    folder, _ = built
+    bare = tmp_path / "bare"
+    shutil.copytree(folder / "world", bare)
+    instances = bare / "refcoco" / "instances.json"
+    annotations = json.loads(instances.read_text())
+    for annotation in annotations["annotations"]:
+        annotation.update(segmentation=[], bbox=[0, 0, 0, 0], area=0)
+    instances.write_text(json.dumps(annotations))
+    config = tmp_path / "bare.yaml"
+    config.write_text(f"datasets: {{refcoco: {{source: {{layout: refer, root: {bare}}}}}}}\n")
+    results = tmp_path / "results"
+    snakemake(
+        *("--cores", "2", "--configfile", str(root / "presets" / "tiny.yaml"), str(config)),
+        *("--config", f"results={results}", "--", f"{results}/refcoco/checkpoints/correct.pt"),
+    )
+    assert json.loads((results / "refcoco" / "data.json").read_text())["refs_with_truth"] == 0
+    for phase in ("pretrain", "correct"):
+        places = folder / "checkpoints", results / "refcoco" / "checkpoints"
+        with_labels, without = (torch.load(place / f"{phase}.pt", weights_only=True) for place in places)
+        for part in ("model", "bert_model"):
+            assert with_labels[part].keys() == without[part].keys()
+            assert all(torch.equal(value, without[part][name]) for name, value in with_labels[part].items())
