@@ -7,7 +7,7 @@ PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pyte
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slurm coverage fuzz lint format report bench micro-models schema clean
+.PHONY: help env demo test test-slurm coverage fuzz lint format finding report bench micro-models schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ format: env ## format Python and Snakemake files
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
 	$(BIN)/snakefmt Snakefile rules
+
+finding: env ## all methods over three seeds and all datasets, as docs/results.md (a day on two cores)
+	$(SNAKEMAKE) results_page
 
 report: env ## one HTML page of everything in results/
 	$(SNAKEMAKE) results/report/index.html

