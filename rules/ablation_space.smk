@@ -108,3 +108,13 @@ def stage_keys(stage):
 
 wildcard_constraints:
     row=r"setting~[^/]+/value~[^/]+/seed~\d+",
+
+
+def ablation_evals(wildcards):
+    folder = f"{ABLATIONS}/{SETTINGS.ablations.dataset}/{SETTINGS.ablations.split}"
+    rows = zip(ablated().variants, ablation_space().instance_patterns)
+    return [
+        f"{folder}/{row}/{name}.json"
+        for variant, row in rows
+        for name in (["eval_masks", "eval"] if variant.trained else ["eval_masks"])
+    ]

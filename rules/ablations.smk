@@ -8,16 +8,6 @@ rule ablations:
         plot=f"{ABLATIONS}/plot.svg",
 
 
-def ablation_evals(wildcards):
-    folder = f"{ABLATIONS}/{SETTINGS.ablations.dataset}/{SETTINGS.ablations.split}"
-    rows = zip(ablated().variants, ablation_space().instance_patterns)
-    return [
-        f"{folder}/{row}/{name}.json"
-        for variant, row in rows
-        for name in (["eval_masks", "eval"] if variant.trained else ["eval_masks"])
-    ]
-
-
 rule ablations_table:
     input:
         evals=ablation_evals,

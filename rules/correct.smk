@@ -11,40 +11,6 @@ PRETRAINED = f"{RUN}checkpoints/pretrain.pt"
 NETWORK_WEIGHTS = weights(SETTINGS.network.bert, SETTINGS.network.swin_weights)
 
 
-def train_settings(phase):
-    """Network and phase as one param: both decide the weights. The wildcard `run` may name another seed."""
-
-    def settings(wildcards):
-        train = json.loads(section(phase))
-        if wildcards.run:
-            train["seed"] = int(wildcards.run.strip("seed/"))
-        return json.dumps(
-            {"network": json.loads(section("network")), "train": train}, sort_keys=True
-        )
-
-    return settings
-
-
-def train_start(phase, before=None):
-    """What training starts from: `init_from`, else the checkpoint of the phase before, else Swin and BERT weights."""
-    start = getattr(SETTINGS, phase).init_from or before
-    return {"init": start} if start else {}
-
-
-def start_version(phase):
-    """Digest of `init_from`. What this workflow makes itself, Snakemake follows."""
-    path = getattr(SETTINGS, phase).init_from
-    made_here = path is not None and Path(path).is_relative_to(RESULTS)
-    return "" if made_here else weights_version(path)
-
-
-def validation_truth(phase):
-    """Validation masks, and only where the best checkpoint is kept by them: nothing else of training sees the truth."""
-    if getattr(SETTINGS, phase).keep == "best":
-        return {"val_truth": f"{RESULTS}/{{dataset}}/truth.h5"}
-    return {}
-
-
 rule pretrain:
     input:
         **train_start("pretrain"),

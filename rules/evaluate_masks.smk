@@ -1,13 +1,6 @@
 # Metrics of the masks of Segment and Select, and of the baseline that needs neither.
 
 
-def sections(*names):
-    """Several sections of the config as canonical JSON."""
-    return json.dumps(
-        {name: json.loads(section(name)) for name in names}, sort_keys=True
-    )
-
-
 use rule select_masks as select_jointly with:
     # the same scores, and different refs of a photo take different candidates: a row of the table
     output:

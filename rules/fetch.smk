@@ -1,13 +1,8 @@
 # Published weights and data, one job a file. Other rules do not ask for them: `snakemake fetch` comes first, since what
 # a weights file holds is part of what decides on reruns, and so must be known before a run is planned.
-import os
-
 from ssc_core.weights.catalogue import all_files, needed_by
 
 PUBLISHED = {file.product: name for name, file in all_files(SETTINGS).items()}
-
-# Not a param: other mirrors or a new hash must never make Snakemake delete gigabytes that are here.
-os.environ["SSC_SOURCES"] = section("sources")
 
 
 localrules:
@@ -35,9 +30,11 @@ rule fetch_file:
         "../envs/data.yaml"
     resources:
         runtime=600,
+        # not a param: other mirrors or a new hash must never make Snakemake delete gigabytes that are here
+        sources=section("sources"),
     params:
         name=lambda wildcards: PUBLISHED[wildcards.published],
     message:
         "fetching {wildcards.published}"
     shell:
-        "python -m workflow_scripts.fetch_file --name {params.name:q} 2>&1 | tee {log:q}"
+        "python -m workflow_scripts.fetch_file --name {params.name:q} --sources {resources.sources:q} 2>&1 | tee {log:q}"

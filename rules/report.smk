@@ -1,18 +1,8 @@
 # What people look at: one HTML page of all evaluations, and docs/results.md.
-from glob import glob
-
 from ssc_core.evaluate.ablations import run_folder
 
 
 report: "../docs/captions/workflow.rst"
-
-
-def eval_file(dataset, split, method="corrected", run=""):
-    """The eval file of a method; `masks` for the choices among candidates. What has no training has no run either."""
-    if method in ("masks", "grounded_sentence"):
-        run = ""
-    name = "" if method == "corrected" else f"{method}_"
-    return f"{RESULTS}/{dataset}/{run}eval_{name}{split}.json"
 
 
 REPORT_EVALS = [
@@ -21,15 +11,6 @@ REPORT_EVALS = [
     for split in SETTINGS.report.splits
     for method in ("masks", *SETTINGS.report.methods)
 ]
-
-
-def other_evals(wildcards):
-    """What has been evaluated besides, by content: a new evaluation writes the page anew, but none is asked for."""
-    found = {*glob(f"{RESULTS}/*/eval_*.json"), *glob(f"{RESULTS}/*/seed*/eval_*.json")}
-    return [
-        f"{path} {file_sha256(Path(path))[:8]}"
-        for path in sorted(found - set(REPORT_EVALS))
-    ]
 
 
 rule report:
@@ -51,7 +32,7 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output.page).parents[1]),
         images=json.dumps(
             {name: images_of(name) for name in SETTINGS.datasets}, sort_keys=True
         ),

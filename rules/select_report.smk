@@ -1,23 +1,6 @@
 # results/report/select.html: the ways to select that `compare` of the config names, side by side.
 
 
-def variant_section(name):
-    """The section `score` or `select` as a variant has it, as canonical JSON."""
-
-    def settings(wildcards):
-        changed = getattr(SETTINGS, f"variant_{name}")(wildcards.variant)
-        return json.dumps(changed.model_dump(mode="json"), sort_keys=True)
-
-    return settings
-
-
-def variant_scores(wildcards):
-    """scores.h5 that a variant chooses from. Variants that score alike share one."""
-    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.split}"
-    scorer = SETTINGS.variant_scorer(wildcards.variant)
-    return f"{folder}/select/{scorer}/scores.h5" if scorer else f"{folder}/scores.h5"
-
-
 COMPARED = f"{RESULTS}/{SETTINGS.compare.dataset}"
 COMPARED_SPLIT = f"{COMPARED}/{SETTINGS.compare.split}"
 

@@ -1,7 +1,6 @@
-"""Rule fetch_file: a published file, checked and pinned. `SSC_SOURCES` holds the config's sources section as JSON."""
+"""Rule fetch_file: a published file, checked and pinned."""
 
 import logging
-import os
 from pathlib import Path
 
 from ssc_core.settings import SourceSettings
@@ -11,8 +10,7 @@ from ssc_core.weights.lock import LockFile
 from workflow_scripts._script import run
 
 
-def main(name: str) -> None:
-    sources = SourceSettings.model_validate_json(os.environ["SSC_SOURCES"])
+def main(name: str, sources: SourceSettings) -> None:
     depot = Depot(root=Path(), lock=LockFile(Path(sources.lock)), mirrors=sources.mirrors)
     logging.info("%s: %s", name, fetch_file(name, {**published_files(), **sources.files}[name], depot))
 

@@ -1,0 +1,77 @@
+# Functions of the rules: what training, comparisons and reports read. (Rules and functions lie apart: snakemake --lint.)
+from glob import glob
+
+
+def train_settings(phase):
+    """Network and phase as one param: both decide the weights. The wildcard `run` may name another seed."""
+
+    def settings(wildcards):
+        train = json.loads(section(phase))
+        if wildcards.run:
+            train["seed"] = int(wildcards.run.strip("seed/"))
+        return json.dumps(
+            {"network": json.loads(section("network")), "train": train}, sort_keys=True
+        )
+
+    return settings
+
+
+def train_start(phase, before=None):
+    """What training starts from: `init_from`, else the checkpoint of the phase before, else Swin and BERT weights."""
+    start = getattr(SETTINGS, phase).init_from or before
+    return {"init": start} if start else {}
+
+
+def start_version(phase):
+    """Digest of `init_from`. What this workflow makes itself, Snakemake follows."""
+    path = getattr(SETTINGS, phase).init_from
+    made_here = path is not None and Path(path).is_relative_to(RESULTS)
+    return "" if made_here else weights_version(path)
+
+
+def validation_truth(phase):
+    """Validation masks, and only where the best checkpoint is kept by them: nothing else of training sees the truth."""
+    if getattr(SETTINGS, phase).keep == "best":
+        return {"val_truth": f"{RESULTS}/{{dataset}}/truth.h5"}
+    return {}
+
+
+def sections(*names):
+    """Several sections of the config as canonical JSON."""
+    return json.dumps(
+        {name: json.loads(section(name)) for name in names}, sort_keys=True
+    )
+
+
+def eval_file(dataset, split, method="corrected", run=""):
+    """The eval file of a method; `masks` for the choices among candidates. What has no training has no run either."""
+    if method in ("masks", "grounded_sentence"):
+        run = ""
+    name = "" if method == "corrected" else f"{method}_"
+    return f"{RESULTS}/{dataset}/{run}eval_{name}{split}.json"
+
+
+def other_evals(wildcards):
+    """What has been evaluated besides, by content: a new evaluation writes the page anew, but none is asked for."""
+    found = {*glob(f"{RESULTS}/*/eval_*.json"), *glob(f"{RESULTS}/*/seed*/eval_*.json")}
+    return [
+        f"{path} {file_sha256(Path(path))[:8]}"
+        for path in sorted(found - set(REPORT_EVALS))
+    ]
+
+
+def variant_section(name):
+    """The section `score` or `select` as a variant has it, as canonical JSON."""
+
+    def settings(wildcards):
+        changed = getattr(SETTINGS, f"variant_{name}")(wildcards.variant)
+        return json.dumps(changed.model_dump(mode="json"), sort_keys=True)
+
+    return settings
+
+
+def variant_scores(wildcards):
+    """scores.h5 that a variant chooses from. Variants that score alike share one."""
+    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.split}"
+    scorer = SETTINGS.variant_scorer(wildcards.variant)
+    return f"{folder}/select/{scorer}/scores.h5" if scorer else f"{folder}/scores.h5"
