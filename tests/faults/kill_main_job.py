@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("results/refcoco/eval_val.json", "results/refcoco/eval_masks_val.json")
 NOT_RESULTS = {"logs", "benchmarks", "state"}
-TIMINGS = {"seconds", "images_per_second", "created", "duration"}
+TIMINGS = {"timing", "seconds", "images_per_second", "created", "duration"}
 
 
 def main() -> None:
