@@ -50,38 +50,24 @@ def from_stage(stage, path):
     return found
 
 
+def ablated_settings(wildcards):
+    return ablated().by_key[wildcards.key].settings
+
+
 def ablated_section(name):
-    return lambda wildcards: json.dumps(
-        getattr(ablated().by_key[wildcards.key].settings, name).model_dump(mode="json"),
-        sort_keys=True,
-    )
+    return lambda wildcards: section(name, ablated_settings(wildcards))
 
 
 def ablated_compat(*names):
-    return lambda wildcards: json.dumps(
-        {n: getattr(ablated().by_key[wildcards.key].settings.compat, n) for n in names},
-        sort_keys=True,
-    )
+    return lambda wildcards: compat(*names, settings=ablated_settings(wildcards))
 
 
 def ablated_backend(backend_of):
-    return lambda wildcards: backend_state(
-        backend_of(ablated().by_key[wildcards.key].settings)
-    )
+    return lambda wildcards: backend_state(backend_of(ablated_settings(wildcards)))
 
 
 def ablated_training(phase):
-    def settings(wildcards):
-        found = ablated().by_key[wildcards.key].settings
-        train = getattr(found, phase).model_dump(mode="json")
-        if wildcards.run:
-            train["seed"] = int(wildcards.run.strip("seed/"))
-        return json.dumps(
-            {"network": found.network.model_dump(mode="json"), "train": train},
-            sort_keys=True,
-        )
-
-    return settings
+    return lambda wildcards: training(phase, wildcards.run, ablated_settings(wildcards))
 
 
 def ablated_files(phase, **files):

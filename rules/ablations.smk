@@ -58,21 +58,11 @@ use rule evaluate_masks as ablation_evaluate_masks with:
     benchmark:
         f"{ROW}/benchmarks/evaluate_masks.tsv"
     params:
-        chain=lambda wildcards: json.dumps(
-            {
-                name: getattr(row_variant(wildcards).settings, name).model_dump(
-                    mode="json"
-                )
-                for name in ("nouns", "detect", "segment", "score", "select")
-            },
-            sort_keys=True,
+        chain=lambda wildcards: sections(
+            *CHAIN, settings=row_variant(wildcards).settings
         ),
-        compat=lambda wildcards: json.dumps(
-            {
-                "oiou_skips_empty": row_variant(
-                    wildcards
-                ).settings.compat.oiou_skips_empty
-            }
+        compat=lambda wildcards: compat(
+            "oiou_skips_empty", settings=row_variant(wildcards).settings
         ),
     message:
         "{wildcards.row}: evaluating candidates and selected masks"

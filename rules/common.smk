@@ -53,15 +53,23 @@ wildcard_constraints:
     variant="|".join(re.escape(name) for name in SETTINGS.compare.variants) or "none",
 
 
-def section(name):
+def section(name, settings=SETTINGS):
     """One section of the config as canonical JSON: the `settings` param of a rule, so that a change reruns it."""
-    return json.dumps(getattr(SETTINGS, name).model_dump(mode="json"), sort_keys=True)
+    return json.dumps(getattr(settings, name).model_dump(mode="json"), sort_keys=True)
 
 
-def compat(*names):
+def sections(*names, settings=SETTINGS):
+    """Several sections of the config as canonical JSON."""
+    return json.dumps(
+        {name: getattr(settings, name).model_dump(mode="json") for name in names},
+        sort_keys=True,
+    )
+
+
+def compat(*names, settings=SETTINGS):
     """The compat switches that a rule reads, as canonical JSON."""
     return json.dumps(
-        {name: getattr(SETTINGS.compat, name) for name in names}, sort_keys=True
+        {name: getattr(settings.compat, name) for name in names}, sort_keys=True
     )
 
 

@@ -1,4 +1,5 @@
 # Metrics of the masks of Segment and Select, and of the baseline that needs neither.
+CHAIN = ("nouns", "detect", "segment", "score", "select")
 
 
 use rule select_masks as select_jointly with:
@@ -39,7 +40,7 @@ rule evaluate_masks:
         runtime=120,
     params:
         settings=section("evaluate"),
-        chain=sections("nouns", "detect", "segment", "score", "select"),
+        chain=sections(*CHAIN),
         compat=compat("oiou_skips_empty"),
         joint=lambda wildcards, input: (
             f"--joint {shlex.quote(input.joint)}" if "joint" in input.keys() else ""

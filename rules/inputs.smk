@@ -2,18 +2,17 @@
 from glob import glob
 
 
+def training(phase, run, settings=SETTINGS):
+    """Network and phase as one param: both decide the weights. ``run`` (seed7/) may name another seed."""
+    train = getattr(settings, phase).model_dump(mode="json")
+    if run:
+        train["seed"] = int(run.removeprefix("seed").removesuffix("/"))
+    network = settings.network.model_dump(mode="json")
+    return json.dumps({"network": network, "train": train}, sort_keys=True)
+
+
 def train_settings(phase):
-    """Network and phase as one param: both decide the weights. The wildcard `run` may name another seed."""
-
-    def settings(wildcards):
-        train = json.loads(section(phase))
-        if wildcards.run:
-            train["seed"] = int(wildcards.run.strip("seed/"))
-        return json.dumps(
-            {"network": json.loads(section("network")), "train": train}, sort_keys=True
-        )
-
-    return settings
+    return lambda wildcards: training(phase, wildcards.run)
 
 
 def train_start(phase, before=None):
@@ -34,13 +33,6 @@ def validation_truth(phase):
     if getattr(SETTINGS, phase).keep == "best":
         return {"val_truth": f"{RESULTS}/{{dataset}}/truth.h5"}
     return {}
-
-
-def sections(*names):
-    """Several sections of the config as canonical JSON."""
-    return json.dumps(
-        {name: json.loads(section(name)) for name in names}, sort_keys=True
-    )
 
 
 def eval_file(dataset, split, method="corrected", run=""):
