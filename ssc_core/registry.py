@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ssc_core.errors import SscError
-from ssc_core.provenance import code_version, file_sha256
+from ssc_core.provenance import code_version, file_sha256, tree_sha256
 
 REGISTRY: dict[str, str] = {
     "grounding_dino": "ssc_core.segment.grounding_dino:GroundingDino",
@@ -62,3 +64,9 @@ def weights_version(path: str | None) -> str:
         known = file_sha256(file) if stat.st_size <= LARGE_FILE else f"{stat.st_size} {stat.st_mtime_ns}"
         digest.update(f"{file.relative_to(place).as_posix()} {known}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def model_digests(settings: Mapping[str, Any], section: str) -> dict[str, str]:
+    """SHA-256 of every file or folder that a backend's settings name, by ``section`` and name of the setting."""
+    paths = {key: Path(value) for key, value in sorted(settings.items()) if isinstance(value, str)}
+    return {f"{section}.{key}": tree_sha256(path) for key, path in paths.items() if path.exists()}

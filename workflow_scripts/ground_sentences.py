@@ -5,7 +5,7 @@ from pathlib import Path
 from ssc_core.backends import Detector, Segmenter, load_backend
 from ssc_core.evaluate.grounded import ground_sentences
 from ssc_core.refer.index import open_photos, read_refs
-from ssc_core.segment.loading import model_digests
+from ssc_core.registry import model_digests
 from ssc_core.settings import DetectSettings, SegmentSettings
 from workflow_scripts._script import plain, run
 
@@ -26,7 +26,7 @@ def main(
         load_backend(backend.name, backend.settings, protocol, device=device, threads=threads)
         for backend, protocol in backends.values()
     )
-    models = [model_digests(backend, name) for name, (backend, _) in backends.items()]
+    models = [model_digests(backend.settings, name) for name, (backend, _) in backends.items()]
     ground_sentences(
         refs=read_refs(refs, split),
         images=open_photos(refs, images),

@@ -16,8 +16,8 @@ from ssc_core.errors import SscError
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.provenance import code_version
-from ssc_core.registry import backend_version
-from ssc_core.segment.loading import PhotoLoader, ahead_of, model_digests, worker_threads
+from ssc_core.registry import backend_version, model_digests
+from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
 from ssc_core.segment.nms import class_nms
 from ssc_core.segment.tasks import ImageTask, image_tasks, plan_batches, shard_of
 from ssc_core.settings import CompatSettings, DetectSettings
@@ -162,5 +162,5 @@ def _store_info(settings: DetectSettings, compat: CompatSettings, class_names: t
             "compat": {"detector_retry_plural": compat.detector_retry_plural},
         },
         code=f"{code_version('ssc_core.segment.boxes')} {backend_version(settings.backend.name)}",
-        models=model_digests(settings.backend, "detect"),
+        models=model_digests(settings.backend.settings, "detect"),
     )

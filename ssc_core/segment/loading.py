@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ssc_core.provenance import tree_sha256
 from ssc_core.refer.images import BadImage, load_image
 from ssc_core.segment.tasks import Batch, ImageTask
-from ssc_core.settings import Backend
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +69,6 @@ def ahead_of(
             yield _ready(*waiting.popleft())
     while waiting:
         yield _ready(*waiting.popleft())
-
-
-def model_digests(backend: Backend, section: str) -> dict[str, str]:
-    """SHA-256 of every file or folder that a setting of ``backend`` names, by ``section`` and name of the setting."""
-    paths = {key: Path(value) for key, value in sorted(backend.settings.items()) if isinstance(value, str)}
-    return {f"{section}.{key}": tree_sha256(path) for key, path in paths.items() if path.exists()}
 
 
 def _ready(batch: Batch, futures: Sequence[Future]) -> tuple[Batch, list[Any]]:

@@ -18,8 +18,8 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import Instances, MaskStore, MaskStoreWriter
 from ssc_core.provenance import code_version
-from ssc_core.registry import backend_version
-from ssc_core.segment.loading import PhotoLoader, ahead_of, model_digests, worker_threads
+from ssc_core.registry import backend_version, model_digests
+from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
 from ssc_core.segment.tasks import Batch, ImageTask, RefQuery, image_tasks, plan_batches
 from ssc_core.settings import CompatSettings, SegmentSettings
 
@@ -152,5 +152,5 @@ def _store_info(made_by: StoreInfo, settings: SegmentSettings, compat: CompatSet
             "compat": {**made_by.settings.get("compat", {}), **own},
         },
         code=f"{made_by.code} {code_version('ssc_core.segment.masks')} {backend_version(settings.backend.name)}",
-        models={**made_by.models, **model_digests(settings.backend, "segment")},
+        models={**made_by.models, **model_digests(settings.backend.settings, "segment")},
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
 from ssc_core.provenance import code_version
 from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.index import Ref, open_photos, read_refs, refs_by_image
-from ssc_core.registry import weights_version
+from ssc_core.registry import model_digests
 from ssc_core.select.prompts import prompted_images
 from ssc_core.settings import CompatSettings, ScoreSettings
 
@@ -95,7 +95,7 @@ def score_candidates(
         class_names=(),
         settings={**settings.model_dump(mode="json"), "clip_bgr": compat.clip_bgr},
         code=code_version("ssc_core.select.scoring"),
-        models={settings.backend.name: _weights(settings.backend.settings)},
+        models=model_digests(settings.backend.settings, "score"),
     )
     with MaskStore.open(masks, with_masks=True) as store, ScoreStoreWriter(out, info) as writer:
         known = _refs_of(store, read_refs(refs, split), split)
@@ -230,8 +230,3 @@ def _photos(refs: Mapping[int, Ref], store: MaskStore) -> list[Photo]:
             rows = np.unique(np.concatenate(list(candidates.values())))
             photos.append(Photo(refs[next(iter(candidates))].file_name, candidates, rows))
     return photos
-
-
-def _weights(backend_settings: dict[str, Any]) -> str:
-    paths = [value for value in backend_settings.values() if isinstance(value, str)]
-    return " ".join(filter(None, (weights_version(path) for path in paths)))
