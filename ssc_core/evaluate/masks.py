@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,9 @@ from ssc_core.settings import CompatSettings, EvaluateSettings
 
 BUILT_IN = ("random", "first", "best")
 """Choices that need no selection. ``best`` is the candidate with the highest IoU: a bound, for testing only."""
+
+_REFS_AT_ONCE = 1000
+"""Refs between reading and counting: more of them would only hold more masks in memory."""
 
 
 def evaluate_masks(
@@ -70,24 +75,29 @@ def evaluate_masks(
     if taken := set(BUILT_IN) & selections.keys():
         raise ValueError(f"selections named {sorted(taken)} would hide the choices of that name")
     limit = settings.train_refs if split == "train" else None
-    found, without_truth = _read_refs(refs[refs["split"] == split], masks, truth, limit)
-    require_pairs(len(found), what=f"{run.dataset} {split}")
-
     per_sentence = any(selection.choice_per == "sentence" for selection in selections.values())
-    rows = _table(found, _choose(found, selections, min_area, settings.seed), per_sentence=per_sentence)
+    without_truth: Counter[str] = Counter()
+    found = _read_refs(refs[refs["split"] == split], masks, truth, limit, without_truth)
+    tables = [
+        _table(some, _choose(some, selections, min_area, settings.seed), per_sentence=per_sentence)
+        for some in iter(lambda: list(islice(found, _REFS_AT_ONCE)), [])
+    ]
+    require_pairs(len(tables), what=f"{run.dataset} {split}")
+    rows = pd.concat(tables, ignore_index=True)
+    by_ref = rows.drop_duplicates("ref_id")
     skipped = rows["candidates"].to_numpy() == 0 if compat.oiou_skips_empty else np.zeros(len(rows), bool)
     names = [name.removeprefix("index_") for name in rows.columns if name.startswith("index_")]
     result = MasksEval(
         **{**dict(run), "settings": {**run.settings, "evaluate": settings.model_dump(mode="json")}},
         split=split,
         per="sentence" if per_sentence else "ref",
-        n_refs=len(found),
+        n_refs=len(by_ref),
         n_pairs=len(rows),
         n_images=rows["image_id"].nunique(),
-        refs_without_truth=without_truth,
+        refs_without_truth=without_truth[split],
         oiou_skips_empty=compat.oiou_skips_empty,
-        empty_truths=sum(ref.native.truth_area == 0 for ref in found),
-        candidates=_statistics(pd.Series([ref.count for ref in found])),
+        empty_truths=int((by_ref["area"] == 0).sum()),
+        candidates=_statistics(by_ref["candidates"]),
         choices={name: _choice(name, rows, skipped, settings) for name in names},
     )
     with atomic_path(candidates_path(out)) as temporary:
@@ -153,22 +163,22 @@ class _Ref:
         return [0] if self.count == 1 else np.flatnonzero(self.areas >= min_area).tolist()
 
 
-def _read_refs(refs: pd.DataFrame, masks: MaskStore, truth: Truth, limit: int | None) -> tuple[list[_Ref], int]:
-    """The refs with ground truth, the first ``limit`` of them, and how many were passed over for having none."""
+def _read_refs(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truth, limit: int | None, without_truth: Counter[str]
+) -> Iterator[_Ref]:
+    """The refs with ground truth, the first ``limit`` of them; those passed over for having none are counted."""
     sentences = refs["ref_id"].value_counts()
-    found: list[_Ref] = []
-    without_truth = 0
-    rows = refs.drop_duplicates("ref_id")
+    rows, found = refs.drop_duplicates("ref_id"), 0
     row: Any
     for row in tqdm(rows.itertuples(), total=len(rows), desc="evaluate masks", unit="ref", mininterval=5):
-        if len(found) == limit:
+        if found == limit:
             break
         mask = truth.mask(row.ref_id)
         if mask is None:
-            without_truth += 1
+            without_truth[row.split] += 1
         else:
-            found.append(_read_ref(row, int(sentences[row.ref_id]), masks, mask))
-    return found, without_truth
+            found += 1
+            yield _read_ref(row, int(sentences[row.ref_id]), masks, mask)
 
 
 def _read_ref(row: Any, sentences: int, masks: MaskStore, truth: np.ndarray) -> _Ref:
@@ -204,9 +214,11 @@ def _at_480(codes: list[bytes], truth: np.ndarray) -> _Shared:
     """One candidate after the other, so that a photo's many masks are not in memory together."""
     size = (SIDE, SIDE)
     found = (rle.decode([code], truth.shape)[0] for code in codes)
-    shared = [(resized_count(mask & truth, size), resized_count(mask | truth, size)) for mask in found]
-    intersections, unions = np.array(shared, np.int64).reshape(-1, 2).T
-    return _Shared(resized_count(truth, size), intersections, unions)
+    counts = [(resized_count(mask & truth, size), resized_count(mask, size)) for mask in found]
+    intersections, areas = np.array(counts, np.int64).reshape(-1, 2).T
+    truth_area = resized_count(truth, size)
+    # nearest neighbour takes whole pixels, so sizes add up after resizing as they do before
+    return _Shared(truth_area, intersections, areas + truth_area - intersections)
 
 
 _Choices = dict[str, list[list[int]]]

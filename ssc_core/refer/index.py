@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
@@ -18,7 +21,7 @@ from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.refer.counts import check_published_counts
 from ssc_core.refer.images import PhotoReader
-from ssc_core.refer.records import RefData, RefRecord
+from ssc_core.refer.records import ImageRecord, RefData, RefRecord
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.refer.sources import DatasetSource, open_source
 from ssc_core.refer.truth import TruthMask, write_truth
@@ -44,6 +47,8 @@ _SCHEMA = pa.schema(
 )
 COLUMNS = tuple(_SCHEMA.names)
 _REF_COLUMNS = tuple(column for column in COLUMNS if column not in ("dataset", "sent_id", "sentence", "raw"))
+_ROWS_AT_ONCE = 50_000
+"""As Python objects, rows take twenty times the memory of the table."""
 _FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
 
 
@@ -119,13 +124,21 @@ def read_refs(path: Path, split: str | None = None) -> pd.DataFrame:
     Raises SscError when the file is missing, damaged or not a RefTable, or has no such split.
     """
     table = _read_parquet(path)
-    frame = table.to_pandas()
     if split is None:
-        return frame
-    rows = frame[frame["split"] == split].reset_index(drop=True)
-    if rows.empty:
-        raise SscError(f"{path} has no split '{split}'; it has {', '.join(frame['split'].unique())}")
-    return rows
+        return table.to_pandas()
+    rows = table.filter(pc.equal(table["split"], split))
+    if not rows:
+        raise SscError(f"{path} has no split '{split}'; it has {', '.join(table['split'].unique().to_pylist())}")
+    return rows.to_pandas()
+
+
+def read_sentences(path: Path, split: str) -> dict[int, tuple[str, ...]]:
+    """Sentences by ref id, refs and sentences in the annotation file's order. Raises SscError as ``read_refs`` does."""
+    frame = read_refs(path, split)[["ref_id", "sentence"]]
+    sentences: dict[int, list[str]] = {}
+    for ref_id, sentence in zip(frame["ref_id"].tolist(), frame["sentence"], strict=True):
+        sentences.setdefault(ref_id, []).append(sentence)
+    return {ref_id: tuple(texts) for ref_id, texts in sentences.items()}
 
 
 def read_categories(path: Path) -> dict[int, str]:
@@ -214,23 +227,26 @@ def _truth_masks(
 
 
 def _write_refs(path: Path, dataset: str, refs: list[RefRecord], data: RefData, *, upright: bool) -> None:
-    rows = []
-    for ref in refs:
-        image = data.images[ref.image_id]
-        photo = {"file_name": image.file_name, "height": image.height, "width": image.width}
-        about = {key: getattr(ref, key) for key in ("split", "image_id", "ref_id", "ann_id", "category_id", "category")}
-        rows += [
-            {"dataset": dataset, **photo, **about, "sent_id": s.sent_id, "sentence": s.text, "raw": s.raw}
-            for s in ref.sentences
-        ]
     about_dataset = {b"categories": json.dumps(data.categories).encode(), b"upright": json.dumps(upright).encode()}
     schema = _SCHEMA.with_metadata({**_FORMAT, **about_dataset})
-    try:
-        table = pa.Table.from_pylist(rows, schema=schema)
-    except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid) as error:
-        raise SscError(f"dataset '{dataset}': a text or number of the annotations cannot be stored: {error}") from error
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)
+    rows = (row for ref in refs for row in _rows(ref, dataset, data.images[ref.image_id]))
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for some in iter(lambda: list(islice(rows, _ROWS_AT_ONCE)), []):
+            try:
+                table = pa.Table.from_pylist(some, schema=schema)
+            except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid) as error:
+                raise SscError(
+                    f"dataset '{dataset}': a text or number of the annotations cannot be stored: {error}"
+                ) from error
+            writer.write_table(table)
+
+
+def _rows(ref: RefRecord, dataset: str, image: ImageRecord) -> Iterator[dict[str, Any]]:
+    """A row of the RefTable for each sentence of a ref."""
+    photo = {"file_name": image.file_name, "height": image.height, "width": image.width}
+    about = {key: getattr(ref, key) for key in ("split", "image_id", "ref_id", "ann_id", "category_id", "category")}
+    for s in ref.sentences:
+        yield {"dataset": dataset, **photo, **about, "sent_id": s.sent_id, "sentence": s.text, "raw": s.raw}
 
 
 def _upright(table: pa.Table) -> bool:
