@@ -7,7 +7,11 @@ MICRO_STEPS = {
     "detector": {"cycles": [4500, 2600, 3000]},
     "sam": {"steps": 2800},
     "clip": {"cycles": [1800, 1000]},
-    "lavt_parts": {"bert_steps": 2500, "swin_steps": 3000},
+    "lavt_parts": {
+        "bert_steps": 2500,
+        "close_up_steps": 3000,
+        "scene_steps": 6000,
+    },
 }
 MICRO_CARDS = {
     "detector": {
@@ -121,7 +125,8 @@ rule micro_lavt_parts:
         options=json.dumps(MICRO_STEPS["lavt_parts"]),
         out=lambda wildcards, output: str(Path(output.swin).parent),
         code=code_version(
-            "ssc_core.microworld.training.swin", "ssc_core.microworld.training.bert"
+            "ssc_core.microworld.training.swin_scenes",
+            "ssc_core.microworld.training.bert",
         ),
     message:
         "micro models: pre-training Swin and BERT"

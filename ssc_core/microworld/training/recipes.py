@@ -12,7 +12,8 @@ from ssc_core.microworld.training.detector import train_detector
 from ssc_core.microworld.training.loop import write_card
 from ssc_core.microworld.training.pool import Pool, make_pool, open_pool
 from ssc_core.microworld.training.sam import train_sam
-from ssc_core.microworld.training.swin import measure_swin, train_swin
+from ssc_core.microworld.training.swin import measure_on_close_ups, train_on_close_ups
+from ssc_core.microworld.training.swin_scenes import measure_on_scenes, train_on_scenes
 from ssc_core.microworld.training.vocabulary import build_vocabulary, load_vocabulary, save_vocabulary
 from ssc_core.microworld.world_settings import WorldSettings
 
@@ -100,7 +101,7 @@ def card_clip(build: Path, out: Path, *, blur_sigma: float, threads: int) -> Non
     )
 
 
-def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, swin_steps: int) -> None:
+def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, close_up_steps: int, scene_steps: int) -> None:
     """Pre-train BERT and Swin, measure both with the heads that are then thrown away, and write their card."""
     train, unseen = _pools(build)
     texts = read_corpus(build / "corpus.txt")
@@ -108,16 +109,24 @@ def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, swin_steps: int)
     accuracy = train_bert(
         texts[:-HELD_OUT_TEXTS], vocabulary, out / "bert", steps=bert_steps, held_out=texts[-HELD_OUT_TEXTS:]
     )
-    classifier = train_swin(train, out / "swin.safetensors", steps=swin_steps)
+    classifier = train_on_close_ups(train, steps=close_up_steps)
+    of_close_ups = measure_on_close_ups(classifier, unseen)
+    reader = train_on_scenes(classifier.features, train, steps=scene_steps)
+    reader.features.save(out / "swin.safetensors")
     write_card(
         out,
         title="Pre-trained parts of the micro world's LAVT",
-        what="A Swin pre-trained as a classifier of close-ups, as the big one was on ImageNet, and a BERT pre-trained "
-        "by masked language modelling, as the big one was on books. Nothing here has seen a sentence with its object.",
-        data=_SCENES.format(count=len(train), labels="the class and the colour of the thing in a close-up")
+        what="A Swin pre-trained as a classifier of close-ups, as the big one was on ImageNet, then on whole scenes as "
+        "a one-stage detector; and a BERT pre-trained by masked language modelling, as the big one was on books. "
+        "Nothing here has seen a sentence with its object.",
+        data=_SCENES.format(
+            count=len(train),
+            labels="class and colour of the thing in a close-up; class, colour and box of the object at each place",
+        )
         + f"\n\nBERT: {len(texts) - HELD_OUT_TEXTS} texts of {TEXT_SCENES} further scenes, without their pictures.",
         figures={
-            **measure_swin(classifier, unseen),
+            **of_close_ups,
+            **measure_on_scenes(reader, unseen),
             "BERT, top-1 of masked words": accuracy,
         },
     )

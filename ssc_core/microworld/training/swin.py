@@ -1,4 +1,4 @@
-"""A small Swin, pre-trained as a classifier of single things, as the big one was on ImageNet: what a close-up shows."""
+"""The small Swin, and the first half of its pre-training: a classifier of single things, as on ImageNet."""
 
 from __future__ import annotations
 
@@ -25,39 +25,56 @@ SCALE = 0.62
 SMOOTHING = 0.05
 
 
-class SwinClassifier(nn.Module):
-    """The Swin inside a LAVT with linear classifiers of class and colour on each of its last three stages."""
+class SwinFeatures(nn.Module):
+    """The Swin inside a LAVT, reading no words."""
 
     def __init__(self) -> None:
         super().__init__()
         self.backbone = LAVT("micro", drop_path=0.0, text_dim=8).backbone
-        for stage in self.backbone.layers:  # nothing here reads words
+        for stage in self.backbone.layers:
             stage.fusion, stage.res_gate = nn.Identity(), nn.Identity()
-        channels = [stage.blocks[0].norm1.normalized_shape[0] for stage in self.backbone.layers][1:]  # type: ignore[index, union-attr]
+        self.channels = [stage.blocks[0].norm1.normalized_shape[0] for stage in self.backbone.layers]  # type: ignore[index, union-attr]
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) to the four stages' (B, h, w, C), finest first."""
+        x, stages = self.backbone.patch_embed(pixels), []
+        for stage in self.backbone.layers:
+            for block in stage.blocks:  # type: ignore[union-attr]
+                x = block(x)
+            stages.append(x)
+            if stage.downsample is not None:
+                x = stage.downsample(x)  # type: ignore[operator]
+        return stages
+
+    def save(self, path: Path) -> None:
+        """Write the Swin's tensors under LAVT's key names, ``backbone.`` in front, in half precision."""
+        state = {f"backbone.{key}": v for key, v in self.backbone.state_dict().items() if not key.startswith("norm")}
+        halved = {key: v.half() if v.is_floating_point() else v for key, v in state.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            save_file({k: v.clone().contiguous() for k, v in halved.items()}, temporary, metadata={"format": "pt"})
+
+
+class SwinClassifier(nn.Module):
+    """Linear classifiers of class and colour on each of a Swin's last three stages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = SwinFeatures()
+        channels = self.features.channels[1:]
         self.norms = nn.ModuleList(nn.LayerNorm(c) for c in channels)
         self.class_heads = nn.ModuleList(nn.Linear(c, len(CATEGORY_NAMES)) for c in channels)
         self.colour_heads = nn.ModuleList(nn.Linear(c, len(COLOUR_NAMES)) for c in channels)
 
     def forward(self, pixels: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(B, 3, H, W) to logits of class (B, 17) and colour (B, 8), one pair a stage from the second on."""
-        x, logits = self.backbone.patch_embed(pixels), []
-        for i, stage in enumerate(self.backbone.layers):
-            for block in stage.blocks:  # type: ignore[union-attr]
-                x = block(x)
-            if i:
-                pooled = self.norms[i - 1](x).mean((1, 2))
-                logits.append((self.class_heads[i - 1](pooled), self.colour_heads[i - 1](pooled)))
-            if stage.downsample is not None:
-                x = stage.downsample(x)  # type: ignore[operator]
-        return logits
-
-    def swin_state(self) -> dict[str, Tensor]:
-        """The Swin's tensors under LAVT's key names, ``backbone.`` in front."""
-        return {f"backbone.{key}": v for key, v in self.backbone.state_dict().items() if not key.startswith("norm")}
+        pooled = [norm(stage).mean((1, 2)) for norm, stage in zip(self.norms, self.features(pixels)[1:], strict=True)]
+        heads = zip(self.class_heads, self.colour_heads, pooled, strict=True)
+        return [(of_class(x), of_colour(x)) for of_class, of_colour, x in heads]
 
 
-def train_swin(pool: Pool, out: Path, *, steps: int, batch: int = 64, seed: int = 0) -> SwinClassifier:
-    """Train and write swin.safetensors, LAVT's key names."""
+def train_on_close_ups(pool: Pool, *, steps: int, batch: int = 64, seed: int = 0) -> SwinClassifier:
+    """Train a classifier of single things from random weights."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = SwinClassifier().to(memory_format=torch.channels_last)
@@ -73,15 +90,11 @@ def train_swin(pool: Pool, out: Path, *, steps: int, batch: int = 64, seed: int 
         return torch.stack(losses).sum()
 
     fit(model, step_loss, steps=steps, lr=1.2e-3, warmup=150, weight_decay=5e-2, average=0.998)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    state = {k: v.half() if v.is_floating_point() else v for k, v in model.swin_state().items()}
-    with atomic_path(out) as temporary:
-        save_file({k: v.clone().contiguous() for k, v in state.items()}, temporary, metadata={"format": "pt"})
     return model
 
 
 @torch.no_grad()
-def measure_swin(model: SwinClassifier, pool: Pool) -> dict[str, float]:
+def measure_on_close_ups(model: SwinClassifier, pool: Pool) -> dict[str, float]:
     """Top-1 of class and colour of every object of a pool, last stage."""
     objects = np.arange(len(pool.objects))
     classes, colours = _labels(pool, objects)
@@ -101,7 +114,7 @@ def _labels(pool: Pool, objects: np.ndarray) -> tuple[Tensor, Tensor]:
 def _close_ups(pool: Pool, objects: np.ndarray, rng: np.random.Generator | None = None) -> Tensor:
     """Squares around objects, normalised (B, 3, SIDE, SIDE); with ``rng`` moved, scaled, flipped, lighter or darker."""
     pictures = np.empty((len(objects), SIDE, SIDE, 3), np.uint8)
-    light = np.ones((len(objects), 1, 1, 1), np.float32)
+    light = np.ones(len(objects), np.float32)
     for row, thing in enumerate(pool.objects[objects]):
         x0, y0, x1, y1 = thing["box"]
         centre, size, stretch = np.array([x0 + x1, y0 + y1]) / 2, max(x1 - x0, y1 - y0), 1.0
@@ -115,5 +128,11 @@ def _close_ups(pool: Pool, objects: np.ndarray, rng: np.random.Generator | None 
         move = np.array([[across, 0, SIDE / 2 - across * centre[0]], [0, zoom, SIDE / 2 - zoom * centre[1]]])
         picture = cv2.warpAffine(pool.image(int(thing["scene"])), move, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
         pictures[row] = picture[:, ::-1] if rng is not None and rng.random() < 0.5 else picture
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255 * torch.from_numpy(light)
+    return as_pixels(pictures, light)
+
+
+def as_pixels(pictures: np.ndarray, light: np.ndarray) -> Tensor:
+    """uint8 (B, H, W, 3) to normalised (B, 3, H, W). light: (B,), what each picture's values are multiplied by."""
+    factors = torch.from_numpy(light).float().view(-1, 1, 1, 1)
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255 * factors
     return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
