@@ -45,39 +45,40 @@ rule report:
         " --page {output.page:q} 2>&1 | tee {log:q}"
 
 
-FINDING_RUNS = [run_folder(SETTINGS, seed) for seed in SETTINGS.finding.seeds]
-SHOWN = next(iter(SETTINGS.finding.datasets))
-SHOWN_SPLIT = SETTINGS.finding.datasets[SHOWN][0]
+FINDING = SETTINGS.finding.datasets
+SHOWN = next(iter(FINDING))
+SHOWN_SPLIT = FINDING[SHOWN].splits[0]
+SHOWN_RUNS = [run_folder(SETTINGS, seed) for seed in FINDING[SHOWN].seeds]
 
 
 rule results_page:
     input:
         evals=list(
             dict.fromkeys(
-                eval_file(name, split, method, run)
-                for name, splits in SETTINGS.finding.datasets.items()
-                for split in splits
-                for method in ("masks", *SETTINGS.finding.methods)
-                for run in FINDING_RUNS
+                eval_file(name, split, method, run_folder(SETTINGS, seed))
+                for name, told in FINDING.items()
+                for split in told.splits
+                for method in ("masks", *told.methods)
+                for seed in told.seeds
             )
         ),
         matching=expand(
             "{folder}/{run}checkpoints/{phase}.matching.csv",
             folder=f"{RESULTS}/{SHOWN}",
-            run=FINDING_RUNS,
+            run=SHOWN_RUNS,
             phase=MATCHED_PHASES,
         ),
         curves=expand(
             "{folder}/{run}checkpoints/{phase}.csv",
             folder=f"{RESULTS}/{SHOWN}",
-            run=FINDING_RUNS,
+            run=SHOWN_RUNS,
             phase=["pretrain", "correct"],
         ),
         refs=f"{RESULTS}/{SHOWN}/refs.parquet",
         truth=f"{RESULTS}/{SHOWN}/truth.h5",
         masks=f"{RESULTS}/{SHOWN}/{SHOWN_SPLIT}/masks.h5",
         selected=f"{RESULTS}/{SHOWN}/{SHOWN_SPLIT}/selected.h5",
-        network=eval_file(SHOWN, SHOWN_SPLIT, "corrected", FINDING_RUNS[0]),
+        network=eval_file(SHOWN, SHOWN_SPLIT, "corrected", SHOWN_RUNS[0]),
         candidates=eval_file(SHOWN, SHOWN_SPLIT, "masks"),
     output:
         page="docs/results.md",

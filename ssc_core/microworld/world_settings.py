@@ -19,13 +19,13 @@ class _Frozen(BaseModel):
 class SentenceMix(_Frozen):
     """Relative weights of the kinds of sentence; a kind that an object does not allow is left out of its draw."""
 
-    location: float = Field(default=0.64, ge=0, description="Place in the picture: 'left dog', 'bottom right car'.")
-    colour: float = Field(default=0.04, ge=0, description="Colour alone: 'red car', 'woman in blue'.")
-    size: float = Field(default=0.14, ge=0, description="Size alone: 'biggest cup', 'small dog'.")
+    location: float = Field(default=0.74, ge=0, description="Place in the picture: 'left dog', 'bottom right car'.")
+    colour: float = Field(default=0.03, ge=0, description="Colour alone: 'red car', 'woman in blue'.")
+    size: float = Field(default=0.08, ge=0, description="Size alone: 'biggest cup', 'small dog'.")
     attribute: float = Field(
-        default=0.08, ge=0, description="Pose, pattern or clothing: 'sitting cat', 'man with hat'."
+        default=0.05, ge=0, description="Pose, pattern or clothing: 'sitting cat', 'man with hat'."
     )
-    mixed: float = Field(default=0.04, ge=0, description="Two kinds in one sentence: 'red car on the left'.")
+    mixed: float = Field(default=0.03, ge=0, description="Two kinds in one sentence: 'red car on the left'.")
     noun: float = Field(default=0.05, ge=0, description="The noun alone, where only one object has it: 'umbrella'.")
     bare: float = Field(default=0.01, ge=0, description="A place without a noun of its own: 'the one on the left'.")
     relation: float = Field(
@@ -37,10 +37,10 @@ class SplitImages(_Frozen):
     """Images generated for each split, where the dataset has that split."""
 
     train: int = Field(default=1600, ge=1, description="Images of the train split.")
-    val: int = Field(default=120, ge=1, description="Images of the val split.")
-    testA: int = Field(default=60, ge=1, description="Images of testA (RefCOCO, RefCOCO+): every ref is a person.")
-    testB: int = Field(default=60, ge=1, description="Images of testB (RefCOCO, RefCOCO+): no ref is a person.")
-    test: int = Field(default=100, ge=1, description="Images of the test split (RefCOCOg umd).")
+    val: int = Field(default=300, ge=1, description="Images of the val split.")
+    testA: int = Field(default=150, ge=1, description="Images of testA (RefCOCO, RefCOCO+): every ref is a person.")
+    testB: int = Field(default=150, ge=1, description="Images of testB (RefCOCO, RefCOCO+): no ref is a person.")
+    test: int = Field(default=200, ge=1, description="Images of the test split (RefCOCOg umd).")
 
 
 class WorldSettings(_Frozen):

@@ -18,7 +18,10 @@ _WORLDS = {
 }
 
 _MARGIN = 8.0
-"""Points of oIoU by which constrained matching shall be above training on the picks."""
+"""Points of oIoU by which constrained matching shall be above training on the picks, and above the picks."""
+
+_ABOUT = 5.0
+"""Points of oIoU within which the network pre-trained on the picks is called as good as they are; published: 2.6."""
 
 _Row = Mapping[str, Any]
 
@@ -56,6 +59,7 @@ def claims(rows: Mapping[str, _Row]) -> Iterator[tuple[str, str, bool]]:
         (f"Correct is at least {_MARGIN:.0f} points above the network pre-trained on the picks", "corrected",
          "pretrained", _MARGIN),
         (f"… and above one trained on them for as long, by at least {_MARGIN:.0f}", "corrected", "continued", _MARGIN),
+        (f"… and above the picks themselves, by at least {_MARGIN:.0f}", "corrected", "selected", _MARGIN),
         ("The constraints matter", "corrected", "without_constraints", 0.0),
         ("Ground truth is better still", "supervised", "corrected", 0.0),
     ]  # fmt: skip
@@ -67,6 +71,13 @@ def claims(rows: Mapping[str, _Row]) -> Iterator[tuple[str, str, bool]]:
                 f"{gain:+.1f} ({better} {rows[better]['oIoU']:.1f}, {worse} {rows[worse]['oIoU']:.1f})",
                 (gain > 0 and gain >= margin),
             )
+    if "pretrained" in rows and "selected" in rows:
+        gain = rows["pretrained"]["oIoU"] - rows["selected"]["oIoU"]
+        yield (
+            f"Training on the picks keeps their mistakes: within {_ABOUT:.0f} points",
+            f"{gain:+.1f}",
+            abs(gain) <= _ABOUT,
+        )
     if "corrected" in rows and "selected" in rows:
         low, high = rows["corrected"]["low"], rows["selected"]["high"]
         yield (

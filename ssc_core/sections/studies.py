@@ -62,21 +62,27 @@ class AblationSettings(Section):
 Method = Literal["corrected", "pretrained", "continued", "without_constraints", "supervised", "grounded_sentence"]
 
 
-class FindingSettings(Section):
-    """What docs/results.md tells (``snakemake results_page``). Pictures are of the first dataset, split and seed."""
+class FindingDataset(Section):
+    """What docs/results.md tells of one dataset."""
 
-    datasets: dict[str, tuple[str, ...]] = Field(
-        default={"refcoco": ("val",)}, min_length=1, description="splits by dataset; null drops one"
-    )
+    splits: tuple[str, ...] = Field(default=("val",), min_length=1, description="splits with a table each")
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, description="seeds of the trainings")
     methods: tuple[Method, ...] = Field(
         default=get_args(Method), description="methods in the tables besides the choices among candidates"
     )
 
+
+class FindingSettings(Section):
+    """What docs/results.md tells (``snakemake results_page``). Pictures are of the first dataset, split and seed."""
+
+    datasets: dict[str, FindingDataset] = Field(
+        default={"refcoco": FindingDataset()}, min_length=1, description="datasets by name; null drops one"
+    )
+
     @field_validator("datasets", mode="before")
     @classmethod
     def _null_drops(cls, datasets: Any) -> Any:
-        return {name: splits for name, splits in datasets.items() if splits} if isinstance(datasets, dict) else datasets
+        return {name: told for name, told in datasets.items() if told} if isinstance(datasets, dict) else datasets
 
 
 class ReportSettings(Section):

@@ -46,11 +46,8 @@ def test_the_report_asks_for_what_the_config_says(snakemake, tmp_path: Path) -> 
 
 
 def test_the_results_page_needs_every_seed(snakemake, tmp_path: Path) -> None:
-    finding = {
-        "datasets": {"refcoco": ["val"], "refcoco+": None, "refcocog_umd": None},
-        "seeds": [0, 4],
-        "methods": ["corrected", "grounded_sentence"],
-    }
+    told = {"splits": ["val"], "seeds": [0, 4], "methods": ["corrected", "grounded_sentence"]}
+    finding = {"datasets": {"refcoco": told, "refcoco+": None, "refcocog_umd": None}}
     config = tmp_path / "mine.yaml"
     config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "finding": finding}))
     found = counts(

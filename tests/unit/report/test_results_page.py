@@ -29,27 +29,28 @@ PROMISED = [
 
 def test_the_promised_order_holds() -> None:
     found = list(claims({r["method"]: r for r in PROMISED}))
-    assert len(found) == 7
+    assert len(found) == 9
     assert all(holds for _, _, holds in found)
 
 
 @pytest.mark.parametrize(
-    ("method", "oiou", "claim"),
+    ("method", "oiou", "broken"),
     [
-        ("pretrained", 50.0, "at least 8 points"),
-        ("continued", 49.3, "for as long"),
-        ("without_constraints", 58.0, "constraints"),
-        ("selected", 52.0, "intervals apart"),
-        ("best", 79.9, "best candidate"),
-        ("supervised", 57.0, "Ground truth"),
-        ("random", 35.0, "chance"),
+        ("pretrained", 50.0, ["above the network pre-trained", "keeps their mistakes"]),
+        ("pretrained", 29.0, ["keeps their mistakes"]),
+        ("continued", 49.3, ["for as long"]),
+        ("without_constraints", 58.0, ["constraints"]),
+        ("selected", 52.0, ["above the picks", "keeps their mistakes", "intervals apart"]),
+        ("best", 79.9, ["best candidate"]),
+        ("supervised", 57.0, ["Ground truth"]),
+        ("random", 35.0, ["chance"]),
     ],
 )
-def test_what_does_not_hold_is_told(method: str, oiou: float, claim: str) -> None:
+def test_what_does_not_hold_is_told(method: str, oiou: float, broken: list[str]) -> None:
     rows = {r["method"]: r for r in PROMISED} | {method: row(method, oiou)}
-    broken = [text for text, _, holds in claims(rows) if not holds]
-    assert len(broken) == 1
-    assert claim in broken[0]
+    found = [text for text, _, holds in claims(rows) if not holds]
+    assert len(found) == len(broken)
+    assert all(any(claim in text for text in found) for claim in broken)
 
 
 def test_claims_about_what_was_not_measured_are_left_out() -> None:
@@ -67,4 +68,4 @@ def test_page() -> None:
     assert "![repaired](images/repaired.png)" in lines
     table = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in table} == {5, 7}
-    assert page.count("| yes |") == 7
+    assert page.count("| yes |") == 9
