@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 CORES ?= $(shell nproc)
 PYTHON ?= python3
+READERS ?= pickle refer_values coco_bytes jsonl csv rle
 BIN := .venv/bin
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slurm coverage fuzz lint format finding report bench micro-models schema clean
+.PHONY: help env demo test test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +38,10 @@ coverage: env ## all tests, and which lines of ssc_core they reach
 
 fuzz: env ## the readers against 200,000 damaged files (minutes)
 	$(BIN)/python -m tests.fuzz.run --inputs 200000
+
+fuzz-guided: env ## the same readers, guided by coverage: atheris, 100,000 inputs each of READERS
+	$(BIN)/uv pip install --quiet --python $(BIN)/python atheris
+	for name in $(READERS); do $(BIN)/python -m tests.fuzz.guided $$name -runs=100000 || exit 1; done
 
 lint: env ## formatting, lints and types, changing nothing
 	$(BIN)/ruff format --check .
