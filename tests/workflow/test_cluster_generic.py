@@ -1,0 +1,104 @@
+"""profiles/cluster-generic: its scripts, and a run through a scheduler that stands in for PBS and runs jobs here."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = ROOT / "profiles" / "cluster-generic"
+QSUB = """#!/usr/bin/env bash
+# what is asked for goes to a log; the job script, which is the last argument, runs in the background
+cd "$(dirname "$0")"
+echo "$@" >>asked
+id=$(wc -l <asked).pbs
+( bash "${@: -1}" >"$id.out" 2>&1; echo $? >"$id.rc" ) &
+echo "$id"
+"""
+QSTAT = """#!/usr/bin/env bash
+cd "$(dirname "$0")"
+id=${@: -1}
+if [ ! -f "$id.rc" ]; then echo "    job_state = R"; exit; fi
+echo "    job_state = F"
+echo "    Exit_status = $(cat "$id.rc")"
+"""
+
+
+@pytest.fixture
+def pbs(tmp_path: Path) -> Path:
+    """A folder with qsub and qstat, to be put on the PATH."""
+    folder = tmp_path / "pbs"
+    folder.mkdir()
+    for name, content in {"qsub": QSUB, "qstat": QSTAT, "qdel": "#!/usr/bin/env bash\n"}.items():
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def _environment(pbs: Path) -> dict[str, str]:
+    paths = [str(pbs), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return {**os.environ, "PATH": os.pathsep.join(paths)}
+
+
+@pytest.mark.parametrize(("gpus", "select"), [("0", "select=1:ncpus=4:mem=8000mb"), ("2", ":ngpus=2")])
+def test_a_job_asks_for_what_its_rule_needs(pbs: Path, tmp_path: Path, gpus: str, select: str) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text("exit 0\n")
+    command = ["bash", str(PROFILE / "submit.sh"), "correct", "4", "8000", "90", gpus, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, env=_environment(pbs), capture_output=True, text=True, check=True)
+    assert done.stdout == "1.pbs\n"
+    asked = (pbs / "asked").read_text()
+    assert select in asked
+    assert ("ngpus" in asked) == (gpus != "0")
+    assert "-N ssc_correct" in asked
+    assert "walltime=5400" in asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("echo '    job_state = R'", "running"),
+        ("echo '    job_state = Q'", "running"),
+        ("printf '    job_state = F\\n    Exit_status = 0\\n'", "success"),
+        ("printf '    job_state = F\\n    Exit_status = 271\\n'", "failed"),
+        ("exit 1", "running"),
+    ],
+)
+def test_status(pbs: Path, answer: str, status: str) -> None:
+    (pbs / "qstat").write_text(f"#!/usr/bin/env bash\n{answer}\n")
+    command = ["bash", str(PROFILE / "status.sh"), "7.pbs"]
+    assert subprocess.run(command, env=_environment(pbs), capture_output=True, text=True, check=True).stdout == (
+        f"{status}\n"
+    )
+
+
+def test_a_split_is_labelled_through_the_scheduler(pbs: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("snakemake_executor_plugin_cluster_generic") is None:
+        pytest.skip("snakemake-executor-plugin-cluster-generic is not installed (extra `cluster`)")
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for name in ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "envs", "docs"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, repository / name)
+    (repository / "resources").symlink_to(ROOT / "resources")
+    (repository / "tiny.yaml").write_text("micro: {images: {train: 3, val: 3, testA: 2, testB: 2, test: 2}}\n")
+    command = [
+        *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--latency-wait", "5"),
+        *("--configfile", "tiny.yaml", "--", "results/refcoco/val/selected.h5"),
+    ]
+    done = subprocess.run(
+        ["timeout", "600", *command],
+        cwd=repository, env=_environment(pbs), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert (repository / "results/refcoco/val/selected.h5").is_file()
+    asked = (pbs / "asked").read_text().splitlines()
+    assert any("ngpus=1" in line for line in asked)
+    assert any("ngpus" not in line for line in asked)
+    assert len(asked) < 8, "short jobs are grouped"
