@@ -277,11 +277,12 @@ def object_sentences(
 ) -> tuple[Sentence, ...]:
     """Up to `count` different sentences about one object; fewer where the scene does not allow them."""
     proposers = _PROPOSERS[style]
-    weights = {kind: getattr(mix, kind) for kind in proposers if getattr(mix, kind) > 0}
-    found: dict[str, Sentence] = {}
+    weights = {kind: weight for kind, weight in mix.weights().items() if kind in proposers and weight > 0}
+    kind, found = "", dict[str, Sentence]()
     while weights and len(found) < count:
-        kinds, shares = list(weights), np.array(list(weights.values()))
-        kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
+        if kind not in weights or rng.random() >= mix.again:
+            kinds, shares = list(weights), np.array(list(weights.values()))
+            kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
         for _ in range(_TRIES_PER_KIND):
             proposal = proposers[kind](obj, scene, rng)
             if proposal is None or clean(proposal[0]) in found or referent(proposal[1], scene) is not obj:

@@ -31,6 +31,17 @@ class SentenceMix(_Frozen):
     relation: float = Field(
         default=0.0, ge=0, description="A relation to another object: 'the dog behind the red chair'."
     )
+    again: float = Field(
+        default=0.70,
+        ge=0,
+        le=1,
+        description="Probability that the next sentence about an object is of the last one's kind: what sets an object "
+        "apart strikes everybody who describes it.",
+    )
+
+    def weights(self) -> dict[str, float]:
+        """Weight by kind of sentence."""
+        return self.model_dump(exclude={"again"})
 
 
 class SplitImages(_Frozen):
@@ -90,7 +101,7 @@ class WorldSettings(_Frozen):
         if self.min_objects > self.max_objects:
             raise ValueError(f"min_objects is {self.min_objects} and max_objects {self.max_objects}: swap them")
         for style, absent in _ABSENT_KINDS.items():
-            weights = getattr(self, style).model_dump()
+            weights = getattr(self, style).weights()
             wrong = [kind for kind in absent if weights[kind] > 0]
             if wrong:
                 raise ValueError(f"{style} has no sentences of the kinds {', '.join(wrong)}: set their weights to 0")
