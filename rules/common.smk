@@ -78,6 +78,16 @@ def code(script):
     return f"code of {script}: {code_version(f'workflow_scripts.{script}')}"
 
 
+def gpu(count=1):
+    """The resource `gpu`: none where the cluster wants `gres` instead."""
+    return 0 if SETTINGS.compute.gres else count
+
+
+def gres(count=1):
+    """The resource `gres`, as Slurm's option of that name; empty where `gpu` is asked for."""
+    return f"{SETTINGS.compute.gres}:{count}" if SETTINGS.compute.gres else ""
+
+
 def weights(*paths):
     """Digests of the weights that lie at paths, for `params`."""
     return "; ".join(

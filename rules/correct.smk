@@ -29,7 +29,9 @@ rule pretrain:
         "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=SETTINGS.compute.gpus,
+        gpu=gpu(SETTINGS.compute.gpus),
+        gres=gres(SETTINGS.compute.gpus),
+        processes=SETTINGS.compute.gpus,
         nodes=SETTINGS.compute.nodes,
         mem_mb=32000,
         runtime=2880,
@@ -59,7 +61,7 @@ rule pretrain:
     shell:
         "python -m workflow_scripts.train {params.files} --images {params.images:q} --settings {params.settings:q}"
         " --compat {params.compat:q} --state {params.state:q} --save-minutes {resources.save_minutes}"
-        " --log-to {resources.log_to} --gpus {resources.gpu} --nodes {resources.nodes} --device {resources.device:q}"
+        " --log-to {resources.log_to} --gpus {resources.processes} --nodes {resources.nodes} --device {resources.device:q}"
         " --threads {threads} 2>&1 | tee {log:q}"
 
 

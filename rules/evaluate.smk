@@ -37,7 +37,8 @@ rule evaluate:
         "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=1,
+        gpu=gpu(),
+        gres=gres(),
         mem_mb=16000,
         runtime=240,
         device=SETTINGS.compute.device,

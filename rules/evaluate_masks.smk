@@ -68,7 +68,8 @@ rule ground_sentences:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=1,
+        gpu=gpu(),
+        gres=gres(),
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,

@@ -43,7 +43,8 @@ rule detect_boxes:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=1,
+        gpu=gpu(),
+        gres=gres(),
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,
@@ -77,7 +78,8 @@ rule segment_boxes:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=1,
+        gpu=gpu(),
+        gres=gres(),
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,

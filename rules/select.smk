@@ -15,7 +15,8 @@ rule score_candidates:
         "../envs/select.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=1,
+        gpu=gpu(),
+        gres=gres(),
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,

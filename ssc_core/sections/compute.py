@@ -19,6 +19,11 @@ class ComputeSettings(Section):
         default=10, ge=0, description="minutes between saved states of a training; a killed one goes on from there"
     )
     gpus: int = Field(default=1, ge=1, description="GPUs a node for one training, one process each (torchrun)")
+    gres: str = Field(
+        default="",
+        pattern=r"^(gpu(:[A-Za-z0-9_.]+)?)?$",
+        description="where Slurm hands out GPUs by --gres only: what to ask for, without the number, as gpu:a100",
+    )
     nodes: int = Field(default=1, ge=1, description="nodes for one training; more than one needs Slurm")
     log_to: Literal["csv", "tensorboard", "wandb"] = Field(
         default="csv", description="where the training log goes besides the CSV file, which is always written"

@@ -34,6 +34,14 @@ def test_shards_are_jobs_of_their_own(snakemake, tmp_path: Path) -> None:
     assert [counts[rule] for rule in ("detect_boxes", "segment_boxes", "score_candidates", "gather")] == [5, 5, 5, 2]
 
 
+@pytest.mark.parametrize("wrong", ["tpu", "gpu:a100:2", "gpu; rm"])
+def test_gres_is_checked(snakemake, wrong: str) -> None:
+    result = snakemake("-n", "--config", f"compute={{'gres': '{wrong}'}}", check=False)
+    assert result.returncode
+    assert "gres" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
 def test_a_mistake_in_the_config_is_named(snakemake) -> None:
     result = snakemake("-n", "--config", "resutls=x", check=False)
     assert result.returncode

@@ -127,6 +127,14 @@ def test_more_gpus_than_the_cluster_has_are_refused(run: Run) -> None:
     assert submitted == ["rule_extract_nouns"]  # SLURM did not take the others
 
 
+def test_gpus_by_gres(run: Run) -> None:
+    (run.folder / "gres.yaml").write_text('compute: {gres: "gpu:fake", shards: 1}\nresults: by_gres\n')
+    done = run("gres.yaml", "--", "by_gres/refcoco/testA/shards/boxes.0-of-1.h5")
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert gpus_of(run.folder / "by_gres/refcoco/testA/logs/detect_boxes.0-of-1.log") in ("0", "1")
+    assert "TresPerNode=gres/gpu:fake:1" in shown_jobs()
+
+
 def gpus_of(log: Path) -> str | None:
     """CUDA_VISIBLE_DEVICES as the job saw it; None where the job has no device."""
     found = re.search(r"^GPUs of this job: (\S+)$", log.read_text(), re.MULTILINE)
@@ -135,13 +143,17 @@ def gpus_of(log: Path) -> str | None:
 
 def gpu_jobs() -> list[tuple[datetime, datetime]]:
     """Start and end of the finished jobs that had a GPU."""
-    shown = subprocess.run(
-        ["scontrol", "show", "jobs", "--oneliner"], capture_output=True, text=True, check=True
-    ).stdout
     times = [
-        re.findall(r"(?:StartTime|EndTime)=(\S+)", line) for line in shown.splitlines() if "TresPerJob=gres" in line
+        re.findall(r"(?:StartTime|EndTime)=(\S+)", line)
+        for line in shown_jobs().splitlines()
+        if "TresPerJob=gres" in line
     ]
     return [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in times]
+
+
+def shown_jobs() -> str:
+    """A line a job that SLURM still knows."""
+    return subprocess.run(["scontrol", "show", "jobs", "--oneliner"], capture_output=True, text=True, check=True).stdout
 
 
 def most_at_once(spans: list[tuple[datetime, datetime]]) -> int:
