@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
 import importlib.metadata
+import json
 import platform
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from ssc_core.errors import SscError
+from ssc_core.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT.name
@@ -73,10 +78,40 @@ def versions(
 def _read_module(name: str) -> tuple[str, tuple[str, ...]]:
     """Digest of one module's syntax tree, and the ssc_core modules that it imports (lazy imports included)."""
     path = _module_path(name)
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    imports = tuple(sorted(set(_ssc_imports(tree, name, is_package=path.name == "__init__.py"))))
-    _drop_docstrings(tree)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
+    source = path.read_bytes()
+    is_package = path.name == "__init__.py"
+    key = hashlib.sha256(f"{name} {is_package} ".encode() + source).hexdigest()
+    if key not in _known():
+        tree = ast.parse(source, filename=str(path))
+        mentioned = sorted(set(_mentioned_modules(tree, name, is_package=is_package)))
+        _drop_docstrings(tree)
+        _known()[key] = (hashlib.sha256(ast.dump(tree).encode()).hexdigest(), mentioned)
+    digest, mentioned = _known()[key]
+    return digest, tuple(module for module in mentioned if _exists(module))
+
+
+@cache
+def _known() -> dict[str, tuple[str, list[str]]]:
+    """What ``_read_module`` found in earlier runs, by the digest of name and source: parsing them all takes a second.
+
+    It lies with Python's own compiled files, and like these it is only a saving: lost, damaged or not to be written,
+    it is made anew.
+    """
+    path = ROOT / "__pycache__" / f"code_versions.{sys.implementation.cache_tag}.json"
+    known: dict[str, tuple[str, list[str]]] = {}
+    with suppress(OSError, ValueError, AttributeError, TypeError):
+        read = json.loads(path.read_text(encoding="utf-8"))
+        known = {key: (str(digest), list(modules)) for key, (digest, modules) in read.items()}
+    before = len(known)
+
+    @atexit.register
+    def keep() -> None:
+        if len(known) == before or sys.dont_write_bytecode:
+            return
+        with suppress(OSError, SscError), atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(known), encoding="utf-8")
+
+    return known
 
 
 def _module_path(name: str) -> Path:
@@ -87,7 +122,8 @@ def _module_path(name: str) -> Path:
     raise SscError(f"no module {name} below {ROOT.parent}")
 
 
-def _ssc_imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
+def _mentioned_modules(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
+    """Names that may be modules of ssc_core: `from ssc_core.masks import rle` may name a module or a value."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
@@ -99,10 +135,7 @@ def _ssc_imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator
                 base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
             if base.split(".")[0] != PACKAGE:
                 continue
-            yield base
-            for alias in node.names:  # `from ssc_core.masks import rle` names a module, not a value
-                if _exists(f"{base}.{alias.name}"):
-                    yield f"{base}.{alias.name}"
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 
 def _exists(name: str) -> bool:

@@ -39,6 +39,33 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     provenance._read_module.cache_clear()
 
 
+def test_what_was_parsed_is_kept_and_only_a_saving(package, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    monkeypatch.setattr(provenance.atexit, "register", kept.append)
+    monkeypatch.setattr(provenance.sys, "dont_write_bytecode", False)
+    provenance._known.cache_clear()
+    before = package()
+    kept[-1]()  # as at the end of the process
+    (file,) = (provenance.ROOT / "__pycache__").glob("code_versions.*.json")
+
+    provenance._known.cache_clear()
+    with monkeypatch.context() as unparsed:
+        unparsed.setattr(provenance.ast, "parse", None)
+        assert package() == before
+    assert package(helper="def g():\n    return 3\n") != before
+
+    for damaged in ("{", "[1]", '{"a": 1}', '{"a": [1, 2, 3]}'):
+        file.write_text(damaged)
+        provenance._known.cache_clear()
+        assert package(helper="def g():\n    return 1\n") == before
+    provenance._known.cache_clear()
+
+
+def test_a_module_that_is_new_counts_though_its_importer_is_known(package) -> None:
+    before = package(main="from ssc_core.sub import late\n")
+    assert package(sub__late="Z = 1\n") != before
+
+
 @pytest.mark.parametrize(
     "edits",
     [
