@@ -42,6 +42,7 @@ PLACES = ("on the left", "on the right", "in the middle", "at the top", "in fron
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--refs", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--without-nouns", action="store_true", help="leave out the step that takes longest")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -52,23 +53,26 @@ def main() -> None:
     figures = []
     for refs in options.refs:
         with tempfile.TemporaryDirectory(prefix="ssc-scale-") as folder:
-            figures.append({"refs": refs, **measure(Path(folder), refs)})
+            figures.append({"refs": refs, **measure(Path(folder), refs, nouns=not options.without_nouns)})
         print_figures(figures[-1])
     if options.json:
         write_json(options.json, figures)
 
 
-def measure(folder: Path, refs: int) -> dict[str, Any]:
+def measure(folder: Path, refs: int, *, nouns: bool) -> dict[str, Any]:
     """Seconds, peak memory (MB) and output sizes (bytes) of each step."""
     write_annotations(folder, refs)
     steps = {}
     for step in ("index", "nouns", "shards", "gather", "select", "evaluate"):
+        if step == "nouns" and not nouns:
+            continue
         command = [sys.executable, __file__, "--step", step, "--folder", str(folder)]
         answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT).stdout)
         if step != "shards":
             steps[step] = answer
     files = ("refs.parquet", "truth.h5", "nouns.parquet", "masks.h5", "scores.h5", "selected.h5")
-    return {"steps": steps, "bytes": {name: (folder / name).stat().st_size for name in files}}
+    made = [folder / name for name in files if (folder / name).is_file()]
+    return {"steps": steps, "bytes": {path.name: path.stat().st_size for path in made}}
 
 
 def print_figures(figures: dict[str, Any]) -> None:

@@ -21,8 +21,8 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 CONFIDENCE = 0.95
 
-_RESAMPLES_AT_ONCE = 256
-"""Bounds the bootstrap's memory: 256 resamples of 1500 images are 3 MB."""
+_DRAWS_AT_ONCE = 400_000
+"""Bounds the bootstrap's memory: images times resamples of them, 3 MB. How they are parted changes no draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,10 @@ def bootstrap(overlaps: Overlaps, groups: ArrayLike, *, samples: int, seed: int)
 
     rng = np.random.default_rng(seed)
     share = np.full(n_groups, 1 / n_groups)
+    at_once = max(1, _DRAWS_AT_ONCE // n_groups)
     figures = [
-        _figures(rng.multinomial(n_groups, share, size=min(_RESAMPLES_AT_ONCE, samples - done)) @ sums)
-        for done in range(0, samples, _RESAMPLES_AT_ONCE)
+        _figures(rng.multinomial(n_groups, share, size=min(at_once, samples - done)) @ sums)
+        for done in range(0, samples, at_once)
     ]
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(np.concatenate(figures), [tail, 100 - tail], axis=0)

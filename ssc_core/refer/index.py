@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -126,19 +127,33 @@ def read_refs(path: Path, split: str | None = None) -> pd.DataFrame:
     table = _read_parquet(path)
     if split is None:
         return table.to_pandas()
-    rows = table.filter(pc.equal(table["split"], split))
-    if not rows:
-        raise SscError(f"{path} has no split '{split}'; it has {', '.join(table['split'].unique().to_pylist())}")
-    return rows.to_pandas()
+    return _rows_of_split(table, path, split).to_pandas()
 
 
-def read_sentences(path: Path, split: str) -> dict[int, tuple[str, ...]]:
-    """Sentences by ref id, refs and sentences in the annotation file's order. Raises SscError as ``read_refs`` does."""
-    frame = read_refs(path, split)[["ref_id", "sentence"]]
-    sentences: dict[int, list[str]] = {}
-    for ref_id, sentence in zip(frame["ref_id"].tolist(), frame["sentence"], strict=True):
-        sentences.setdefault(ref_id, []).append(sentence)
-    return {ref_id: tuple(texts) for ref_id, texts in sentences.items()}
+class Sentences(Mapping[int, tuple[str, ...]]):
+    """Sentences by ref id, refs in the annotation file's order; kept as one table, a few bytes more than the texts.
+
+    Raises SscError as ``read_refs`` does.
+    """
+
+    def __init__(self, path: Path, split: str) -> None:
+        rows = _rows_of_split(_read_parquet(path), path, split)
+        ref_ids = rows["ref_id"].to_numpy()
+        starts = np.flatnonzero(np.diff(ref_ids, prepend=ref_ids[0] - 1))  # a ref's rows follow one another
+        self._texts = rows["sentence"].combine_chunks()
+        self._spans = dict(zip(ref_ids[starts].tolist(), pairwise([*starts.tolist(), len(ref_ids)]), strict=True))
+        if len(self._spans) != len(starts):
+            raise SscError(f"{path} has rows of a ref in several places; delete it and run index_refs again")
+
+    def __getitem__(self, ref_id: int) -> tuple[str, ...]:
+        start, stop = self._spans[ref_id]
+        return tuple(self._texts[start:stop].to_pylist())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._spans)
+
+    def __len__(self) -> int:
+        return len(self._spans)
 
 
 def read_categories(path: Path) -> dict[int, str]:
@@ -247,6 +262,13 @@ def _rows(ref: RefRecord, dataset: str, image: ImageRecord) -> Iterator[dict[str
     about = {key: getattr(ref, key) for key in ("split", "image_id", "ref_id", "ann_id", "category_id", "category")}
     for s in ref.sentences:
         yield {"dataset": dataset, **photo, **about, "sent_id": s.sent_id, "sentence": s.text, "raw": s.raw}
+
+
+def _rows_of_split(table: pa.Table, path: Path, split: str) -> pa.Table:
+    rows = table.filter(pc.equal(table["split"], split))
+    if not rows:
+        raise SscError(f"{path} has no split '{split}'; it has {', '.join(table['split'].unique().to_pylist())}")
+    return rows
 
 
 def _upright(table: pa.Table) -> bool:

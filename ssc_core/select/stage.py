@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStore, SelectionWriter, StoreInfo
 from ssc_core.provenance import code_version
-from ssc_core.refer.index import read_sentences
+from ssc_core.refer.index import Sentences
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import choose, eligible, mean_scores
 from ssc_core.select.spatial import spatial_scores
@@ -34,7 +34,7 @@ def select_masks(*, refs: Path, split: str, masks: Path, scores: Path, out: Path
 
     Raises SscError when masks, scores and annotations do not belong together.
     """
-    sentences = read_sentences(refs, split)
+    sentences = Sentences(refs, split)
     with MaskStore.open(masks, with_masks=True) as store, ScoreStore(scores) as score_store:
         info = StoreInfo(
             class_names=store.info.class_names,
