@@ -18,7 +18,7 @@ from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, require_pairs
 from ssc_core.evaluate.pairs import SIDE, Truth
-from ssc_core.evaluate.resize import resized_count
+from ssc_core.evaluate.resize import resized_areas
 from ssc_core.evaluate.schema import (
     CandidateStatistics,
     Choice,
@@ -191,6 +191,7 @@ def _read_ref(row: Any, sentences: int, masks: MaskStore, truth: np.ndarray) -> 
     candidates = masks.candidates(row.ref_id).rows
     codes = masks.rles(candidates)
     areas = rle.areas(codes, size)
+    native, at_480 = _shared(codes, areas, truth)
     return _Ref(
         ref_id=row.ref_id,
         image_id=row.image_id,
@@ -199,26 +200,21 @@ def _read_ref(row: Any, sentences: int, masks: MaskStore, truth: np.ndarray) -> 
         size=size,
         candidates=candidates,
         areas=areas,
-        native=_native(codes, areas, truth),
-        at_480=_at_480(codes, truth),
+        native=native,
+        at_480=at_480,
     )
 
 
-def _native(codes: list[bytes], areas: np.ndarray, truth: np.ndarray) -> _Shared:
-    target, truth_area = rle.encode(truth[None])[0], int(np.count_nonzero(truth))
-    intersections = rle.areas([rle.intersection([code, target], truth.shape) for code in codes], truth.shape)
-    return _Shared(truth_area, intersections, areas + truth_area - intersections)
-
-
-def _at_480(codes: list[bytes], truth: np.ndarray) -> _Shared:
-    """One candidate after the other, so that a photo's many masks are not in memory together."""
-    size = (SIDE, SIDE)
-    found = (rle.decode([code], truth.shape)[0] for code in codes)
-    counts = [(resized_count(mask & truth, size), resized_count(mask, size)) for mask in found]
-    intersections, areas = np.array(counts, np.int64).reshape(-1, 2).T
-    truth_area = resized_count(truth, size)
+def _shared(codes: list[bytes], areas: np.ndarray, truth: np.ndarray) -> tuple[_Shared, _Shared]:
+    """In photo pixels, and at 480 x 480; all from run lengths, so that no candidate is decoded."""
+    size, at = truth.shape, (SIDE, SIDE)
+    target = rle.encode(truth[None])[0]
+    both = [rle.intersection([code, target], size) for code in codes]
+    native = (rle.areas(both, size), areas, int(np.count_nonzero(truth)))
+    resized = (resized_areas(both, size, at), resized_areas(codes, size, at), int(resized_areas([target], size, at)[0]))
     # nearest neighbour takes whole pixels, so sizes add up after resizing as they do before
-    return _Shared(truth_area, intersections, areas + truth_area - intersections)
+    first, second = (_Shared(whole, found, area + whole - found) for found, area, whole in (native, resized))
+    return first, second
 
 
 _Choices = dict[str, list[list[int]]]

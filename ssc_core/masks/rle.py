@@ -48,6 +48,17 @@ def areas(rles: Sequence[bytes], size: Size) -> np.ndarray:
     return np.asarray(coco.area(_objects(rles, size)), dtype=np.int64)
 
 
+def foreground_runs(rle: bytes, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Where runs of foreground start and end (exclusive), int64 (R,) each: pixels counted down the columns.
+
+    Raises SscError for a malformed RLE.
+    """
+    _check_size(size)
+    lengths = _checked_runs(rle, size, "RLE")
+    ends = np.cumsum(lengths)
+    return (ends - lengths)[1::2], ends[1::2]
+
+
 def boxes(rles: Sequence[bytes], size: Size) -> np.ndarray:
     """Boxes around the foreground as COCO has them, x, y, width, height: float64 (N, 4); zeros for an empty mask.
 
@@ -93,17 +104,22 @@ def check(rles: Sequence[bytes], size: Size, *, where: str = "") -> None:
     pycocotools trusts its input: runs that overshoot the mask crash it or read other memory.
     """
     _check_size(size, where=where)
-    height, width = size
     prefix = f"{where}: " if where else ""
     for index, rle in enumerate(rles):
-        runs = _run_lengths(rle)
-        if runs is None:
-            raise SscError(f"{prefix}RLE {index} is malformed: its bytes are not COCO compressed run lengths")
-        if runs.min() < 0 or runs.max() > height * width or runs.sum() != height * width:
-            raise SscError(
-                f"{prefix}RLE {index} does not fit its image: its runs cover {runs.sum()} pixels, "
-                f"not {height} x {width} = {height * width}"
-            )
+        _checked_runs(rle, size, f"{prefix}RLE {index}")
+
+
+def _checked_runs(rle: bytes, size: Size, name: str) -> np.ndarray:
+    """Run lengths, int64 (R,). Raises SscError unless they are well formed and cover ``size`` exactly."""
+    pixels = size[0] * size[1]
+    runs = _run_lengths(rle)
+    if runs is None:
+        raise SscError(f"{name} is malformed: its bytes are not COCO compressed run lengths")
+    if runs.min() < 0 or runs.max() > pixels or runs.sum() != pixels:
+        raise SscError(
+            f"{name} does not fit its image: its runs cover {runs.sum()} pixels, not {size[0]} x {size[1]} = {pixels}"
+        )
+    return runs
 
 
 def _run_lengths(rle: bytes) -> np.ndarray | None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssc_core.evaluate.resize import resize_nearest, resized_count
+from ssc_core.evaluate.resize import resize_nearest, resized_areas
+from ssc_core.masks.rle import encode
 
 
 def test_literal() -> None:
@@ -22,5 +23,7 @@ def test_agrees_with_pillow(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("old", [(37, 53), (640, 427), (1, 900)])
 def test_count_is_that_of_the_resized_mask(old: tuple[int, int]) -> None:
     mask = np.random.default_rng(1).random(old) < 0.7
-    assert resized_count(mask, (480, 480)) == np.count_nonzero(resize_nearest(mask, (480, 480)))
-    assert resized_count(np.ones(old, bool), (480, 480)) == 480 * 480
+    masks = np.stack([mask, np.ones(old, bool), np.zeros(old, bool)])
+    expected = [np.count_nonzero(resize_nearest(one, (480, 480))) for one in masks]
+    assert resized_areas(encode(masks), old, (480, 480)).tolist() == expected
+    assert expected[1:] == [480 * 480, 0]
