@@ -2,7 +2,7 @@
 # does not reach, with the main results too: stages/{key} exists only for what differs.
 from functools import cache
 
-from ssc_core.evaluate.ablations import STAGES, Ablations
+from ssc_core.evaluate.ablations import BASE, STAGES, Ablations
 
 ABLATIONS = f"{RESULTS}/ablations"
 ABLATED = f"{ABLATIONS}/stages/{{key}}/{{dataset}}"
@@ -97,10 +97,21 @@ wildcard_constraints:
 
 
 def ablation_evals(wildcards):
+    return evals_of({variant.setting for variant in ablated().variants})
+
+
+def beyond_evals(wildcards):
+    """Rows of the settings that docs/results.md tells of, with the row that they are compared with."""
+    told = SETTINGS.finding.beyond
+    return evals_of({BASE, *told}) if told else []
+
+
+def evals_of(settings):
     folder = f"{ABLATIONS}/{SETTINGS.ablations.dataset}/{SETTINGS.ablations.split}"
     rows = zip(ablated().variants, ablation_space().instance_patterns)
     return [
         f"{folder}/{row}/{name}.json"
         for variant, row in rows
+        if variant.setting in settings
         for name in (["eval_masks", "eval"] if variant.trained else ["eval_masks"])
     ]

@@ -74,6 +74,7 @@ rule results_page:
             run=SHOWN_RUNS,
             phase=["pretrain", "correct"],
         ),
+        beyond=beyond_evals,
         refs=f"{RESULTS}/{SHOWN}/refs.parquet",
         truth=f"{RESULTS}/{SHOWN}/truth.h5",
         masks=f"{RESULTS}/{SHOWN}/{SHOWN_SPLIT}/masks.h5",
@@ -100,7 +101,7 @@ rule results_page:
         "writing docs/results.md"
     shell:
         "python -m workflow_scripts.results_page --evals {input.evals:q} --matching {input.matching:q}"
-        " --curves {input.curves:q} --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}"
+        " --curves {input.curves:q} --beyond {input.beyond:q} --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}"
         " --selected {input.selected:q} --network {input.network:q} --candidates {input.candidates:q}"
         " --images {params.images:q} --page {output.page:q} --repaired {output.repaired:q}"
         " --learning {output.learning:q} 2>&1 | tee {log:q}"

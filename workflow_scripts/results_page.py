@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ssc_core.evaluate.ablation_table import ablation_table
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.files import atomic_path
 from ssc_core.masks.selection import SelectionStore
@@ -23,6 +24,7 @@ def main(
     evals: list[Path],
     matching: list[Path],
     curves: list[Path],
+    beyond: list[Path],
     refs: Path,
     truth: Path,
     masks: Path,
@@ -62,7 +64,8 @@ def main(
     }
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
     with atomic_path(page) as temporary:
-        temporary.write_text(results_page(over_seeds(read_figures(evals)), relative, [note]), encoding="utf-8")
+        content = results_page(over_seeds(read_figures(evals)), relative, [note], ablation_table(beyond))
+        temporary.write_text(content, encoding="utf-8")
 
 
 def _by_phase(paths: list[Path]) -> dict[str, list[pd.DataFrame]]:

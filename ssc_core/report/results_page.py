@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ssc_core.evaluate.ablations import BASE
 from ssc_core.report.collect import method_order, split_order
 from ssc_core.report.published import PUBLISHED, method_name
 
@@ -23,11 +24,24 @@ _MARGIN = 8.0
 _ABOUT = 5.0
 """Points of oIoU within which the network pre-trained on the picks is called as good as they are; published: 2.6."""
 
+_TOLD = ("corrected", "selected")
+"""What a changed value is told by: the first one that was measured."""
+
+_BEYOND = ["oIoU", "oIoU_low", "oIoU_high", "mIoU"]
+
 _Row = Mapping[str, Any]
 
 
-def results_page(summary: pd.DataFrame, pictures: Mapping[str, Path], notes: Sequence[str] = ()) -> str:
-    """Markdown. summary: ``seeds.over_seeds`` of all datasets; pictures: caption to path, relative to the page."""
+def results_page(
+    summary: pd.DataFrame,
+    pictures: Mapping[str, Path],
+    notes: Sequence[str] = (),
+    beyond: pd.DataFrame | None = None,
+) -> str:
+    """Markdown. summary: ``seeds.over_seeds`` of all datasets; pictures: caption to path, relative to the page.
+
+    beyond: ``ablation_table`` of settings that go beyond the paper.
+    """
     parts = [
         "# Results",
         "Written by `snakemake results_page` from the eval files; nothing here was typed.",
@@ -43,6 +57,8 @@ def results_page(summary: pd.DataFrame, pictures: Mapping[str, Path], notes: Seq
         parts.append(f"## {dataset}")
         for split in sorted(of_dataset["split"].unique(), key=split_order):
             parts += [f"### {dataset} {split}", _method_table(of_dataset[of_dataset["split"] == split])]
+    if beyond is not None and len(beyond):
+        parts += ["## Beyond the paper", _beyond_table(beyond)]
     if pictures:
         parts.append("## Pictures")
     parts += [f"![{caption}]({path.as_posix()})\n\n*{caption}*" for caption, path in pictures.items()]
@@ -115,6 +131,37 @@ def _method_table(rows: pd.DataFrame) -> str:
     if any("*" in line.split("|")[-2] for line in lines[2:]):
         lines.append("\n\\* second-hand")
     return "\n".join(lines)
+
+
+def _beyond_table(table: pd.DataFrame) -> str:
+    """A row a changed value: of Select's masks, and of the corrected network where the value changes its training."""
+    wanted = table[(table["per"] == "sentence") & (table["resolution"] == "480") & table["method"].isin(_TOLD)]
+    means = wanted.groupby(["setting", "value", "method"], sort=False)[_BEYOND].mean().reset_index()
+    rows: dict[tuple[str, str], dict[str, _Row]] = {}
+    for row in means.to_dict("records"):
+        rows.setdefault((str(row["setting"]), str(row["value"])), {})[str(row["method"])] = row  # type: ignore[assignment]
+    plain = rows.pop((BASE, BASE))
+    lines = [_beyond_row("as configured", "", method, plain[method], None) for method in _TOLD if method in plain]
+    for (setting, value), found in rows.items():
+        method = next(method for method in _TOLD if method in found)
+        lines.append(_beyond_row(f"`{setting}`", value, method, found[method], plain[method]))
+    about, seeds = wanted.iloc[0], ", ".join(str(seed) for seed in sorted(wanted["seed"].unique()))
+    head = ["| setting | value | measured | oIoU | gain | mIoU | gain |", "|---|---|---|---|---|---|---|"]
+    return "\n".join(
+        [
+            f"{about['dataset']} {about['split']}, the config with one value changed at a time, seeds {seeds}. A "
+            "changed training is told by its corrected network, a changed choice by the masks that it picks.\n",
+            *head,
+            *lines,
+        ]
+    )
+
+
+def _beyond_row(setting: str, value: str, method: str, found: _Row, plain: _Row | None) -> str:
+    gains = ["", ""] if plain is None else [f"{found[name] - plain[name]:+.1f}" for name in ("oIoU", "mIoU")]
+    oiou = f"{found['oIoU']:.1f} ({found['oIoU_low']:.1f} to {found['oIoU_high']:.1f})"
+    cells = [setting, value, method_name(method), oiou, gains[0], f"{found['mIoU']:.1f}", gains[1]]
+    return f"| {' | '.join(cells)} |"
 
 
 def _spread(row: Mapping[Any, Any], name: str) -> str:

@@ -78,6 +78,9 @@ class FindingSettings(Section):
     datasets: dict[str, FindingDataset] = Field(
         default={"refcoco": FindingDataset()}, min_length=1, description="datasets by name; null drops one"
     )
+    beyond: tuple[str, ...] = Field(
+        default=(), description="settings of ablations.grid that have a table: what goes beyond the paper, and its gain"
+    )
 
     @field_validator("datasets", mode="before")
     @classmethod

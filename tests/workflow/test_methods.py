@@ -47,7 +47,8 @@ def test_the_report_asks_for_what_the_config_says(snakemake, tmp_path: Path) -> 
 
 def test_the_results_page_needs_every_seed(snakemake, tmp_path: Path) -> None:
     told = {"splits": ["val"], "seeds": [0, 4], "methods": ["corrected", "grounded_sentence"]}
-    finding = {"datasets": {"refcoco": told, "refcoco+": None, "refcocog_umd": None}}
+    others = {"refcoco+": None, "refcocog_umd": None}
+    finding = {"datasets": {"refcoco": told, **others}, "beyond": ["correct.assignment", "select.assignment"]}
     config = tmp_path / "mine.yaml"
     config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "finding": finding}))
     found = counts(
@@ -55,4 +56,7 @@ def test_the_results_page_needs_every_seed(snakemake, tmp_path: Path) -> None:
     )
     assert found["evaluate"] == found["pretrain"] == found["correct"] == 2
     assert found["ground_sentences"] == found["evaluate_masks"] == 1, "what is not trained has no seed"
+    assert found["ablation_correct"] == 1
+    assert found["ablation_evaluate"] == 2, "the changed value and the config as it is"
+    assert found["ablation_evaluate_masks"] == 3
     assert found["matching_accuracy"] == 4, "correct and correct_without_constraints, both seeds"
