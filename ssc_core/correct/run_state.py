@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
+import os
+import platform
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +30,42 @@ class RunState:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._folder = Path(folder)
         self._state, self._best, self._log = (self._folder / n for n in ("state.pt", "best.pt", "log.csv"))
+        self._running = self._folder / "running"
+        self._held: int | None = None
         self._fingerprint = fingerprint
+
+    def hold(self, wait_seconds: float = 15.0) -> None:
+        """Keep other processes from training here until this one ends or ``remove`` is called.
+
+        A training goes on when only the Snakemake that started it was killed, and so do jobs of a cluster; two in one
+        folder would mix their logs. On a drive without locks nothing is held. Raises SscError when another one still
+        trains after ``wait_seconds``, which workers of one that was killed may need to end.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._running, os.O_RDWR | os.O_CREAT, 0o644)
+        until = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise self._still_trains(descriptor) from None
+                time.sleep(0.5)
+            except OSError:
+                os.close(descriptor)
+                return
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+        self._held = descriptor
+
+    def _still_trains(self, descriptor: int) -> SscError:
+        who = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+        os.close(descriptor)
+        return SscError(
+            f"{who} still trains in {self._folder}: it outlived the Snakemake or the cluster job that started it. "
+            "Let it end or stop it, then run the same command again; nothing is lost"
+        )
 
     def load(self) -> dict[str, Any] | None:
         """The last saved state of this run, None when there is none, or one of another run."""
@@ -90,8 +129,11 @@ class RunState:
 
     def remove(self) -> None:
         """Forget the run, once its checkpoint is written: the next run of the rule trains anew."""
-        for path in (self._state, self._best, self._log, *self._matches()):
+        for path in (self._state, self._best, self._log, self._running, *self._matches()):
             path.unlink(missing_ok=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,8 @@ def train(
     elif network.swin_weights is not None and network.swin_weights.endswith(".safetensors"):
         load_part(model.lavt, Path(network.swin_weights))
     state = RunState(state_dir, _fingerprint(items, val_items, init, network, settings, compat))
+    if os.environ.get("RANK", "0") == "0":  # one process holds it for all that torchrun started
+        state.hold()
     trainer = Trainer(
         model, items, chosen_loss(settings, compat), settings, compat, state,
         val_items=val_items, device=resolve_device(device), workers=threads, save_minutes=save_minutes,

@@ -234,3 +234,22 @@ def test_bf16_on_demand(tmp_path):
     run = trainer(tmp_path, make_items(tmp_path), settings(epochs=1, precision="bf16"))
     assert run.fit()["precision"] == "bf16"
     assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())
+
+
+def test_a_training_that_outlived_its_snakemake_keeps_others_out(tmp_path: Path) -> None:
+    first, second = RunState(tmp_path / "state", "x"), RunState(tmp_path / "state", "x")
+    first.hold()
+    with pytest.raises(SscError, match=rf"process {os.getpid()} on .* still trains in .*the same command again"):
+        second.hold(wait_seconds=0)
+    first.remove()
+    assert not (tmp_path / "state").exists()
+    second.hold()
+    second.remove()
+
+
+def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
+    code = "import sys; from ssc_core.correct.run_state import RunState; from pathlib import Path;"
+    code += "RunState(Path(sys.argv[1]), 'x').hold(); import os; os.kill(os.getpid(), 9)"
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "state")], check=False)
+    assert killed.returncode == -9
+    RunState(tmp_path / "state", "x").hold()
