@@ -31,7 +31,7 @@ CPU = {
     "segment": "segment.py --images 2 --boxes 5 --sam vit_b --threads 1 --clock cpu",
     "select": "select_stage.py --clock cpu --threads 1 --photos 3",
     "train_micro": "train.py --swin micro --side 96 --samples 30 --threads 1 --cpu-time",
-    "train_tiny": "train.py --swin tiny --side 224 --samples 6 --steps 4 --threads 1 --cpu-time",
+    "train_tiny": "train.py --swin tiny --side 224 --samples 30 --steps 2 --published-samples 3 --threads 1 --cpu-time",
     "masks": "mask_store.py",
 }
 GPU = {
