@@ -55,7 +55,7 @@ format: env ## format Python and Snakemake files
 	$(BIN)/ruff format --quiet .
 	$(BIN)/snakefmt Snakefile rules
 
-finding: env ## all methods over three seeds and all datasets, as docs/results.md (two hours on two cores)
+finding: env ## all methods over three seeds and all datasets, as docs/results.md (about two hours on two cores)
 	$(SNAKEMAKE) results_page
 
 report: env ## one HTML page of everything in results/
