@@ -66,40 +66,44 @@ def run(name: str, command: str) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     out = BUILD / f"{name}.json"
     print(f"{name}: {command}", flush=True)
-    script, *options = command.split()
+    script, *options = [*command.split(), *_data_of(name)]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "benchmarks" / script), *_data_of(name), *options, "--json", str(out)], cwd=ROOT
+        [sys.executable, str(ROOT / "benchmarks" / script), *options, "--json", str(out)], cwd=ROOT
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{script} failed")
-    write_json(out, {"command": command, "peak_mib": usage.ru_maxrss / 1024, "figures": read_json(out)})
+    write_json(
+        out, {"command": " ".join([script, *options]), "peak_mib": usage.ru_maxrss / 1024, "figures": read_json(out)}
+    )
 
 
 def _data_of(name: str) -> list[str]:
     """Real sentences and masks where the real sample lies beside the checkout, else what the benchmark makes up."""
     real = {"nouns": REAL_SAMPLE / "refcoco_val_sentences.jsonl", "masks": REAL_SAMPLE / "coco64"}.get(name)
-    return [str(real)] if real is not None and real.exists() else []
+    return [os.path.relpath(real, ROOT)] if real is not None and real.exists() else []
 
 
 def page(found: dict[str, dict[str, Any]]) -> str:
     """Markdown. found: by benchmark, ``command``, ``peak_mib`` and ``figures``."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"one core, CPU time ({platform.machine()})"
+    table = [
+        "| | published way, a second | ours, a second | times | share in the models | peak memory |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {what} | {_figure(published)} | {_figure(ours)} | **{ours / published:.2f}** | "
+            f"{'' if share is None else f'{share:.0%}'} | {found[name]['peak_mib'] / 1024:.1f} GiB |"
+            for name in found
+            for what, published, ours, share in _rows(name, found[name]["figures"])
+        ),
+    ]
     parts = [
         "# Benchmarks",
         "Written by `make bench`; nothing here was typed. [Performance](performance.md) says what the figures mean.",
         f"Device: {device}. Each row is measured in one process with the published way of working beside ours, on the "
         "same data; ratios compare, absolute figures depend on the machine.",
-        "| | published way, a second | ours, a second | times | share in the models | peak memory |",
-        "|---|---|---|---|---|---|",
+        "\n".join(table),
     ]
-    lines = [
-        f"| {what} | {_figure(published)} | {_figure(ours)} | **{ours / published:.2f}** | "
-        f"{'' if share is None else f'{share:.0%}'} | {found[name]['peak_mib'] / 1024:.1f} GiB |"
-        for name in found
-        for what, published, ours, share in _rows(name, found[name]["figures"])
-    ]
-    parts = [*parts[:3], "\n".join([*parts[3:], *lines])]
     for name, run_of in found.items():
         if name.startswith("train"):
             parts.append(_training(run_of["figures"]))

@@ -58,7 +58,7 @@ def train_bert(
     fit(model, step_loss, steps=steps, lr=1e-3, warmup=100, average=0.995)
     out.mkdir(parents=True, exist_ok=True)
     model.bert.config.save_pretrained(out)
-    save_weights(model.bert, out / "model.safetensors")
+    save_weights(model.bert.state_dict(), out / "model.safetensors")
     tokenizer.save_pretrained(out)
     save_vocabulary(vocabulary, out / "vocab.txt")
     unseen = tokenizer(list(held_out), truncation=True, max_length=MAX_TOKENS)["input_ids"]

@@ -68,7 +68,7 @@ def train_clip(
         fit(model, step_loss, steps=steps, lr=1.5e-3, warmup=150, weight_decay=5e-2, average=0.998)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "open_clip_config.json", {"model_cfg": MODEL_CONFIG, "preprocess_cfg": PREPROCESS})
-    save_weights(model, out / "open_clip_model.safetensors")
+    save_weights(model.state_dict(), out / "open_clip_model.safetensors")
     tokenizer.save_pretrained(out)
 
 

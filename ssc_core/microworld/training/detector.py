@@ -142,7 +142,7 @@ def train_detector(
         fit(model, step_loss, steps=steps, lr=6e-4, warmup=200, clip_norm=0.5, average=0.998)
     out.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(out)
-    save_weights(model, out / "model.safetensors")
+    save_weights(model.state_dict(), out / "model.safetensors")
     batches.tokenizer.save_pretrained(out)
     save_vocabulary(vocabulary, out / "vocab.txt")
     write_json(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -60,12 +60,13 @@ def fit(
     return time.monotonic() - started
 
 
-def save_weights(model: nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:
+def save_weights(weights: Mapping[str, torch.Tensor], path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a state dict as safetensors; floating-point tensors in ``dtype``, which halves what git carries."""
     state = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in weights.items():
         kept = tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.detach().cpu()
         state[name] = kept.clone().contiguous()  # clone: tied tensors share memory, which safetensors refuses
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
 

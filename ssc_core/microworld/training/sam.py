@@ -45,7 +45,7 @@ def train_sam(pool: Pool, out: Path, *, steps: int, batch: int = 8, seed: int = 
     fit(sam, step_loss, steps=steps, lr=8e-4, warmup=200, weight_decay=1e-2, average=0.998)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", CONFIG)
-    save_weights(sam, out / "model.safetensors")
+    save_weights(sam.state_dict(), out / "model.safetensors")
 
 
 def _batch_loss(sam: Sam, pool: Pool, scenes: np.ndarray, rng: np.random.Generator) -> torch.Tensor:

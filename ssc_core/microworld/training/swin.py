@@ -7,14 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.files import atomic_path
 from ssc_core.microworld.classes import CATEGORY_NAMES
-from ssc_core.microworld.training.loop import fit
+from ssc_core.microworld.training.loop import fit, save_weights
 from ssc_core.microworld.training.pool import COLOUR_NAMES, Pool
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -49,10 +47,7 @@ class SwinFeatures(nn.Module):
     def save(self, path: Path) -> None:
         """Write the Swin's tensors under LAVT's key names, ``backbone.`` in front, in half precision."""
         state = {f"backbone.{key}": v for key, v in self.backbone.state_dict().items() if not key.startswith("norm")}
-        halved = {key: v.half() if v.is_floating_point() else v for key, v in state.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            save_file({k: v.clone().contiguous() for k, v in halved.items()}, temporary, metadata={"format": "pt"})
+        save_weights(state, path)
 
 
 class SwinClassifier(nn.Module):
