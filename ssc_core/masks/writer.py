@@ -22,13 +22,15 @@ from ssc_core.masks.columnar import VERSION, Column, StoreInfo
 class ColumnWriter:
     """Context manager that writes a file of ``columns``; subclasses add the methods that say what a row is.
 
+    info: what made it; None for annotations, which nothing made.
+
     Raises SscError when the drive is full, read-only or closed to the user.
     """
 
     def __init__(
         self,
         path: Path,
-        info: StoreInfo,
+        info: StoreInfo | None,
         *,
         kind: str,
         columns: Mapping[str, Column],
@@ -36,15 +38,7 @@ class ColumnWriter:
     ) -> None:
         self._path = Path(path)
         self._columns = columns
-        self._attributes = {
-            "format": kind,
-            "version": VERSION,
-            "class_names": _to_json(list(info.class_names)),
-            "settings": _to_json(info.settings),
-            "code": info.code,
-            "models": _to_json(info.models),
-            **(attributes or {}),
-        }
+        self._attributes = {"format": kind, "version": VERSION, **_made_by(info), **(attributes or {})}
         self._chunks = {name: np.empty((c.chunk, *c.tail), dtype=c.dtype) for name, c in columns.items()}
         self._filled = dict.fromkeys(columns, 0)
         self._ends: dict[str, int] = dict.fromkeys(columns, 0)
@@ -169,6 +163,17 @@ class _Sink(io.FileIO):
     def raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def _made_by(info: StoreInfo | None) -> dict[str, str]:
+    if info is None:
+        return {}
+    return {
+        "class_names": _to_json(list(info.class_names)),
+        "settings": _to_json(info.settings),
+        "code": info.code,
+        "models": _to_json(info.models),
+    }
 
 
 def _to_json(value: Any) -> str:

@@ -51,12 +51,12 @@ def by_photo(requests: Sequence[Request]) -> Iterator[tuple[Path, list[Request]]
 def _from_table(photos: Path, table: Path) -> list[Request]:
     folder = photos if photos.is_dir() else photos.parent
     data = read_table(table, folder, default_split="predict")
-    names = {image.image_id: image.file_name for image in data.images.values()}
     requests = []
     for ref in data.refs:
+        name = ref.image.file_name
         sentences = tuple(sentence.text for sentence in ref.sentences if sentence.text)
-        if sentences and (photos.is_dir() or names[ref.image_id] == photos.name):
-            requests.append(Request(folder / names[ref.image_id], names[ref.image_id], sentences))
+        if sentences and (photos.is_dir() or name == photos.name):
+            requests.append(Request(folder / name, name, sentences))
     if not requests:
         raise SscError(f"{table} has no sentence for {photos}")
     return requests

@@ -6,8 +6,9 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.refer.counts import check_published_counts
 from ssc_core.refer.images import PhotoReader
-from ssc_core.refer.records import ImageRecord, RefData, RefRecord
+from ssc_core.refer.records import RefData, RefRecord
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.refer.sources import DatasetSource, open_source
-from ssc_core.refer.truth import TruthMask, write_truth
+from ssc_core.refer.truth import TruthMask, TruthWriter
 
 log = logging.getLogger(__name__)
 
@@ -94,29 +95,36 @@ def build_index(
 
     dataset: name in the config. check_counts: compare refs per split with the published counts. gt_overlap_hole: see
     ``segmentation_to_rle``. Blank sentences, and refs that are left without any, are dropped; every such
-    count is logged as a warning. Raises SscError for data that do not fit together.
+    count is logged as a warning. Refs pass through one by one, so memory holds no more of a table than its photos'
+    names. Raises SscError for data that do not fit together.
     """
     data = open_source(dataset, source)
     if check_counts:
         name, split_by = source.name or "a table", source.split_by or "no split_by"
         check_published_counts(dataset, name, split_by, (ref.split for ref in data.refs))
     notes: Counter[str] = Counter()
-    _check_photos(dataset, data, notes)
-    refs = [kept for ref in data.refs if (kept := _without_blank_sentences(ref, notes)) is not None]
-    if not refs:
-        raise SscError(f"dataset '{dataset}' has no ref with a sentence")
-    truth = _truth_masks(dataset, refs, data, gt_overlap_hole, notes)
-    write_truth(out_truth, truth)
-    _write_refs(out_refs, dataset, refs, data, upright=source.upright)
+    photos = _Photos(data.images_folder)
+    n_refs = n_sentences = n_with_truth = 0
+    with ExitStack() as stack:
+        rows = stack.enter_context(_refs_writer(out_refs, dataset, data, upright=source.upright))
+        masks = stack.enter_context(TruthWriter(out_truth))
+        for ref in tqdm(_refs(dataset, data), desc="index", unit="ref", mininterval=5, delay=5):
+            photos.add(ref.image.file_name)
+            kept = _without_blank_sentences(ref, notes)
+            if kept is None:
+                continue
+            rows.write(kept)
+            mask = _truth_mask(dataset, kept, gt_overlap_hole, notes)
+            if mask is not None:
+                masks.append(mask)
+            n_refs, n_sentences = n_refs + 1, n_sentences + len(kept.sentences)
+            n_with_truth += mask is not None
+        if not n_refs:
+            raise SscError(f"dataset '{dataset}' has no ref with a sentence")
+        photos.check(dataset, notes)
     for note in _lines(notes):
         log.warning("dataset '%s': %s", dataset, note)
-    return IndexSummary(
-        n_refs=len(refs),
-        n_sentences=sum(len(ref.sentences) for ref in refs),
-        n_images=len({ref.image_id for ref in refs}),
-        n_with_truth=len(truth),
-        notes=_lines(notes),
-    )
+    return IndexSummary(n_refs, n_sentences, len(photos), n_with_truth, _lines(notes))
 
 
 def read_refs(path: Path, split: str | None = None) -> pd.DataFrame:
@@ -201,16 +209,40 @@ def _lines(notes: Counter[str]) -> tuple[str, ...]:
     return tuple(f"{count} {what}" for what, count in notes.items() if count)
 
 
-def _check_photos(dataset: str, data: RefData, notes: Counter[str]) -> None:
-    """A partial set of photos is usable, split by split; none at all means a wrong folder."""
-    missing = [i.file_name for i in data.images.values() if not (data.images_folder / i.file_name).is_file()]
-    if missing and len(missing) == len(data.images):
-        raise SscError(
-            f"dataset '{dataset}': none of its {len(missing)} photos is in {data.images_folder} (first: {missing[0]}); "
-            f"put them there, or set `datasets.{dataset}.source.images`"
-        )
-    if missing:
-        notes[f"{_NO_PHOTO} {data.images_folder} (first: {missing[0]})"] = len(missing)
+def _refs(dataset: str, data: RefData) -> Iterator[RefRecord]:
+    """The refs of a dataset; what is wrong with one names the dataset, too."""
+    try:
+        yield from data.refs
+    except SscError as error:
+        raise SscError(f"dataset '{dataset}': {error}") from error
+
+
+class _Photos:
+    """Photos of the refs, and which of them are not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: set[str] = set()
+        self._missing: list[str] = []
+
+    def add(self, file_name: str) -> None:
+        if file_name not in self._names:
+            self._names.add(file_name)
+            if not (self._folder / file_name).is_file():
+                self._missing.append(file_name)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def check(self, dataset: str, notes: Counter[str]) -> None:
+        """A partial set of photos is usable, split by split; none at all means a wrong folder."""
+        if self._missing and len(self._missing) == len(self):
+            raise SscError(
+                f"dataset '{dataset}': none of its {len(self)} photos is in {self._folder} "
+                f"(first: {self._missing[0]}); put them there, or set `datasets.{dataset}.source.images`"
+            )
+        if self._missing:
+            notes[f"{_NO_PHOTO} {self._folder} (first: {self._missing[0]})"] = len(self._missing)
 
 
 def _without_blank_sentences(ref: RefRecord, notes: Counter[str]) -> RefRecord | None:
@@ -222,43 +254,55 @@ def _without_blank_sentences(ref: RefRecord, notes: Counter[str]) -> RefRecord |
     return replace(ref, sentences=kept)
 
 
-def _truth_masks(
-    dataset: str, refs: list[RefRecord], data: RefData, overlap_hole: bool, notes: Counter[str]
-) -> list[TruthMask]:
-    masks = []
-    for ref in tqdm(refs, desc="ground truth", unit="ref", mininterval=5, delay=5):
-        image = data.images[ref.image_id]
-        try:
-            rle = segmentation_to_rle(
-                ref.segmentation, image.height, image.width, overlap_hole=overlap_hole, notes=notes
-            )
-        except SscError as error:
-            raise SscError(f"dataset '{dataset}', {ref.where}, annotation {ref.ann_id}: {error}") from error
-        if rle is None:
-            notes[_NO_TRUTH] += 1
-        else:
-            masks.append(TruthMask(ref_id=ref.ref_id, height=image.height, width=image.width, rle=rle))
-    return masks
+def _truth_mask(dataset: str, ref: RefRecord, overlap_hole: bool, notes: Counter[str]) -> TruthMask | None:
+    height, width = ref.image.height, ref.image.width
+    try:
+        rle = segmentation_to_rle(ref.segmentation, height, width, overlap_hole=overlap_hole, notes=notes)
+    except SscError as error:
+        raise SscError(f"dataset '{dataset}', {ref.where}, annotation {ref.ann_id}: {error}") from error
+    if rle is None:
+        notes[_NO_TRUTH] += 1
+        return None
+    return TruthMask(ref_id=ref.ref_id, height=height, width=width, rle=rle)
 
 
-def _write_refs(path: Path, dataset: str, refs: list[RefRecord], data: RefData, *, upright: bool) -> None:
+@contextmanager
+def _refs_writer(path: Path, dataset: str, data: RefData, *, upright: bool) -> Iterator[_RefsWriter]:
+    """Write a RefTable ref by ref, whole or not at all."""
     about_dataset = {b"categories": json.dumps(data.categories).encode(), b"upright": json.dumps(upright).encode()}
     schema = _SCHEMA.with_metadata({**_FORMAT, **about_dataset})
-    rows = (row for ref in refs for row in _rows(ref, dataset, data.images[ref.image_id]))
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for some in iter(lambda: list(islice(rows, _ROWS_AT_ONCE)), []):
-            try:
-                table = pa.Table.from_pylist(some, schema=schema)
-            except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid) as error:
-                raise SscError(
-                    f"dataset '{dataset}': a text or number of the annotations cannot be stored: {error}"
-                ) from error
-            writer.write_table(table)
+        rows = _RefsWriter(writer, dataset)
+        yield rows
+        rows.flush()
 
 
-def _rows(ref: RefRecord, dataset: str, image: ImageRecord) -> Iterator[dict[str, Any]]:
+class _RefsWriter:
+    def __init__(self, writer: pq.ParquetWriter, dataset: str) -> None:
+        self._writer, self._dataset = writer, dataset
+        self._held: list[dict[str, Any]] = []
+
+    def write(self, ref: RefRecord) -> None:
+        self._held.extend(_rows(ref, self._dataset))
+        if len(self._held) >= _ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._held:
+            return
+        try:
+            table = pa.Table.from_pylist(self._held, schema=self._writer.schema)
+        except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid) as error:
+            raise SscError(
+                f"dataset '{self._dataset}': a text or number of the annotations cannot be stored: {error}"
+            ) from error
+        self._writer.write_table(table)
+        self._held = []
+
+
+def _rows(ref: RefRecord, dataset: str) -> Iterator[dict[str, Any]]:
     """A row of the RefTable for each sentence of a ref."""
-    photo = {"file_name": image.file_name, "height": image.height, "width": image.width}
+    photo = {"file_name": ref.image.file_name, "height": ref.image.height, "width": ref.image.width}
     about = {key: getattr(ref, key) for key in ("split", "image_id", "ref_id", "ann_id", "category_id", "category")}
     for s in ref.sentences:
         yield {"dataset": dataset, **photo, **about, "sent_id": s.sent_id, "sentence": s.text, "raw": s.raw}

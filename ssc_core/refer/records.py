@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -38,7 +39,7 @@ class RefRecord:
 
     ref_id: int
     ann_id: int
-    image_id: int
+    image: ImageRecord
     where: str
     split: str
     sentences: tuple[Sentence, ...]
@@ -46,12 +47,16 @@ class RefRecord:
     category: str = ""
     segmentation: Segmentation = None
 
+    @property
+    def image_id(self) -> int:
+        return self.image.image_id
+
 
 @dataclass(frozen=True, slots=True)
 class RefData:
-    """One dataset. images: by image id. categories: id -> name of all annotated classes; empty when there are none."""
+    """One dataset. refs: may be read from the file anew, one by one, whenever they are iterated over, and so raise
+    SscError then. categories: id -> name of all annotated classes; empty when there are none."""
 
-    refs: tuple[RefRecord, ...]
-    images: dict[int, ImageRecord]
+    refs: Iterable[RefRecord]
     images_folder: Path
     categories: dict[int, str] = field(default_factory=dict)

@@ -49,10 +49,8 @@ def read_refer(
         refs.append(_ref(raw, where, coco["annotations"], images, categories, instances_path))
     check_unique((ref.ref_id for ref in refs), "ref", refs_path)
     check_unique((s.sent_id for ref in refs for s in ref.sentences), "sentence", refs_path)
-    used = {ref.image_id for ref in refs}
     return RefData(
         refs=tuple(refs),
-        images={key: image for key, image in images.items() if key in used},
         images_folder=images_folder or Path(root) / IMAGES_FOLDER,
         categories=categories,
     )
@@ -156,7 +154,7 @@ def _ref(
     return RefRecord(
         ref_id=ref_id,
         ann_id=ann_id,
-        image_id=image_id,
+        image=images[image_id],
         where=where,
         split=_field(raw, "split", str, where),
         sentences=tuple(_sentence(s, where) for s in _field(raw, "sentences", list, where)),

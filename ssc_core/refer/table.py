@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,70 +28,83 @@ log = logging.getLogger(__name__)
 
 
 def read_table(path: Path, images_folder: Path, *, default_split: str) -> RefData:
-    """Read a user's table. Ref, photo and sentence ids count from 1 in order of appearance, so rows that are added at
-    the end leave all ids as they were; a ref's annotation id is its ref id, its category id 0.
+    """A user's table, whose rows are read one by one as ``refs`` is iterated over: a large one needs no memory.
 
-    Raises SscError that names file and line for a row that cannot be read, and lists all photos that cannot be.
+    Ref, photo and sentence ids count from 1 in order of appearance, so rows that are added at the end leave all ids as
+    they were; a ref's annotation id is its ref id, its category id 0.
+
+    Iterating raises SscError that names file and line for a row that cannot be read, and at the end one that lists all
+    photos that cannot be.
     """
-    path, images_folder = Path(path), Path(images_folder)
-    sizes = _PhotoSizes(images_folder)
-    refs: list[RefRecord] = []
-    n_sentences = 0
-    for where, row in _rows(path):
-        texts = _sentences(row.get("sentences"), where)
-        image = sizes.record(_text(row, "image", where), where)
-        refs.append(
-            RefRecord(
-                ref_id=len(refs) + 1,
-                ann_id=len(refs) + 1,
-                image_id=image,
-                where=where,
-                split=_split(row.get("split"), where) or default_split,
-                sentences=tuple(
-                    Sentence(sent_id=n_sentences + i, text=" ".join(text.split()), raw=text)
-                    for i, text in enumerate(texts, start=1)
-                ),
-                segmentation=_segmentation(row.get("mask"), path.parent, where),
+    return RefData(refs=_TableRefs(Path(path), Path(images_folder), default_split), images_folder=Path(images_folder))
+
+
+@dataclass(frozen=True, slots=True)
+class _TableRefs(Iterable[RefRecord]):
+    path: Path
+    images_folder: Path
+    default_split: str
+
+    def __iter__(self) -> Iterator[RefRecord]:
+        photos = _Photos(self.images_folder)
+        ref_id = n_sentences = 0
+        for ref_id, (where, row) in enumerate(_rows(self.path), start=1):
+            texts = _sentences(row.get("sentences"), where)
+            image = photos.record(_text(row, "image", where), where)
+            split = _split(row.get("split"), where) or self.default_split
+            segmentation = _segmentation(row.get("mask"), self.path.parent, where)
+            sentences = tuple(
+                Sentence(sent_id=n_sentences + i, text=" ".join(text.split()), raw=text)
+                for i, text in enumerate(texts, start=1)
             )
-        )
-        n_sentences += len(texts)
-    if not refs:
-        raise SscError(f"{path} has no rows")
-    return RefData(refs=tuple(refs), images=sizes.images(), images_folder=images_folder)
+            n_sentences += len(texts)
+            if image is not None:
+                yield RefRecord(
+                    ref_id=ref_id,
+                    ann_id=ref_id,
+                    image=image,
+                    where=where,
+                    split=split,
+                    sentences=sentences,
+                    segmentation=segmentation,
+                )
+        photos.raise_problems()
+        if not ref_id:
+            raise SscError(f"{self.path} has no rows")
 
 
-class _PhotoSizes:
+class _Photos:
     """Photos by first appearance. A photo that cannot be read is remembered, so that all are reported together."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ids: dict[str, int] = {}
-        self._records: dict[int, ImageRecord] = {}
+        self._records: dict[str, ImageRecord | None] = {}
         self._problems: list[str] = []
 
-    def record(self, file_name: str, where: str) -> int:
-        """Image id of a photo."""
+    def record(self, file_name: str, where: str) -> ImageRecord | None:
+        """A photo; None where it cannot be read."""
         check_inside_folder(file_name, where)
-        if file_name in self._ids:
-            return self._ids[file_name]
-        image_id = self._ids[file_name] = len(self._ids) + 1
-        try:
-            height, width = image_size(self._folder / file_name)
-            self._records[image_id] = ImageRecord(image_id, file_name, height, width)
-        except BadImage as error:
-            self._problems.append(f"{where}: {error}")
-        return image_id
+        if file_name not in self._records:
+            self._records[file_name] = self._read(file_name, where)
+        return self._records[file_name]
 
-    def images(self) -> dict[int, ImageRecord]:
-        """All photos by id. Raises SscError that lists those that could not be read."""
+    def raise_problems(self) -> None:
+        """Raise SscError that lists the photos that could not be read."""
         if self._problems:
             listed = "\n  ".join(self._problems[:_MAX_LISTED])
             more = len(self._problems) - _MAX_LISTED
             raise SscError(
-                f"{len(self._problems)} of {len(self._ids)} photos cannot be read:\n  {listed}"
+                f"{len(self._problems)} of {len(self._records)} photos cannot be read:\n  {listed}"
                 + (f"\n  and {more} more" if more > 0 else "")
             )
-        return self._records
+
+    def _read(self, file_name: str, where: str) -> ImageRecord | None:
+        try:
+            height, width = image_size(self._folder / file_name)
+        except BadImage as error:
+            self._problems.append(f"{where}: {error}")
+            return None
+        return ImageRecord(len(self._records) + 1, file_name, height, width)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,20 @@ import h5py
 import numpy as np
 
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path
 from ssc_core.masks import rle
-from ssc_core.masks.attributes import read_text, write_text
+from ssc_core.masks.attributes import read_text
+from ssc_core.masks.columnar import Column, offsets
+from ssc_core.masks.writer import ColumnWriter
 
 FORMAT = "ssc-truth"
 VERSION = 1
+
+_COLUMNS = {
+    "ref/id": Column("<i8", 4096),
+    "ref/size": Column("<i4", 4096, width=2),
+    "ref/rle_first": offsets(4096),
+    "rle": Column("|u1", 2**16),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +36,28 @@ class TruthMask:
     rle: bytes
 
 
-def write_truth(path: Path, masks: Iterable[TruthMask]) -> None:
-    """Write ``truth.h5``, whole or not at all. The same masks give the same bytes.
+class TruthWriter(ColumnWriter):
+    """Context manager that writes ``truth.h5``, ref by ref. See ``ColumnWriter``.
 
     Datasets: /ref/id int64 (R,), /ref/size int32 (R, 2) height, width, /ref/rle_first int64 (R+1,), /rle uint8.
     """
-    masks = list(masks)
-    first = np.cumsum([0, *(len(m.rle) for m in masks)], dtype=np.int64)
-    # built in memory: HDF5 wants locks of the drive, and cannot abandon a file when it is full
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        write_text(file.attrs, "format", FORMAT)
-        file.attrs["version"] = VERSION
-        file["ref/id"] = np.array([m.ref_id for m in masks], dtype=np.int64)
-        file["ref/size"] = np.array([(m.height, m.width) for m in masks], dtype=np.int32).reshape(-1, 2)
-        file["ref/rle_first"] = first
-        file["rle"] = np.frombuffer(b"".join(m.rle for m in masks), dtype=np.uint8)
-        file.attrs["complete"] = True
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, None, kind=FORMAT, columns=_COLUMNS, attributes={"version": VERSION})
+
+    def append(self, mask: TruthMask) -> None:
+        """Add a ref. Raises SscError for one that was added before."""
+        self._claim("ref", [mask.ref_id])
+        self._append("ref/id", mask.ref_id)
+        self._append("ref/size", (mask.height, mask.width))
+        self._append_blobs("rle", "ref/rle_first", [mask.rle])
+
+
+def write_truth(path: Path, masks: Iterable[TruthMask]) -> None:
+    """Write ``truth.h5``, whole or not at all. The same masks give the same bytes."""
+    with TruthWriter(path) as writer:
+        for mask in masks:
+            writer.append(mask)
 
 
 class TruthStore:

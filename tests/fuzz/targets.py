@@ -110,7 +110,7 @@ def _read_layout(pickle_path: Path | None, coco_path: Path | None) -> None:
         (folder / name).write_bytes(good if given is None else given.read_bytes())
     data = read_refer(folder.parent, "refcoco", "unc", images_folder=folder)
     for ref in data.refs:
-        image = data.images[ref.image_id]
+        image = ref.image
         for hole in (False, True):
             segmentation_to_rle(ref.segmentation, image.height, image.width, overlap_hole=hole, notes=Counter())
 
@@ -135,7 +135,7 @@ def _read_table(path: Path) -> None:
     _photo(path.parent)
     data = read_table(path, path.parent, default_split="train")
     for ref in data.refs:
-        image = data.images[ref.image_id]
+        image = ref.image
         segmentation_to_rle(ref.segmentation, image.height, image.width, overlap_hole=False, notes=Counter())
 
 

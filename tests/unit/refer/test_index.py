@@ -157,6 +157,14 @@ def test_published_counts_are_checked(refer_folder: Any, index: Index, monkeypat
         index.build(refer_folder.write().source, check_counts=True)
 
 
+def test_a_bad_row_names_the_dataset_and_leaves_nothing(tmp_path: Path, photo_folder: Path, index: Index) -> None:
+    (tmp_path / "mine.csv").write_text("image,sentences\na.png,dog\n,cat\n")
+    source = DatasetSource(layout="table", file=tmp_path / "mine.csv", images=photo_folder)
+    with pytest.raises(SscError, match=r"^dataset 'mine': .*line 3: 'image' is empty"):
+        index.build(source)
+    assert not list(index.refs.parent.iterdir())
+
+
 def test_own_table(tmp_path: Path, photo_folder: Path, index: Index) -> None:
     Image.fromarray(np.eye(6, 4, dtype=np.uint8)).save(tmp_path / "m.png")
     (tmp_path / "mine.csv").write_text("image,sentences,mask\na.png,dog| |the dog,m.png\nsub/b.png,cat,\n")

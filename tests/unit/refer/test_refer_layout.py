@@ -28,7 +28,7 @@ def test_refs_keep_the_pickles_order(refer_folder: Any) -> None:
 
 def test_photo_is_the_one_of_instances_json(refer_folder: Any) -> None:
     data = read(refer_folder)
-    assert data.images[2] == ImageRecord(image_id=2, file_name="two.png", height=8, width=10)
+    assert data.refs[0].image == ImageRecord(image_id=2, file_name="two.png", height=8, width=10)
     assert data.images_folder == refer_folder.photos
     assert data.categories == {3: "dog", 4: "cat", 5: "cow"}
 
@@ -38,11 +38,6 @@ def test_other_places_may_be_named(refer_folder: Any, tmp_path: Path) -> None:
     data = read_refer(refer_folder.root, "tiny", "unc", instances=moved, images_folder=tmp_path / "photos")
     assert len(data.refs) == 3
     assert data.images_folder == tmp_path / "photos"
-
-
-def test_images_without_a_ref_are_left_out(refer_folder: Any) -> None:
-    refer_folder.refs = refer_folder.refs[1:2]
-    assert set(read(refer_folder.write()).images) == {1}
 
 
 def _set(table: str, row: int, key: str, value: Any) -> Callable[[Any], None]:
@@ -123,7 +118,7 @@ def test_written_data_read_back(refer_folder: Any, tmp_path: Path) -> None:
     assert [(r.ref_id, r.sentences, r.segmentation) for r in copied.refs] == [
         (r.ref_id, r.sentences, r.segmentation) for r in original.refs
     ]
-    assert copied.images == original.images
+    assert [ref.image for ref in copied.refs] == [ref.image for ref in original.refs]
     assert (tmp_path / "copy/tiny/refs(unc).p").read_bytes()[:2] == b"\x80\x02"
 
 
@@ -136,10 +131,11 @@ def test_writer_refuses_what_is_not_plain(tmp_path: Path, value: Any) -> None:
 
 def test_real_sample(real_sample: Path) -> None:
     data = read_refer(real_sample, "refcoco", "unc")
-    assert (len(data.refs), sum(len(ref.sentences) for ref in data.refs), len(data.images)) == (15, 40, 8)
+    photos = {ref.image.file_name for ref in data.refs}
+    assert (len(data.refs), sum(len(ref.sentences) for ref in data.refs), len(photos)) == (15, 40, 8)
     assert len(data.categories) == 80
     assert data.refs[0].sentences[0].text == "guy holding baby"
-    assert all((data.images_folder / image.file_name).is_file() for image in data.images.values())
+    assert all((data.images_folder / name).is_file() for name in photos)
 
 
 @pytest.mark.parametrize(

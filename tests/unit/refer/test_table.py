@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ RLE = {"size": [6, 4], "counts": [0, 6, 18]}
 def read(tmp_path: Path, photo_folder: Path, content: str | bytes, name: str = "mine.csv") -> RefData:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_table(path, photo_folder, default_split="train")
+    data = read_table(path, photo_folder, default_split="train")
+    return replace(data, refs=tuple(data.refs))
 
 
 def test_csv(tmp_path: Path, photo_folder: Path) -> None:
@@ -39,7 +42,7 @@ def test_csv(tmp_path: Path, photo_folder: Path) -> None:
     assert data.refs[0].segmentation == tmp_path / "masks/b.png"
     assert data.refs[1].segmentation is None
     assert (data.refs[0].category_id, data.refs[0].category) == (0, "")
-    assert data.images == {1: ImageRecord(1, "sub/b.png", 6, 4), 2: ImageRecord(2, "a.png", 6, 4)}
+    assert {ref.image for ref in data.refs} == {ImageRecord(1, "sub/b.png", 6, 4), ImageRecord(2, "a.png", 6, 4)}
 
 
 def test_jsonl(tmp_path: Path, photo_folder: Path) -> None:
@@ -121,6 +124,15 @@ def test_all_unreadable_photos_are_listed_at_once(tmp_path: Path, photo_folder: 
 
 def test_missing_table_and_other_formats(tmp_path: Path, photo_folder: Path) -> None:
     with pytest.raises(SscError, match=r"cannot read .*mine\.csv"):
-        read_table(tmp_path / "mine.csv", photo_folder, default_split="train")
+        list(read_table(tmp_path / "mine.csv", photo_folder, default_split="train").refs)
     with pytest.raises(SscError, match=r"ends in \.csv or \.jsonl"):
-        read_table(tmp_path / "mine.xlsx", photo_folder, default_split="train")
+        list(read_table(tmp_path / "mine.xlsx", photo_folder, default_split="train").refs)
+
+
+def test_rows_are_read_one_by_one_and_anew(tmp_path: Path, photo_folder: Path) -> None:
+    (tmp_path / "mine.csv").write_text("image,sentences\na.png,dog\nsub/b.png,cat\n,no photo\n")
+    data = read_table(tmp_path / "mine.csv", photo_folder, default_split="train")
+    for _ in range(2):  # the third row, which is wrong, is not reached
+        assert [ref.sentences[0].text for ref in islice(data.refs, 2)] == ["dog", "cat"]
+    with pytest.raises(SscError, match="line 4: 'image' is empty"):
+        list(data.refs)
