@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ssc_core.correct.batches import normalised
 from ssc_core.correct.checkpoints import load_published, load_segmenter
@@ -43,18 +44,27 @@ class Predictor:
             raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
         self.tokenizer = load_tokenizer(folder)
 
-    @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Photos RGB uint8 (H, W, 3) with S_i sentences each to masks bool (S_i, side, side), the network's size."""
-        owner = np.repeat(np.arange(len(images)), [len(of) for of in sentences])
+        return [(margins > 0).cpu().numpy() for margins in self._margins(images, sentences)]
+
+    def foreground(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[Tensor]:
+        """As a call, but the probability of every pixel to be the object's, float32, on ``self.device``."""
+        return [margins.sigmoid() for margins in self._margins(images, sentences)]
+
+    @torch.inference_mode()
+    def _margins(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Foreground minus background logit, float32 (S_i, side, side)."""
+        counts = [len(of) for of in sentences]
+        owner = np.repeat(np.arange(len(images)), counts)
         if not len(owner):
-            return [np.zeros((0, self.side, self.side), bool) for _ in images]
+            return [torch.zeros(0, self.side, self.side, device=self.device) for _ in images]
         photos = torch.from_numpy(np.stack([resized_photo(image, self.side) for image in images]))
         ids, mask = tokenize(self.tokenizer, [text for of in sentences for text in of], self.max_tokens)
-        masks = []
+        margins = []
         for start in range(0, len(owner), self.samples):
             part = slice(start, start + self.samples)
             pixels = normalised(photos[torch.from_numpy(owner[part])].to(self.device))
-            logits = self.model(pixels, ids[part].to(self.device), mask[part].to(self.device))
-            masks.append(logits.argmax(1).bool().cpu().numpy())
-        return np.split(np.concatenate(masks), np.cumsum([len(of) for of in sentences])[:-1])
+            logits = self.model(pixels, ids[part].to(self.device), mask[part].to(self.device)).float()
+            margins.append(logits[:, 1] - logits[:, 0])
+        return list(torch.cat(margins).split(counts))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ssc_core.evaluate import bins
 from ssc_core.evaluate.resize import resize_nearest
 from ssc_core.masks import rle
+from ssc_core.masks.selection import SelectionStore
 
 SIDE = 480
 """Side of the square at which published figures are measured."""
@@ -83,6 +84,14 @@ def measure_stored(*, refs: pd.DataFrame, truth: Truth, mask_of: MaskOf) -> Pair
         for row in photo.rows:
             rows.extend(_measure(replace(photo, rows=[row]), mask_of(row.sent_id)[None]))
     return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, model_s=0.0)
+
+
+def selected_masks(refs: pd.DataFrame, selection: SelectionStore) -> MaskOf:
+    """What a selection holds for the sentences of a RefTable, in photo pixels; an empty mask where it chose none."""
+    numbers = refs.groupby("ref_id", sort=False).cumcount()
+    columns = refs["sent_id"].tolist(), refs["ref_id"].tolist(), numbers.tolist()
+    places = {sent_id: (ref_id, number) for sent_id, ref_id, number in zip(*columns, strict=True)}
+    return lambda sent_id: selection.mask(*places[sent_id])
 
 
 @dataclass(frozen=True, slots=True)

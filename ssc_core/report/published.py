@@ -50,9 +50,11 @@ METHODS = {
     "selected": "Select (zero-shot)",
     "joint": "Select, jointly over an image's refs",
     "pretrained": "Pre-trained on selected masks",
+    "pretrained_choice": "Pre-trained, as the candidate that it fits best",
     "continued": "Pre-trained for as long again",
     "without_constraints": "Corrected, without constraints",
     "corrected": "Corrected (constrained greedy matching)",
+    "corrected_choice": "Corrected, as the candidate that it fits best",
     "supervised": "Trained on ground-truth masks",
     "best": "Best candidate (oracle)",
 }

@@ -59,7 +59,16 @@ class AblationSettings(Section):
     )
 
 
-Method = Literal["corrected", "pretrained", "continued", "without_constraints", "supervised", "grounded_sentence"]
+Method = Literal[
+    "corrected",
+    "pretrained",
+    "continued",
+    "without_constraints",
+    "supervised",
+    "grounded_sentence",
+    "corrected_choice",
+    "pretrained_choice",
+]
 
 
 class FindingDataset(Section):

@@ -36,6 +36,17 @@ def test_every_method_and_seed_is_evaluated_on_its_checkpoint(snakemake, tmp_pat
     assert found["detect_boxes"] == 1, "labels are shared by seeds"
 
 
+def test_a_networks_choice_among_candidates_needs_its_checkpoint_and_the_splits_masks(
+    snakemake, tmp_path: Path
+) -> None:
+    folder = f"{tmp_path}/refcoco"
+    targets = [f"{folder}/seed1/eval_{method}_choice_testA.json" for method in ("corrected", "pretrained")]
+    found = counts(snakemake("-n", "--config", f"results={tmp_path}", "--", *targets).stdout)
+    assert found["choose_candidates"] == found["evaluate_chosen"] == 2
+    assert found["pretrain"] == found["correct"] == 1
+    assert found["segment_boxes"] == 2, "of train and of testA"
+
+
 def test_the_report_asks_for_what_the_config_says(snakemake, tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "report": {"methods": ["corrected"]}}))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate import pairs
 from ssc_core.evaluate.model import evaluate_model, sentences_path
 from ssc_core.evaluate.schema import read_eval
-from ssc_core.masks import rle
+from ssc_core.masks import SelectionStore, SelectionWriter, StoreInfo, rle
 from ssc_core.settings import EvaluateSettings
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
@@ -121,3 +121,21 @@ def test_predictor_of_the_wrong_shape(
 ) -> None:
     with pytest.raises(ValueError, match=r"need bool \(S, H, W\)"):
         run(refs, truth, meta, tmp_path / "eval_val.json", predict=lambda images, sentences: [masks] * len(images))
+
+
+@pytest.mark.parametrize("per", ["ref", "sentence"])
+def test_masks_of_a_selection_by_sentence(refs: pd.DataFrame, tmp_path: Path, per: Literal["ref", "sentence"]) -> None:
+    left, right = ANSWERS["left cat"], ANSWERS["the white one"]
+    info = StoreInfo(class_names=("cat",), settings={}, code="c0de", models={})
+    with SelectionWriter(tmp_path / "chosen.h5", info, choice_per=per) as writer:
+        codes: list[bytes | None] = [rle.encode(left[None])[0], rle.encode(right[None])[0]]
+        choices = 2 if per == "sentence" else 1
+        about: dict[str, Any] = {"image_id": 1, "size": SIZE}
+        scores = np.ones((choices, 2))
+        writer.append_ref(1, chosen=[0, 1][:choices], scores=scores, rles=codes[:choices], **about)
+        writer.append_ref(2, chosen=[-1], scores=np.ones((1, 2)), rles=[None], **about)
+    with SelectionStore(tmp_path / "chosen.h5") as selection:
+        mask_of = pairs.selected_masks(refs, selection)
+        np.testing.assert_array_equal(mask_of(10), left)
+        np.testing.assert_array_equal(mask_of(11), right if per == "sentence" else left)
+        assert not mask_of(20).any()

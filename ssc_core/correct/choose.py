@@ -1,0 +1,84 @@
+"""choose_candidates: for every sentence the candidate that a trained network's prediction fits best.
+
+A network knows which object is meant, Segment where it ends: this joins the two, for labels of one's own photos, and to
+compare a network's choice with that of Select, whose masks have Segment's outlines too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ssc_core.correct.items import resized_masks
+from ssc_core.correct.matching import soft_iou
+from ssc_core.correct.predictor import Predictor
+from ssc_core.masks import MaskStore, SelectionWriter, StoreInfo
+from ssc_core.provenance import code_version, file_sha256
+from ssc_core.refer.index import Ref, open_photos, read_refs, refs_by_image
+
+IMAGES_A_PASS = 8
+"""Photos that lie in memory together."""
+
+
+def choose_candidates(
+    *,
+    refs: Path,
+    split: str,
+    images: Path,
+    masks: Path,
+    checkpoint: Path,
+    out: Path,
+    device: str = "auto",
+    threads: int = 1,
+) -> None:
+    """Write ``out``, a selection (see ``masks.selection``) with a choice a sentence, in the order of the annotations.
+
+    refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5. Scores are the soft IoU of prediction
+    and candidate at the network's input size, the measure of Correct's matching; the highest wins, the first of equal
+    ones. Refs without candidates get none.
+
+    Raises SscError when the files do not belong together, or the checkpoint cannot be used.
+    """
+    predictor = Predictor(checkpoint, device=device, threads=threads)
+    by_image, photos = list(refs_by_image(read_refs(refs, split)).values()), open_photos(refs, images)
+    with MaskStore.open(masks, with_masks=True) as store:
+        info = StoreInfo(
+            class_names=store.info.class_names,
+            settings=predictor.settings,
+            code=code_version("ssc_core.correct.choose"),
+            models={"checkpoint": file_sha256(checkpoint)},
+        )
+        with (
+            SelectionWriter(out, info, choice_per="sentence") as writer,
+            ThreadPoolExecutor(threads) as pool,
+            tqdm(total=len(by_image), desc="choose", unit="photo", mininterval=10) as progress,
+        ):
+            for start in range(0, len(by_image), IMAGES_A_PASS):
+                groups = by_image[start : start + IMAGES_A_PASS]
+                pictures = list(pool.map(photos, [members[0].file_name for members in groups]))
+                texts = [[text for ref in members for text in ref.sentences] for members in groups]
+                for members, foreground in zip(groups, predictor.foreground(pictures, texts), strict=True):
+                    _choose_image(members, foreground, store, writer)
+                progress.update(len(groups))
+
+
+def _choose_image(members: Sequence[Ref], foreground: Tensor, store: MaskStore, writer: SelectionWriter) -> None:
+    """foreground: float32 (S, side, side), of all sentences of all refs."""
+    size = store.image_size(members[0].image_id)
+    by_ref = foreground.split([len(ref.sentences) for ref in members])
+    for ref, predicted in zip(members, by_ref, strict=True):
+        rows, sentences = store.candidates(ref.ref_id).rows, len(ref.sentences)
+        if len(rows):
+            small = torch.from_numpy(resized_masks(store.masks(rows), predicted.shape[-1])).to(predicted.device)
+            scores = soft_iou(predicted, small).cpu().numpy()
+            chosen = rows[scores.argmax(1)]
+            codes: list[bytes | None] = [*store.rles(chosen)]
+        else:
+            scores, chosen, codes = np.zeros((sentences, 0), np.float32), np.full(sentences, -1), [None] * sentences
+        writer.append_ref(ref.ref_id, image_id=ref.image_id, size=size, chosen=chosen, scores=scores, rles=codes)

@@ -1,0 +1,104 @@
+"""A choice among candidates by a network that is told what to predict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ssc_core.correct import choose
+from ssc_core.errors import SscError
+from ssc_core.masks import MaskStoreWriter, SelectionStore, StoreInfo, rle
+from ssc_core.refer.index import build_index
+from ssc_core.refer.sources import DatasetSource
+
+SIZE = (12, 16)
+LEFT, RIGHT, ALL = (slice(0, 8),), (slice(8, 16),), (slice(0, 16),)
+INFO = StoreInfo(class_names=("box",), settings={}, code="c0de", models={})
+REFS = [
+    # photo, sentences, candidates (indices into LEFT, RIGHT, ALL)
+    ("a.png", ["right one", "left one"], [1, 0]),
+    ("a.png", ["left one"], [2, 1]),
+    ("b.png", ["left one", "right one"], []),
+]
+
+
+class Told:
+    """Sees at 6 x 6 what the sentence says; settings as a checkpoint has them."""
+
+    def __init__(self, checkpoint: Path, *, device: str, threads: int) -> None:
+        self.settings = {"train": {"seed": 3}}
+
+    def foreground(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        assert all(image.shape == (*SIZE, 3) for image in images)
+        return [torch.stack([self._see(text) for text in of]) for of in sentences]
+
+    def _see(self, sentence: str) -> torch.Tensor:
+        seen = torch.full((6, 6), 0.1)
+        seen[:, slice(0, 3) if "left" in sentence else slice(3, 6)] = 0.9
+        return seen
+
+
+def mask(columns: tuple[slice, ...]) -> np.ndarray:
+    found = np.zeros(SIZE, bool)
+    found[:, columns[0]] = True
+    return found
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    monkeypatch.setattr(choose, "Predictor", Told)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", SIZE[::-1]).save(photos / name)
+    table = tmp_path / "refs.jsonl"
+    rows = [{"image": photo, "sentences": texts, "split": "val"} for photo, texts, _ in REFS]
+    table.write_text("\n".join(json.dumps(row) for row in rows))
+    refs, masks, checkpoint = (tmp_path / name for name in ("refs.parquet", "masks.h5", "network.pt"))
+    source = DatasetSource(layout="table", file=table, images=photos)
+    build_index(dataset="x", source=source, out_refs=refs, out_truth=tmp_path / "truth.h5", check_counts=False)
+    with MaskStoreWriter(masks, INFO, with_masks=True) as writer:
+        for image, boxes in ((1, [LEFT, RIGHT, ALL]), (2, [])):
+            writer.append_image(
+                image,
+                SIZE,
+                boxes_xyxy=np.zeros((len(boxes), 4)),
+                box_scores=np.ones(len(boxes)),
+                labels=np.zeros(len(boxes), int),
+                rles=rle.encode(np.stack([mask(box) for box in boxes])) if boxes else [],
+                mask_scores=np.ones(len(boxes)),
+                candidates={i: own for i, (photo, _, own) in enumerate(REFS, 1) if photo == f"{' ab'[image]}.png"},
+            )
+    checkpoint.write_bytes(b"weights")
+    return {"refs": refs, "images": photos, "masks": masks, "checkpoint": checkpoint}
+
+
+def test_every_sentence_gets_the_candidate_that_fits_its_prediction(files: dict[str, Path], tmp_path: Path) -> None:
+    choose.choose_candidates(**files, split="val", out=tmp_path / "chosen.h5", device="cpu")
+    with SelectionStore(tmp_path / "chosen.h5") as store:
+        assert store.choice_per == "sentence"
+        assert store.ref_ids.tolist() == [1, 2, 3]
+        assert [store.chosen(1, sentence) for sentence in (0, 1)] == [1, 0]
+        assert store.chosen(2) == 2, "the left half, which it sees, is part of ALL; RIGHT has nothing of it"
+        assert [store.chosen(3, sentence) for sentence in (0, 1)] == [-1, -1]
+        np.testing.assert_array_equal(store.mask(1, 0), mask(RIGHT))
+        np.testing.assert_array_equal(store.mask(2), mask(ALL))
+        assert not store.mask(3, 1).any()
+        # soft IoU of 0.9 on one half and 0.1 on the other with a half: 16.2 / (18 + 18 - 16.2)
+        np.testing.assert_allclose(store.scores(1), [[16.2 / 19.8, 1.8 / 34.2], [1.8 / 34.2, 16.2 / 19.8]], rtol=1e-5)
+        assert store.info.settings == {"train": {"seed": 3}}
+        assert len(store.info.models["checkpoint"]) == 64
+
+
+def test_masks_of_other_annotations(files: dict[str, Path], tmp_path: Path) -> None:
+    with MaskStoreWriter(files["masks"], INFO, with_masks=True):
+        pass
+    with pytest.raises(SscError, match=r"masks\.h5 has no image 1; was it made from other annotations"):
+        choose.choose_candidates(**files, split="val", out=tmp_path / "chosen.h5", device="cpu")
+    assert not (tmp_path / "chosen.h5").exists()
