@@ -180,7 +180,7 @@ def shards(folder: Path) -> None:
 def refs_of_photos(folder: Path) -> Iterator[tuple[int, list[int]]]:
     from ssc_core.refer.index import read_refs
 
-    frame = read_refs(folder / "refs.parquet").drop_duplicates("ref_id")
+    frame = read_refs(folder / "refs.parquet", columns=("ref_id", "image_id")).drop_duplicates("ref_id")
     for image_id, refs in frame.groupby("image_id", sort=True)["ref_id"]:
         yield int(image_id), refs.tolist()
 
@@ -211,7 +211,7 @@ def select(folder: Path) -> None:
 
 
 def evaluate(folder: Path) -> None:
-    from ssc_core.evaluate.masks import evaluate_masks
+    from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
     from ssc_core.masks import MaskStore
     from ssc_core.masks.selection import SelectionStore
     from ssc_core.refer.index import read_refs
@@ -223,7 +223,7 @@ def evaluate(folder: Path) -> None:
     meta |= {"dataset": "scale", "world": "files", "method": "zero_shot", "code": "scale"}
     with MaskStore.open(folder / "masks.h5") as masks, SelectionStore(folder / "selected.h5") as selected:
         evaluate_masks(
-            refs=read_refs(folder / "refs.parquet"),
+            refs=read_refs(folder / "refs.parquet", columns=REF_COLUMNS),
             split="val",
             masks=masks,
             truth=TruthStore(folder / "truth.h5"),

@@ -4,7 +4,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from ssc_core.evaluate.masks import evaluate_masks
+from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.index import read_refs
@@ -35,7 +35,7 @@ def main(
         selections = {name: stack.enter_context(SelectionStore(path)) for name, path in files.items()}
         chosen = selections["selected"].info
         evaluation = evaluate_masks(
-            refs=read_refs(refs),
+            refs=read_refs(refs, columns=REF_COLUMNS),
             split=split,
             masks=store,
             truth=TruthStore(truth),

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from ssc_core.evaluate.masks import evaluate_masks
+from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.index import read_refs
@@ -30,7 +30,7 @@ def main(
         store = stack.enter_context(MaskStore.open(masks))
         opened = [stack.enter_context(SelectionStore(path)) for path in selections]
         evaluation = evaluate_masks(
-            refs=read_refs(refs),
+            refs=read_refs(refs, columns=REF_COLUMNS),
             split=split,
             masks=store,
             truth=TruthStore(truth),

@@ -37,6 +37,9 @@ from ssc_core.settings import CompatSettings, EvaluateSettings
 BUILT_IN = ("random", "first", "best")
 """Choices that need no selection. ``best`` is the candidate with the highest IoU: a bound, for testing only."""
 
+REF_COLUMNS = ("split", "image_id", "ref_id", "category")
+"""What is read of a RefTable."""
+
 _REFS_AT_ONCE = 1000
 """Refs between reading and counting: more of them would only hold more masks in memory."""
 
@@ -65,9 +68,9 @@ def evaluate_masks(
     ``Choice.per_sentence`` has the figures that compare with a network's: every sentence counts, at 480 x 480 and in
     photo pixels, and no compat switch applies.
 
-    refs: a RefTable of the dataset; masks: the split's masks.h5; selections: files made from it; min_area: pixels, as
-    in Select: ``random`` and ``first`` pass over smaller candidates of a ref that has several; meta: fields of
-    ``schema.RunMeta``.
+    refs: a RefTable of the dataset, ``REF_COLUMNS`` at least; masks: the split's masks.h5; selections: files made from
+    it; min_area: pixels, as in Select: ``random`` and ``first`` pass over smaller candidates of a ref that has several;
+    meta: fields of ``schema.RunMeta``.
 
     Raises SscError when no ref has ground truth, or masks or a selection do not fit the refs.
     """
@@ -295,13 +298,14 @@ def _choice(name: str, rows: pd.DataFrame, skipped: np.ndarray, settings: Evalua
 
 def _per_sentence(name: str, rows: pd.DataFrame, settings: EvaluateSettings) -> dict[Resolution, Measured]:
     """A choice as networks are measured: its mask counts once for every sentence that it stands for."""
-    sentences = rows.loc[rows.index.repeat(rows["sentences"])]
+
+    def repeated(column: str) -> np.ndarray:
+        return np.repeat(rows[column].to_numpy(), rows["sentences"].to_numpy())
+
     columns: dict[Resolution, str] = {"480": f"480_{name}", "native": name}
     return {
         resolution: measured(
-            Overlaps(sentences[f"intersection_{column}"].to_numpy(), sentences[f"union_{column}"].to_numpy()),
-            sentences["image_id"],
-            settings,
+            Overlaps(repeated(f"intersection_{column}"), repeated(f"union_{column}")), repeated("image_id"), settings
         )
         for resolution, column in columns.items()
     }

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
+from ssc_core.masks.reader import Ids
 from ssc_core.refer.counts import check_published_counts
 from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.records import RefData, RefRecord
@@ -49,7 +49,7 @@ _SCHEMA = pa.schema(
 )
 COLUMNS = tuple(_SCHEMA.names)
 _REF_COLUMNS = tuple(column for column in COLUMNS if column not in ("dataset", "sent_id", "sentence", "raw"))
-_ROWS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 10_000
 """As Python objects, rows take twenty times the memory of the table."""
 _FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
 
@@ -127,15 +127,13 @@ def build_index(
     return IndexSummary(n_refs, n_sentences, len(photos), n_with_truth, _lines(notes))
 
 
-def read_refs(path: Path, split: str | None = None) -> pd.DataFrame:
-    """Read a RefTable: columns ``COLUMNS``, a fresh index from 0; only the rows of ``split`` when one is named.
+def read_refs(path: Path, split: str | None = None, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """Read a RefTable: some or all of ``COLUMNS``, a fresh index from 0; only the rows of ``split`` when one is named.
 
     Raises SscError when the file is missing, damaged or not a RefTable, or has no such split.
     """
-    table = _read_parquet(path)
-    if split is None:
-        return table.to_pandas()
-    return _rows_of_split(table, path, split).to_pandas()
+    table = _read_parquet(path, columns) if split is None else _read_split(path, split, columns)
+    return table.to_pandas()
 
 
 class Sentences(Mapping[int, tuple[str, ...]]):
@@ -145,42 +143,47 @@ class Sentences(Mapping[int, tuple[str, ...]]):
     """
 
     def __init__(self, path: Path, split: str) -> None:
-        rows = _rows_of_split(_read_parquet(path), path, split)
+        rows = _read_split(path, split, ("ref_id", "sentence"))
         ref_ids = rows["ref_id"].to_numpy()
         starts = np.flatnonzero(np.diff(ref_ids, prepend=ref_ids[0] - 1))  # a ref's rows follow one another
         self._texts = rows["sentence"].combine_chunks()
-        self._spans = dict(zip(ref_ids[starts].tolist(), pairwise([*starts.tolist(), len(ref_ids)]), strict=True))
-        if len(self._spans) != len(starts):
+        self._first = np.append(starts, len(ref_ids))
+        self._refs = Ids(ref_ids[starts], "ref", path)
+        if len(np.unique(self._refs.values)) != len(starts):
             raise SscError(f"{path} has rows of a ref in several places; delete it and run index_refs again")
 
     def __getitem__(self, ref_id: int) -> tuple[str, ...]:
-        start, stop = self._spans[ref_id]
-        return tuple(self._texts[start:stop].to_pylist())
+        try:
+            row = self._refs.row(ref_id)
+        except SscError as error:
+            raise KeyError(ref_id) from error
+        return tuple(self._texts[self._first[row] : self._first[row + 1]].to_pylist())
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._spans)
+        return iter(self._refs.values.tolist())
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self._refs.values)
 
 
 def read_categories(path: Path) -> dict[int, str]:
     """Class names by category id of the whole dataset, used by a ref or not; empty for a user's own table."""
-    metadata = _read_parquet(path).schema.metadata
+    metadata = _read_parquet(path, ()).schema.metadata
     return {int(key): name for key, name in json.loads(metadata[b"categories"]).items()}
 
 
 def open_photos(path: Path, images_folder: Path) -> PhotoReader:
     """Reader of the photos that the RefTable at ``path`` is about: file name to RGB uint8 (H, W, 3)."""
-    table = _read_parquet(path)
-    files, heights, widths = (table[column].to_pylist() for column in ("file_name", "height", "width"))
+    table = _read_parquet(path, ("file_name", "height", "width"))
+    photos = table.group_by(table.column_names, use_threads=False).aggregate([])  # a photo has many rows
+    files, heights, widths = (photos[column].to_pylist() for column in table.column_names)
     sizes = dict(zip(files, zip(heights, widths, strict=True), strict=True))
     return PhotoReader(images_folder, sizes, upright=_upright(table))
 
 
 def photos_upright(path: Path) -> bool:
     """What ``load_image`` needs as ``upright`` for the photos that the RefTable at ``path`` is about."""
-    return _upright(_read_parquet(path))
+    return _upright(_read_parquet(path, ()))
 
 
 def refs_by_image(frame: pd.DataFrame) -> dict[int, tuple[Ref, ...]]:
@@ -308,26 +311,29 @@ def _rows(ref: RefRecord, dataset: str) -> Iterator[dict[str, Any]]:
         yield {"dataset": dataset, **photo, **about, "sent_id": s.sent_id, "sentence": s.text, "raw": s.raw}
 
 
-def _rows_of_split(table: pa.Table, path: Path, split: str) -> pa.Table:
+def _read_split(path: Path, split: str, columns: Sequence[str]) -> pa.Table:
+    table = _read_parquet(path, dict.fromkeys(("split", *columns)))
     rows = table.filter(pc.equal(table["split"], split))
     if not rows:
         raise SscError(f"{path} has no split '{split}'; it has {', '.join(table['split'].unique().to_pylist())}")
-    return rows
+    return rows.select(columns)
 
 
 def _upright(table: pa.Table) -> bool:
     return bool(json.loads(table.schema.metadata[b"upright"]))
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def _read_parquet(path: Path, columns: Iterable[str]) -> pa.Table:
+    """Some columns of a RefTable, and its metadata: most steps need few, and the texts are most of it."""
     path = Path(path)
     if not path.is_file():
         raise SscError(f"{path} does not exist; the rule index_refs makes it")
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            metadata = schema.metadata or {}
+            if tuple(schema.names) != COLUMNS or any(metadata.get(key) != value for key, value in _FORMAT.items()):
+                raise SscError(f"{path} is no RefTable of this version; delete it and run index_refs again")
+            return file.read(columns=list(columns))
     except (pa.ArrowException, OSError) as error:
         raise SscError(f"{path} is damaged ({error}); delete it and run index_refs again") from error
-    metadata = table.schema.metadata or {}
-    if tuple(table.column_names) != COLUMNS or any(metadata.get(key) != value for key, value in _FORMAT.items()):
-        raise SscError(f"{path} is no RefTable of this version; delete it and run index_refs again")
-    return table

@@ -15,6 +15,7 @@ from ssc_core.refer.index import (
     COLUMNS,
     IndexSummary,
     Ref,
+    Sentences,
     build_index,
     open_photos,
     photos_upright,
@@ -271,3 +272,18 @@ def test_real_sample(real_sample: Path, index: Index) -> None:
             assert mask is None or mask.shape == (ref.height, ref.width)
     motorcyclist = store.mask(800000)
     assert motorcyclist is not None and 0.10 < motorcyclist.mean() < 0.12
+
+
+def test_sentences_of_a_split(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    sentences = Sentences(index.refs, "val")
+    assert dict(sentences) == {101: ("left dog", "the big dog"), 103: ("second column",)}
+    assert len(sentences) == 2
+    assert sentences.get(102, ()) == (), "a ref of another split"
+
+
+def test_some_columns(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    frame = read_refs(index.refs, "val", ("ref_id", "category"))
+    assert frame.to_dict("list") == {"ref_id": [101, 101, 103], "category": ["dog", "dog", "dog"]}
+    assert list(read_refs(index.refs, columns=["sent_id"])) == ["sent_id"]
