@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -28,10 +29,31 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_nouns(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of ref_id, image_id, nouns and classes (a list of strings a sentence), and query."""
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA), temporary)
+class NounWriter:
+    """Context manager that writes rows of ref_id, image_id, nouns and classes (a list of strings a sentence), and
+    query, as they come; the file is whole or not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self._path))
+            self._file = stack.enter_context(pq.ParquetWriter(temporary, _SCHEMA))
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._file.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA))
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._stack.__exit__(*error)
+
+
+def write_nouns(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table at once, see ``NounWriter``."""
+    with NounWriter(path) as writer:
+        writer.write(rows)
 
 
 def read_nouns(path: Path) -> pd.DataFrame:

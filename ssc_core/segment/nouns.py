@@ -5,18 +5,28 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from ssc_core.backends import ImageTextEncoder, load_backend
-from ssc_core.refer.index import read_categories, read_refs, refs_by_image
+from ssc_core.refer.index import Sentences, read_categories, read_refs
 from ssc_core.segment.coco import COCO_CLASSES
-from ssc_core.segment.noun_table import NO_CLASS, write_nouns
+from ssc_core.segment.noun_table import NO_CLASS, NounWriter
 from ssc_core.segment.projection import ClassProjection
 from ssc_core.settings import NounSettings
 
 log = logging.getLogger(__name__)
 
 Extractor = Callable[[Sequence[str]], list[list[str]]]
+
+REFS_AT_ONCE = 20_000
+"""Refs whose sentences are parsed together: enough for several processes, and memory does not grow with the split."""
+
+_OfRefs = list[list[list[str]]]
+"""Words by ref and sentence."""
 
 
 def extract_nouns(
@@ -34,46 +44,83 @@ def extract_nouns(
     class_names: what nouns are projected to, when ``settings.project``; None takes what ``settings.classes`` says.
     Raises SscError when the pipeline, the encoder or the refs cannot be used.
     """
-    by_image = refs_by_image(read_refs(refs, split))
-    members = [ref for group in by_image.values() for ref in group]
-    sentences = [sentence for ref in members for sentence in ref.sentences]
-    nouns = find_nouns(sentences, settings, threads=threads)
-    classes = _classes_of(nouns, class_names or class_names_for(settings, refs), settings, device, threads)
+    texts, members = Sentences(refs, split), _refs_by_photo(refs, split)
+    find = NounFinder(settings, threads)
+    classes_of = _projection(class_names or class_names_for(settings, refs), settings, device, threads)
+    refs_at_once = max(REFS_AT_ONCE, REFS_AT_ONCE // 2 * threads)
+    with NounWriter(out) as writer:
+        for first in range(0, len(members), refs_at_once):
+            part = members[first : first + refs_at_once]
+            sentences = [texts[ref_id] for ref_id, _ in part]
+            nouns = iter(find([text for of in sentences for text in of]))
+            found = [[next(nouns) for _ in of] for of in sentences]
+            classes = classes_of(found)
+            writer.write(
+                {
+                    "ref_id": ref_id,
+                    "image_id": image_id,
+                    "nouns": of_ref,
+                    "classes": classes_of_ref,
+                    "query": most_likely_class(classes_of_ref),
+                }
+                for (ref_id, image_id), of_ref, classes_of_ref in zip(part, found, classes, strict=True)
+            )
+    find.report()
 
-    rows, start = [], 0
-    for ref in members:
-        stop = start + len(ref.sentences)
-        row = {"ref_id": ref.ref_id, "image_id": ref.image_id, "nouns": nouns[start:stop]}
-        rows.append({**row, "classes": classes[start:stop], "query": most_likely_class(classes[start:stop])})
-        start = stop
-    write_nouns(out, rows)
+
+class NounFinder:
+    """Nouns of each sentence by the extractor of ``settings``, by the other one where it finds none.
+
+    When spaCy comes first and NLTK's tagger data is not installed, sentences without a noun stay so, and ``report``
+    warns. Raises SscError when the first extractor cannot be used.
+    """
+
+    def __init__(self, settings: NounSettings, threads: int = 1) -> None:
+        self._names = ("spacy", "nltk") if settings.extractor == "spacy" else ("nltk", "spacy")
+        self._load = cache(lambda name: _extractor(name, settings, threads))
+        self._sentences = self._without = self._by_neither = 0
+        self._missing: str | None = None
+
+    def __call__(self, sentences: Sequence[str]) -> list[list[str]]:
+        found = self._load(self._names[0])(sentences)
+        empty = [i for i, nouns in enumerate(found) if not nouns]
+        for i, nouns in zip(empty, self._second([sentences[i] for i in empty]), strict=True):
+            found[i] = nouns
+        self._sentences += len(sentences)
+        self._without += len(empty)
+        self._by_neither += sum(not found[i] for i in empty)
+        return found
+
+    def report(self) -> None:
+        """Log how many of all sentences so far have no noun."""
+        if self._missing and self._without:
+            log.warning(
+                "%d of %d sentences have no noun by spaCy, and stay without one: the fallback, NLTK, needs its tagger "
+                "data (%s)", self._without, self._sentences, self._missing
+            )  # fmt: skip
+        elif self._without:
+            log.info(
+                "%d of %d sentences have no noun by %s, %d by neither",
+                self._without, self._sentences, self._names[0], self._by_neither
+            )  # fmt: skip
+
+    def _second(self, sentences: Sequence[str]) -> list[list[str]]:
+        if not sentences:
+            return []
+        from ssc_core.segment.nltk_nouns import FETCH, TaggerMissing
+
+        try:
+            return self._load(self._names[1])(sentences)
+        except TaggerMissing:
+            self._missing = FETCH
+            return [[] for _ in sentences]
 
 
 def find_nouns(sentences: Sequence[str], settings: NounSettings, *, threads: int = 1) -> list[list[str]]:
-    """Nouns of each sentence by the extractor of ``settings``, by the other one where it finds none.
-
-    When spaCy comes first and NLTK's tagger data is not installed, sentences without a noun stay so, with a warning.
-    Raises SscError when the first extractor cannot be used.
-    """
-    order = ("spacy", "nltk") if settings.extractor == "spacy" else ("nltk", "spacy")
-    found = _extractor(order[0], settings, threads)(sentences)
-    empty = [i for i, nouns in enumerate(found) if not nouns]
-    if not empty:
-        return found
-    from ssc_core.segment.nltk_nouns import FETCH, TaggerMissing
-
-    try:
-        second = _extractor(order[1], settings, threads)([sentences[i] for i in empty])
-    except TaggerMissing:
-        log.warning(
-            "%d of %d sentences have no noun by spaCy, and stay without one: the fallback, NLTK, needs its tagger data "
-            "(%s)", len(empty), len(sentences), FETCH
-        )  # fmt: skip
-        return found
-    for i, nouns in zip(empty, second, strict=True):
-        found[i] = nouns
-    still_empty = sum(not nouns for nouns in second)
-    log.info("%d of %d sentences have no noun by %s, %d by neither", len(empty), len(sentences), order[0], still_empty)
+    """Nouns of each sentence, see ``NounFinder``; what has none is logged."""
+    find = NounFinder(settings, threads)
+    found = find(sentences)
+    find.report()
     return found
 
 
@@ -90,17 +137,30 @@ def class_names_for(settings: NounSettings, refs: Path) -> tuple[str, ...]:
     return COCO_CLASSES
 
 
-def _classes_of(
-    nouns: Sequence[Sequence[str]], class_names: Sequence[str], settings: NounSettings, device: str, threads: int
-) -> list[list[str]]:
-    """Classes of each sentence: its nouns, projected when ``settings.project``."""
+def _refs_by_photo(refs: Path, split: str) -> list[tuple[int, int]]:
+    """(ref id, image id) of a split: photos by first appearance, a photo's refs together."""
+    frame = read_refs(refs, split, ("ref_id", "image_id")).drop_duplicates("ref_id")
+    order = np.argsort(pd.factorize(frame["image_id"])[0], kind="stable")
+    return list(
+        zip(frame["ref_id"].to_numpy()[order].tolist(), frame["image_id"].to_numpy()[order].tolist(), strict=True)
+    )
+
+
+def _projection(
+    class_names: Sequence[str], settings: NounSettings, device: str, threads: int
+) -> Callable[[_OfRefs], _OfRefs]:
+    """From the nouns of refs' sentences to their classes: the nouns themselves without ``settings.project``."""
     if not settings.project:
-        return [list(names) for names in nouns]
+        return lambda nouns: nouns
     backend = settings.encoder
     encoder = load_backend(backend.name, backend.settings, ImageTextEncoder, device=device, threads=threads)
     project = ClassProjection(encoder, class_names, context=settings.context, top_k=settings.top_k)
-    nearest = project(noun for names in nouns for noun in names)
-    return [[name for noun in names for name in nearest[noun]] for names in nouns]
+
+    def classes_of(nouns: _OfRefs) -> _OfRefs:
+        nearest = project(noun for of_ref in nouns for names in of_ref for noun in names)
+        return [[[name for noun in names for name in nearest[noun]] for names in of_ref] for of_ref in nouns]
+
+    return classes_of
 
 
 def _extractor(name: str, settings: NounSettings, threads: int) -> Extractor:

@@ -28,15 +28,16 @@ class ClassProjection:
         self._template = "a photo of a {}" if context else "{}"
         self._top_k = top_k
         self._class_features = self._encode(self._names)
+        self._known: dict[str, tuple[str, ...]] = {}
 
     def __call__(self, nouns: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The classes of every distinct noun, nearest first. Nouns are encoded once each, in batches."""
         distinct = tuple(dict.fromkeys(nouns))
-        if not distinct:
-            return {}
-        cosines = self._encode(distinct) @ self._class_features.T
-        nearest = np.argsort(-cosines, axis=1, kind="stable")[:, : self._top_k]
-        return {noun: tuple(self._names[i] for i in row) for noun, row in zip(distinct, nearest, strict=True)}
+        if new := [noun for noun in distinct if noun not in self._known]:
+            cosines = self._encode(new) @ self._class_features.T
+            nearest = np.argsort(-cosines, axis=1, kind="stable")[:, : self._top_k]
+            self._known.update(zip(new, (tuple(self._names[i] for i in row) for row in nearest), strict=True))
+        return {noun: self._known[noun] for noun in distinct}
 
     def _encode(self, words: Sequence[str]) -> np.ndarray:
         texts = [self._template.format(word) for word in words]

@@ -50,7 +50,7 @@ WORDS = {"the dogs": ["dogs"], "red dogs": ["dogs"], "catty": ["catty"], "left":
 
 
 def extract(refs, monkeypatch, **values):
-    monkeypatch.setattr(stage, "find_nouns", lambda sentences, *_, **__: [WORDS[s] for s in sentences])
+    monkeypatch.setattr(stage, "_extractor", lambda *_: lambda sentences: [list(WORDS[s]) for s in sentences])
     out = refs.with_name("nouns.parquet")
     names = ("dog", "cat", "umbrella")
     extract_nouns(refs=refs, split="train", out=out, settings=settings(**values), class_names=names, device="cpu")
@@ -63,6 +63,27 @@ def test_the_table(refs, monkeypatch):
     assert table["nouns"].tolist() == [[["dogs"], ["dogs"]], [["catty"]], [[]]]
     assert table["classes"].tolist() == [[["dog"], ["dog"]], [["cat"]], [[]]]
     assert table["query"].tolist() == ["dog", "cat", "object"]
+
+
+def test_parts_of_a_split_make_the_same_table(refs, monkeypatch, caplog):
+    whole = extract(refs, monkeypatch)
+    monkeypatch.setattr(stage, "REFS_AT_ONCE", 1)
+    with caplog.at_level(logging.INFO):
+        assert extract(refs, monkeypatch).to_dict() == whole.to_dict()
+    assert [r.message for r in caplog.records] == ["1 of 4 sentences have no noun by spacy, 1 by neither"]
+
+
+def test_refs_of_a_photo_come_together_photos_in_their_order(tmp_path, monkeypatch):
+    rows = ["image,sentences", "b.png,the dogs", "a.png,catty", "b.png,red dogs"]
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    source = DatasetSource(layout="table", file=tmp_path / "t.csv", images=tmp_path)
+    out = tmp_path / "refs.parquet"
+    build_index(dataset="d", source=source, out_refs=out, out_truth=tmp_path / "truth.h5", check_counts=False)
+    table = extract(out, monkeypatch)
+    assert table["ref_id"].tolist() == [1, 3, 2]
+    assert table["query"].tolist() == ["dog", "dog", "cat"]
 
 
 def test_without_projection_the_nouns_are_the_classes(refs, monkeypatch):

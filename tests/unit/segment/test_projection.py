@@ -28,6 +28,14 @@ def test_every_distinct_noun_is_encoded_once_in_batches(monkeypatch):
     assert LetterEncoder.texts == [f"a photo of a {w}" for w in (*NAMES, "dogs", "cats", "bird")]
 
 
+def test_nouns_that_are_known_are_not_encoded_again(monkeypatch):
+    project = ClassProjection(LetterEncoder(), NAMES, context=False, top_k=1)
+    before = project(["dogs", "cats"])
+    asked = list(LetterEncoder.texts)
+    assert project(["cats", "dogs", "cats"]) == before
+    assert LetterEncoder.texts == asked
+
+
 def test_ties_go_to_the_class_that_is_listed_first():
     class Same(LetterEncoder):
         def encode_texts(self, texts):
