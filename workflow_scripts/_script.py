@@ -55,7 +55,7 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     if get_origin(kind) is UnionType:  # Path | None
         kind = get_args(kind)[0]
     if get_origin(kind) is list:
-        return {"type": get_args(kind)[0], "nargs": "+", "required": True}
+        return {"type": get_args(kind)[0], "nargs": "*" if optional else "+", "required": not optional}
     reader = kind.model_validate_json if issubclass(kind, BaseModel) else kind
     return {"type": reader, "required": not optional, "default": parameter.default if optional else None}
 

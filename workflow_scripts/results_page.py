@@ -1,4 +1,4 @@
-"""Rule results_page: docs/results.md and its pictures, from eval files and training logs alone."""
+"""Rule write_results: docs/results.md and its pictures, from eval files and training logs alone."""
 
 import os
 from contextlib import ExitStack
@@ -24,7 +24,6 @@ def main(
     evals: list[Path],
     matching: list[Path],
     curves: list[Path],
-    beyond: list[Path],
     refs: Path,
     truth: Path,
     masks: Path,
@@ -35,6 +34,7 @@ def main(
     page: Path,
     repaired: Path,
     learning: Path,
+    beyond: list[Path] | None = None,
 ) -> None:
     """network, candidates: the eval files of the split that pictures are taken from."""
     about = read_eval(network)
@@ -64,7 +64,7 @@ def main(
     }
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
     with atomic_path(page) as temporary:
-        content = results_page(over_seeds(read_figures(evals)), relative, [note], ablation_table(beyond))
+        content = results_page(over_seeds(read_figures(evals)), relative, [note], ablation_table(beyond or []))
         temporary.write_text(content, encoding="utf-8")
 
 

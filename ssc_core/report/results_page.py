@@ -44,7 +44,7 @@ def results_page(
     """
     parts = [
         "# Results",
-        "Written by `snakemake results_page` from the eval files; nothing here was typed.",
+        "Written by `make finding` from the eval files; nothing here was typed.",
         *(_WORLDS[world] for world in summary["world"].unique()),
         "Every line counts every sentence, at 480 x 480, choices among candidates too. oIoU: mean over seeds, ± its "
         "standard deviation over seeds, and in brackets the mean of the seeds' 95 % bootstrap intervals (photos "

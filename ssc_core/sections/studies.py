@@ -82,13 +82,15 @@ class FindingDataset(Section):
 
 
 class FindingSettings(Section):
-    """What docs/results.md tells (``snakemake results_page``). Pictures are of the first dataset, split and seed."""
+    """What docs/results.md and, of all datasets but the first, docs/results_{dataset}.md tell (``snakemake
+    results_page``). Pictures are of the first split and seed."""
 
     datasets: dict[str, FindingDataset] = Field(
         default={"refcoco": FindingDataset()}, min_length=1, description="datasets by name; null drops one"
     )
     beyond: tuple[str, ...] = Field(
-        default=(), description="settings of ablations.grid that have a table: what goes beyond the paper, and its gain"
+        default=(),
+        description="settings of ablations.grid that the page of ablations.dataset has a table of, with their gain",
     )
 
     @field_validator("datasets", mode="before")

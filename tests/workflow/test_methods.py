@@ -63,11 +63,26 @@ def test_the_results_page_needs_every_seed(snakemake, tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "finding": finding}))
     found = counts(
-        snakemake("-n", "--forcerun", "results_page", "--configfile", str(config), "--", "results_page").stdout
+        snakemake("-n", "--forcerun", "write_results", "--configfile", str(config), "--", "results_page").stdout
     )
     assert found["evaluate"] == found["pretrain"] == found["correct"] == 2
     assert found["ground_sentences"] == found["evaluate_masks"] == 1, "what is not trained has no seed"
     assert found["ablation_correct"] == 1
     assert found["ablation_evaluate"] == 2, "the changed value and the config as it is"
     assert found["ablation_evaluate_masks"] == 3
-    assert found["matching_accuracy"] == 4, "correct and correct_without_constraints, both seeds"
+    assert found["matching_accuracy"] == 2, "correct, both seeds; what is not told is not trained"
+    assert found["write_results"] == 1
+
+
+def test_every_dataset_has_a_page_of_its_own(snakemake, tmp_path: Path) -> None:
+    told = {"splits": ["val"], "seeds": [0], "methods": ["corrected", "without_constraints"]}
+    finding = {"datasets": {"refcoco": None, "refcoco+": told, "refcocog_umd": told}, "beyond": ["correct.assignment"]}
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "finding": finding}))
+    page = "docs/results_refcocog_umd.md"
+    output = snakemake("-n", "--forcerun", "write_results", "--configfile", str(config), "--", page).stdout
+    found = counts(output)
+    assert found["write_results"] == found["pretrain"] == found["correct_without_constraints"] == 1
+    assert found["matching_accuracy"] == 2
+    assert not any(name.startswith("ablation") for name in found), "these are of another dataset"
+    assert "refcoco+" not in output
