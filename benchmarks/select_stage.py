@@ -119,12 +119,12 @@ def score_in_batches(
     folder: Path, names: list[str], store: MaskStore, encoder: TimedEncoder, arguments: argparse.Namespace
 ) -> list[np.ndarray]:
     """What ``score_candidates`` does between opening its files and writing its result."""
-    settings = ScoreSettings(backend=Backend(name="open_clip"), batch_images=arguments.batch)
+    settings = ScoreSettings(backend=Backend(name="open_clip"))
     reader = PhotoReader(folder, dict.fromkeys(names, (HEIGHT, WIDTH)), upright=False)
     marker = Marker(reader, store, encoder, settings, CompatSettings())
     texts = TextFeatures(encoder, SENTENCES)
     scores = []
-    for marked, features in encode_photos(photos_of(names, store), marker, arguments.threads):
+    for marked, features in encode_photos(photos_of(names, store), marker, arguments.threads, arguments.batch):
         for rows in marked.photo.candidates.values():
             scores.append(score(features[np.searchsorted(marked.photo.rows, rows)], texts[SENTENCES]))
     return scores

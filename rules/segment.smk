@@ -48,6 +48,7 @@ rule detect_boxes:
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,
+        batch=SETTINGS.compute.batch.detect or 0,
     params:
         settings=section("detect"),
         compat=compat("detector_retry_plural"),
@@ -60,7 +61,7 @@ rule detect_boxes:
         "python -m workflow_scripts.detect_boxes --refs {input.refs:q} --nouns {input.nouns:q} --images {params.images:q}"
         " --split {wildcards.split:q} --shard {wildcards.shard} --shards {wildcards.shards}"
         " --settings {params.settings:q} --compat {params.compat:q}"
-        " --device {resources.device:q} --threads {threads} --out {output.boxes:q} 2>&1 | tee {log:q}"
+        " --device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.boxes:q} 2>&1 | tee {log:q}"
 
 
 rule segment_boxes:
@@ -83,6 +84,7 @@ rule segment_boxes:
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,
+        batch=SETTINGS.compute.batch.segment or 0,
     params:
         settings=section("segment"),
         compat=compat("candidates_any_noun"),
@@ -94,7 +96,7 @@ rule segment_boxes:
     shell:
         "python -m workflow_scripts.segment_boxes --refs {input.refs:q} --nouns {input.nouns:q} --boxes {input.boxes:q}"
         " --images {params.images:q} --settings {params.settings:q} --compat {params.compat:q}"
-        " --device {resources.device:q} --threads {threads} --out {output.masks:q} 2>&1 | tee {log:q}"
+        " --device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.masks:q} 2>&1 | tee {log:q}"
 
 
 rule gather:

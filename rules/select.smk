@@ -20,6 +20,7 @@ rule score_candidates:
         mem_mb=16000,
         runtime=720,
         device=SETTINGS.compute.device,
+        batch=SETTINGS.compute.batch.score or 0,
     params:
         settings=section("score"),
         compat=compat("clip_bgr"),
@@ -31,7 +32,7 @@ rule score_candidates:
     shell:
         "python -m workflow_scripts.score_candidates --refs {input.refs:q} --masks {input.masks:q} --images {params.images:q}"
         " --split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}"
-        " --device {resources.device:q} --threads {threads} --out {output.scores:q} 2>&1 | tee {log:q}"
+        " --device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 rule select_masks:

@@ -71,12 +71,20 @@ class ImageTextEncoder(Protocol):
         ...
 
 
-def load_backend(name: str, settings: Mapping[str, Any], protocol: type, *, device: str, threads: int) -> Any:
+def load_backend(
+    name: str,
+    settings: Mapping[str, Any],
+    protocol: type,
+    *,
+    device: str,
+    threads: int,
+    batch_size: int | None = None,
+) -> Any:
     """Build the backend that a config names.
 
     ``name`` is a key of ``REGISTRY``, ``package.module:Class`` or ``path/to/file.py:Class``. ``settings`` are passed as
-    keyword arguments; ``device`` and ``threads`` are passed too where the class's constructor takes them, so that a
-    plug-in may ignore them.
+    keyword arguments; ``device``, ``threads`` and, unless None, ``batch_size`` are passed too where the class's
+    constructor takes them, so that a plug-in may ignore them.
 
     Raises SscError when the name does not resolve, the settings do not fit, or a method of ``protocol`` is missing.
     """
@@ -101,8 +109,8 @@ def load_backend(name: str, settings: Mapping[str, Any], protocol: type, *, devi
             f"A key that config.yaml sets for another backend is dropped with `settings: {{{drop}}}`"
         )
     arguments = dict(settings)
-    for key, value in {"device": device, "threads": threads}.items():
-        if key in accepted and key not in arguments:
+    for key, value in {"device": device, "threads": threads, "batch_size": batch_size}.items():
+        if key in accepted and key not in arguments and value is not None:
             arguments[key] = value
     backend = cls(**arguments)
     if not isinstance(backend, protocol):

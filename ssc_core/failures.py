@@ -17,8 +17,8 @@ def explain(error: BaseException) -> str | None:
         return f"memory ran out. Lower `compute.threads` or give the job more memory (`mem_mb`). {AGAIN}"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, without importing torch
         return (
-            "the GPU's memory ran out. Lower the batch settings (`max_samples_per_pass` in training, `batch_images` in "
-            f"Select), or use another GPU. {AGAIN}"
+            "the GPU's memory ran out. Lower `compute.batch` (training: `max_samples_per_pass`), or use another GPU. "
+            f"{AGAIN}"
         )
     if isinstance(error, BrokenProcessPool) or _is_dead_loader(error):
         return (

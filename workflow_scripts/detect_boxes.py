@@ -20,6 +20,7 @@ def main(
     device: str,
     threads: int,
     out: Path,
+    batch: int = 0,
 ) -> None:
     detect_boxes(
         refs=refs,
@@ -31,6 +32,7 @@ def main(
         compat=compat,
         device=device,
         threads=threads,
+        batch_size=batch or None,
         shard=(shard, shards),
         upright=photos_upright(refs),
     )

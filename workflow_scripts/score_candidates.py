@@ -17,6 +17,7 @@ def main(
     device: str,
     threads: int,
     out: Path,
+    batch: int = 0,
 ) -> None:
     score_candidates(
         refs=refs,
@@ -28,6 +29,7 @@ def main(
         compat=compat,
         device=device,
         threads=threads,
+        batch_size=batch or None,
     )
 
 

@@ -18,6 +18,7 @@ def main(
     device: str,
     threads: int,
     out: Path,
+    batch: int = 0,
 ) -> None:
     segment_boxes(
         refs=refs,
@@ -29,6 +30,7 @@ def main(
         compat=compat,
         device=device,
         threads=threads,
+        batch_size=batch or None,
         upright=photos_upright(refs),
     )
 

@@ -18,7 +18,7 @@ from ssc_core.segment.projection import ClassProjection
 from ssc_core.segment.tasks import ImageTask, RefQuery
 from ssc_core.select.choice import eligible, mean_scores
 from ssc_core.select.prompts import prompted_images
-from ssc_core.select.scoring import score
+from ssc_core.select.scoring import IMAGES_AT_ONCE, score
 from ssc_core.select.spatial import spatial_scores
 from ssc_core.select.stage import ScoredRef, select_image
 from ssc_core.settings import Settings
@@ -161,8 +161,8 @@ class ZeroShot:
         prompted = list(prompted_images(photo, masks, settings.prompts, blur_sigma=settings.blur_sigma))
         if self.settings.compat.clip_bgr:
             prompted = [np.ascontiguousarray(one[..., ::-1]) for one in prompted]
-        step = settings.batch_images
-        batches = [self._encoder.encode_images(prompted[i : i + step]) for i in range(0, len(prompted), step)]
+        starts = range(0, len(prompted), IMAGES_AT_ONCE)
+        batches = [self._encoder.encode_images(prompted[i : i + IMAGES_AT_ONCE]) for i in starts]
         return np.concatenate(batches).reshape(len(masks), len(settings.prompts), -1)
 
     def _candidates(self, found: _Found, questions: Sequence[RefQuery], number: int) -> np.ndarray:

@@ -9,11 +9,22 @@ from pydantic import Field
 from ssc_core.sections.base import Section
 
 
+class BatchSettings(Section):
+    """What a model gets at once. null: as much as its backend takes by default; plug-ins may have no such limit."""
+
+    detect: int | None = Field(default=None, ge=1, description="photos that the detector gets at once")
+    segment: int | None = Field(default=None, ge=1, description="photos that the segmenter gets at once")
+    score: int | None = Field(default=None, ge=1, description="prompted images that the encoder gets at once")
+
+
 class ComputeSettings(Section):
     """Where and how wide jobs run. Nothing here changes a result, so nothing here reruns a rule."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
     threads: int = Field(default=8, ge=1, description="CPU threads a job, capped by --cores")
+    batch: BatchSettings = Field(
+        default_factory=BatchSettings, description="lower where a GPU's memory is short, higher where it is idle"
+    )
     shards: int = Field(default=1, ge=1, description="jobs a split in Segment and Select; results do not depend on it")
     save_minutes: float = Field(
         default=10, ge=0, description="minutes between saved states of a training; a killed one goes on from there"

@@ -59,7 +59,6 @@ class ScoreSettings(Section):
         description="how a candidate is marked in the photo; of several, scores are averaged (crop: not of the paper)",
     )
     blur_sigma: float = Field(default=50.0, gt=0, description="Gaussian sigma of reverse_blur, pixels")
-    batch_images: int = Field(default=64, ge=1, description="prompted images that the encoder gets at once")
 
     @property
     def prompts(self) -> tuple[VisualPrompt, ...]:

@@ -38,14 +38,15 @@ def detect_boxes(
     compat: CompatSettings,
     device: str = "auto",
     threads: int = 1,
+    batch_size: int | None = None,
     shard: tuple[int, int] = (0, 1),
     upright: bool = False,
 ) -> None:
     """Write ``boxes.h5`` for shard ``(index, count)`` of a split, index from 0.
 
-    images: folder of the photos; upright: see ``load_image``. Images are in ascending order of id, boxes of an image in
-    descending order of score; labels index the store's class names, which are all that the split is asked for. A photo
-    that is skipped (``on_bad_image``) is in the file, without boxes.
+    batch_size: ``compute.batch.detect``; images: folder of the photos; upright: see ``load_image``. Images are in
+    ascending order of id, boxes of an image in descending order of score; labels index the store's class names, which
+    are all that the split is asked for. A photo that is skipped (``on_bad_image``) is in the file, without boxes.
 
     Raises SscError for a bad photo that is not skipped, and for a detector that breaks its contract.
     """
@@ -53,7 +54,9 @@ def detect_boxes(
     class_names = tuple(sorted({name for task in tasks for prompt in prompts_of(task, settings) for name in prompt}))
     batches = shard_of(plan_batches(tasks), shard)
     backend = settings.backend
-    detector = load_backend(backend.name, backend.settings, Detector, device=device, threads=threads)
+    detector = load_backend(
+        backend.name, backend.settings, Detector, device=device, threads=threads, batch_size=batch_size
+    )
     load = PhotoLoader(images, settings.on_bad_image, detector, upright)
     finder = BoxFinder(detector, settings, compat.detector_retry_plural, class_names)
     with (

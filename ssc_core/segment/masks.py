@@ -44,19 +44,22 @@ def segment_boxes(
     compat: CompatSettings,
     device: str = "auto",
     threads: int = 1,
+    batch_size: int | None = None,
     upright: bool = False,
 ) -> None:
     """Write ``masks.h5`` for the images of ``boxes``, a shard's ``boxes.h5`` or a whole split's.
 
     A ref's candidates are the instances of its query, in descending order of box score. images: folder of the photos,
-    of which those without boxes are not read; upright: see ``load_image``.
+    of which those without boxes are not read; batch_size: ``compute.batch.segment``; upright: see ``load_image``.
 
     Raises SscError when a photo cannot be read, and for a segmenter that breaks its contract.
     """
     with MaskStore.open(boxes, with_masks=False) as store:
         batches = _batches_in(store, image_tasks(refs, nouns))
         backend = settings.backend
-        segmenter = load_backend(backend.name, backend.settings, Segmenter, device=device, threads=threads)
+        segmenter = load_backend(
+            backend.name, backend.settings, Segmenter, device=device, threads=threads, batch_size=batch_size
+        )
         load_photo = PhotoLoader(images, "stop", segmenter, upright)
 
         def load(task: ImageTask) -> tuple[Instances, Any]:

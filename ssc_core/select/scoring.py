@@ -33,6 +33,9 @@ DECIMALS = 3
 """Scores are rounded to this: coarser than what batch sizes change in the last bits, so that equal masks tie however
 photos fell into batches and shards, and far finer than the differences between candidates."""
 
+IMAGES_AT_ONCE = 64
+"""Prompted images that the encoder gets together, unless ``compute.batch.score`` says otherwise."""
+
 PHOTOS_AHEAD = 2
 """Photos a worker that may lie prepared before the model takes them; bounds the memory."""
 
@@ -79,17 +82,23 @@ def score_candidates(
     compat: CompatSettings,
     device: str = "auto",
     threads: int = 1,
+    batch_size: int | None = None,
 ) -> None:
     """Write ``out`` (scores.h5): for every ref of ``masks``, the score of each sentence and candidate.
 
     ``masks`` may be one shard of the split. ``images`` is the folder that file names are relative to. A score is the
     cosine of image and text features times 100, averaged over the prompts of ``settings``. A ref without candidates
-    gets a (S, 0) block; one with a single candidate is scored like the others.
+    gets a (S, 0) block; one with a single candidate is scored like the others. batch_size: ``compute.batch.score``.
 
     Raises SscError when the masks hold a ref that is not of the split, or a photo cannot be read.
     """
     encoder = load_backend(
-        settings.backend.name, settings.backend.settings, ImageTextEncoder, device=device, threads=threads
+        settings.backend.name,
+        settings.backend.settings,
+        ImageTextEncoder,
+        device=device,
+        threads=threads,
+        batch_size=batch_size,
     )
     info = StoreInfo(
         class_names=(),
@@ -101,7 +110,7 @@ def score_candidates(
         known = _refs_of(store, read_refs(refs, split), split)
         text_features = TextFeatures(encoder, [text for ref in known.values() for text in ref.sentences])
         marker = Marker(open_photos(refs, images), store, encoder, settings, compat)
-        for marked, features in encode_photos(_photos(known, store), marker, threads):
+        for marked, features in encode_photos(_photos(known, store), marker, threads, batch_size or IMAGES_AT_ONCE):
             for ref_id, rows in marked.photo.candidates.items():
                 places = np.searchsorted(marked.photo.rows, rows)
                 scores = score(features[places], text_features[known[ref_id].sentences])
@@ -159,12 +168,14 @@ class Marker:
         return Marked(photo, inputs, masks.sum(axis=(1, 2), dtype=np.int64))
 
 
-def encode_photos(photos: Sequence[Photo], marker: Marker, threads: int) -> Iterator[tuple[Marked, np.ndarray]]:
+def encode_photos(
+    photos: Sequence[Photo], marker: Marker, threads: int, batch: int = IMAGES_AT_ONCE
+) -> Iterator[tuple[Marked, np.ndarray]]:
     """Every photo in order, with the features (K, P, D) of its K rows under the P prompts."""
     progress = tqdm(photos, desc="score", unit="photo", mininterval=10)
     with ThreadPoolExecutor(threads) as pool:
         marked = in_order(pool, marker, progress, PHOTOS_AHEAD * threads)
-        for photo, features in in_batches(marked, marker.encode, marker.settings.batch_images):
+        for photo, features in in_batches(marked, marker.encode, batch):
             yield photo, features.reshape(len(photo.photo.rows), len(marker.settings.prompts), features.shape[-1])
 
 

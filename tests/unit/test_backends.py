@@ -27,6 +27,11 @@ class Whole:
             for i in images
         ]
 
+class Batched(Whole):
+    def __init__(self, batch_size=8):
+        super().__init__()
+        self.batch_size = batch_size
+
 class NoDetector:
     pass
 """
@@ -44,6 +49,16 @@ def test_a_file_is_loaded_with_its_settings(plugin: Path) -> None:
     (found,) = backend.detect([np.zeros((4, 6, 3), np.uint8)], [["dog"]])
     assert found.boxes_xyxy.tolist() == [[0, 0, 6, 4]]
     assert (found.scores[0], backend.device, backend.threads) == (0.25, "cpu", 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "expected"),
+    [({}, None, 8), ({}, 2, 2), ({"batch_size": 3}, 2, 3), ({"batch_size": 3}, None, 3)],
+)
+def test_a_batch_size_goes_where_it_is_taken(plugin: Path, settings: dict, asked: int | None, expected: int) -> None:
+    options = {"device": "cpu", "threads": 1, "batch_size": asked}
+    assert load_backend(f"{plugin}:Batched", settings, Detector, **options).batch_size == expected
+    load_backend(f"{plugin}:Whole", {}, Detector, **options)
 
 
 @pytest.mark.parametrize(

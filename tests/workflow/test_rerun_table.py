@@ -96,6 +96,8 @@ ROWS = [
     # where and how wide jobs run
     Row("device", config="compute: {device: cpu}"),
     Row("threads", config="compute: {threads: 3}"),
+    Row("batches", config="compute: {batch: {detect: 2, segment: 1, score: 16}}"),
+    Row("GPUs of a training", config="compute: {gpus: 2}"),
     Row("save_minutes", config="compute: {save_minutes: 1}"),
     Row(
         "cores, GPUs and memory",

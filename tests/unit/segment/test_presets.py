@@ -14,7 +14,7 @@ from snakemake.utils import update_config
 from ssc_core.registry import REGISTRY
 from ssc_core.settings import CompatSettings, Settings, load_settings
 
-NO_RESULT_DEPENDS_ON_IT = {"seed", "batch_images", "max_samples_per_pass"}
+NO_RESULT_DEPENDS_ON_IT = {"seed", "max_samples_per_pass"}
 """Settings of a stage that the published method does not fix."""
 
 

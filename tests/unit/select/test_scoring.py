@@ -14,7 +14,9 @@ from ssc_core.select.prompts import reverse_blur
 from ssc_core.settings import Backend, CompatSettings
 
 
-def score_world(world, *, settings=None, compat=None, threads=2, masks=None, name="scores.h5") -> ScoreStore:
+def score_world(
+    world, *, settings=None, compat=None, threads=2, batch=None, masks=None, name="scores.h5"
+) -> ScoreStore:
     out = world.folder / name
     scoring.score_candidates(
         refs=world.refs,
@@ -26,6 +28,7 @@ def score_world(world, *, settings=None, compat=None, threads=2, masks=None, nam
         compat=compat or CompatSettings(),
         device="cpu",
         threads=threads,
+        batch_size=batch,
     )
     return ScoreStore(out)
 
@@ -53,7 +56,7 @@ def test_a_score_is_the_cosine_times_100(world):
 
 
 def test_each_instance_and_each_sentence_is_encoded_once_and_batches_are_full(world):
-    score_world(world, settings=world.score_settings(batch_images=2))
+    score_world(world, batch=2)
     # photo a has three instances in three refs, c has two: five images over photos, in batches of two
     assert world.asked("images") == [2, 2, 1]
     assert world.asked("texts") == [9]
@@ -69,7 +72,7 @@ def test_same_sentence_in_two_refs_is_encoded_once(world):
 @pytest.mark.parametrize(("batch", "threads"), [(1, 1), (2, 3), (64, 2)])
 def test_batches_and_threads_change_nothing(world, batch, threads):
     reference = score_world(world, name="reference.h5")
-    other = score_world(world, settings=world.score_settings(batch_images=batch), threads=threads)
+    other = score_world(world, batch=batch, threads=threads)
     for ref in reference.ref_ids.tolist():
         np.testing.assert_array_equal(reference.scores(ref), other.scores(ref))
 
