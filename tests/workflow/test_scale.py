@@ -20,7 +20,7 @@ DATASETS = {
     "refcocog_google": ("refcocog", "google", ["train", "val"]),
 }
 HEAVY = {"torch", "transformers", "open_clip", "spacy", "h5py", "scipy", "cv2", "matplotlib"}
-"""Snakemake itself imports pandas, and with it NumPy and pyarrow."""
+"""pandas is not among them: Snakemake's SLURM plug-in imports it, and with it NumPy and pyarrow."""
 
 
 @pytest.fixture(scope="module")
