@@ -178,7 +178,7 @@ def shards(folder: Path) -> None:
 
 
 def refs_of_photos(folder: Path) -> Iterator[tuple[int, list[int]]]:
-    from ssc_core.refer.index import read_refs
+    from ssc_core.refer.ref_table import read_refs
 
     frame = read_refs(folder / "refs.parquet", columns=("ref_id", "image_id")).drop_duplicates("ref_id")
     for image_id, refs in frame.groupby("image_id", sort=True)["ref_id"]:
@@ -214,7 +214,7 @@ def evaluate(folder: Path) -> None:
     from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
     from ssc_core.masks import MaskStore
     from ssc_core.masks.selection import SelectionStore
-    from ssc_core.refer.index import read_refs
+    from ssc_core.refer.ref_table import read_refs
     from ssc_core.refer.truth import TruthStore
     from ssc_core.settings import CompatSettings, EvaluateSettings
 

@@ -39,7 +39,7 @@ from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Trainer, uses_bf16
 from ssc_core.files import write_json
 from ssc_core.refer.images import load_image
-from ssc_core.refer.index import Ref
+from ssc_core.refer.ref_table import Ref
 from ssc_core.settings import CompatSettings, TrainSettings
 
 HEIGHT, WIDTH, REFS, CANDIDATES, TOKENS = 480, 640, 3, 3, 12

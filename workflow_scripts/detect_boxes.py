@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssc_core.refer.index import photos_upright
+from ssc_core.refer.ref_table import photos_upright
 from ssc_core.segment.boxes import detect_boxes
 from ssc_core.settings import CompatSettings, DetectSettings
 from workflow_scripts._script import run

@@ -5,7 +5,7 @@ from pathlib import Path
 from ssc_core.correct.predictor import Predictor
 from ssc_core.evaluate.model import evaluate_model, sentences_path
 from ssc_core.provenance import file_sha256
-from ssc_core.refer.index import open_photos, read_refs
+from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources, write_eval_picture
 from ssc_core.settings import EvaluateSettings

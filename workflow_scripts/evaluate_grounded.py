@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ssc_core.evaluate.grounded import read_grounded
 from ssc_core.evaluate.model import evaluate_stored
-from ssc_core.refer.index import read_refs
+from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.settings import EvaluateSettings
 from workflow_scripts._script import plain, run, run_meta

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ssc_core.backends import Detector, Segmenter, load_backend
 from ssc_core.evaluate.grounded import ground_sentences
-from ssc_core.refer.index import open_photos, read_refs
+from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.registry import model_digests
 from ssc_core.settings import DetectSettings, SegmentSettings
 from workflow_scripts._script import plain, run

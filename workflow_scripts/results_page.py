@@ -11,7 +11,7 @@ from ssc_core.evaluate.schema import read_eval
 from ssc_core.files import atomic_path
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.index import open_photos
+from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources
 from ssc_core.report.finding_pictures import compare_picks, repairs, write_curves, write_repaired_picture

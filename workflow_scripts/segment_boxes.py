@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssc_core.refer.index import photos_upright
+from ssc_core.refer.ref_table import photos_upright
 from ssc_core.segment.masks import segment_boxes
 from ssc_core.settings import CompatSettings, SegmentSettings
 from workflow_scripts._script import run

@@ -36,7 +36,7 @@ def export(
     from ssc_core.masks.coco_json import coco_instances, write_fiftyone
     from ssc_core.masks.exchange import annotated_images, open_masks
     from ssc_core.masks.png_folder import write_pngs
-    from ssc_core.refer.index import read_categories, read_refs
+    from ssc_core.refer.ref_table import read_categories, read_refs
 
     if to is Layout.fiftyone and images is None:
         raise SscError("--to fiftyone needs --images, the folder of the photos")

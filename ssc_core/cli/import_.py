@@ -48,7 +48,7 @@ def import_(
 def _members(refs: Path, split: str):
     from ssc_core.masks.exchange import NO_CATEGORY
     from ssc_core.masks.png_folder import ImportedRef
-    from ssc_core.refer.index import read_refs, refs_by_image
+    from ssc_core.refer.ref_table import read_refs, refs_by_image
 
     return [
         ImportedRef(ref.ref_id, image_id, (ref.height, ref.width), ref.category or NO_CATEGORY)

@@ -44,7 +44,7 @@ def open_ref(results: Path, split: str, ref_id: int, *, images: Path | None = No
 
     Raises SscError for a folder, split or ref that does not exist, and for photos that are elsewhere.
     """
-    from ssc_core.refer.index import read_refs
+    from ssc_core.refer.ref_table import read_refs
     from ssc_core.select.inspect import read_view
 
     refs, folder = results / "refs.parquet", results / split

@@ -20,7 +20,7 @@ from ssc_core.correct.matching import soft_iou
 from ssc_core.correct.predictor import Predictor
 from ssc_core.masks import MaskStore, SelectionWriter, StoreInfo
 from ssc_core.provenance import code_version, file_sha256
-from ssc_core.refer.index import Ref, open_photos, read_refs, refs_by_image
+from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 
 IMAGES_A_PASS = 8
 """Photos that lie in memory together."""

@@ -30,7 +30,7 @@ from ssc_core.correct.trainer import Loss, Trainer, seed_everything
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.provenance import code_version, file_sha256, versions
-from ssc_core.refer.index import open_photos, read_refs, refs_by_image
+from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
 
 

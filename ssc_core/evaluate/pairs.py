@@ -30,7 +30,7 @@ MaskOf = Callable[[int], np.ndarray]
 """A sentence's ``sent_id`` to its mask, bool (H, W) at any resolution."""
 
 LoadImage = Callable[[str], np.ndarray]
-"""A photo's file name to RGB uint8 (H, W, 3), such as ``refer.index.open_photos``."""
+"""A photo's file name to RGB uint8 (H, W, 3), such as ``refer.ref_table.open_photos``."""
 
 
 class Truth(Protocol):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ssc_core.files import atomic_path
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.index import open_photos
+from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf, gallery_section
 from ssc_core.report.collect import DatasetResults, Evaluated, collect, split_order

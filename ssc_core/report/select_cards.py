@@ -14,7 +14,7 @@ import pandas as pd
 
 from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
-from ssc_core.refer.index import Ref, refs_by_image
+from ssc_core.refer.ref_table import Ref, refs_by_image
 from ssc_core.report.cards import PhotoShelf, controls, outline_path
 from ssc_core.report.overlay import deepest_point, soften
 from ssc_core.report.tables import table_body, table_head

@@ -14,7 +14,7 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import candidates_path
 from ssc_core.evaluate.schema import MasksEval, read_eval
 from ssc_core.files import atomic_path, write_json
-from ssc_core.refer.index import open_photos, read_refs
+from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf
 from ssc_core.report.html import whole_page

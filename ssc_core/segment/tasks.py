@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssc_core.errors import SscError
-from ssc_core.refer.index import read_refs, refs_by_image
+from ssc_core.refer.ref_table import read_refs, refs_by_image
 from ssc_core.segment.noun_table import NO_CLASS, read_nouns
 
 LARGEST_BATCH = 16

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
-from ssc_core.refer.index import open_photos, read_refs
+from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 
 MAX_COLUMNS = 10

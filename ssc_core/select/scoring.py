@@ -23,7 +23,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
 from ssc_core.provenance import code_version
 from ssc_core.refer.images import PhotoReader
-from ssc_core.refer.index import Ref, open_photos, read_refs, refs_by_image
+from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 from ssc_core.registry import model_digests
 from ssc_core.select.prompts import prompted_images
 from ssc_core.settings import CompatSettings, ScoreSettings

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStore, SelectionWriter, StoreInfo
 from ssc_core.provenance import code_version
-from ssc_core.refer.index import Sentences
+from ssc_core.refer.ref_table import Sentences
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import choose, eligible, mean_scores
 from ssc_core.select.spatial import spatial_scores

@@ -17,7 +17,7 @@ import torch
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.index import read_refs
+from ssc_core.refer.ref_table import read_refs
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from ssc_core.masks.gather import gather
 from ssc_core.masks.store import MaskStore
 from ssc_core.microworld.refer_layout import write_world
 from ssc_core.microworld.world_settings import WorldSettings
-from ssc_core.refer.index import build_index, read_refs
+from ssc_core.refer.index import build_index
+from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.sources import DatasetSource
 from ssc_core.segment.boxes import detect_boxes
 from ssc_core.segment.masks import segment_boxes

@@ -9,7 +9,7 @@ from ssc_core.correct.batches import load_batches, make_batch
 from ssc_core.correct.items import build_items, resized_masks, resized_photo
 from ssc_core.correct.plan import Sample, make_plan
 from ssc_core.errors import SscError
-from ssc_core.refer.index import Ref
+from ssc_core.refer.ref_table import Ref
 from tests.unit.correct.toy import COLOURS, SIZE, make_items
 
 

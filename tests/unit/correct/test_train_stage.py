@@ -22,7 +22,8 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
-from ssc_core.refer.index import build_index, read_refs, refs_by_image
+from ssc_core.refer.index import build_index
+from ssc_core.refer.ref_table import read_refs, refs_by_image
 from ssc_core.refer.sources import DatasetSource
 from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ssc_core.files import write_json
+from ssc_core.refer.index import IndexSummary, build_index
 from ssc_core.refer.sources import DatasetSource
 
 HEIGHT, WIDTH = 8, 10
@@ -103,3 +104,26 @@ def real_sample() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is missing: the sample of real data is not part of the project")
     return folder
+
+
+class Index:
+    """Builds into one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.refs = folder / "refs.parquet"
+        self.truth = folder / "truth.h5"
+
+    def build(self, source: DatasetSource, *, check_counts: bool = False, **options: Any) -> IndexSummary:
+        return build_index(
+            dataset="mine",
+            source=source,
+            out_refs=self.refs,
+            out_truth=self.truth,
+            check_counts=check_counts,
+            **options,
+        )
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    return Index(tmp_path / "results")

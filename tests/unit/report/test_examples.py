@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from ssc_core.masks import MaskStore, SelectionStore
-from ssc_core.refer.index import open_photos
+from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources, load_example, spread, tagged, write_eval_picture
 from tests.unit.report.conftest import LEFT, PHOTOS, RIGHT

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, SelectionStore
-from ssc_core.refer.index import open_photos
+from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources
 from ssc_core.report.finding_pictures import compare_picks, repairs, write_curves, write_repaired_picture

@@ -14,7 +14,7 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.metrics import Overlaps
 from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, SelectionWriter, rle
-from ssc_core.refer.index import read_refs
+from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report import select_cards
 from ssc_core.report.select_cards import Stores

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ssc_core.errors import SscError
+from ssc_core.refer.ref_table import (
+    Ref,
+    Sentences,
+    open_photos,
+    photos_upright,
+    read_categories,
+    read_refs,
+    refs_by_image,
+)
+from ssc_core.refer.sources import DatasetSource
+from tests.unit.refer.conftest import Index
+
+
+def test_half_turned_own_photo_is_read_upright(tmp_path: Path, photo_folder: Path, index: Index) -> None:
+    stored = np.arange(24, dtype=np.uint8).reshape(6, 4)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(stored).save(photo_folder / "turned.png", exif=exif)
+    (tmp_path / "mine.csv").write_text("image,sentences\nturned.png,dog\n")
+    index.build(DatasetSource(layout="table", file=tmp_path / "mine.csv", images=photo_folder))
+    assert photos_upright(index.refs)
+    np.testing.assert_array_equal(open_photos(index.refs, photo_folder)("turned.png")[..., 0], stored[::-1, ::-1])
+
+
+def test_half_turned_published_photo_is_read_as_stored(refer_folder: Any, index: Index) -> None:
+    stored = np.arange(80, dtype=np.uint8).reshape(8, 10)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(stored).save(refer_folder.photos / "two.png", exif=exif)
+    index.build(refer_folder.source)
+    assert not photos_upright(index.refs)
+    np.testing.assert_array_equal(open_photos(index.refs, refer_folder.photos)("two.png")[..., 0], stored)
+
+
+def test_read_one_split(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    frame = read_refs(index.refs, "train")
+    assert frame["ref_id"].tolist() == [102]
+    assert frame.index.tolist() == [0]
+    with pytest.raises(SscError, match=r"no split 'testA'; it has val, train"):
+        read_refs(index.refs, "testA")
+
+
+def test_categories_of_the_whole_dataset(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    assert read_categories(index.refs) == {3: "dog", 4: "cat", 5: "cow"}
+
+
+def test_missing_damaged_and_foreign_tables(refer_folder: Any, index: Index, tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="does not exist; the rule index_refs makes it"):
+        read_refs(index.refs)
+    index.build(refer_folder.source)
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(SscError, match="is no RefTable"):
+        read_refs(tmp_path / "other.parquet")
+    read_refs(index.refs).to_parquet(tmp_path / "copy.parquet")
+    with pytest.raises(SscError, match="is no RefTable"):
+        read_refs(tmp_path / "copy.parquet")
+    index.refs.write_bytes(index.refs.read_bytes()[:-30])
+    with pytest.raises(SscError, match="is damaged"):
+        read_refs(index.refs)
+
+
+def test_refs_by_image(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    grouped = refs_by_image(read_refs(index.refs))
+    assert list(grouped) == [2, 1]
+    assert grouped[2][0] == Ref(
+        ref_id=101,
+        ann_id=11,
+        image_id=2,
+        file_name="two.png",
+        height=8,
+        width=10,
+        split="val",
+        category_id=3,
+        category="dog",
+        sent_ids=(1010, 1011),
+        sentences=("left dog", "the big dog"),
+    )
+    assert [ref.ref_id for ref in grouped[2]] == [101, 103]
+    assert refs_by_image(read_refs(index.refs).iloc[:0]) == {}
+
+
+def test_sentences_of_a_split(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    sentences = Sentences(index.refs, "val")
+    assert dict(sentences) == {101: ("left dog", "the big dog"), 103: ("second column",)}
+    assert len(sentences) == 2
+    assert sentences.get(102, ()) == (), "a ref of another split"
+
+
+def test_some_columns(refer_folder: Any, index: Index) -> None:
+    index.build(refer_folder.source)
+    frame = read_refs(index.refs, "val", ("ref_id", "category"))
+    assert frame.to_dict("list") == {"ref_id": [101, 101, 103], "category": ["dog", "dog", "dog"]}
+    assert list(read_refs(index.refs, columns=["sent_id"])) == ["sent_id"]
