@@ -117,9 +117,10 @@ def _rows(name: str, figures: dict[str, Any]) -> Iterator[Row]:
     if name == "nouns":
         yield "`extract_nouns`, sentences", figures["published_per_second"], figures["ours_per_second"], None
     elif name == "segment":
-        for stage, what in (("detect", "`detect_boxes`, photos"), ("segment", "`segment_boxes`, photos")):
+        models = {"detect": "`detect_boxes`, photos (Swin-T)", "segment": f"`segment_boxes`, photos ({figures['sam']})"}
+        for stage, what in models.items():
             row = figures[stage]
-            yield f"{what} ({figures['sam']})", row["baseline"], row["images_per_second"], row["in_model"]
+            yield what, row["baseline"], row["images_per_second"], row["in_model"]
     elif name == "select":
         published, ours = figures["published_pairs_per_second"], figures["batched_pairs_per_second"]
         yield f"`score_candidates`, pairs ({figures['model']})", published, ours, figures["batched_share_in_model"]
