@@ -62,5 +62,5 @@ rule evaluate_chosen:
         "{wildcards.dataset} {wildcards.run} {wildcards.split}: evaluating what the {wildcards.method} network chose"
     shell:
         "python -m workflow_scripts.evaluate_chosen --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
-        " --chosen {input.chosen:q} --split {wildcards.split:q} --method {wildcards.method}_choice"
+        " --chosen {input.chosen:q} --split {wildcards.split:q} --method {wildcards.method:q}_choice"
         " --settings {params.settings:q} --code {params.code:q} --report {output.report:q} 2>&1 | tee {log:q}"

@@ -19,10 +19,10 @@ from transformers import BertConfig
 
 from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture
 from ssc_core.correct.lavt import LAVT, SwinSettings, load_swin_22k
-from ssc_core.correct.tensor_files import read_torch, state_dict_of
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_text
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
+from ssc_core.tensor_files import read_torch, state_dict_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssc_core.correct.tensor_files import read_torch
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
+from ssc_core.tensor_files import read_torch
 
 
 class RunState:

@@ -7,7 +7,6 @@ The network is the ``segment_anything`` package's ``Sam``; only its sizes are ou
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, read_json
+from ssc_core.tensor_files import read_torch
 
 _DECODER = {"transformer_depth": 2, "num_heads": 8, "mlp_dim": 2048, "iou_head_depth": 3, "iou_head_hidden_dim": 256}
 
@@ -141,13 +141,12 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """Tensors of a ``.safetensors`` or ``.pth`` file; nothing but tensors is ever unpickled. Raises SscError."""
     if not path.is_file():
         raise SscError(f"weights file {path} does not exist; `ssc fetch` lists where each file comes from")
+    if path.suffix != ".safetensors":
+        return read_torch(path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SscError(f"weights file {path} cannot be read ({first_line}); is the download complete?") from error
+        return load_file(path)
+    except SafetensorError as error:
+        raise SscError(f"weights file {path} cannot be read ({error}); is the download complete?") from error
 
 
 def _load_strictly(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str:

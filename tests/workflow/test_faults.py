@@ -25,7 +25,6 @@ import pytest
 import torch
 
 from ssc_core.correct.run_state import RunState
-from ssc_core.correct.tensor_files import read_torch
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
 from ssc_core.files import atomic_path, write_json
@@ -34,6 +33,7 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
+from ssc_core.tensor_files import read_torch
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = StoreInfo(class_names=("dog",), settings={}, code="code", models={})

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.tensor_files import read_torch, state_dict_of
 from ssc_core.errors import SscError
+from ssc_core.tensor_files import read_torch, state_dict_of
 
 NOT_NEEDED = re.compile(r"norm\.(weight|bias)|head\.(weight|bias)|.*\.attn_mask|.*\.relative_position_index")
 """In the official files, without use here: the classifier and its norm, and buffers that follow from the window."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import pickle
 import re
 from collections.abc import Mapping
@@ -23,8 +24,8 @@ def read_torch(path: Path | str) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]), _MeasuredFile(path) as file:
+            content = torch.load(path if file.is_zip else file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise SscError(f"{path} does not exist") from error
     except OSError as error:
@@ -40,6 +41,23 @@ def read_torch(path: Path | str) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise SscError(f"{path} holds a {type(content).__name__}, not a dict of named entries")
     return dict(content)
+
+
+class _MeasuredFile(io.BufferedReader):
+    """A file that is never asked for more than it has left.
+
+    In files of before PyTorch 1.6 the lengths of texts are as the file claims them, up to 4 GiB, and reading reserves
+    that much before it finds that the file has a few bytes. (Zip files have their pickle inside, read as a whole.)
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = path.stat().st_size
+        self.is_zip = self.peek(4)[:4] == b"PK\x03\x04"
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def state_dict_of(path: Path | str, content: Mapping[str, Any], entry: str) -> dict[str, Tensor]:

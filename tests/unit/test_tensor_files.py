@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import tracemalloc
 from collections import OrderedDict
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssc_core.correct.tensor_files import read_torch, state_dict_of
 from ssc_core.errors import SscError
+from ssc_core.tensor_files import read_torch, state_dict_of
 
 
 class Harmful:
@@ -109,3 +110,19 @@ def test_the_prefix_of_distributed_training_goes_when_all_keys_have_it() -> None
 def test_an_entry_without_weights_is_refused(content: dict, message: str) -> None:
     with pytest.raises(SscError, match=message):
         state_dict_of("x.pth", content, "model")
+
+
+def test_a_length_that_the_old_format_only_claims_is_not_reserved(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"weight": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    text = b"X" + len("weight").to_bytes(4, "little") + b"weight"  # BINUNICODE, length, text
+    content = path.read_bytes()
+    assert text in content
+    path.write_bytes(content.replace(text, b"X" + (2**31).to_bytes(4, "little") + b"weight", 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(SscError, match="is damaged"):
+            read_torch(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
