@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from ssc_core.errors import SscError
 
@@ -23,6 +24,14 @@ class _ForbiddenError(Exception):
 
 # The C unpickler reserves memory for any memo index that a file names (4 bytes ask for 64 GiB); this one uses a dict.
 class _PlainUnpickler(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+
+    def load_bytearray8(self) -> NoReturn:
+        # It would be filled with zeros to the length that the file claims, before a byte is read.
+        raise _ForbiddenError("make an array of bytes")
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
     def find_class(self, module: str, name: str) -> NoReturn:
         raise _ForbiddenError(f"import '{module}.{name}'")
 

@@ -118,12 +118,16 @@ def test_nonsense_is_an_error(tmp_path: Path, content: bytes) -> None:
         load_plain_pickle(save(tmp_path, content))
 
 
-def test_a_length_that_is_only_claimed_reserves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("opcode", "message"),
+    [(pickle.BINBYTES8, "no complete pickle"), (pickle.BYTEARRAY8, "tries to make an array of bytes")],
+)
+def test_a_length_that_is_only_claimed_reserves_nothing(tmp_path: Path, opcode: bytes, message: str) -> None:
     import resource
 
-    claimed = b"\x80\x04\x8e" + (2**34).to_bytes(8, "little") + b"short"  # BINBYTES8
+    claimed = b"\x80\x05" + opcode + (2**34).to_bytes(8, "little") + b"short"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(SscError, match="no complete pickle"):
+    with pytest.raises(SscError, match=message):
         load_plain_pickle(save(tmp_path, claimed))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**16  # KiB
 
