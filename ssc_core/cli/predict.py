@@ -33,7 +33,7 @@ Bert = Annotated[
 ]
 Classes = Annotated[
     str | None,
-    typer.Option(help="With --zero-shot: classes to look for, separated by commas. Default: the 80 classes of COCO."),
+    typer.Option(help="With --zero-shot or --snap: classes to look for, separated by commas. Default: COCO's 80."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
@@ -44,6 +44,10 @@ def predict(
     texts: Annotated[list[str], typer.Argument(help="Sentences, or one .csv or .jsonl table.")],
     checkpoint: Checkpoint = None,
     zero_shot: ZeroShotFlag = False,
+    snap: Annotated[
+        bool,
+        typer.Option("--snap", help="With --checkpoint: answer with Segment's candidate that the network fits best."),
+    ] = False,
     config: Configs = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of what is written.")] = Path("predictions"),
     save: Annotated[
@@ -62,10 +66,17 @@ def predict(
 
     if (checkpoint is None) != zero_shot:
         raise SscError("name one model: --checkpoint FILE, or --zero-shot")
+    if snap and zero_shot:
+        raise SscError("--snap takes a network's decision: use it with --checkpoint FILE")
     if unknown := set(save or ()) - set(KINDS):
         raise SscError(f"--save {unknown.pop()}: choose from {', '.join(KINDS)}")
     requests = read_requests(photos, texts)
-    if checkpoint is not None:
+    if checkpoint is not None and snap:
+        from ssc_core.predict.run import predict_candidates
+
+        network = load_predictor(checkpoint, bert, batch, device, threads)
+        predictions = predict_candidates(network, load_zero_shot(config or (), classes, device, threads), requests)
+    elif checkpoint is not None:
         predictions = _by_network(requests, checkpoint, bert, batch, device, threads)
     else:
         predictions = _by_zero_shot(requests, config or (), classes, device, threads)

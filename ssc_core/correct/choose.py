@@ -68,6 +68,12 @@ def choose_candidates(
                 progress.update(len(groups))
 
 
+def fit(predicted: Tensor, masks: np.ndarray) -> np.ndarray:
+    """Soft IoU of predictions, float32 (S, side, side), and candidates, bool (K, H, W), at ``side``: float32 (S, K)."""
+    small = torch.from_numpy(resized_masks(masks, predicted.shape[-1])).to(predicted.device)
+    return soft_iou(predicted, small).cpu().numpy()
+
+
 def _choose_image(members: Sequence[Ref], foreground: Tensor, store: MaskStore, writer: SelectionWriter) -> None:
     """foreground: float32 (S, side, side), of all sentences of all refs."""
     size = store.image_size(members[0].image_id)
@@ -75,8 +81,7 @@ def _choose_image(members: Sequence[Ref], foreground: Tensor, store: MaskStore, 
     for ref, predicted in zip(members, by_ref, strict=True):
         rows, sentences = store.candidates(ref.ref_id).rows, len(ref.sentences)
         if len(rows):
-            small = torch.from_numpy(resized_masks(store.masks(rows), predicted.shape[-1])).to(predicted.device)
-            scores = soft_iou(predicted, small).cpu().numpy()
+            scores = fit(predicted, store.masks(rows))
             chosen = rows[scores.argmax(1)]
             codes: list[bytes | None] = [*store.rles(chosen)]
         else:

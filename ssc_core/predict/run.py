@@ -36,6 +36,31 @@ def predict_with_network(predictor: Predictor, requests: Sequence[Request]) -> I
             progress.update(len(part))
 
 
+def predict_candidates(predictor: Predictor, model: ZeroShot, requests: Sequence[Request]) -> Iterator[Prediction]:
+    """For every sentence the candidate of Segment that the network's mask fits best, and that mask where there is none.
+
+    details: class, number of candidates, and how well the chosen one fits (soft IoU).
+    """
+    from ssc_core.correct.choose import fit
+
+    groups: list[tuple[Path, list[Request]]] = list(by_photo(requests))
+    for path, members in tqdm(groups, desc="predict", unit="photo", mininterval=10, disable=len(groups) < 2):
+        photo = load_image(path)
+        (foreground,) = predictor.foreground([photo], [[text for one in members for text in one.sentences]])
+        parts = foreground.split([len(one.sentences) for one in members])
+        found = model.candidates(photo, [one.sentences for one in members])
+        for request, predicted, (query, masks) in zip(members, parts, found, strict=True):
+            scores = fit(predicted, masks) if len(masks) else None
+            for number, sentence in enumerate(request.sentences):
+                if scores is None:
+                    own = (predicted[number] > 0.5).cpu().numpy()
+                    mask, best = resize_nearest(own, photo.shape[:2]), None
+                else:
+                    mask, best = masks[scores[number].argmax()], float(scores[number].max())
+                details = {"class": query, "candidates": len(masks), "fit": best}
+                yield Prediction(request.name, sentence, photo, mask, details)
+
+
 def predict_zero_shot(model: ZeroShot, requests: Sequence[Request]) -> Iterator[Prediction]:
     """A mask a sentence by Segment and Select. details: class, number of candidates, and the chosen one's score."""
     groups: list[tuple[Path, list[Request]]] = list(by_photo(requests))

@@ -89,11 +89,8 @@ class ZeroShot:
         """Answers for the objects of a photo, RGB uint8 (H, W, 3); an object is given by one or more sentences."""
         if not objects:
             return []
-        questions = self._questions(objects)
-        found = self._detect(photo, questions)
-        masks = self._segment(photo, found.boxes_xyxy)
+        questions, found, masks, candidates = self._find(photo, objects)
         features = self._features(photo, masks)
-        candidates = [self._candidates(found, questions, number) for number in range(len(questions))]
         scores = [
             score(features[rows], self._encoder.encode_texts(list(sentences)))
             for rows, sentences in zip(candidates, objects, strict=True)
@@ -112,6 +109,22 @@ class ZeroShot:
             )
             for ref, chosen in select_image(scored, self.settings.select)
         ]
+
+    def candidates(self, photo: np.ndarray, objects: Sequence[Sequence[str]]) -> list[tuple[str, np.ndarray]]:
+        """Segment alone: for each object the class that was looked for, and its candidates, bool (K, H, W)."""
+        if not objects:
+            return []
+        questions, _, masks, candidates = self._find(photo, objects)
+        return [(question.query, masks[rows]) for question, rows in zip(questions, candidates, strict=True)]
+
+    def _find(
+        self, photo: np.ndarray, objects: Sequence[Sequence[str]]
+    ) -> tuple[list[RefQuery], _Found, np.ndarray, list[np.ndarray]]:
+        """Questions, instances, their masks bool (N, H, W), and the rows of each object's candidates."""
+        questions = self._questions(objects)
+        found = self._detect(photo, questions)
+        candidates = [self._candidates(found, questions, number) for number in range(len(questions))]
+        return questions, found, self._segment(photo, found.boxes_xyxy), candidates
 
     def _questions(self, objects: Sequence[Sequence[str]]) -> list[RefQuery]:
         """What the detector is asked for; ``ref_id`` is the object's index."""

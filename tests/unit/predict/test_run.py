@@ -9,7 +9,7 @@ import torch
 from ssc_core.correct.predictor import Predictor
 from ssc_core.errors import SscError
 from ssc_core.predict.requests import Request, read_requests
-from ssc_core.predict.run import predict_with_network
+from ssc_core.predict.run import predict_candidates, predict_with_network
 from tests.unit.predict.conftest import BERT
 
 SENTENCES = ("the red car on the left", "dog", "second woman from the right")
@@ -55,3 +55,35 @@ def test_a_published_file_gives_the_same_masks(both_formats: tuple[Path, Path], 
 def test_a_published_file_needs_to_be_told_its_bert(both_formats: tuple[Path, Path]) -> None:
     with pytest.raises(SscError, match="does not say which BERT"):
         Predictor(both_formats[1], device="cpu")
+
+
+class TwoHalves:
+    """Segment that finds the left and the right half for "halves", and nothing else."""
+
+    def candidates(self, photo: np.ndarray, objects: list[tuple[str, ...]]) -> list[tuple[str, np.ndarray]]:
+        halves = np.zeros((2, *photo.shape[:2]), bool)
+        halves[0, :, : photo.shape[1] // 2] = halves[1, :, photo.shape[1] // 2 :] = True
+        return [("half", halves if "half" in sentences[0] else halves[:0]) for sentences in objects]
+
+
+class SeesTheRight:
+    def foreground(self, images: list[np.ndarray], sentences: list[list[str]]) -> list[torch.Tensor]:
+        seen = torch.full((8, 8), 0.2)
+        seen[:, 5:] = 0.9
+        return [seen.expand(len(of), 8, 8) for of in sentences]
+
+
+def test_the_candidate_that_fits_best_and_else_the_networks_own_mask(photos: Path) -> None:
+    requests = [
+        Request(photos / "a.png", "a.png", ("one half", "a half")),
+        Request(photos / "a.png", "a.png", ("dog",)),
+    ]
+    first, second, dog = predict_candidates(SeesTheRight(), TwoHalves(), requests)
+    for one in (first, second):
+        assert one.mask[:, 45:].all() and not one.mask[:, :45].any()
+    assert (first.sentence, first.details["class"], first.details["candidates"]) == ("one half", "half", 2)
+    # 8 x (0.2 + 3 x 0.9) on the right half; 8 x (4 x 0.2) on the left
+    assert first.details["fit"] == pytest.approx(23.2 / (29.6 + 32 - 23.2))
+    assert dog.details == {"class": "half", "candidates": 0, "fit": None}
+    assert dog.mask.shape == (60, 90)
+    assert dog.mask[:, 60:].all() and not dog.mask[:, :50].any(), "5 of 8 columns are not seen"

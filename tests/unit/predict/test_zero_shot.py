@@ -104,3 +104,10 @@ def test_predictions_say_what_was_found(photo: np.ndarray, tmp_path: Path) -> No
     assert (apple.details["class"], apple.details["candidates"]) == ("apple", 2)
     assert apple.details["score"] == pytest.approx(100, abs=1)
     assert zebra.details == {"class": "zebra", "candidates": 0, "score": None}
+
+
+def test_candidates_without_a_choice(photo: np.ndarray) -> None:
+    (query, masks), (other, none) = ZeroShot(toy_settings()).candidates(photo, [["the dark apple"], ["a dog"]])
+    assert (query, masks.shape) == ("apple", (2, 60, 80))
+    assert masks[0].sum() == masks[1].sum() == 20 * 25
+    assert (other, none.shape) == ("dog", (0, 60, 80))
