@@ -80,6 +80,15 @@ def test_a_checkpoint_that_names_the_micro_bert_works_from_any_folder(tmp_path: 
     assert {decoded(row).shape for row in rows} == {(40, 60)}
     assert [path.name for path in (tmp_path / "predictions").iterdir()] == ["predictions.json"]
 
+    scene, number = scene_with_a_lone_object()
+    target = scene.objects[number]
+    Image.fromarray(scene.image).save(tmp_path / "scene.png")
+    options = ("--checkpoint", "network.pt", "--snap", "--save", "rle", "--out", "snapped", "--threads", 1)
+    ssc(tmp_path, "predict", "scene.png", f"the {target.noun}", *options)
+    (row,) = json.loads((tmp_path / "snapped/predictions.json").read_text())
+    assert row["candidates"] >= 1
+    assert iou(decoded(row), target.mask) > 0.5, "the outlines are Segment's, whatever an untrained network sees"
+
 
 def test_zero_shot_on_a_photo_with_real_models(real_sample: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")

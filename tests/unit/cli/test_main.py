@@ -66,6 +66,7 @@ def test_what_is_no_bug_is_explained(monkeypatch: pytest.MonkeyPatch, capsys) ->
         (["photo.jpg", "dog"], "name one model"),
         (["photo.jpg", "dog", "--zero-shot", "--checkpoint", "a.pt"], "name one model"),
         (["photo.jpg", "dog", "--zero-shot", "--save", "gif"], "--save gif"),
+        (["photo.jpg", "dog", "--zero-shot", "--snap"], "--snap takes a network's decision"),
     ],
 )
 def test_predict_refuses_what_makes_no_sense(monkeypatch, capsys, arguments: list[str], message: str) -> None:
