@@ -56,8 +56,8 @@ format: env ## format Python and Snakemake files
 	$(BIN)/snakefmt Snakefile rules
 
 # forced, since the pages are in git: where results are missing, Snakemake would call the old ones up to date
-finding: env ## all methods over seeds, a page a dataset: docs/results*.md (hours on two cores)
-	$(SNAKEMAKE) --forcerun write_results -- results_page
+finding: env ## all methods over seeds, a page a dataset: docs/results*.md (hours; PRESET=best: of that preset)
+	$(SNAKEMAKE) --forcerun write_results $(if $(PRESET),--configfile presets/$(PRESET).yaml) -- results_page
 
 report: env ## one HTML page of everything in results/
 	$(SNAKEMAKE) results/report/index.html

@@ -1,4 +1,5 @@
 # docs/results.md and, of every other dataset of `finding`, docs/results_{dataset}.md: one can be made without the others.
+# With `finding.name` (of a preset) docs/results_{name}.md and docs/results_{name}_{dataset}.md.
 from ssc_core.evaluate.ablations import run_folder
 
 FINDING = SETTINGS.finding.datasets
@@ -7,12 +8,16 @@ FIRST_TOLD = next(iter(FINDING))
 
 def page_of(name):
     """`{of}` of a dataset's page and pictures."""
-    return "" if name == FIRST_TOLD else f"_{name}"
+    parts = [SETTINGS.finding.name, "" if name == FIRST_TOLD else name]
+    return "".join(f"_{part}" for part in parts if part)
+
+
+TOLD_BY_PAGE = {page_of(name): name for name in FINDING}
 
 
 def told(wildcards):
     """The dataset of a page, and what `finding` says of it."""
-    name = wildcards.of.removeprefix("_") or FIRST_TOLD
+    name = TOLD_BY_PAGE[wildcards.of]
     return name, FINDING[name]
 
 
@@ -94,7 +99,7 @@ rule write_results:
         f"{RESULTS}/report/benchmarks/results{{of}}.tsv"
     wildcard_constraints:
         # a group, since an empty constraint would be none
-        of="(?:" + "|".join(re.escape(page_of(name)) for name in FINDING) + ")",
+        of="(?:" + "|".join(re.escape(page) for page in TOLD_BY_PAGE) + ")",
     conda:
         "../envs/correct.yaml"
     resources:
@@ -102,6 +107,7 @@ rule write_results:
         runtime=30,
     params:
         images=lambda wildcards: images_of(told(wildcards)[0]),
+        name=SETTINGS.finding.name,
         code=code("results_page"),
     message:
         "writing {output.page}"
@@ -110,4 +116,4 @@ rule write_results:
         " --curves {input.curves:q} --beyond {input.beyond:q} --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}"
         " --selected {input.selected:q} --network {input.network:q} --candidates {input.candidates:q}"
         " --images {params.images:q} --page {output.page:q} --repaired {output.repaired:q}"
-        " --learning {output.learning:q} 2>&1 | tee {log:q}"
+        " --learning {output.learning:q} --name {params.name:q} 2>&1 | tee {log:q}"

@@ -34,6 +34,7 @@ def main(
     page: Path,
     repaired: Path,
     learning: Path,
+    name: str,
     beyond: list[Path] | None = None,
 ) -> None:
     """network, candidates: the eval files of the split that pictures are taken from."""
@@ -64,7 +65,9 @@ def main(
     }
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
     with atomic_path(page) as temporary:
-        content = results_page(over_seeds(read_figures(evals)), relative, [note], ablation_table(beyond or []))
+        content = results_page(
+            over_seeds(read_figures(evals)), relative, [note], ablation_table(beyond or []), name=name
+        )
         temporary.write_text(content, encoding="utf-8")
 
 

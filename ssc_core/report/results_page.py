@@ -37,14 +37,16 @@ def results_page(
     pictures: Mapping[str, Path],
     notes: Sequence[str] = (),
     beyond: pd.DataFrame | None = None,
+    name: str = "",
 ) -> str:
     """Markdown. summary: ``seeds.over_seeds`` of all datasets; pictures: caption to path, relative to the page.
 
-    beyond: ``ablation_table`` of settings that go beyond the paper.
+    beyond: ``ablation_table`` of settings that go beyond the paper; name: of the preset, empty for config.yaml itself.
     """
+    preset = f", with `presets/{name}.yaml`" if name else ""
     parts = [
-        "# Results",
-        "Written by `make finding` from the eval files; nothing here was typed.",
+        "# Results" + (f": {name}" if name else ""),
+        f"Written by `make finding` from the eval files{preset}; nothing here was typed.",
         *(_WORLDS[world] for world in summary["world"].unique()),
         "Every line counts every sentence, at 480 x 480, choices among candidates too. oIoU: mean over seeds, ± its "
         "standard deviation over seeds, and in brackets the mean of the seeds' 95 % bootstrap intervals (photos "

@@ -85,6 +85,9 @@ class FindingSettings(Section):
     """What docs/results.md and, of all datasets but the first, docs/results_{dataset}.md tell (``snakemake
     results_page``). Pictures are of the first split and seed."""
 
+    name: str = Field(
+        default="", pattern=r"^[A-Za-z0-9]*$", description="what a preset's pages are called: docs/results_{name}.md"
+    )
     datasets: dict[str, FindingDataset] = Field(
         default={"refcoco": FindingDataset()}, min_length=1, description="datasets by name; null drops one"
     )

@@ -76,6 +76,13 @@ def test_page() -> None:
     assert page.count("| yes |") == 11
 
 
+def test_a_presets_page_says_so() -> None:
+    assert results_page(pd.DataFrame(PROMISED), {}).startswith("# Results\n")
+    page = results_page(pd.DataFrame(PROMISED), {}, name="best")
+    assert page.startswith("# Results: best\n")
+    assert "from the eval files, with `presets/best.yaml`; nothing" in page
+
+
 def beyond(setting: str, value: str, method: str, oiou: float, **changes: Any) -> dict[str, Any]:
     about = {"setting": setting, "value": value, "seed": 0, "dataset": "refcoco", "split": "val", "method": method}
     measured = {"per": "sentence", "resolution": "480", "oIoU": oiou, "oIoU_low": oiou - 2, "oIoU_high": oiou + 2}
