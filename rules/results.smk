@@ -116,4 +116,4 @@ rule write_results:
         " --curves {input.curves:q} --beyond {input.beyond:q} --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}"
         " --selected {input.selected:q} --network {input.network:q} --candidates {input.candidates:q}"
         " --images {params.images:q} --page {output.page:q} --repaired {output.repaired:q}"
-        " --learning {output.learning:q} --name {params.name:q} 2>&1 | tee {log:q}"
+        " --learning {output.learning:q} --name={params.name:q} 2>&1 | tee {log:q}"
