@@ -59,7 +59,7 @@ def told_file(path):
     def found(wildcards):
         name, finding = told(wildcards)
         split, run = finding.splits[0], told_runs(wildcards)[0]
-        return f"{RESULTS}/{name}/{path}".format(split=split, run=run)
+        return f"{RESULTS}/{name}/{path.format(split=split, run=run)}"
 
     return found
 
