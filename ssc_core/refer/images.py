@@ -15,6 +15,22 @@ class BadImage(SscError):
     """A photo that is missing, damaged, or not the one that the annotations describe."""
 
 
+PHOTO_FORMATS: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".mpo",),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pnm"),
+}
+"""Formats of photos, as Pillow calls them, and how names of such files end. The one list: what a folder is searched for
+and what readers may open (``Image.open(path, formats=tuple(PHOTO_FORMATS))``; Pillow alone would open EPS and others)."""
+
+PHOTO_SUFFIXES = frozenset(suffix for suffixes in PHOTO_FORMATS.values() for suffix in suffixes)
+
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
