@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ssc_core.correct.items import resized_masks
 from ssc_core.correct.matching import soft_iou
 from ssc_core.correct.predictor import Predictor
 from ssc_core.masks import MaskStore, SelectionWriter, StoreInfo
+from ssc_core.masks.resize import resize_nearest
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 
@@ -70,7 +70,7 @@ def choose_candidates(
 
 def fit(predicted: Tensor, masks: np.ndarray) -> np.ndarray:
     """Soft IoU of predictions, float32 (S, side, side), and candidates, bool (K, H, W), at ``side``: float32 (S, K)."""
-    small = torch.from_numpy(resized_masks(masks, predicted.shape[-1])).to(predicted.device)
+    small = torch.from_numpy(resize_nearest(masks, tuple(predicted.shape[-2:]))).to(predicted.device)
     return soft_iou(predicted, small).cpu().numpy()
 
 

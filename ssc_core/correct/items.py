@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from ssc_core.correct.targets import Targets
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
+from ssc_core.masks.resize import resize_nearest
 from ssc_core.refer.ref_table import Ref
 
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
@@ -130,20 +130,6 @@ def resized_photo(photo: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def resized_masks(masks: np.ndarray, side: int) -> np.ndarray:
-    """bool (K, H, W) to (K, side, side): nearest, as PIL does it."""
-    rows, columns = (_nearest(n, side) for n in masks.shape[1:])
-    return masks[:, rows[:, None], columns]
-
-
-@cache
-def _nearest(length: int, side: int) -> np.ndarray:
-    """The pixels of a row of ``length`` that PIL takes for ``side``, int32 (side,). PIL itself says which: it adds up
-    steps in floating point, and a formula differs at some ties."""
-    row = Image.fromarray(np.arange(length, dtype=np.int32)[None])
-    return np.asarray(row.resize((side, 1), Image.Resampling.NEAREST))[0]
-
-
 def _usable_rows(
     masks: Sequence[np.ndarray], known: dict[bytes, int], side: int
 ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], str | None]:
@@ -152,7 +138,7 @@ def _usable_rows(
         return (), (), "no candidate"
     rows, sources = [], []
     for choices in masks:
-        small = resized_masks(choices, side)
+        small = resize_nearest(choices, (side, side))
         filled = small.mean((1, 2))
         usable = np.flatnonzero((filled > 0) & (filled < 1))
         if len(usable) == 0:

@@ -18,7 +18,6 @@ from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, require_pairs
 from ssc_core.evaluate.pairs import SIDE, Truth
-from ssc_core.evaluate.resize import resized_areas
 from ssc_core.evaluate.schema import (
     CandidateStatistics,
     Choice,
@@ -30,6 +29,7 @@ from ssc_core.evaluate.schema import (
 )
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
+from ssc_core.masks.resize import resized_areas
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.settings import CompatSettings, EvaluateSettings

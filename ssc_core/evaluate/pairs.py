@@ -13,8 +13,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from ssc_core.evaluate import bins
-from ssc_core.evaluate.resize import resize_nearest
 from ssc_core.masks import rle
+from ssc_core.masks.resize import resize_nearest
 from ssc_core.masks.selection import SelectionStore
 
 SIDE = 480

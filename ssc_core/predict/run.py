@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from ssc_core.evaluate.resize import resize_nearest
+from ssc_core.masks.resize import resize_nearest
 from ssc_core.predict.outputs import Prediction
 from ssc_core.predict.requests import Request, by_photo
 from ssc_core.refer.images import load_image

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssc_core.errors import SscError
-from ssc_core.evaluate.resize import resize_nearest
+from ssc_core.masks.resize import resize_nearest
 from ssc_core.report.overlay import candidates_overlay, overlay
 
 if TYPE_CHECKING:

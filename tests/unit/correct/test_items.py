@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ssc_core.correct import items as items_module
 from ssc_core.correct.batches import load_batches, make_batch
-from ssc_core.correct.items import build_items, resized_masks, resized_photo
+from ssc_core.correct.items import build_items, resized_photo
 from ssc_core.correct.plan import Sample, make_plan
 from ssc_core.errors import SscError
 from ssc_core.refer.ref_table import Ref
@@ -43,14 +42,6 @@ def mask(*boxes):
 
 def build(masks, refs):
     return build_items(refs, Given(masks), tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8)
-
-
-@pytest.mark.parametrize("size", [(7, 13), (480, 640), (97, 50)])
-@pytest.mark.parametrize("side", [5, 32, 112])
-def test_masks_are_resized_as_pil_does(size, side):
-    masks = np.random.default_rng(0).random((2, *size)) > 0.5
-    expected = [np.asarray(Image.fromarray(m).resize((side, side), Image.Resampling.NEAREST)) for m in masks]
-    assert np.array_equal(resized_masks(masks, side), np.stack(expected))
 
 
 def test_photos_are_resized_with_antialiasing():
