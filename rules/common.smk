@@ -20,6 +20,7 @@ from ssc_core.errors import SscError
 from ssc_core.files import check_writable
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, weights_version
+from ssc_core.sections.stages import NLTK_TAGGER
 from ssc_core.settings import load_settings
 from ssc_core.stale_locks import clear_stale_locks
 

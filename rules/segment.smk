@@ -20,6 +20,7 @@ rule extract_nouns:
     params:
         settings=section("nouns"),
         backend=backend_state(SETTINGS.nouns.encoder),
+        weights=weights(SETTINGS.nouns.spacy_model, NLTK_TAGGER),
         code=code("extract_nouns"),
     message:
         "{wildcards.dataset} {wildcards.split}: extracting nouns"

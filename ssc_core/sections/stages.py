@@ -8,6 +8,9 @@ from pydantic import Field
 
 from ssc_core.sections.base import Backend, Section, Share
 
+NLTK_TAGGER = "weights/nltk_data/taggers/averaged_perceptron_tagger_eng"
+"""Where `ssc fetch` puts the data of NLTK's tagger, from the folder that the workflow runs in."""
+
 
 class NounSettings(Section):
     """Sentences to object classes (extract_nouns)."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import nltk
 from nltk.tag import PerceptronTagger
 from nltk.tokenize import NLTKWordTokenizer
 
 from ssc_core.errors import SscError
+from ssc_core.files import read_json
+from ssc_core.sections.stages import NLTK_TAGGER
 
 GRAMMAR = r"""
     NBAR: {<NN.*|JJ.*>*<NN.*>}
@@ -17,7 +20,7 @@ GRAMMAR = r"""
 """
 """NBAR: adjectives and nouns that end in a noun. NP: NBAR, or NBAR preposition NBAR; the longer one is tried first."""
 
-FETCH = "python -m nltk.downloader averaged_perceptron_tagger_eng"
+FETCH = "ssc fetch nltk_tagger"
 
 
 class TaggerMissing(SscError):
@@ -28,14 +31,8 @@ class NltkNouns:
     """Nouns by NLTK: the text of every noun phrase of a sentence."""
 
     def __init__(self) -> None:
-        """Raises TaggerMissing when NLTK's tagger data is not on this machine."""
-        try:
-            self._tagger = PerceptronTagger()
-        except LookupError as error:
-            raise TaggerMissing(
-                f"noun extraction by NLTK needs its tagger data. Get it with `{FETCH}`, on a machine with a "
-                "network, and copy ~/nltk_data over; or set `nouns.extractor: spacy`"
-            ) from error
+        """Raises TaggerMissing when NLTK's tagger data is not on this machine, SscError when it is damaged."""
+        self._tagger = _load_tagger()
         self._tokenizer = NLTKWordTokenizer()
         self._parser = nltk.RegexpParser(GRAMMAR)
 
@@ -47,6 +44,27 @@ class NltkNouns:
     def _phrases(self, sentence: str) -> list[str]:
         tagged = self._tagger.tag(self._tokenizer.tokenize(sentence))
         return noun_phrases(tagged, self._parser)
+
+
+def _load_tagger() -> PerceptronTagger:
+    """NLTK's tagger with the data that `ssc fetch` brought, else with those that NLTK finds by itself.
+
+    NLTK would find the former too, but not in a folder that a group may write to, as shared project folders are.
+    """
+    folder = Path(NLTK_TAGGER)
+    if not folder.is_dir():
+        try:
+            return PerceptronTagger()
+        except LookupError as error:
+            raise TaggerMissing(
+                f"noun extraction by NLTK needs its tagger data: `{FETCH}` gets it; or set `nouns.extractor: spacy`"
+            ) from error
+    tagger = PerceptronTagger(load=False)
+    params = [read_json(folder / name) for name in tagger.param_files()]
+    if [type(param) for param in params] != [dict, dict, list] or not all(type(w) is dict for w in params[0].values()):
+        raise SscError(f"{folder} holds no data of NLTK's tagger, or damaged ones; delete it and run `{FETCH}`")
+    tagger.decode_json_params(params)
+    return tagger
 
 
 def noun_phrases(tagged: Sequence[tuple[str, str]], parser: nltk.RegexpParser | None = None) -> list[str]:

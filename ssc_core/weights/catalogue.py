@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ssc_core.errors import SscError
+from ssc_core.sections.stages import NLTK_TAGGER
 
 if TYPE_CHECKING:
     from ssc_core.settings import Settings
@@ -106,6 +107,8 @@ def pick(files: Mapping[str, PublishedFile], names: Sequence[str]) -> dict[str, 
 def needed_by(settings: Settings) -> dict[str, PublishedFile]:
     """The files that a config names: as weights, as a folder of weights, as a spaCy pipeline, or as a dataset."""
     named = set(_strings(settings.model_dump(mode="json", exclude={"sources", "micro", "results", "datasets"})))
+    if settings.nouns.extractor == "nltk" or "en_core_web_md" in PurePosixPath(settings.nouns.spacy_model).parts:
+        named.add(NLTK_TAGGER)  # the published nouns: spaCy's first, then NLTK's
     for dataset in settings.datasets.values():
         if dataset.source.layout == "refer":
             named.update(path.as_posix() for path in dataset.source.annotation_files)

@@ -115,7 +115,7 @@ def test_the_fallback_without_its_data_is_a_warning_with_a_count(monkeypatch, ca
     monkeypatch.setattr(nltk.data, "path", [])
     with caplog.at_level(logging.WARNING):
         assert find_nouns(["the dog", "left", ""], settings())[0] == ["dog"]
-    assert "of 3 sentences have no noun" in caplog.text and "nltk.downloader" in caplog.text
+    assert "of 3 sentences have no noun" in caplog.text and "ssc fetch nltk_tagger" in caplog.text
 
 
 def test_nltk_as_first_choice_without_its_data_is_an_error(monkeypatch):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ssc_core.cli.config_files import read_config
 from ssc_core.errors import SscError
+from ssc_core.sections.stages import NLTK_TAGGER
 from ssc_core.settings import Settings
 from ssc_core.weights.catalogue import PublishedFile, all_files, needed_by, pick, published_files
 
@@ -56,11 +57,17 @@ def test_the_default_needs_nothing() -> None:
     assert needed_by(read_config()) == {}
 
 
+def test_nltk_needs_its_tagger_and_finds_it_where_it_is_put(tmp_path: Path) -> None:
+    (tmp_path / "nltk.yaml").write_text("nouns: {extractor: nltk}")
+    assert set(needed_by(read_config([tmp_path / "nltk.yaml"]))) == {"nltk_tagger"}
+    assert {Path(path).parent.as_posix() for path in published_files()["nltk_tagger"].results} == {NLTK_TAGGER}
+
+
 def test_the_papers_preset_needs_its_weights_and_data(paper: Settings) -> None:
     needed = set(needed_by(paper))
     assert {"groundingdino_swint_ogc", "sam_vit_h", "clip_vit_b_32", "clip_vit_l_14_336", "swin_base_22k"} <= needed
     assert {"bert_config", "bert_tokenizer", "bert_weights", "refcoco", "refcoco+", "refcocog"} <= needed
-    assert "coco_train2014" in needed
+    assert {"coco_train2014", "en_core_web_md", "nltk_tagger"} <= needed
     assert needed.isdisjoint({"sam_vit_l", "sam_vit_b", "coco_annotations2014", "ssc_refcoco"})
 
 
