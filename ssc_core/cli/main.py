@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Referring image segmentation without mask labels: use and move what the workflow makes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help is shown as it is written: markup would swallow the brackets of ssc[serve]
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
