@@ -43,6 +43,7 @@ rule pretrain:
         compat=compat(
             "lr_by_loader_length",
             "drop_first_batch",
+            "loader_images",
             "matching_double_count",
             "palette_targets",
             "merged_masks",

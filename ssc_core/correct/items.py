@@ -54,14 +54,16 @@ class ImageItem:
 class Items:
     """A split ready for training at ``side`` x ``side`` pixels.
 
-    photos: file name to RGB uint8 (H, W, 3). dropped: refs that are not trained on, by reason. corrupted: refs whose
-    masks ``palette_targets`` changed. fits_in_memory: photos and masks are kept once they were read.
+    photos: file name to RGB uint8 (H, W, 3). dropped: refs that are not trained on, by reason. listed: images that have
+    refs, usable or not. corrupted: refs whose masks ``palette_targets`` changed. fits_in_memory: photos and masks are
+    kept once they were read.
     """
 
     images: tuple[ImageItem, ...]
     side: int
     photos: Callable[[str], np.ndarray]
     dropped: Mapping[str, int]
+    listed: int
     corrupted: int = 0
     fits_in_memory: bool = True
     _cache: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
@@ -122,7 +124,7 @@ def build_items(
         reasons = ", ".join(f"{count} refs: {reason}" for reason, count in dropped.items()) or "no refs at all"
         raise SscError(f"there is nothing to train on ({reasons})")
     fits = sum(side**2 * (3 + len(image.masks)) for image in images) <= CACHE_BYTES
-    return Items(tuple(images), side, photos, dict(dropped), targets.corrupted, fits)
+    return Items(tuple(images), side, photos, dict(dropped), len(refs), targets.corrupted, fits)
 
 
 def resized_photo(photo: np.ndarray, side: int) -> np.ndarray:

@@ -100,7 +100,8 @@ def greedy(
     nothing to the result.
 
     double_count: as the published code, refs with one candidate also take part in the rounds: what they hold is not
-    taken before the rounds begin, and the loss of those that win one counts twice.
+    taken before the rounds begin, and the loss of those that win one counts twice. An image whose refs all have one
+    candidate has no rounds.
     """
     chosen = np.full(len(image_ids), NONE, dtype=np.int64)
     times = np.zeros(len(image_ids), dtype=np.int64)
@@ -109,7 +110,7 @@ def greedy(
         single = np.array([len(ref.rows) == 1 for ref in refs])
         for ref in (r for r, is_single in zip(refs, single, strict=True) if is_single):
             chosen[ref.samples], times[ref.samples] = ref.rows[0], 1
-        if not double_count:
+        if not double_count or single.all():
             table[:, np.isin(columns, [ref.rows[0] for ref in refs if len(ref.rows) == 1])] = -np.inf
             table[single] = -np.inf
         while np.isfinite(table).any():

@@ -82,7 +82,7 @@ def make_plan(
     seed: int,
     all_sentences: bool = False,
     processes: int = 1,
-    drop_first_batch: bool = False,
+    skip_images: int = 0,
 ) -> Plan:
     """Shuffle the images of every epoch and cut them into steps.
 
@@ -90,24 +90,24 @@ def make_plan(
     matching hold over all refs of an image; only an image with more samples than that exceeds it. What is left at the
     end of an epoch makes a smaller step, or joins the last one when it has fewer images than there are processes.
 
-    drop_first_batch: as the published loop, an epoch leaves out its first ``batch_samples`` images, and what is left at
-    its end. Raises SscError when that, or the number of processes, leaves no step.
+    skip_images: as the published loop (``drop_first_batch``), an epoch leaves out so many images at its beginning, its
+    first loader batch, and what is left at its end. Raises SscError when that, or the number of processes, leaves no
+    step.
     """
     counts = np.array([sum(len(r.ids) if all_sentences else 1 for r in image.refs) for image in items.images])
     steps = []
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(counts))
-        if drop_first_batch:
-            order = order[batch_samples:]
-        groups = _cut(order, counts, batch_samples)
-        if drop_first_batch and groups and counts[groups[-1]].sum() < batch_samples:
+        groups = _cut(order[skip_images:], counts, batch_samples)
+        if skip_images and groups and counts[groups[-1]].sum() < batch_samples:
             groups.pop()
         if len(groups) > 1 and len(groups[-1]) < processes:
             groups[-2:] = [np.concatenate(groups[-2:])]
         if not groups or min(map(len, groups)) < processes:
+            skipped = f", the first {skip_images} images of an epoch left out" if skip_images else ""
             raise SscError(
                 f"{len(counts)} images with {counts.sum()} samples are too few for steps of {batch_samples} samples on "
-                f"{processes} process(es){', the first batch of an epoch left out' if drop_first_batch else ''}"
+                f"{processes} process(es){skipped}"
             )
         steps += [
             Step(epoch, images, int(counts[images].sum()), int((counts[images] * (counts[images] - 1)).sum()))

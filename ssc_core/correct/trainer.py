@@ -102,10 +102,11 @@ class Trainer:
             seed=settings.seed,
             all_sentences=settings.sentences == "all",
             processes=self.world.size,
-            drop_first_batch=compat.drop_first_batch,
+            skip_images=compat.loader_images if compat.drop_first_batch else 0,
         )
-        loader_batches = math.ceil(len(items.images) / settings.batch_samples)
-        self.horizon = settings.epochs * loader_batches if compat.lr_by_loader_length else len(self.plan.steps)
+        self.horizon = len(self.plan.steps)
+        if compat.lr_by_loader_length:
+            self.horizon = settings.epochs * math.ceil(items.listed / compat.loader_images)
         self.items, self.val_items, self.loss, self.settings, self.state = items, val_items, loss, settings, state
         self.workers, self.save_minutes = workers, save_minutes
         self.logger, self.log_matches = logger if self.world.is_first else None, log_matches

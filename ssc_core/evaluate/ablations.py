@@ -39,7 +39,7 @@ STAGES = {
     "selected": Stage(("select",), after="scores"),
     "pretrain": Stage(
         ("network", "pretrain"),
-        ("lr_by_loader_length", "drop_first_batch", "palette_targets", "merged_masks"),
+        ("lr_by_loader_length", "drop_first_batch", "loader_images", "palette_targets", "merged_masks"),
         after="selected",
     ),
     "correct": Stage(("correct",), ("matching_double_count",), after="pretrain"),

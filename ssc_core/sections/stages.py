@@ -100,7 +100,7 @@ class EvaluateSettings(Section):
 
 
 class CompatSettings(Section):
-    """Defects of the published code, off by default. See REFERENCE: each name brings one back."""
+    """Defects of the published code, off by default: each switch brings one back."""
 
     detector_retry_plural: bool = Field(
         default=False, description='when a box has no class, all are thrown away and "all {class}s" is asked for, once'
@@ -116,10 +116,17 @@ class CompatSettings(Section):
         default=False, description="pixels where two polygons of an object overlap become background"
     )
     lr_by_loader_length: bool = Field(
-        default=False, description="the schedule ends after epochs x loader batches, too early; lr is 0 from there"
+        default=False,
+        description="the schedule ends after epochs x batches of `loader_images`, too early; lr is 0 from there",
     )
     drop_first_batch: bool = Field(
-        default=False, description="training skips the first loader batch of an epoch and drops what is left at its end"
+        default=False,
+        description="training skips the first `loader_images` of an epoch and drops what is left at its end",
+    )
+    loader_images: int = Field(
+        default=28,
+        ge=1,
+        description="images of a batch of the published loader, which the two above count: images a GPU x GPUs, 7 x 4",
     )
     matching_double_count: bool = Field(
         default=False,

@@ -47,6 +47,8 @@ def brute_force(image_ids, ref_ids, iou, rows, double_count=False):
                 taken.add((image_ids[i], int(rows[i][0])))
     done = set() if double_count else set(given)
     for image in set(image_ids.tolist()):
+        if all(len(rows[i]) == 1 for i in np.flatnonzero(image_ids == image)):
+            continue  # no rounds
         while True:
             pairs = [
                 (iou[i, c], i, int(c))
@@ -182,6 +184,14 @@ def test_double_count_counts_a_single_that_wins_twice():
     got = matching.greedy(np.array([1, 1]), np.array([5, 6]), iou, arrays([0], [0, 1]), double_count=True)
     assert got.rows.tolist() == [0, 1]
     assert got.times.tolist() == [2, 1]
+
+
+def test_an_image_of_singles_has_no_rounds_in_which_they_could_count_twice():
+    iou = np.array([[0.9, 0.0, 0.0], [0.0, 0.5, 0.0], [0.9, 0.0, 0.4], [0.0, 0.0, 0.3]])
+    rows = arrays([0], [1], [0], [0, 2])
+    got = matching.greedy(np.array([1, 1, 2, 2]), np.array([5, 6, 7, 8]), iou, rows, double_count=True)
+    assert got.rows.tolist() == [0, 1, 0, 2]
+    assert got.times.tolist() == [1, 1, 2, 1]
 
 
 def test_confidence_by_hand():

@@ -19,7 +19,7 @@ def items(*sentences_per_ref: tuple[int, ...]) -> Items:
             for i, n in enumerate(counts)
         )
         images.append(ImageItem(image_id, "x", refs, (b"",)))
-    return Items(tuple(images), 4, photos=SimpleNamespace(), dropped={})
+    return Items(tuple(images), 4, photos=SimpleNamespace(), dropped={}, listed=len(images))
 
 
 MANY = items(*[(1,) * (1 + i % 4) for i in range(40)])
@@ -77,14 +77,15 @@ def test_all_sentences():
     assert plan.samples(data, 0, [0]) == [Sample(0, 0, 0), Sample(0, 0, 1), Sample(0, 1, 0)]
 
 
-def test_drop_first_batch_leaves_out_both_ends():
+def test_a_skipped_loader_batch_leaves_out_both_ends():
     data = items(*[(1,)] * 11)
     full = make_plan(data, epochs=1, batch_samples=4, seed=0)
-    dropped = make_plan(data, epochs=1, batch_samples=4, seed=0, drop_first_batch=True)
+    dropped = make_plan(data, epochs=1, batch_samples=4, seed=0, skip_images=2)
     assert [len(s.images) for s in full.steps] == [4, 4, 3]
-    assert [s.images.tolist() for s in dropped.steps] == [full.steps[1].images.tolist()]
-    with pytest.raises(SscError, match="too few"):
-        make_plan(data, epochs=1, batch_samples=11, seed=0, drop_first_batch=True)
+    order = np.concatenate([step.images for step in full.steps])
+    assert [s.images.tolist() for s in dropped.steps] == [order[2:6].tolist(), order[6:10].tolist()]
+    with pytest.raises(SscError, match=r"too few .* first 11 images"):
+        make_plan(data, epochs=1, batch_samples=11, seed=0, skip_images=11)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,13 @@ def settings(loss: str = "greedy_ce", **changes) -> TrainSettings:
     return TrainSettings(loss=loss, **(defaults | changes))
 
 
-def trainer(folder: Path, items, chosen: TrainSettings, *, model=None, loss=None, state="state", **options) -> Trainer:
+def trainer(
+    folder: Path, items, chosen: TrainSettings, *, model=None, loss=None, state="state", compat=OFF, **options
+) -> Trainer:
     torch.manual_seed(0)
     model = model or TinySegmenter()
     loss = loss or chosen_loss(chosen, OFF)
-    return Trainer(model, items, loss, chosen, OFF, RunState(folder / state, "x"), **options)
+    return Trainer(model, items, loss, chosen, compat, RunState(folder / state, "x"), **options)
 
 
 def rows(folder: Path, state: str = "state") -> list[dict[str, str]]:
@@ -253,3 +256,20 @@ def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "state")], check=False)
     assert killed.returncode == -9
     RunState(tmp_path / "state", "x").hold()
+
+
+def test_the_published_schedule_counts_the_published_loaders_batches(tmp_path):
+    """REFERENCE 15: 28 images a batch, 607 batches an epoch, while 42,404 samples make 707 steps of 60: 86 %."""
+    items = make_items(tmp_path, images=30)
+    fewer = replace(items, images=items.images[:25])  # of five no mask was usable; the loader reads them
+    chosen = settings("random_ce", epochs=2, batch_samples=2)
+    for loader_images, batches in ((28, 2), (7, 5), (30, 1)):
+        compat = CompatSettings(lr_by_loader_length=True, loader_images=loader_images)
+        run = trainer(tmp_path, fewer, chosen, compat=compat)
+        assert (len(run.plan.steps), run.horizon) == (2 * 25, 2 * batches)
+
+
+def test_the_published_loop_skips_a_loader_batch_an_epoch(tmp_path):
+    compat = CompatSettings(drop_first_batch=True, loader_images=7)
+    run = trainer(tmp_path, make_items(tmp_path, images=30), settings(epochs=1, batch_samples=4), compat=compat)
+    assert sum(len(step.images) for step in run.plan.steps) == 22  # 23 are left, in steps of two: one is dropped
