@@ -70,7 +70,8 @@ def choose_candidates(
 
 def fit(predicted: Tensor, masks: np.ndarray) -> np.ndarray:
     """Soft IoU of predictions, float32 (S, side, side), and candidates, bool (K, H, W), at ``side``: float32 (S, K)."""
-    small = torch.from_numpy(resize_nearest(masks, tuple(predicted.shape[-2:]))).to(predicted.device)
+    side = predicted.shape[-1]
+    small = torch.from_numpy(resize_nearest(masks, (side, side))).to(predicted.device)
     return soft_iou(predicted, small).cpu().numpy()
 
 
