@@ -7,6 +7,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/shell.smk"
 include: "rules/inputs.smk"
 include: "rules/fetch.smk"
 include: "rules/data.smk"

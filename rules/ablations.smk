@@ -39,8 +39,11 @@ rule ablations_table:
     message:
         "writing the table of ablations"
     shell:
-        "python -m workflow_scripts.ablations_table --evals {input.evals:q} --table {output.table:q}"
-        " --summary {output.summary:q} --plot {output.plot:q} 2>&1 | tee {log:q}"
+        job(
+            "ablations_table",
+            "--evals {input.evals:q} --table {output.table:q}",
+            "--summary {output.summary:q} --plot {output.plot:q}",
+        )
 
 
 use rule evaluate_masks as ablation_evaluate_masks with:

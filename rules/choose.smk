@@ -30,9 +30,12 @@ rule choose_candidates:
     message:
         "{wildcards.dataset} {wildcards.run} {wildcards.split}: candidates that the {wildcards.method} network fits best"
     shell:
-        "python -m workflow_scripts.choose_candidates --refs {input.refs:q} --split {wildcards.split:q}"
-        " --images {params.images:q} --masks {input.masks:q} --checkpoint {input.checkpoint:q}"
-        " --device {resources.device:q} --threads {threads} --out {output.out:q} 2>&1 | tee {log:q}"
+        job(
+            "choose_candidates",
+            "--refs {input.refs:q} --split {wildcards.split:q}",
+            "--images {params.images:q} --masks {input.masks:q} --checkpoint {input.checkpoint:q}",
+            "--device {resources.device:q} --threads {threads} --out {output.out:q}",
+        )
 
 
 rule evaluate_chosen:
@@ -61,6 +64,9 @@ rule evaluate_chosen:
     message:
         "{wildcards.dataset} {wildcards.run} {wildcards.split}: evaluating what the {wildcards.method} network chose"
     shell:
-        "python -m workflow_scripts.evaluate_chosen --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
-        " --chosen {input.chosen:q} --split {wildcards.split:q} --method {wildcards.method:q}_choice"
-        " --settings {params.settings:q} --code {params.code:q} --report {output.report:q} 2>&1 | tee {log:q}"
+        job(
+            "evaluate_chosen",
+            "--refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}",
+            "--chosen {input.chosen:q} --split {wildcards.split:q} --method {wildcards.method:q}_choice",
+            "--settings {params.settings:q} --code {params.code:q} --report {output.report:q}",
+        )

@@ -1,7 +1,6 @@
 # Config, wildcards, and what rules share. Imports nothing heavy: a dry run must stay quick.
 import json
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -35,13 +34,6 @@ except SscError as error:
 
 RESULTS = SETTINGS.results
 SHARDS = SETTINGS.compute.shards
-
-# `python -m workflow_scripts.x` works from any folder, and no absolute path gets into what decides on reruns
-# The allocator limits keep glibc from returning memory after every step: system time fell from 22 % to 6 % of a training.
-shell.prefix(
-    f"export PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}}"
-    " MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=16000000000; "
-)
 
 
 wildcard_constraints:
@@ -115,14 +107,6 @@ def images_of(name):
 
 def images_folder(wildcards):
     return images_of(wildcards.dataset)
-
-
-def file_options(wildcards, input, output):
-    """Named inputs and outputs as options of the script."""
-    files = [*input.items(), *output.items()]
-    return " ".join(
-        f"--{name.replace('_', '-')} {shlex.quote(path)}" for name, path in files
-    )
 
 
 def shard_files(kind):

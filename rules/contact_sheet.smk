@@ -29,5 +29,8 @@ rule contact_sheet:
     message:
         "{wildcards.dataset} {wildcards.split}: drawing the contact sheet of Segment"
     shell:
-        "python -m workflow_scripts.contact_sheet --refs {input.refs:q} --nouns {input.nouns:q} --masks {input.masks:q}"
-        " --images {params.images:q} --split {wildcards.split:q} --out {output.sheet:q} 2>&1 | tee {log:q}"
+        job(
+            "contact_sheet",
+            "--refs {input.refs:q} --nouns {input.nouns:q} --masks {input.masks:q}",
+            "--images {params.images:q} --split {wildcards.split:q} --out {output.sheet:q}",
+        )

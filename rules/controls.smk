@@ -90,7 +90,10 @@ rule matching_accuracy:
     message:
         "{wildcards.dataset}: how often {wildcards.phase} matched the true object, epoch by epoch {wildcards.run}"
     shell:
-        "python -m workflow_scripts.matching_accuracy {params.files} --compat {params.compat:q} 2>&1 | tee {log:q}"
+        job(
+            "matching_accuracy",
+            "{params.files} --compat {params.compat:q}",
+        )
 
 
 rule training_curves:
@@ -120,5 +123,8 @@ rule training_curves:
     message:
         "{wildcards.dataset}: drawing the training curves {wildcards.run}"
     shell:
-        "python -m workflow_scripts.training_curves --curves {input.curves:q} --matching {input.matching:q}"
-        " --picture {output.picture:q} 2>&1 | tee {log:q}"
+        job(
+            "training_curves",
+            "--curves {input.curves:q} --matching {input.matching:q}",
+            "--picture {output.picture:q}",
+        )

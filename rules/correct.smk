@@ -60,10 +60,13 @@ rule pretrain:
     message:
         "{wildcards.dataset}: pre-training LAVT on the selected masks {wildcards.run}"
     shell:
-        "python -m workflow_scripts.train {params.files} --images {params.images:q} --settings {params.settings:q}"
-        " --compat {params.compat:q} --state {params.state:q} --save-minutes {resources.save_minutes}"
-        " --log-to {resources.log_to} --gpus {resources.processes} --nodes {resources.nodes} --device {resources.device:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        job(
+            "train",
+            "{params.files} --images {params.images:q} --settings {params.settings:q}",
+            "--compat {params.compat:q} --state {params.state:q} --save-minutes {resources.save_minutes}",
+            "--log-to {resources.log_to} --gpus {resources.processes} --nodes {resources.nodes} --device {resources.device:q}",
+            "--threads {threads}",
+        )
 
 
 use rule pretrain as correct with:

@@ -21,8 +21,11 @@ rule make_world:
     message:
         "{wildcards.dataset}: drawing the micro world"
     shell:
-        "python -m workflow_scripts.make_world --name {params.name:q} --settings {params.settings:q} --threads {threads}"
-        " --stamp {output.stamp:q} 2>&1 | tee {log:q}"
+        job(
+            "make_world",
+            "--name {params.name:q} --settings {params.settings:q} --threads {threads}",
+            "--stamp {output.stamp:q}",
+        )
 
 
 rule index_refs:
@@ -54,6 +57,9 @@ rule index_refs:
     message:
         "{wildcards.dataset}: indexing refs and ground truth"
     shell:
-        "python -m workflow_scripts.index_refs --dataset {wildcards.dataset:q} --source {params.source:q}"
-        " --identity {params.identity:q} --compat {params.compat:q} {params.check}"
-        " --refs {output.refs:q} --truth {output.truth:q} --data {output.data:q} 2>&1 | tee {log:q}"
+        job(
+            "index_refs",
+            "--dataset {wildcards.dataset:q} --source {params.source:q}",
+            "--identity {params.identity:q} --compat {params.compat:q} {params.check}",
+            "--refs {output.refs:q} --truth {output.truth:q} --data {output.data:q}",
+        )

@@ -50,10 +50,13 @@ rule evaluate:
     message:
         "{wildcards.dataset} {wildcards.run} {wildcards.split}: evaluating the {params.method} network"
     shell:
-        "python -m workflow_scripts.evaluate --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
-        " --checkpoint {input.checkpoint:q} --images {params.images:q} --split {wildcards.split:q}"
-        " --settings {params.settings:q} --device {resources.device:q} --threads {threads} --code {params.code:q}"
-        " --method {params.method} --report {output.report:q} --picture {output.picture:q} 2>&1 | tee {log:q}"
+        job(
+            "evaluate",
+            "--refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}",
+            "--checkpoint {input.checkpoint:q} --images {params.images:q} --split {wildcards.split:q}",
+            "--settings {params.settings:q} --device {resources.device:q} --threads {threads} --code {params.code:q}",
+            "--method {params.method} --report {output.report:q} --picture {output.picture:q}",
+        )
 
 
 use rule evaluate as evaluate_method with:

@@ -49,10 +49,13 @@ rule evaluate_masks:
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating candidates and selected masks"
     shell:
-        "python -m workflow_scripts.evaluate_masks --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
-        " --masks {input.masks:q} --selected {input.selected:q} {params.joint} --split {wildcards.split:q}"
-        " --settings {params.settings:q} --chain {params.chain:q} --compat {params.compat:q} --code {params.code:q}"
-        " --report {output.report:q} 2>&1 | tee {log:q}"
+        job(
+            "evaluate_masks",
+            "--refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}",
+            "--masks {input.masks:q} --selected {input.selected:q} {params.joint} --split {wildcards.split:q}",
+            "--settings {params.settings:q} --chain {params.chain:q} --compat {params.compat:q} --code {params.code:q}",
+            "--report {output.report:q}",
+        )
 
 
 rule ground_sentences:
@@ -83,9 +86,12 @@ rule ground_sentences:
     message:
         "{wildcards.dataset} {wildcards.split}: asking the detector for whole sentences"
     shell:
-        "python -m workflow_scripts.ground_sentences --refs {input.refs:q} --images {params.images:q}"
-        " --split {wildcards.split:q} --detect {params.detect:q} --segment {params.segment:q} --code {params.code:q}"
-        " --device {resources.device:q} --threads {threads} --out {output.out:q} 2>&1 | tee {log:q}"
+        job(
+            "ground_sentences",
+            "--refs {input.refs:q} --images {params.images:q}",
+            "--split {wildcards.split:q} --detect {params.detect:q} --segment {params.segment:q} --code {params.code:q}",
+            "--device {resources.device:q} --threads {threads} --out {output.out:q}",
+        )
 
 
 rule evaluate_grounded:
@@ -112,6 +118,9 @@ rule evaluate_grounded:
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating the detector on whole sentences"
     shell:
-        "python -m workflow_scripts.evaluate_grounded --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
-        " --grounded {input.grounded:q} --split {wildcards.split:q} --settings {params.settings:q} --code {params.code:q}"
-        " --report {output.report:q} 2>&1 | tee {log:q}"
+        job(
+            "evaluate_grounded",
+            "--refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}",
+            "--grounded {input.grounded:q} --split {wildcards.split:q} --settings {params.settings:q} --code {params.code:q}",
+            "--report {output.report:q}",
+        )

@@ -29,6 +29,7 @@ rule fetch_file:
     conda:
         "../envs/data.yaml"
     resources:
+        mem_mb=1000,
         runtime=600,
         # not a param: other mirrors or a new hash must never make Snakemake delete gigabytes that are here
         sources=section("sources"),
@@ -37,4 +38,7 @@ rule fetch_file:
     message:
         "fetching {wildcards.published}"
     shell:
-        "python -m workflow_scripts.fetch_file --name {params.name:q} --sources {resources.sources:q} 2>&1 | tee {log:q}"
+        job(
+            "fetch_file",
+            "--name {params.name:q} --sources {resources.sources:q}",
+        )

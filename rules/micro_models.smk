@@ -7,12 +7,11 @@ MICRO_STEPS = {
     "detector": {"cycles": [4500, 2600, 3000]},
     "sam": {"steps": 2800},
     "clip": {"cycles": [1800, 1000]},
-    "lavt_parts": {
-        "bert_steps": 2500,
-        "close_up_steps": 3000,
-        "scene_steps": 6000,
-    },
+    "lavt_parts": {"bert_steps": 2500, "close_up_steps": 3000, "scene_steps": 6000},
 }
+MICRO_OPTIONS = (
+    "--build {params.build} --options {params.options:q} --threads {threads}"
+)
 MICRO_CARDS = {
     "detector": {
         "box_threshold": SETTINGS.detect.backend.settings.get("box_threshold", 0.35),
@@ -42,6 +41,8 @@ rule micro_data:
     conda:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
+    resources:
+        mem_mb=4000,
     params:
         build=lambda wildcards: MICRO_BUILD,
         options=json.dumps({"scenes": 6000}),
@@ -49,8 +50,7 @@ rule micro_data:
     message:
         "micro models: drawing scenes"
     shell:
-        "python -m workflow_scripts.micro_model --step data --build {params.build} --options {params.options:q}"
-        " --world {params.world:q} --threads {threads} 2>&1 | tee {log:q}"
+        job("micro_model", "--step data --world {params.world:q}", MICRO_OPTIONS)
 
 
 rule micro_weights:
@@ -68,6 +68,8 @@ rule micro_weights:
         weights="model|open_clip_model",
     conda:
         "../envs/segment.yaml"
+    resources:
+        mem_mb=4000,
     params:
         build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
@@ -78,8 +80,11 @@ rule micro_weights:
     message:
         "micro models: training {wildcards.name}"
     shell:
-        "python -m workflow_scripts.micro_model --step make_{wildcards.name} --build {params.build} --out {params.out}"
-        " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"
+        job(
+            "micro_model",
+            "--step make_{wildcards.name} --out {params.out}",
+            MICRO_OPTIONS,
+        )
 
 
 rule micro_card:
@@ -96,6 +101,8 @@ rule micro_card:
         name="detector|sam|clip",
     conda:
         "../envs/segment.yaml"
+    resources:
+        mem_mb=4000,
     params:
         build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
@@ -103,8 +110,11 @@ rule micro_card:
     message:
         "micro models: measuring {wildcards.name}"
     shell:
-        "python -m workflow_scripts.micro_model --step card_{wildcards.name} --build {params.build} --out {params.out}"
-        " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"
+        job(
+            "micro_model",
+            "--step card_{wildcards.name} --out {params.out}",
+            MICRO_OPTIONS,
+        )
 
 
 rule micro_lavt_parts:
@@ -120,6 +130,8 @@ rule micro_lavt_parts:
         f"{MICRO_BUILD}/benchmarks/lavt.tsv"
     conda:
         "../envs/segment.yaml"
+    resources:
+        mem_mb=4000,
     params:
         build=lambda wildcards: MICRO_BUILD,
         options=json.dumps(MICRO_STEPS["lavt_parts"]),
@@ -131,5 +143,4 @@ rule micro_lavt_parts:
     message:
         "micro models: pre-training Swin and BERT"
     shell:
-        "python -m workflow_scripts.micro_model --step make_lavt_parts --build {params.build} --out {params.out}"
-        " --options {params.options:q} --threads {threads} 2>&1 | tee {log:q}"
+        job("micro_model", "--step make_lavt_parts --out {params.out}", MICRO_OPTIONS)

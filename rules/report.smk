@@ -40,5 +40,8 @@ rule report:
     message:
         "writing the report"
     shell:
-        "python -m workflow_scripts.report --results {params.results:q} --images {params.images:q}"
-        " --page {output.page:q} 2>&1 | tee {log:q}"
+        job(
+            "report",
+            "--results {params.results:q} --images {params.images:q}",
+            "--page {output.page:q}",
+        )

@@ -44,8 +44,11 @@ rule write_results:
     message:
         "writing {output.page}"
     shell:
-        "python -m workflow_scripts.results_page --evals {input.evals:q} --matching {input.matching:q}"
-        " --curves {input.curves:q} --beyond {input.beyond:q} --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}"
-        " --selected {input.selected:q} --network {input.network:q} --candidates {input.candidates:q}"
-        " --images {params.images:q} --page {output.page:q} --repaired {output.repaired:q}"
-        " --learning {output.learning:q} --name={params.name:q} 2>&1 | tee {log:q}"
+        job(
+            "results_page",
+            "--evals {input.evals:q} --matching {input.matching:q}",
+            "--curves {input.curves:q} --beyond {input.beyond:q} --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}",
+            "--selected {input.selected:q} --network {input.network:q} --candidates {input.candidates:q}",
+            "--images {params.images:q} --page {output.page:q} --repaired {output.repaired:q}",
+            "--learning {output.learning:q} --name={params.name:q}",
+        )

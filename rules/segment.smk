@@ -25,9 +25,12 @@ rule extract_nouns:
     message:
         "{wildcards.dataset} {wildcards.split}: extracting nouns"
     shell:
-        "python -m workflow_scripts.extract_nouns --refs {input.refs:q} --split {wildcards.split:q}"
-        " --settings {params.settings:q} --device {resources.device:q} --threads {threads}"
-        " --out {output.nouns:q} 2>&1 | tee {log:q}"
+        job(
+            "extract_nouns",
+            "--refs {input.refs:q} --split {wildcards.split:q}",
+            "--settings {params.settings:q} --device {resources.device:q} --threads {threads}",
+            "--out {output.nouns:q}",
+        )
 
 
 rule detect_boxes:
@@ -59,10 +62,13 @@ rule detect_boxes:
     message:
         "{wildcards.dataset} {wildcards.split}: detecting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
-        "python -m workflow_scripts.detect_boxes --refs {input.refs:q} --nouns {input.nouns:q} --images {params.images:q}"
-        " --split {wildcards.split:q} --shard {wildcards.shard} --shards {wildcards.shards}"
-        " --settings {params.settings:q} --compat {params.compat:q}"
-        " --device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.boxes:q} 2>&1 | tee {log:q}"
+        job(
+            "detect_boxes",
+            "--refs {input.refs:q} --nouns {input.nouns:q} --images {params.images:q}",
+            "--split {wildcards.split:q} --shard {wildcards.shard} --shards {wildcards.shards}",
+            "--settings {params.settings:q} --compat {params.compat:q}",
+            "--device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.boxes:q}",
+        )
 
 
 rule segment_boxes:
@@ -95,9 +101,12 @@ rule segment_boxes:
     message:
         "{wildcards.dataset} {wildcards.split}: segmenting boxes, shard {wildcards.shard} of {wildcards.shards}"
     shell:
-        "python -m workflow_scripts.segment_boxes --refs {input.refs:q} --nouns {input.nouns:q} --boxes {input.boxes:q}"
-        " --images {params.images:q} --settings {params.settings:q} --compat {params.compat:q}"
-        " --device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.masks:q} 2>&1 | tee {log:q}"
+        job(
+            "segment_boxes",
+            "--refs {input.refs:q} --nouns {input.nouns:q} --boxes {input.boxes:q}",
+            "--images {params.images:q} --settings {params.settings:q} --compat {params.compat:q}",
+            "--device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.masks:q}",
+        )
 
 
 rule gather:
@@ -122,4 +131,7 @@ rule gather:
     message:
         "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind}"
     shell:
-        "python -m workflow_scripts.gather --kind {wildcards.kind} --out {output.whole:q} --shards {input.shards:q} 2>&1 | tee {log:q}"
+        job(
+            "gather",
+            "--kind {wildcards.kind} --out {output.whole:q} --shards {input.shards:q}",
+        )

@@ -30,9 +30,12 @@ rule score_candidates:
     message:
         "{wildcards.dataset} {wildcards.split}: scoring candidates, shard {wildcards.shard} of {wildcards.shards}"
     shell:
-        "python -m workflow_scripts.score_candidates --refs {input.refs:q} --masks {input.masks:q} --images {params.images:q}"
-        " --split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}"
-        " --device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.scores:q} 2>&1 | tee {log:q}"
+        job(
+            "score_candidates",
+            "--refs {input.refs:q} --masks {input.masks:q} --images {params.images:q}",
+            "--split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}",
+            "--device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.scores:q}",
+        )
 
 
 rule select_masks:
@@ -57,5 +60,8 @@ rule select_masks:
     message:
         "{wildcards.dataset} {wildcards.split}: selecting one candidate a ref"
     shell:
-        "python -m workflow_scripts.select_masks --refs {input.refs:q} --masks {input.masks:q} --scores {input.scores:q}"
-        " --split {wildcards.split:q} --settings {params.settings:q} --out {output.selected:q} 2>&1 | tee {log:q}"
+        job(
+            "select_masks",
+            "--refs {input.refs:q} --masks {input.masks:q} --scores {input.scores:q}",
+            "--split {wildcards.split:q} --settings {params.settings:q} --out {output.selected:q}",
+        )

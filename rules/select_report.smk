@@ -74,10 +74,13 @@ rule evaluate_variants:
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating {params.names}"
     shell:
-        "python -m workflow_scripts.evaluate_variants --refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}"
-        " --masks {input.masks:q} --selections {input.selected:q} {input.variants:q} --names {params.names:q}"
-        " --split {wildcards.split:q} --settings {params.settings:q} --select {params.select:q}"
-        " --compat {params.compat:q} --code {params.code:q} --report {output.report:q} 2>&1 | tee {log:q}"
+        job(
+            "evaluate_variants",
+            "--refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}",
+            "--masks {input.masks:q} --selections {input.selected:q} {input.variants:q} --names {params.names:q}",
+            "--split {wildcards.split:q} --settings {params.settings:q} --select {params.select:q}",
+            "--compat {params.compat:q} --code {params.code:q} --report {output.report:q}",
+        )
 
 
 rule select_report:
@@ -110,7 +113,10 @@ rule select_report:
     message:
         "writing the comparison of ways to select"
     shell:
-        "python -m workflow_scripts.select_report --refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}"
-        " --scores {input.scores:q} --selected {input.selected:q} --evaluation {input.evaluation:q}"
-        " --images {params.images:q} --compare {params.compare:q} --select {params.select:q}"
-        " --page {output.page:q} --figures {output.figures:q} --table {output.table:q} 2>&1 | tee {log:q}"
+        job(
+            "select_report",
+            "--refs {input.refs:q} --truth {input.truth:q} --masks {input.masks:q}",
+            "--scores {input.scores:q} --selected {input.selected:q} --evaluation {input.evaluation:q}",
+            "--images {params.images:q} --compare {params.compare:q} --select {params.select:q}",
+            "--page {output.page:q} --figures {output.figures:q} --table {output.table:q}",
+        )

@@ -149,7 +149,7 @@ ROWS = [
     Row(
         "the command of a rule",
         SELECT,
-        edits={"rules/select.smk": ("workflow_scripts.select_masks", "workflow_scripts.select_masks ")},
+        edits={"rules/select.smk": ('"select_masks",', '"select_masks ",')},
         because="Code has changed",
     ),
     Row("settings.py", edits={"ssc_core/settings.py": ("class Settings(", "EDITED = 1\n\n\nclass Settings(")}),
