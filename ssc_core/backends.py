@@ -1,7 +1,4 @@
-"""The plug-in contract: what a detector, a segmenter and an image-text encoder are, and how a config names one.
-
-All images are RGB ``uint8 (H, W, 3)`` arrays; boxes are ``x0, y0, x1, y1`` in absolute pixels.
-"""
+"""How a config names a plug-in. What plug-ins are is in ``ssc_core.contracts``; they import it from here."""
 
 from __future__ import annotations
 
@@ -9,66 +6,15 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import numpy as np
-
+from ssc_core.contracts import Detections, Detector, ImageTextEncoder, InstanceMasks, Segmenter, checked
 from ssc_core.errors import SscError
 from ssc_core.registry import REGISTRY
 
-
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """What a detector found in one image.
-
-    boxes_xyxy: float32 (N, 4); scores: float32 (N,); labels: int64 (N,), index into that image's prompt.
-    """
-
-    boxes_xyxy: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceMasks:
-    """One mask a box. masks: bool (N, H, W); scores: float32 (N,), the predicted IoU."""
-
-    masks: np.ndarray
-    scores: np.ndarray
-
-
-@runtime_checkable
-class Detector(Protocol):
-    """Open-vocabulary detector."""
-
-    def detect(self, images: Sequence[np.ndarray], prompts: Sequence[Sequence[str]]) -> list[Detections]:
-        """One prompt (a list of class names) an image; one ``Detections`` an image, in order."""
-        ...
-
-
-@runtime_checkable
-class Segmenter(Protocol):
-    """Box-prompted segmenter."""
-
-    def segment(self, images: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> list[InstanceMasks]:
-        """Boxes float32 (N, 4) an image, N may be 0; one ``InstanceMasks`` an image, in order."""
-        ...
-
-
-@runtime_checkable
-class ImageTextEncoder(Protocol):
-    """Image and text towers with a shared space."""
-
-    def encode_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """float32 (N, D), unit norm."""
-        ...
-
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 (M, D), unit norm."""
-        ...
+__all__ = ["Detections", "Detector", "ImageTextEncoder", "InstanceMasks", "Segmenter", "load_backend"]
 
 
 def load_backend(
@@ -84,7 +30,7 @@ def load_backend(
 
     ``name`` is a key of ``REGISTRY``, ``package.module:Class`` or ``path/to/file.py:Class``. ``settings`` are passed as
     keyword arguments; ``device``, ``threads`` and, unless None, ``batch_size`` are passed too where the class's
-    constructor takes them, so that a plug-in may ignore them.
+    constructor takes them, so that a plug-in may ignore them. What is returned is the backend behind its checker.
 
     Raises SscError when the name does not resolve, the settings do not fit, or a method of ``protocol`` is missing.
     """
@@ -112,11 +58,7 @@ def load_backend(
     for key, value in {"device": device, "threads": threads, "batch_size": batch_size}.items():
         if key in accepted and key not in arguments and value is not None:
             arguments[key] = value
-    backend = cls(**arguments)
-    if not isinstance(backend, protocol):
-        methods = [m for m in vars(protocol) if not m.startswith("_")]
-        raise SscError(f"backend '{name}' is no {protocol.__name__}: it needs the methods {', '.join(methods)}")
-    return backend
+    return checked(cls(**arguments), name, protocol)
 
 
 def _import_module(place: str, name: str) -> Any:

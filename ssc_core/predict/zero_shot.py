@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from ssc_core.backends import Detector, ImageTextEncoder, Segmenter, load_backend
-from ssc_core.errors import SscError
 from ssc_core.segment.boxes import BoxFinder, prompts_of
 from ssc_core.segment.coco import COCO_CLASSES
-from ssc_core.segment.masks import candidates_of, check_masks
+from ssc_core.segment.masks import candidates_of
 from ssc_core.segment.nouns import find_nouns, most_likely_class
 from ssc_core.segment.projection import ClassProjection
 from ssc_core.segment.tasks import ImageTask, RefQuery
@@ -160,11 +159,7 @@ class ZeroShot:
         """bool (N, H, W)."""
         if len(boxes_xyxy) == 0:
             return np.zeros((0, *photo.shape[:2]), dtype=bool)
-        results = self._segmenter.segment([_prepared(self._segmenter, photo)], [boxes_xyxy])
-        if len(results) != 1:
-            raise SscError(f"the segmenter gave {len(results)} results for one image")
-        check_masks(results[0], len(boxes_xyxy), photo.shape[:2])
-        return results[0].masks
+        return self._segmenter.segment([_prepared(self._segmenter, photo)], [boxes_xyxy])[0].masks
 
     def _features(self, photo: np.ndarray, masks: np.ndarray) -> np.ndarray:
         """Features of every instance under every prompt, (N, P, D)."""

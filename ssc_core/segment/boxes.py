@@ -12,7 +12,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.backends import Detections, Detector, load_backend
-from ssc_core.errors import SscError
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.provenance import code_version
@@ -119,12 +118,7 @@ class BoxFinder:
     def _detect(self, pictures: Sequence[Any], prompts: Sequence[Prompt]) -> list[Detections]:
         if not pictures:
             return []
-        found = list(self._detector.detect(pictures, prompts))
-        if len(found) != len(pictures):
-            raise SscError(f"the detector gave {len(found)} results for {len(pictures)} images")
-        for boxes, prompt in zip(found, prompts, strict=True):
-            _check(boxes, prompt)
-        return found
+        return self._detector.detect(pictures, prompts)
 
     def _finish(self, parts: Sequence[Detections]) -> Detections:
         """One image's boxes of all its prompts, in descending order of score, ties as found."""
@@ -143,18 +137,6 @@ def _with_store_labels(boxes: Detections, prompt: Prompt, label_of: Mapping[str,
     kept = boxes.labels >= 0
     labels = np.array([label_of[prompt[i]] for i in boxes.labels[kept]], dtype=np.int64)
     return Detections(boxes.boxes_xyxy[kept], boxes.scores[kept], labels)
-
-
-def _check(boxes: Detections, prompt: Prompt) -> None:
-    """Raise SscError for what a detector must not return: it would go unnoticed, or fail far from here."""
-    count = len(boxes.boxes_xyxy)
-    shapes = np.shape(boxes.boxes_xyxy), np.shape(boxes.scores), np.shape(boxes.labels)
-    if shapes != ((count, 4), (count,), (count,)):
-        raise SscError(f"the detector's boxes, scores and labels have the shapes {shapes}, not (N, 4), (N,), (N,)")
-    if count and not (np.isfinite(boxes.boxes_xyxy).all() and np.isfinite(boxes.scores).all()):
-        raise SscError("the detector gave boxes or scores that are not finite")
-    if count and not (boxes.labels.min() >= -1 and boxes.labels.max() < len(prompt)):
-        raise SscError(f"the detector gave labels {boxes.labels.tolist()} for a prompt of {len(prompt)} classes")
 
 
 def _store_info(settings: DetectSettings, compat: CompatSettings, class_names: tuple[str, ...]) -> StoreInfo:

@@ -107,13 +107,9 @@ def _segment(
     results: dict[int, InstanceMasks] = {}
     if busy:
         found = segmenter.segment([loaded[i][1] for i in busy], [loaded[i][0].boxes_xyxy for i in busy])
-        if len(found) != len(busy):
-            raise SscError(f"the segmenter gave {len(found)} results for {len(busy)} images")
         results = dict(zip(busy, found, strict=True))
     done = []
     for i, (task, (boxes, _)) in enumerate(zip(tasks, loaded, strict=True)):
-        if i in results:
-            check_masks(results[i], len(boxes), task.size)
         done.append(_Segmented(task, boxes, pool.submit(_encode, results[i]) if i in results else None))
     return done
 
@@ -135,14 +131,6 @@ def _write(writer: MaskStoreWriter, item: _Segmented, class_names: Sequence[str]
         mask_scores=scores,
         candidates={r.ref_id: candidates_of(r, labels, class_names, any_noun=any_noun) for r in item.task.refs},
     )
-
-
-def check_masks(result: InstanceMasks, count: int, size: tuple[int, int]) -> None:
-    masks, scores = np.shape(result.masks), np.shape(result.scores)
-    if masks != (count, *size) or scores != (count,):
-        raise SscError(
-            f"the segmenter gave masks {masks} and scores {scores} for {count} boxes of an image of {size} pixels"
-        )
 
 
 def _store_info(made_by: StoreInfo, settings: SegmentSettings, compat: CompatSettings) -> StoreInfo:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from ssc_core.backends import ImageTextEncoder, load_backend
+from ssc_core.contracts import StagedEncoder
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
 from ssc_core.provenance import code_version
@@ -38,19 +38,6 @@ IMAGES_AT_ONCE = 64
 
 PHOTOS_AHEAD = 2
 """Photos a worker that may lie prepared before the model takes them; bounds the memory."""
-
-
-@runtime_checkable
-class StagedEncoder(Protocol):
-    """An encoder whose preprocessing can run in workers, apart from the model. Plug-ins need not be one."""
-
-    def prepare_image(self, image: np.ndarray) -> np.ndarray:
-        """One RGB uint8 (H, W, 3) image to what the model takes; thread-safe."""
-        ...
-
-    def encode_prepared(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """float32 (N, D), unit norm, as ``encode_images`` of the images that were prepared."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

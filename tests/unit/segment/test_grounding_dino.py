@@ -124,7 +124,7 @@ def test_absolute_xyxy_cuts_at_the_borders():
 def test_it_is_registered_and_takes_device_and_threads(tiny_grounding_dino):
     settings = {"model": str(tiny_grounding_dino), "short_side": 64, "long_side": 96}
     backend = load_backend("grounding_dino", settings, Detector, device="cpu", threads=1)
-    assert backend.prepare(smooth_photo(48, 64, 0)).pixels.shape == (3, 64, 85)
+    assert backend.prepare(smooth_photo(48, 64, 0)).value.pixels.shape == (3, 64, 85)
 
 
 def test_a_wrong_setting_or_folder_is_an_error(tiny_grounding_dino, tmp_path):

@@ -93,7 +93,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(tiny_sam, photos, monkeypatc
 
 def test_it_is_registered(tiny_sam):
     backend = load_backend("sam", {"model": str(tiny_sam)}, Segmenter, device="cpu", threads=2)
-    assert backend.prepare(smooth_photo(30, 60, 0)).pixels.shape == (32, 64, 3)
+    assert backend.prepare(smooth_photo(30, 60, 0)).value.pixels.shape == (32, 64, 3)
 
 
 def test_a_wrong_precision_is_an_error(tiny_sam):

@@ -120,6 +120,6 @@ def test_masks_are_those_of_transformers_own_forward(sam2_folder, photos):
 def test_they_are_registered_and_a_folder_without_a_model_is_an_error(name, kind, sam2_folder, sam_hq_folder, tmp_path):
     folder = {"sam2": sam2_folder, "sam_hq": sam_hq_folder}[name]
     loaded = load_backend(name, {"model": str(folder)}, Segmenter, device="cpu", threads=1)
-    assert type(loaded) is kind
+    assert type(loaded._backend) is kind
     with pytest.raises(SscError, match=r"config\.json"):
         load_backend(name, {"model": str(tmp_path)}, Segmenter, device="cpu", threads=1)

@@ -28,7 +28,10 @@ ENCODER = '''
 import numpy as np
 
 class ColourEncoder:
-    """Mean colour of what is not grey, and the colour a text names. Counts what it is asked for."""
+    """Mean colour of what is not grey, and the colour a text names. Counts what it is asked for.
+
+    The fourth number is that of a black image: as far from each colour as can be.
+    """
 
     def __init__(self, log=None):
         self.log = log
@@ -43,7 +46,8 @@ class ColourEncoder:
         return np.stack([self._unit(np.array([0.01 + (name in text) for name in names])) for text in texts])
 
     def _unit(self, values):
-        return (values / max(np.linalg.norm(values), 1e-9)).astype(np.float32)
+        values = np.append(values, not values.any())
+        return (values / np.linalg.norm(values)).astype(np.float32)
 
     def _write(self, line):
         if self.log:

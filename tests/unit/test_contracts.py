@@ -1,0 +1,212 @@
+"""Whatever a plug-in returns, a stage gets what the contract says, or an error that names class, method and remedy."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssc_core import contracts
+from ssc_core.contracts import CHECKERS, Detections, Detector, ImageTextEncoder, InstanceMasks, Segmenter, checked
+from ssc_core.errors import SscError
+
+HEIGHT, WIDTH = 40, 60
+PHOTOS = [np.zeros((HEIGHT, WIDTH, 3), np.uint8), np.zeros((30, 50, 3), np.uint8)]
+PROMPTS = [("cat", "dog"), ("cup",)]
+BOXES = [np.array([[2, 2, 30, 20], [24, 16, 58, 38]], np.float32), np.zeros((0, 4), np.float32)]
+TEXTS = ["a dog", "a cat", "a cup"]
+
+
+class Fake:
+    """Answers every method with ``answer``."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.device = "cpu"
+
+    def detect(self, images, prompts):
+        return self.answer
+
+    def segment(self, images, boxes_xyxy):
+        return self.answer
+
+    def encode_images(self, images):
+        return self.answer
+
+    def encode_texts(self, texts):
+        return self.answer
+
+
+def found(boxes=BOXES[0], scores=(0.9, 0.8), labels=(0, 1)) -> Detections:
+    scores = np.array(scores, np.float32) if isinstance(scores, tuple) else scores
+    return Detections(boxes, scores, np.array(labels) if isinstance(labels, tuple) else labels)
+
+
+NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+NO_MASKS = InstanceMasks(np.zeros((0, 30, 50), bool), np.zeros(0, np.float32))
+
+
+def boxes(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.array(rows, np.float32)
+
+
+def masks(values: Any = None, scores: Any = None) -> InstanceMasks:
+    values = np.zeros((2, HEIGHT, WIDTH), bool) if values is None else values
+    return InstanceMasks(values, np.ones(2, np.float32) if scores is None else scores)
+
+
+def unit(count: int, width: int = 8) -> np.ndarray:
+    rows = np.random.default_rng(count).normal(size=(count, width))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "None, not a list with one Detections an image"),
+        (iter([found(), NOTHING]), "not a list"),
+        ([found()], "1 results for 2 images"),
+        ([found(), NOTHING, NOTHING], "3 results for 2 images"),
+        ([found(), None], "None for image 2 of 2, not ssc_core.backends.Detections"),
+        ([(BOXES[0], np.ones(2), np.zeros(2, int)), NOTHING], "a tuple for image 1"),
+        ([found(BOXES[0].tolist()), NOTHING], r"a list as boxes_xyxy .*, not a NumPy array float32 \(N, 4\)"),
+        ([found(None), NOTHING], "None as boxes_xyxy"),
+        ([found(BOXES[0].astype(object)), NOTHING], "object .* as boxes_xyxy"),
+        ([found(BOXES[0].astype(complex)), NOTHING], "complex128 .* as boxes_xyxy"),
+        ([found(np.zeros(0)), NOTHING], r"float64 \(0,\) as boxes_xyxy"),
+        ([found(BOXES[0][:, :3]), NOTHING], "as boxes_xyxy"),
+        ([found(scores=(0.9,)), NOTHING], r"as scores .*float32 \(2,\)"),
+        ([found(scores=(0.9, np.nan)), NOTHING], "scores .* not finite"),
+        ([found(scores=np.array([1e300, 0])), NOTHING], "scores .* not finite"),
+        ([found(scores=(90, 80)), NOTHING], "scores .* from 80 to 90, not from 0 to 1"),
+        ([found(scores=(-0.1, 0.8)), NOTHING], "from -0.1 to 0.8"),
+        ([found(labels=(False, True)), NOTHING], r"bool \(2,\) as labels"),
+        ([found(labels=(0.0, 1.0)), NOTHING], "float64"),
+        ([found(labels=(0, 2)), NOTHING], "labels .*no indices of the prompt's 2 classes"),
+        ([found(labels=(-2, 0)), NOTHING], "labels"),
+        ([NOTHING, found(labels=(0, 1))], "for image 2 of 2 .*1 classes"),
+        ([found(boxes((np.inf, 2, 30, 20), (1, 1, 2, 2))), NOTHING], "boxes_xyxy .* not finite"),
+        ([found(boxes((20, 20, 5, 5), (1, 1, 2, 2))), NOTHING], "x0 > x1"),
+        ([found(boxes((70, 5, 80, 20), (1, 1, 2, 2))), NOTHING], r"outside the photo, which has 60 x 40"),
+        ([found(boxes((5, -9, 8, -2), (1, 1, 2, 2))), NOTHING], "outside the photo"),
+        ([found(boxes((0.1, 0.1, 0.5, 0.5), (0.4, 0.4, 0.9, 1.0))), NOTHING], "shares of its sides"),
+    ],
+)
+def test_what_a_detector_must_not_return(answer: Any, problem: str) -> None:
+    with pytest.raises(SscError, match=rf"detector 'mine.py:Fake': Fake\.detect gave .*{problem}.*docs/plug-ins.md"):
+        checked(Fake(answer), "mine.py:Fake", Detector).detect(PHOTOS, PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "None"),
+        ([masks()], "1 results for 2 images"),
+        ([None, NO_MASKS], "None for image 1 of 2, not ssc_core.backends.InstanceMasks"),
+        ([masks(np.zeros((2, HEIGHT, WIDTH), np.uint8)), NO_MASKS], r"uint8 .*not a NumPy array bool \(2, 40, 60\)"),
+        ([masks(np.full((2, HEIGHT, WIDTH), 255, np.uint8)), NO_MASKS], "uint8"),
+        ([masks(np.full((2, HEIGHT, WIDTH), 255, np.uint8).view(bool)), NO_MASKS], "bytes are not 0 and 1"),
+        ([masks(np.zeros((2, HEIGHT, WIDTH), np.float32)), NO_MASKS], "float32"),
+        ([masks(np.zeros((2, 1, HEIGHT, WIDTH), bool)), NO_MASKS], "bool"),
+        ([masks(np.zeros((2, WIDTH, HEIGHT), bool)), NO_MASKS], "bool"),
+        ([masks(np.zeros((1, HEIGHT, WIDTH), bool)), NO_MASKS], "bool"),
+        ([masks(list(np.zeros((2, HEIGHT, WIDTH), bool))), NO_MASKS], "a list as masks"),
+        ([masks(scores=np.full(2, np.nan)), NO_MASKS], "scores .*not finite"),
+        ([masks(scores=np.ones((2, 1))), NO_MASKS], r"float64 \(2, 1\) as scores"),
+        ([masks(), masks()], "for image 2 of 2"),
+    ],
+)
+def test_what_a_segmenter_must_not_return(answer: Any, problem: str) -> None:
+    with pytest.raises(SscError, match=rf"segmenter 'mine.py:Fake': Fake\.segment gave .*{problem}"):
+        checked(Fake(answer), "mine.py:Fake", Segmenter).segment(PHOTOS, BOXES)
+
+
+@pytest.mark.parametrize("method", ["encode_images", "encode_texts"])
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "None as features"),
+        (unit(3).tolist(), "a list"),
+        (unit(2), r"float32 \(2, 8\) as features, not a NumPy array float32 \(3, N\)"),
+        (unit(3)[0], "float32"),
+        (np.ones((3, 8), np.int64), "int64"),
+        (unit(3) * np.array([[1], [np.nan], [1]]), "not finite"),
+        (unit(3) * 3, "lengths from 3 to 3, not of unit norm"),
+        (unit(3) * 0, "lengths from 0 to 0"),
+        (np.zeros((3, 0), np.float32), "lengths from 0"),
+    ],
+)
+def test_what_an_encoder_must_not_return(method: str, answer: Any, problem: str) -> None:
+    with pytest.raises(SscError, match=rf"encoder 'mine.py:Fake': Fake\.{method} gave .*{problem}"):
+        getattr(checked(Fake(answer), "mine.py:Fake", ImageTextEncoder), method)(TEXTS)
+
+
+def test_images_and_texts_share_a_space() -> None:
+    backend = Fake(unit(3, 8))
+    encoder = checked(backend, "mine", ImageTextEncoder)
+    encoder.encode_texts(TEXTS)
+    backend.answer = unit(3, 4)
+    with pytest.raises(SscError, match=r"encode_images gave float32 \(3, 4\) as features, not .* \(3, 8\)"):
+        encoder.encode_images(PHOTOS[:1] * 3)
+
+
+def test_what_keeps_the_contract_comes_through_as_the_declared_types() -> None:
+    wide = Detections(BOXES[0].astype(np.float64), np.array([0.9, 0.8]), np.array([1, -1], np.int8))
+    first, second = checked(Fake((wide, NOTHING)), "mine", Detector).detect(PHOTOS, PROMPTS)
+    assert [a.dtype.name for a in (first.boxes_xyxy, first.scores, first.labels)] == ["float32", "float32", "int64"]
+    assert np.array_equal(first.boxes_xyxy, BOXES[0]) and first.labels.tolist() == [1, -1] and len(second.labels) == 0
+
+    given = np.asfortranarray(np.random.default_rng(0).random((2, HEIGHT, WIDTH)) < 0.5)
+    segmented = checked(Fake([masks(given, np.ones(2)), NO_MASKS]), "mine", Segmenter).segment(PHOTOS, BOXES)
+    assert np.array_equal(segmented[0].masks, given) and segmented[0].scores.dtype == np.float32
+
+    half = unit(3).astype(np.float16)
+    features = checked(Fake(half), "mine", ImageTextEncoder).encode_texts(TEXTS)
+    assert features.dtype == np.float32 and np.array_equal(features, half)
+    assert checked(Fake(np.zeros((0, 5))), "mine", ImageTextEncoder).encode_texts([]).shape == (0, 5)
+
+
+def test_boxes_may_touch_the_border_or_lie_partly_outside() -> None:
+    for box in ((0, 0, 1, 1.5), (-5, -5, 3, 3), (50, 30, 90, 90), (5, 5, 5, 5)):
+        answer = [found(boxes(box, (1, 1, 2, 2))), NOTHING]
+        assert len(checked(Fake(answer), "mine", Detector).detect(PHOTOS, PROMPTS)[0].labels) == 2
+
+
+def test_a_prepared_photo_and_a_photo_are_the_same_to_a_backend() -> None:
+    class Preparing(Fake):
+        seen: list[Any]
+
+        def prepare(self, image):
+            return ("prepared", image.shape)
+
+        def detect(self, images, prompts):
+            self.seen = list(images)
+            return self.answer
+
+    backend = Preparing([found(), NOTHING])
+    detector = checked(backend, "mine", Detector)
+    detector.detect([detector.prepare(PHOTOS[0]), PHOTOS[1]], PROMPTS)
+    assert backend.seen == [("prepared", (HEIGHT, WIDTH, 3)), ("prepared", (30, 50, 3))]
+
+
+def test_every_kind_of_plug_in_has_a_checker_of_all_its_methods() -> None:
+    declared = {
+        kind
+        for kind in vars(sys.modules[contracts.__name__]).values()
+        if isinstance(kind, type) and getattr(kind, "_is_protocol", False) and kind.__module__ == contracts.__name__
+    }
+    assert declared - {contracts.StagedEncoder} == set(CHECKERS)
+    for protocol in CHECKERS:
+        checker = type(checked(Fake(None), "mine", protocol))
+        for method in [name for name in vars(protocol) if not name.startswith("_")]:
+            assert method in vars(checker), f"{checker.__name__} hands on {method} unchecked"
+
+
+def test_only_settings_are_reached_past_a_checker() -> None:
+    encoder = checked(Fake(None), "mine", ImageTextEncoder)
+    assert encoder.device == "cpu"
+    for name in ("detect", "nothing_at_all", "_private"):
+        with pytest.raises(AttributeError):
+            getattr(encoder, name)
