@@ -50,6 +50,20 @@ def read_json(path: Path) -> Any:
         raise SscError(f"{path} is not valid JSON ({error}); is the file truncated?") from error
 
 
+def path_inside(folder: Path, name: str | Path) -> Path:
+    """``folder / name``, for a name that was read from a file.
+
+    Raises SscError when that is outside of ``folder``: an absolute path, "..", or a link that leads out.
+    """
+    path = Path(folder, name)
+    with suppress(OSError, RuntimeError, ValueError):  # links in a circle, zero bytes in a name
+        if path.resolve().is_relative_to(Path(folder).resolve()):
+            return path
+    raise SscError(
+        f"'{name!s:.200}' is not inside {folder}: it is an absolute path, goes up by .., or is a link that leads out"
+    )
+
+
 def check_writable(folder: Path) -> None:
     """Raise SscError when ``folder``, or the nearest one above that exists, cannot be written to."""
     existing = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())

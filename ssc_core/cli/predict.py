@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,16 +11,21 @@ import typer
 from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from ssc_core.predict.outputs import Prediction
+    from ssc_core.predict.outputs import OutputWriter, Prediction
     from ssc_core.predict.requests import Request
+    from ssc_core.predict.run import OnBad
+    from ssc_core.refer.images import BadImage
 
 PUBLISHED_BERT = "weights/bert-base-uncased"
 """What published checkpoints were trained with, where `ssc fetch` puts it."""
 
 SHOWN = 20
 """Predictions that are printed one by one; of more, the count."""
+
+LISTED = 100
+"""Photos that could not be read that are named at the end; of more, the count."""
 
 Checkpoint = Annotated[Path | None, typer.Option(help="Trained network: ours, or a published LAVT or S+S+C file.")]
 ZeroShotFlag = Annotated[bool, typer.Option("--zero-shot", help="Segment and Select, without training.")]
@@ -71,26 +77,63 @@ def predict(
     if unknown := set(save or ()) - set(KINDS):
         raise SscError(f"--save {unknown.pop()}: choose from {', '.join(KINDS)}")
     requests = read_requests(photos, texts)
-    if checkpoint is not None and snap:
-        from ssc_core.predict.run import predict_candidates
+    writer = OutputWriter(out, save or KINDS)
+    bad: list[BadImage] = []
+    answer = _model(checkpoint, snap, config or (), bert, classes, batch, device, threads)
+    _write(answer(requests, bad.append), writer, total=sum(len(one.sentences) for one in requests), out=out)
+    if bad:
+        raise SscError(_named(bad))
 
-        network = load_predictor(checkpoint, bert, batch, device, threads)
-        predictions = predict_candidates(network, load_zero_shot(config or (), classes, device, threads), requests)
-    elif checkpoint is not None:
-        predictions = _by_network(requests, checkpoint, bert, batch, device, threads)
-    else:
-        predictions = _by_zero_shot(requests, config or (), classes, device, threads)
-    total = sum(len(request.sentences) for request in requests)
-    writer, empty = OutputWriter(out, save or KINDS), 0
-    for prediction in predictions:
-        files = writer.add(prediction)
-        share = 100 * float(prediction.mask.mean())
-        empty += share == 0
-        if total <= SHOWN:
-            found = f"{share:.1f} % of the photo" if share else "nothing found"
-            print(f'{prediction.image}  "{prediction.sentence}"  {found}  {" ".join(map(str, files))}')
-    listing = writer.close()
-    print(f"{total} masks, {empty} of them empty, in {out}" + (f"; {listing}" if listing else ""))
+
+def _model(
+    checkpoint: Path | None,
+    snap: bool,
+    config: Sequence[Path],
+    bert: str | None,
+    classes: str | None,
+    batch: int,
+    device: str,
+    threads: int,
+) -> Callable[[Sequence[Request], OnBad], Iterator[Prediction]]:
+    """What answers requests. Each model is loaded once."""
+    from ssc_core.predict import run
+
+    network = None if checkpoint is None else load_predictor(checkpoint, bert, batch, device, threads)
+    if network is None:
+        return partial(run.predict_zero_shot, load_zero_shot(config, classes, device, threads))
+    if snap:
+        return partial(run.predict_candidates, network, load_zero_shot(config, classes, device, threads))
+    return partial(run.predict_with_network, network)
+
+
+def _write(predictions: Iterator[Prediction], writer: OutputWriter, *, total: int, out: Path) -> None:
+    """Write predictions as they come, and say at the end, however it comes, what there is."""
+    done = empty = 0
+    try:
+        for prediction in predictions:
+            files = writer.add(prediction)
+            share = 100 * float(prediction.mask.mean())
+            done, empty = done + 1, empty + (share == 0)
+            if total <= SHOWN:
+                found = f"{share:.1f} % of the photo" if share else "nothing found"
+                print(f'{prediction.image}  "{prediction.sentence}"  {found}  {" ".join(map(str, files))}')
+        writer.close()
+    finally:
+        of = f" of {total}" if done < total else ""
+        listing = writer.listing
+        print(
+            f"{done}{of} masks, {empty} of them empty, in {out}" + (f"; {listing}" if listing and done else ""),
+            flush=True,
+        )
+
+
+def _named(bad: Sequence[BadImage]) -> str:
+    """What is said of photos that could not be read."""
+    lines = [str(error) for error in bad[:LISTED]]
+    if len(bad) > LISTED:
+        lines.append(f"and {len(bad) - LISTED} more")
+    photos = "1 photo" if len(bad) == 1 else f"{len(bad)} photos"
+    return "\n  ".join([f"{photos} could not be read; all others are answered:", *lines])
 
 
 def load_predictor(checkpoint: Path, bert: str | None, batch: int, device: str, threads: int):
@@ -114,19 +157,3 @@ def load_zero_shot(config: Sequence[Path], classes: str | None, device: str, thr
 
     names = [name.strip() for name in classes.split(",") if name.strip()] if classes else COCO_CLASSES
     return ZeroShot(read_config(config, find_models=True), class_names=names, device=device, threads=threads)
-
-
-def _by_network(
-    requests: Sequence[Request], checkpoint: Path, bert: str | None, batch: int, device: str, threads: int
-) -> Iterator[Prediction]:
-    from ssc_core.predict.run import predict_with_network
-
-    return predict_with_network(load_predictor(checkpoint, bert, batch, device, threads), requests)
-
-
-def _by_zero_shot(
-    requests: Sequence[Request], config: Sequence[Path], classes: str | None, device: str, threads: int
-) -> Iterator[Prediction]:
-    from ssc_core.predict.run import predict_zero_shot
-
-    return predict_zero_shot(load_zero_shot(config, classes, device, threads), requests)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from ssc_core.files import atomic_path, write_json
+from ssc_core.errors import SscError
+from ssc_core.files import atomic_path, check_writable, path_inside
 from ssc_core.masks import rle
 
 KINDS = ("overlay", "mask", "rle")
 RLE_FILE = "predictions.json"
 OVERLAY_SIDE = 480
 """Pixels of an overlay's longer side at least: on a small photo the outline would cover what it surrounds."""
+
+LONGEST_STEM = 200
+"""Bytes of a photo's name that its pictures are called after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +42,29 @@ class Prediction:
 
 
 class OutputWriter:
-    """Writes predictions to ``folder`` as they come: {photo}_{n}.overlay.png, {photo}_{n}.mask.png and, when closed,
-    predictions.json. n counts the sentences of a photo from 1. Each file is whole or not there.
+    """Writes predictions to ``folder`` as they come: {photo}_{n}.overlay.png, {photo}_{n}.mask.png and
+    predictions.json. n counts the sentences of a photo from 1. Each picture is whole or not there, and the JSON has
+    every prediction that was added, however the program ends.
 
     kinds: some of ``KINDS``. A mask PNG has 255 at the object and 0 elsewhere. The JSON is a list of COCO results
     (``segmentation`` as ``pycocotools.mask`` reads it, ``bbox`` x, y, width, height, ``area``) with ``image``,
-    ``sentence`` and ``files``.
+    ``sentence`` and ``files``, a result a line. Raises SscError where ``folder`` cannot be written to, and for a photo
+    whose pictures would lie outside of it.
     """
 
     def __init__(self, folder: Path, kinds: Collection[str]) -> None:
         self._folder, self._kinds = Path(folder), frozenset(kinds)
+        if self._folder.exists() and not self._folder.is_dir():
+            raise SscError(f"{folder} is a file; name a folder for what is written")
+        check_writable(self._folder)
         self._numbers: Counter[str] = Counter()
-        self._rows: list[dict[str, Any]] = []
+        self._rows = GrowingList(self._folder / RLE_FILE) if "rle" in self._kinds else None
 
     def add(self, prediction: Prediction) -> list[Path]:
-        """Write a prediction's pictures. Returns their paths."""
-        stem = Path(prediction.image).with_suffix("").as_posix()
+        """Write a prediction. Returns the paths of its pictures."""
+        stem = _short(Path(prediction.image).with_suffix(""))
         self._numbers[stem] += 1
-        base = self._folder / f"{stem}_{self._numbers[stem]}"
+        base = path_inside(self._folder, f"{stem}_{self._numbers[stem]}")
         written = []
         if "overlay" in self._kinds:
             from ssc_core.report.overlay import overlay  # matplotlib's fonts take a while to import
@@ -62,16 +74,69 @@ class OutputWriter:
             written.append(_write_png(base.with_name(f"{base.name}.overlay.png"), picture))
         if "mask" in self._kinds:
             written.append(_write_png(base.with_name(f"{base.name}.mask.png"), prediction.mask.astype(np.uint8) * 255))
-        if "rle" in self._kinds:
+        if self._rows is not None:
             self._rows.append(_row(prediction, [path.relative_to(self._folder) for path in written]))
         return written
 
+    @property
+    def listing(self) -> Path | None:
+        """Path of the JSON, when one is wanted."""
+        return self._rows.path if self._rows is not None else None
+
     def close(self) -> Path | None:
-        """Write the JSON, when it is wanted. Returns its path."""
-        if "rle" not in self._kinds:
-            return None
-        write_json(self._folder / RLE_FILE, self._rows)
-        return self._folder / RLE_FILE
+        """Without any prediction, the JSON is an empty list. Returns its path, when one is wanted."""
+        if self._rows is not None:
+            self._rows.close()
+        return self.listing
+
+
+class GrowingList:
+    """A JSON list in a file, valid after every value: each is written over the closing bracket, in one go.
+
+    The file, and with it what a former run left there, is replaced at the first value or by ``close``.
+    """
+
+    _END = b"\n]\n"
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._size = path, 0
+
+    def append(self, value: Any) -> None:
+        """Add a value. Where the drive is full, the values before it stay."""
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        if self._size == 0:
+            self._replace(b"[\n" + text + self._END)
+            return
+        place = self._size - len(self._END)
+        with self.path.open("r+b", buffering=0) as file:
+            try:
+                self._size = place + self._write(file, place, b",\n" + text + self._END)
+            except OSError:
+                file.truncate(self._size)
+                self._write(file, place, self._END)
+                raise
+
+    def close(self) -> None:
+        """Write the empty list where nothing was added."""
+        if self._size == 0:
+            self._replace(b"[\n]\n")
+
+    def _replace(self, content: bytes) -> None:
+        with atomic_path(self.path) as temporary:
+            temporary.write_bytes(content)
+        self._size = len(content)
+
+    @staticmethod
+    def _write(file: BinaryIO, place: int, content: bytes) -> int:
+        file.seek(place)
+        if (written := file.write(content)) != len(content):  # a drive that fills up takes the first part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.name))
+        return written
+
+
+def _short(stem: Path) -> str:
+    """The stem with names that leave room for what pictures are called: drives take 255 bytes."""
+    return "/".join(part.encode()[:LONGEST_STEM].decode(errors="ignore") for part in stem.parts)
 
 
 def _row(prediction: Prediction, files: Iterable[Path]) -> dict[str, Any]:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ssc_core.errors import SscError
-from ssc_core.refer.table import read_table
+from ssc_core.refer.images import PHOTO_SUFFIXES
+from ssc_core.refer.table import read_sentences
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TABLE_SUFFIXES = (".csv", ".jsonl")
+OTHER_FILES = (".tsv", ".xlsx", ".xls", ".ods", ".txt", ".json", ".parquet", ".md", ".yaml", ".yml", ".pt", ".pth")
+"""Endings of files that people bring along and that hold no sentences for us."""
+
+_FILE_NAME = re.compile(r"\S+\.[A-Za-z][A-Za-z0-9]{1,6}")
+"""A single word that ends as a file does."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +34,23 @@ class Request:
 
 
 def read_requests(photos: Path, texts: Sequence[str]) -> list[Request]:
-    """Requests in the order of their photos.
+    """Requests in the order of their photos. No photo is opened.
 
-    photos: a photo or a folder of photos. texts: sentences, each an object of its own that is looked for in every
-    photo; or the path of one table (see ``refer.table``), whose rows name photos of the folder, several sentences of a
-    row meaning one object. Of a table and a single photo, the rows of that photo are taken.
+    photos: a photo or a folder of photos; sub-folders and hidden files are left out, and one line of the log counts
+    what was. texts: sentences, each an object of its own that is looked for in every photo; or the path of one table
+    (see ``refer.table``), whose rows name photos of the folder, several sentences of a row meaning one object. Of a
+    table and a single photo, the rows of that photo are taken, and only those are read.
 
-    Raises SscError when there is nothing to do, and for a table that cannot be read.
+    Raises SscError when there is nothing to do, for a table that cannot be read, and for a file that is no table and
+    would be taken for a sentence.
     """
     photos = Path(photos)
-    if not photos.exists():
-        raise SscError(f"{photos} does not exist; give a photo or a folder of photos")
-    if len(texts) == 1 and texts[0].lower().endswith(TABLE_SUFFIXES):
-        requests = _from_table(photos, Path(texts[0]))
+    _check_photos(photos)
+    tables = [text for text in texts if text.lower().endswith(TABLE_SUFFIXES)]
+    if len(tables) == len(texts) == 1:
+        requests = _from_table(photos, Path(tables[0]))
     else:
+        _check_texts(texts, tables)
         requests = _from_sentences(photos, [" ".join(text.split()) for text in texts])
     return sorted(requests, key=lambda request: request.name)
 
@@ -48,26 +61,95 @@ def by_photo(requests: Sequence[Request]) -> Iterator[tuple[Path, list[Request]]
         yield photo, list(members)
 
 
+def _check_photos(photos: Path) -> None:
+    if not _exists(photos):
+        raise SscError(f"{photos!s:.200} does not exist; give a photo or a folder of photos")
+    if photos.suffix.lower() in (*TABLE_SUFFIXES, *OTHER_FILES) and photos.is_file():
+        raise SscError(f"{photos} is no photo; the photo or folder comes first, then the sentences or the table")
+
+
+def _check_texts(texts: Sequence[str], tables: Sequence[str]) -> None:
+    """Refuse what is a file, or was meant to be one: taken for sentences, it would get masks all the same."""
+    if len(tables) > 1:
+        raise SscError(f"{len(tables)} tables ({', '.join(tables)}): give one; put their rows into one file")
+    if tables:
+        raise SscError(f"{tables[0]} is a table: give the table alone, or sentences alone")
+    for text in texts:
+        if text.lower().endswith(tuple(PHOTO_SUFFIXES)):
+            raise SscError(f"{text} is a photo, and stands where a sentence should: give one photo, or their folder")
+        if _FILE_NAME.fullmatch(text) or text.lower().endswith(OTHER_FILES) or _is_path(text):
+            raise SscError(
+                f"'{text}' is the name of a file and not a sentence; a table ends in {' or '.join(TABLE_SUFFIXES)}"
+            )
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file, or a folder that is written as one, lies there; a folder 'dog' may be beside the sentence."""
+    return _exists(Path(text)) and ("/" in text or not Path(text).is_dir())
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # longer than any name, or with a zero byte
+        return False
+
+
 def _from_table(photos: Path, table: Path) -> list[Request]:
-    folder = photos if photos.is_dir() else photos.parent
-    data = read_table(table, folder, default_split="predict")
-    requests = []
-    for ref in data.refs:
-        name = ref.image.file_name
-        sentences = tuple(sentence.text for sentence in ref.sentences if sentence.text)
-        if sentences and (photos.is_dir() or name == photos.name):
-            requests.append(Request(folder / name, name, sentences))
-    if not requests:
+    folder = photos if photos.is_dir() else None
+    rows, blank = [], 0
+    for name, texts in read_sentences(table, wanted=lambda name: folder is not None or _means(name, photos)):
+        sentences = tuple(text for text in texts if text)
+        blank += not sentences
+        rows += [(PurePosixPath(name).as_posix(), sentences)] * bool(sentences)
+    if blank:
+        log.warning("%s: passed over %d %s without a sentence", table, blank, "row" if blank == 1 else "rows")
+    if not rows:
         raise SscError(f"{table} has no sentence for {photos}")
-    return requests
+    if folder is not None:
+        return [Request(folder / name, name, sentences) for name, sentences in rows]
+    # 'c.jpg' and 'day/c.jpg' may both be meant by day/c.jpg; of one table, the row that says more is
+    longest = max(len(PurePosixPath(name).parts) for name, _ in rows)
+    return [Request(photos, name, texts) for name, texts in rows if len(PurePosixPath(name).parts) == longest]
+
+
+def _means(name: str, photo: Path) -> bool:
+    """Whether a table's photo ``name``, relative to some folder, is ``photo``."""
+    parts = PurePosixPath(name).parts
+    return photo.absolute().parts[-len(parts) :] == parts
 
 
 def _from_sentences(photos: Path, sentences: Sequence[str]) -> list[Request]:
     if not sentences or not all(sentences):
         raise SscError("no sentence: say what to look for, or name a .csv or .jsonl table")
-    if photos.is_dir():
-        names = [path.name for path in photos.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES]
-        if not names:
-            raise SscError(f"{photos} has no photos ({', '.join(PHOTO_SUFFIXES)})")
-        return [Request(photos / name, name, (text,)) for name in names for text in sentences]
-    return [Request(photos, photos.name, (text,)) for text in sentences]
+    names = _photos_of(photos) if photos.is_dir() else None
+    if names is None:
+        return [Request(photos, photos.name, (text,)) for text in sentences]
+    return [Request(photos / name, name, (text,)) for name in names for text in sentences]
+
+
+def _photos_of(folder: Path) -> list[str]:
+    """Names of the photos of a folder; what else lies there is counted in one line of the log."""
+    names: list[str] = []
+    others: Counter[str] = Counter()
+    sub_folders = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            others["hidden"] += 1
+        elif path.is_dir():
+            sub_folders.append(path.name)
+        elif path.suffix.lower() in PHOTO_SUFFIXES:
+            names.append(path.name)
+        else:
+            others[path.suffix.lower() or "without ending"] += 1
+    passed = [f"{count} {kind}" for kind, count in sorted(others.items())]
+    if sub_folders:
+        passed.append(f"{len(sub_folders)} sub-folder{'s' * (len(sub_folders) > 1)}: {', '.join(sub_folders[:3])}")
+    note = f"passed over {'; '.join(passed)}" if passed else "it is empty"
+    if not names:
+        raise SscError(f"{folder} has no photos ({' '.join(sorted(PHOTO_SUFFIXES))}): {note}")
+    if passed:
+        log.warning(
+            "%s: %d photos; %s (a folder's own photos are taken, sub-folders are not)", folder, len(names), note
+        )
+    return names

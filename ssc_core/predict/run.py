@@ -1,17 +1,23 @@
-"""Requests through a model, photo by photo, to predictions."""
+"""Requests through a model, photo by photo, to predictions.
+
+``on_bad``, of all functions here, is called with the error of a photo that cannot be read, and the others go on; as it
+is, the error is raised.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+import numpy as np
 from tqdm import tqdm
 
 from ssc_core.masks.resize import resize_nearest
 from ssc_core.predict.outputs import Prediction
 from ssc_core.predict.requests import Request, by_photo
-from ssc_core.refer.images import load_image
+from ssc_core.refer.images import BadImage, load_image
 
 if TYPE_CHECKING:
     from ssc_core.correct.predictor import Predictor
@@ -20,33 +26,37 @@ if TYPE_CHECKING:
 PHOTOS_A_PASS = 8
 """Photos that lie in memory together."""
 
+OnBad: TypeAlias = Callable[[BadImage], None]
 
-def predict_with_network(predictor: Predictor, requests: Sequence[Request]) -> Iterator[Prediction]:
+
+def _raise(error: BadImage) -> NoReturn:
+    raise error
+
+
+def predict_with_network(
+    predictor: Predictor, requests: Sequence[Request], on_bad: OnBad = _raise
+) -> Iterator[Prediction]:
     """A mask a sentence by a trained network, in photo pixels by nearest neighbour, as evaluation measures it."""
-    groups = list(by_photo(requests))
-    with tqdm(total=len(groups), desc="predict", unit="photo", mininterval=10, disable=len(groups) < 2) as progress:
-        for start in range(0, len(groups), PHOTOS_A_PASS):
-            part = groups[start : start + PHOTOS_A_PASS]
-            photos = [load_image(path) for path, _ in part]
-            asked = [[(one.name, text) for one in members for text in one.sentences] for _, members in part]
-            results = predictor(photos, [[text for _, text in of] for of in asked])
-            for photo, of, masks in zip(photos, asked, results, strict=True):
-                for (name, sentence), mask in zip(of, masks, strict=True):
-                    yield Prediction(name, sentence, photo, resize_nearest(mask, photo.shape[:2]), {})
-            progress.update(len(part))
+    asked = _photos(requests, on_bad)
+    while part := list(islice(asked, PHOTOS_A_PASS)):
+        results = predictor([photo for photo, _ in part], [_sentences(members) for _, members in part])
+        for (photo, members), masks in zip(part, results, strict=True):
+            names = [one.name for one in members for _ in one.sentences]
+            for name, sentence, mask in zip(names, _sentences(members), masks, strict=True):
+                yield Prediction(name, sentence, photo, resize_nearest(mask, photo.shape[:2]), {})
 
 
-def predict_candidates(predictor: Predictor, model: ZeroShot, requests: Sequence[Request]) -> Iterator[Prediction]:
+def predict_candidates(
+    predictor: Predictor, model: ZeroShot, requests: Sequence[Request], on_bad: OnBad = _raise
+) -> Iterator[Prediction]:
     """For every sentence the candidate of Segment that the network's mask fits best, and that mask where there is none.
 
     details: class, number of candidates, and how well the chosen one fits (soft IoU).
     """
     from ssc_core.correct.choose import fit
 
-    groups: list[tuple[Path, list[Request]]] = list(by_photo(requests))
-    for path, members in tqdm(groups, desc="predict", unit="photo", mininterval=10, disable=len(groups) < 2):
-        photo = load_image(path)
-        (foreground,) = predictor.foreground([photo], [[text for one in members for text in one.sentences]])
+    for photo, members in _photos(requests, on_bad):
+        (foreground,) = predictor.foreground([photo], [_sentences(members)])
         parts = foreground.split([len(one.sentences) for one in members])
         found = model.candidates(photo, [one.sentences for one in members])
         for request, predicted, (query, masks) in zip(members, parts, found, strict=True):
@@ -56,22 +66,41 @@ def predict_candidates(predictor: Predictor, model: ZeroShot, requests: Sequence
                     own = (predicted[number] > 0.5).cpu().numpy()
                     mask, best = resize_nearest(own, photo.shape[:2]), None
                 else:
-                    mask, best = masks[scores[number].argmax()], float(scores[number].max())
+                    mask, best = masks[scores[number].argmax()], _finite(float(scores[number].max()))
                 details = {"class": query, "candidates": len(masks), "fit": best}
                 yield Prediction(request.name, sentence, photo, mask, details)
 
 
-def predict_zero_shot(model: ZeroShot, requests: Sequence[Request]) -> Iterator[Prediction]:
+def predict_zero_shot(model: ZeroShot, requests: Sequence[Request], on_bad: OnBad = _raise) -> Iterator[Prediction]:
     """A mask a sentence by Segment and Select. details: class, number of candidates, and the chosen one's score."""
-    groups: list[tuple[Path, list[Request]]] = list(by_photo(requests))
-    for path, members in tqdm(groups, desc="predict", unit="photo", mininterval=10, disable=len(groups) < 2):
-        photo = load_image(path)
+    for photo, members in _photos(requests, on_bad):
         for request, answer in zip(members, model(photo, [one.sentences for one in members]), strict=True):
             for number, sentence in enumerate(request.sentences):
                 choice = int(answer.chosen[number])
                 details = {
                     "class": answer.query,
                     "candidates": len(answer.masks),
-                    "score": float(answer.scores[number, choice]) if choice >= 0 else None,
+                    "score": _finite(float(answer.scores[number, choice])) if choice >= 0 else None,
                 }
                 yield Prediction(request.name, sentence, photo, answer.mask(number), details)
+
+
+def _photos(requests: Sequence[Request], on_bad: OnBad) -> Iterator[tuple[np.ndarray, list[Request]]]:
+    """Photos, RGB uint8 (H, W, 3), with what is asked of each."""
+    groups = list(by_photo(requests))
+    for path, members in tqdm(groups, desc="predict", unit="photo", mininterval=10, disable=len(groups) < 2):
+        try:
+            photo = load_image(path)
+        except BadImage as error:
+            on_bad(error)
+        else:
+            yield photo, members
+
+
+def _sentences(members: Sequence[Request]) -> list[str]:
+    return [text for one in members for text in one.sentences]
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return value if math.isfinite(value) else None

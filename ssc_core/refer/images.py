@@ -26,8 +26,8 @@ PHOTO_FORMATS: dict[str, tuple[str, ...]] = {
     "GIF": (".gif",),
     "PPM": (".ppm", ".pgm", ".pnm"),
 }
-"""Formats of photos, as Pillow calls them, and how names of such files end. The one list: what a folder is searched for
-and what readers may open (``Image.open(path, formats=tuple(PHOTO_FORMATS))``; Pillow alone would open EPS and others)."""
+"""Formats of photos, as Pillow calls them, and how names of such files end. The one list: what a folder is searched
+for, and what readers may open (``Image.open(path, formats=tuple(PHOTO_FORMATS))``): Pillow alone would open EPS too."""
 
 PHOTO_SUFFIXES = frozenset(suffix for suffixes in PHOTO_FORMATS.values() for suffix in suffixes)
 

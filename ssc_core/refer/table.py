@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,21 @@ def read_table(path: Path, images_folder: Path, *, default_split: str) -> RefDat
     photos that cannot be.
     """
     return RefData(refs=_TableRefs(Path(path), Path(images_folder), default_split), images_folder=Path(images_folder))
+
+
+def read_sentences(
+    path: Path, *, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(photo, sentences) of each row of a table; no photo is opened. Sentences may be blank.
+
+    wanted: whether a photo's rows are; of the others nothing but the name is read. Raises SscError for a row that
+    cannot be read.
+    """
+    for where, row in _rows(Path(path)):
+        name = _text(row, "image", where)
+        if wanted(name):
+            check_inside_folder(name, where)
+            yield name, tuple(" ".join(text.split()) for text in _sentences(row.get("sentences"), where))
 
 
 @dataclass(frozen=True, slots=True)

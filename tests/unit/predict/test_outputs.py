@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from ssc_core.predict.outputs import OutputWriter, Prediction
+from ssc_core.errors import SscError
+from ssc_core.predict.outputs import GrowingList, OutputWriter, Prediction
 
 
 def prediction(image: str, sentence: str = "dog") -> Prediction:
@@ -34,3 +36,66 @@ def test_only_what_is_wanted(tmp_path: Path) -> None:
     assert [path.name for path in writer.add(prediction("a.jpg"))] == ["a_1.mask.png"]
     assert writer.close() is None
     assert [path.name for path in tmp_path.iterdir()] == ["a_1.mask.png"]
+
+
+def test_the_json_has_what_was_answered_after_every_answer(tmp_path: Path) -> None:
+    (tmp_path / "predictions.json").write_text('["of a former run"]')
+    writer = OutputWriter(tmp_path, ("rle",))
+    assert json.loads((tmp_path / "predictions.json").read_text()) == ["of a former run"]
+    for count in range(1, 4):
+        writer.add(prediction(f"{count}.jpg", "größer"))
+        rows = json.loads((tmp_path / "predictions.json").read_text())
+        assert [row["image"] for row in rows] == [f"{i}.jpg" for i in range(1, count + 1)]
+    assert rows[0]["sentence"] == "größer"
+
+
+def test_nothing_answered_is_an_empty_list(tmp_path: Path) -> None:
+    assert json.loads(OutputWriter(tmp_path, ("rle",)).close().read_text()) == []
+
+
+def test_a_drive_that_fills_up_keeps_the_values_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = GrowingList(tmp_path / "rows.json")
+    rows.append(1)
+    rows.append([2] * 100)
+    whole = GrowingList._write
+
+    def half(file, place: int, content: bytes) -> int:
+        if len(content) > 10:
+            whole(file, place, content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+        return whole(file, place, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GrowingList, "_write", staticmethod(half))
+        with pytest.raises(OSError, match="No space"):
+            rows.append([3] * 100)
+    assert json.loads(rows.path.read_text()) == [1, [2] * 100]
+    rows.append(4)
+    assert json.loads(rows.path.read_text()) == [1, [2] * 100, 4]
+
+
+def test_names_that_are_nearly_too_long_for_a_drive(tmp_path: Path) -> None:
+    writer = OutputWriter(tmp_path, ("overlay", "mask", "rle"))
+    names = ["ä" * 120 + "1.jpg", "ä" * 120 + "2.jpg"]
+    for name in names:
+        writer.add(prediction(name))
+    rows = json.loads(writer.close().read_text())
+    assert [row["image"] for row in rows] == names
+    assert len({file for row in rows for file in row["files"]}) == 4
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/tmp/a.jpg", "link/a.jpg"])
+def test_nothing_is_written_outside_the_folder(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (out / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SscError, match="not inside"):
+        OutputWriter(out, ("mask",)).add(prediction(name))
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(SscError, match="is a file"):
+        OutputWriter(tmp_path / "out", ("mask",))

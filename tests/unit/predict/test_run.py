@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,11 @@ import torch
 
 from ssc_core.correct.predictor import Predictor
 from ssc_core.errors import SscError
+from ssc_core.predict.outputs import OutputWriter
 from ssc_core.predict.requests import Request, read_requests
-from ssc_core.predict.run import predict_candidates, predict_with_network
+from ssc_core.predict.run import predict_candidates, predict_with_network, predict_zero_shot
+from ssc_core.predict.zero_shot import Answer
+from ssc_core.refer.images import BadImage
 from tests.unit.predict.conftest import BERT
 
 SENTENCES = ("the red car on the left", "dog", "second woman from the right")
@@ -31,6 +35,41 @@ def test_a_mask_is_the_same_alone_and_in_a_batch(predictor: Predictor, photos: P
         np.testing.assert_array_equal(alone.mask, one.mask)
     shares = [one.mask.mean() for one in together]
     assert any(0.01 < share < 0.99 for share in shares), "masks that are all one value would always agree"
+
+
+@pytest.mark.parametrize("asked", [predict_with_network, predict_candidates, predict_zero_shot])
+def test_photos_around_a_bad_one_are_answered(photos: Path, tmp_path: Path, predictor: Predictor, asked) -> None:
+    names = [f"{number:02}.png" for number in range(11)]
+    for name in names:
+        (tmp_path / name).write_bytes((photos / "c.png").read_bytes())
+    (tmp_path / "03.png").write_bytes((photos / "c.png").read_bytes()[:200])
+    (tmp_path / "10.png").unlink()
+    models = {predict_with_network: (predictor,), predict_candidates: (SeesTheRight(), TwoHalves())}
+    models[predict_zero_shot] = (lambda photo, objects: [_nothing_found(photo) for _ in objects],)
+    requests = [Request(tmp_path / name, name, ("dog",)) for name in names]
+
+    bad: list[BadImage] = []
+    answered = [one.image for one in asked(*models[asked], requests, bad.append)]
+    assert answered == [name for name in names if name not in ("03.png", "10.png")]
+    assert ["03.png" in str(bad[0]), "10.png does not exist" in str(bad[1])] == [True, True]
+    with pytest.raises(BadImage, match=r"03\.png"):
+        list(asked(*models[asked], requests))
+
+
+def _nothing_found(photo: np.ndarray) -> Answer:
+    none = np.zeros((0, *photo.shape[:2]), bool)
+    return Answer("dog", none, np.zeros(0, np.float32), np.zeros((1, 0), np.float32), np.array([-1]))
+
+
+def test_a_score_that_is_no_number_is_none_in_the_json(photos: Path, tmp_path: Path) -> None:
+    def model(photo: np.ndarray, objects: list) -> list[Answer]:
+        one = np.ones((1, *photo.shape[:2]), bool)
+        return [Answer("dog", one, np.ones(1), np.array([[np.nan]]), np.array([0])) for _ in objects]
+
+    (one,) = predict_zero_shot(model, [Request(photos / "a.png", "a.png", ("dog",))])
+    writer = OutputWriter(tmp_path, ("rle",))
+    writer.add(one)
+    assert json.loads(writer.close().read_text())[0]["score"] is None
 
 
 def test_no_gradients_and_eval_mode(predictor: Predictor, photos: Path) -> None:
