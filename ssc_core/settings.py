@@ -16,6 +16,7 @@ from ssc_core.microworld.world_settings import WorldSettings
 from ssc_core.sections.base import Backend, Section, is_path_safe
 from ssc_core.sections.compute import ComputeSettings
 from ssc_core.sections.data import Dataset, MicroSource, SourceSettings
+from ssc_core.sections.paths import ResultsPath
 from ssc_core.sections.stages import (
     CompatSettings,
     DetectSettings,
@@ -77,7 +78,7 @@ DERIVED_PHASES: dict[str, tuple[str, str]] = {
 class Settings(Section):
     """The whole config."""
 
-    results: str = Field(default="results", description="folder of everything that is made")
+    results: ResultsPath = Field(default="results", description="folder of everything that is made")
     datasets: dict[str, Dataset] = Field(description="datasets by name")
     micro: WorldSettings = Field(default_factory=WorldSettings, description="the generated micro world")
     nouns: NounSettings = Field(description="sentences to object classes")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ssc_core.errors import SscError
+from ssc_core.sections.paths import FilePath
 
 if TYPE_CHECKING:
     from ssc_core.refer.records import RefData
@@ -25,19 +26,19 @@ class DatasetSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Literal["refer", "table"] = Field(description="refer (published layout) or table (your own CSV or JSONL)")
-    root: Path | None = Field(default=None, description="refer: folder that holds the dataset's folder and images/")
+    root: FilePath | None = Field(default=None, description="refer: folder that holds the dataset's folder and images/")
     name: str | None = Field(default=None, description="refer: the dataset's folder in root, as refcoco+ or refcocog")
     split_by: Literal["unc", "umd", "google"] | None = Field(
         default=None, description="refer: who made the splits; picks refs(<split_by>).p"
     )
-    instances: Path | None = Field(
+    instances: FilePath | None = Field(
         default=None, description="refer: COCO annotations; null: <root>/<name>/instances.json"
     )
-    images: Path | None = Field(
+    images: FilePath | None = Field(
         default=None,
         description="folder of the photos; null, for refer: <root>/images/mscoco/images/train2014",
     )
-    file: Path | None = Field(
+    file: FilePath | None = Field(
         default=None, description="table: .csv or .jsonl with columns image, sentences, [split], [mask]"
     )
     split: str | None = Field(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ssc_core.refer.sources import DatasetSource
 from ssc_core.sections.base import Section
+from ssc_core.sections.paths import NameOrPath, UserPath
 from ssc_core.weights.catalogue import PublishedFile
 
 
@@ -32,10 +33,10 @@ class Dataset(Section):
 class SourceSettings(Section):
     """Where published weights and data come from (fetch). Nothing here reruns a rule."""
 
-    mirrors: tuple[str, ...] = Field(
+    mirrors: tuple[NameOrPath, ...] = Field(
         default=(), description="folders or http(s) addresses with the files under their paths; tried first"
     )
-    lock: str = Field(default="sources.lock.json", description="lock file: hashes of what was fetched; keep it")
+    lock: UserPath = Field(default="sources.lock.json", description="lock file: hashes of what was fetched; keep it")
     files: dict[str, PublishedFile] = Field(
         default_factory=dict, description="files of your own, or other sources for a published one, by name"
     )

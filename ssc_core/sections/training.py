@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ssc_core.sections.base import Section, Share
+from ssc_core.sections.paths import UserPath, WorkflowPath
 
 
 class SwinSize(Section):
@@ -29,8 +30,8 @@ class NetworkSettings(Section):
     fusion_heads: tuple[int, int, int, int] = Field(
         default=(1, 1, 1, 1), description="heads of the word attention, a stage"
     )
-    bert: str = Field(description="folder of a transformers BERT with its tokenizer")
-    swin_weights: str | None = Field(
+    bert: UserPath = Field(description="folder of a transformers BERT with its tokenizer")
+    swin_weights: UserPath | None = Field(
         default=None,
         description="pre-trained Swin weights, an official .pth or safetensors with LAVT's names; null: random",
     )
@@ -45,7 +46,7 @@ class TrainSettings(Section):
     loss: Literal["random_ce", "greedy_ce", "greedy_no_constraints", "greedy_ce_contrastive", "supervised"] = Field(
         default="greedy_ce", description="how candidates become targets"
     )
-    init_from: str | None = Field(
+    init_from: WorkflowPath | None = Field(
         default=None,
         description="checkpoint to start from, published or own; null: the phase before, or the Swin and BERT weights",
     )
