@@ -225,10 +225,8 @@ def _md5(path: Path) -> str:
 def _unpack(name: str, file: PublishedFile, depot: Depot, source: str) -> None:
     assert file.unpack is not None
     archive, folder = depot.root / file.path, depot.root / file.unpack.to
-    names = unpack(archive, folder, strip=file.unpack.strip, most_bytes=file.unpack.most_bytes)
-    absent = [path for path in file.results if not (depot.root / path).is_file()]
-    if absent:
-        raise SscError(f"{archive} was unpacked into {folder}, but {absent[0]} was not in it: is it the right archive?")
+    how = file.unpack
+    names = unpack(archive, folder, strip=how.strip, holds=how.holds, most_bytes=how.most_bytes)
     os.sync()
     _write_note(name, file, depot, source, len(names))
     archive.unlink()

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import errno
 import gzip
-import lzma
+import io
+import os
 import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
 from tqdm import tqdm
 
 from ssc_core.errors import SscError
+from ssc_core.weights.tar_entries import Content, Readable, tar_entries
 
-MOST_FILES = 500_000
+MOST_FILES = 200_000
+"""Files and folders of an archive; COCO's biggest has 118,287. Not a bound on memory but on time."""
+_MOST_DIRECTORY = 2**25
+"""Bytes of a zip's list of files; zipfile reads it whole, and takes ten times the memory for it."""
+_COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of the others, zipfile unpacks a whole block at once: a megabyte of bzip2 may be gigabytes."""
+_PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _CHUNK = 2**20
 _MAC_LEFTOVERS = "__MACOSX"
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     RuntimeError,
@@ -46,20 +52,22 @@ class _Member:
 
     name: str
     size: int
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], AbstractContextManager[Readable]]
 
 
-def unpack(archive: Path, folder: Path, *, strip: str = "", most_bytes: int) -> list[str]:
+def unpack(archive: Path, folder: Path, *, strip: str = "", holds: Sequence[str] = (), most_bytes: int) -> list[str]:
     """Unpack a .zip, .whl, .tar, .tar.gz or .tgz below ``folder`` and return the files' names, relative to it.
 
-    strip: only what lies in this folder of the archive, without it. Files are unpacked beside and moved when all are
-    there; what lay at their places is replaced. Raises SscError, with nothing moved, for a damaged archive, a path that
-    leaves the folder, a link or device, two files of one name, more than MOST_FILES files, more than ``most_bytes``.
+    strip: only what lies in this folder of the archive, without it. holds: files that must be among them. Files are
+    unpacked beside and moved when all are there; files that lay at their places are replaced. Raises SscError, with
+    nothing moved, for a damaged archive, a path that leaves the folder, a link or device, two files of one name, more
+    than MOST_FILES entries, more than ``most_bytes``, an absent file, and a place that cannot be taken.
     """
     temporary = unpacking_folder(archive, folder)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         names = _extract(archive, temporary, strip, most_bytes)
+        _check_places(archive, folder, names, holds)
     except _DAMAGE as error:
         shutil.rmtree(temporary, ignore_errors=True)
         # A damaged offset makes zipfile seek to where no file is; other errors of the system are not the archive's.
@@ -80,6 +88,26 @@ def unpack(archive: Path, folder: Path, *, strip: str = "", most_bytes: int) -> 
 def unpacking_folder(archive: Path, folder: Path) -> Path:
     """Where files lie until all are there. While it exists, the unpacking is unfinished."""
     return folder / f".{archive.name}.unpacking"
+
+
+def _check_places(archive: Path, folder: Path, names: Sequence[str], holds: Sequence[str]) -> None:
+    """Raises SscError unless every file can be moved to its place below ``folder``."""
+    absent = sorted(set(holds) - set(names))
+    if absent:
+        raise SscError(f"{folder / absent[0]} was not in it: is {archive} the right archive? Nothing was changed")
+    drive = folder.stat().st_dev
+    for name in names:
+        target = folder / name
+        above = next(place for place in target.parents if os.path.lexists(place))
+        if target.is_dir():
+            why = "is a folder, and a file of that name is to be put there"
+        elif not above.is_dir():
+            target, why = above, "is no folder, and one of that name is needed"
+        elif above.stat().st_dev != drive:
+            target, why = above, f"lies on another drive than {folder}, so that files cannot be moved there"
+        else:
+            continue
+        raise SscError(f"{archive} cannot be unpacked: {target} {why}; move it away. Nothing was changed")
 
 
 def _extract(archive: Path, temporary: Path, strip: str, most_bytes: int) -> list[str]:
@@ -126,16 +154,14 @@ def _write(member: _Member, target: Path, archive: Path) -> None:
 def _members(archive: Path, most_bytes: int) -> Iterator[Iterator[_Member]]:
     """The regular files of an archive, each checked before it is handed out."""
     if archive.name.endswith((".zip", ".whl")):
-        with zipfile.ZipFile(archive) as file:
+        with _ShortReads(archive.open("rb", buffering=0)) as stream, zipfile.ZipFile(stream) as file:
             yield _zip_members(file, archive)
     elif archive.name.endswith(".tar"):
-        with tarfile.open(archive, "r:") as file:
-            yield _tar_members(file, archive)
+        with archive.open("rb") as tar:
+            yield _tar_members(tar, archive)
     elif archive.name.endswith((".tar.gz", ".tgz")):
-        with gzip.open(archive) as stream:
-            limited: Any = _Limited(stream, archive, most_bytes)
-            with tarfile.open(fileobj=limited, mode="r|") as file:
-                yield _tar_members(file, archive)
+        with gzip.open(archive) as unzipped:
+            yield _tar_members(_Limited(unzipped, archive, most_bytes), archive)
     else:
         raise SscError(f"{archive}: only .zip, .whl, .tar, .tar.gz and .tgz are unpacked")
 
@@ -152,23 +178,25 @@ def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
             raise SscError(f"{archive} is refused: '{name}' is a link or a device, not a file")
         if info.flag_bits & 1:
             raise SscError(f"{archive} is refused: '{name}' is encrypted")
+        if info.compress_type not in _COMPRESSED:
+            raise SscError(f"{archive} is refused: '{name}' is compressed in another way than zip's usual one, deflate")
         yield _Member(name, info.file_size, partial(file.open, info))
 
 
-def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[_Member]:
-    for info in file:
+def _tar_members(stream: Readable, archive: Path) -> Iterator[_Member]:
+    for number, (info, content) in enumerate(tar_entries(stream)):
+        if number == MOST_FILES:
+            raise SscError(f"{archive} is refused: more than {MOST_FILES} files and folders")
         name = _checked(info.name, archive)
         if info.isdir():
             continue
-        if not info.isreg() or info.issparse():
-            raise SscError(f"{archive} is refused: '{name}' is a link or a device, not a file")
-        yield _Member(name, info.size, partial(_content, file, info))
+        if info.type not in _PLAIN:
+            raise SscError(f"{archive} is refused: '{name}' is a link or a device, or a file with holes")
+        yield _Member(name, info.size, partial(_open, content))
 
 
-def _content(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    content = file.extractfile(info)
-    assert content is not None, "a regular file has content"
-    return content
+def _open(content: Content) -> AbstractContextManager[Readable]:
+    return nullcontext(content)
 
 
 def _checked(name: str, archive: Path) -> str:
@@ -188,14 +216,23 @@ def _checked(name: str, archive: Path) -> str:
     return "/".join(parts)
 
 
+class _ShortReads(io.BufferedReader):
+    """A zip file, of which zipfile does not get its list of files in one piece when that is too long."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MOST_DIRECTORY:
+            raise zipfile.BadZipFile(f"its list of files claims {size} bytes")
+        return super().read(size)
+
+
 class _Limited:
     """A stream that refuses to give more than the files of an archive may have, with room for the headers."""
 
-    def __init__(self, stream: gzip.GzipFile, archive: Path, most_bytes: int) -> None:
+    def __init__(self, stream: Readable, archive: Path, most_bytes: int) -> None:
         self._stream, self._archive = stream, archive
         self._left = most_bytes + 2**20 + most_bytes // 4
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int, /) -> bytes:
         data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:

@@ -6,6 +6,7 @@ A reader may take a file or raise SscError; anything else that it does is a find
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import pickle
@@ -287,6 +288,26 @@ def _archive_seeds(folder: Path) -> list[bytes]:
     return [(folder / "seed.zip").read_bytes()]
 
 
+def _tar_seeds(_: Path) -> list[bytes]:
+    import io
+    import tarfile
+
+    found = []
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w", format=form, pax_headers={"comment": "x"}) as file:
+            for name, kind in (
+                ("a", tarfile.DIRTYPE),
+                ("a/one", tarfile.REGTYPE),
+                ("a/" * 60 + "two", tarfile.REGTYPE),
+            ):
+                info = tarfile.TarInfo(name)
+                info.type, info.size, info.mtime = kind, 0 if kind == tarfile.DIRTYPE else 256, 1.5
+                file.addfile(info, io.BytesIO(bytes(range(256))))
+        found.append(stream.getvalue())
+    return found
+
+
 def _read_archive(path: Path) -> None:
     unpack(path, path.parent / f"out{os.getpid()}", most_bytes=2**20)
 
@@ -332,6 +353,10 @@ TARGETS: Mapping[str, Target] = {
     "truth_store": Target("bytes", ".h5", _truth_seeds, _read_truth, share=1),
     "checkpoint": Target("bytes", ".pth", _checkpoint_seeds, _read_checkpoint, share=1),
     "archive": Target("bytes", ".zip", _archive_seeds, _read_archive),
+    "tar": Target("bytes", ".tar", _tar_seeds, _read_archive),
+    "tar_gz": Target(
+        "bytes", ".tgz", lambda folder: [gzip.compress(seed) for seed in _tar_seeds(folder)], _read_archive
+    ),
     "lock_file": Target(
         "json", ".json", lambda _: [_json({"version": 1, "files": {"x": _LOCK}})], lambda path: LockFile(path).pins()
     ),

@@ -180,3 +180,77 @@ def test_what_an_interrupted_unpacking_left_is_cleared(tmp_path: Path) -> None:
     (left / "readme.txt").write_text("half")
     unpack(archive, tmp_path / "out", most_bytes=1000)
     assert contents(tmp_path / "out") == FILES
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    found = sorted(folder.rglob("*"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in found}
+
+
+def a_folder_where_a_file_goes(out: Path) -> None:
+    (out / "b").mkdir(parents=True)
+
+
+def a_file_where_a_folder_goes(out: Path) -> None:
+    out.mkdir()
+    (out / "c").write_text("mine")
+
+
+def a_link_to_nowhere_where_a_folder_goes(out: Path) -> None:
+    out.mkdir()
+    (out / "c").symlink_to(out / "gone")
+
+
+@pytest.mark.parametrize("kind", ["a.zip", "a.tar.gz"])
+@pytest.mark.parametrize(
+    "occupy", [a_folder_where_a_file_goes, a_file_where_a_folder_goes, a_link_to_nowhere_where_a_folder_goes]
+)
+def test_a_place_that_is_taken_is_told_before_anything_moves(
+    tmp_path: Path, kind: str, occupy: Callable[[Path], None]
+) -> None:
+    archive = make(tmp_path / kind, {"a": b"1", "b": b"2", "c/d": b"3"})
+    occupy(tmp_path / "out")
+    before = snapshot(tmp_path / "out")
+    with pytest.raises(SscError, match=r"out/[bc] is .* move it away. Nothing was changed"):
+        unpack(archive, tmp_path / "out", most_bytes=1000)
+    assert snapshot(tmp_path / "out") == before
+
+
+def test_a_folder_on_another_drive_is_told_before_anything_moves(tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm") / f"ssc-{tmp_path.name}-{id(tmp_path)}"
+    if not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("one drive only")
+    elsewhere.mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "c").symlink_to(elsewhere)
+    try:
+        with pytest.raises(SscError, match="out/c lies on another drive"):
+            unpack(make_zip(tmp_path / "a.zip", {"a": b"1", "c/d": b"3"}), tmp_path / "out", most_bytes=1000)
+        assert not (tmp_path / "out" / "a").exists()
+    finally:
+        elsewhere.rmdir()
+
+
+def test_an_archive_without_what_it_must_hold_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "readme.txt").write_text("mine")
+    with pytest.raises(SscError, match="out/absent was not in it"):
+        unpack(make_zip(tmp_path / "a.zip", FILES), tmp_path / "out", holds=["readme.txt", "absent"], most_bytes=1000)
+    assert contents(tmp_path / "out") == {"readme.txt": b"mine"}
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_whose_blocks_have_no_bound_is_refused(tmp_path: Path, kind: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", kind) as archive:
+        archive.writestr("zeros", bytes(1000))
+    with pytest.raises(SscError, match="compressed in another way"):
+        unpack(tmp_path / "a.zip", tmp_path / "out", most_bytes=10_000)
+
+
+def test_a_zip_with_a_list_of_files_that_has_no_bound_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_zip(tmp_path / "a.zip", {f"{i}": b"" for i in range(100)})
+    monkeypatch.setattr(module, "_MOST_DIRECTORY", 4000)
+    with pytest.raises(SscError, match=r"its list of files claims \d+ bytes"):
+        unpack(archive, tmp_path / "out", most_bytes=10_000)
