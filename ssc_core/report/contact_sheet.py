@@ -16,7 +16,7 @@ from ssc_core.masks.store import Instances, MaskStore
 from ssc_core.refer.images import BadImage
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 from ssc_core.report import style
-from ssc_core.report.overlay import scale, soften, wrap
+from ssc_core.report.overlay import keep_end, scale, soften, wrap
 from ssc_core.report.style import Colour
 
 COLOURS: tuple[Colour, ...] = (
@@ -35,6 +35,8 @@ SIDE = 260
 
 _GAP, _MARGIN, _TEXT, _TITLE = 12, 24, 13, 22
 _LINE = 1.35
+_TAG = 14
+"""Height of the tag with a box's class and score, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def _photo_row(
     names = [store.info.class_names[label] for label in found.labels]
     boxes = draw_boxes(photo, store.image_size(image_id), found, names)
     panels = [
-        _Panel(f"Photo {image_id}", _count(len(found), "box"), boxes),
+        _Panel(keep_end(refs[0].file_name, style.font(_TEXT, bold=True), SIDE), _count(len(found), "box"), boxes),
         _Panel("Masks", _mask_note(found), draw_masks(photo, soft, range(len(soft)))),
     ]
     for ref in refs:
@@ -106,15 +108,19 @@ def draw_boxes(photo: np.ndarray, size: tuple[int, int], found: Instances, names
     draw = ImageDraw.Draw(canvas)
     face = style.font(11)
     factor = np.array([photo.shape[1] / size[1], photo.shape[0] / size[0]] * 2)
-    corners = (found.boxes_xyxy * factor).round().astype(int).tolist()
+    height, width = photo.shape[:2]
+    inside = np.array([width, height] * 2) - 1
+    corners = np.clip((found.boxes_xyxy * factor).round(), 0, inside).astype(int).tolist()
     for i in reversed(range(len(found))):
         draw.rectangle(corners[i], outline=_colour(i), width=2)
     for i in reversed(range(len(found))):
         text = f"{names[i]} {found.box_scores[i]:.2f}"
-        width, (x, y) = face.getlength(text) + 5, corners[i][:2]
-        left = max(0, min(x, photo.shape[1] - width - 1))
-        draw.rectangle((left, y, left + width, y + 14), fill=_colour(i))
-        draw.text((left + 3, y + 7), text, fill=_ink_on(_colour(i)), font=face, anchor="lm")
+        if face.getlength(text) + 6 > width:  # the score says more than the end of a name
+            text = f"{found.box_scores[i]:.2f}"
+        long, (x, y) = face.getlength(text) + 5, corners[i][:2]
+        left, top = max(0, min(x, width - long - 1)), max(0, min(y, height - _TAG - 1))
+        draw.rectangle((left, top, left + long, top + _TAG), fill=_colour(i))
+        draw.text((left + 3, top + _TAG / 2), text, fill=_ink_on(_colour(i)), font=face, anchor="lm")
     return np.asarray(canvas)
 
 

@@ -64,6 +64,7 @@ def load_example(row: Any, sources: Sources) -> Example:
         candidates, pick = _candidates(row.ref_id, sources.masks, sources.selected)
         if pick is not None and truth is not None:
             notes.append(f"Select's pick {100 * _iou(candidates[pick], truth):.1f}\u00a0%")
+    notes.append(row.file_name)
     return Example(
         image=sources.photos(row.file_name),
         sentence=row.sentence,

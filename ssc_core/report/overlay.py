@@ -103,8 +103,9 @@ def _number(picture: np.ndarray, soft: Sequence[np.ndarray], pick: int | None) -
     for index, inside in enumerate(soft):
         if inside.max() < 0.5:
             continue
-        x, y = deepest_point(inside)
-        box = (x - 0.8 * size, y - 0.8 * size, x + 0.8 * size, y + 0.8 * size)
+        radius = 0.8 * size
+        x, y = number_place(inside, radius + 1)
+        box = (x - radius, y - radius, x + radius, y + radius)
         draw.ellipse(
             box, fill=style.PICK if index == pick else style.PAPER, outline=style.INK, width=max(1, size // 12)
         )
@@ -112,11 +113,19 @@ def _number(picture: np.ndarray, soft: Sequence[np.ndarray], pick: int | None) -
     return np.asarray(canvas)
 
 
-def deepest_point(inside: np.ndarray) -> tuple[int, int]:
-    """x, y of the pixel that is farthest from the mask's edge."""
+def number_place(inside: np.ndarray, margin: float) -> tuple[float, float]:
+    """x, y where a mask's number goes: the pixel that is farthest from the mask's edge, but ``margin`` pixels, half of
+    the number's size, from the picture's border, which would cut it. inside: coverage (H, W) in 0..1.
+    """
     depth = cv2.distanceTransform((inside >= 0.5).astype(np.uint8), cv2.DIST_L2, 3)
     y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return int(x), int(y)
+    height, width = depth.shape
+    return _within(int(x), margin, width), _within(int(y), margin, height)
+
+
+def _within(place: int, margin: float, length: int) -> float:
+    """``place``, at least ``margin`` from 0 and from the last pixel; the middle of what is too short for that."""
+    return min(max(place, margin), length - 1 - margin) if length - 1 > 2 * margin else (length - 1) / 2
 
 
 def _with_caption(picture: np.ndarray, sentence: str) -> np.ndarray:
@@ -153,3 +162,12 @@ def _shorten(line: str, face: style.ImageFont.FreeTypeFont, width: float) -> str
     while line and face.getlength(f"{line}…") > width:
         line = line[:-1]
     return f"{line.rstrip()}…"
+
+
+def keep_end(name: str, face: style.ImageFont.FreeTypeFont, width: float) -> str:
+    """A file's name in ``width`` pixels; of one that is too long the end, which tells it from others."""
+    if face.getlength(name) <= width:
+        return name
+    while name and face.getlength(f"…{name}") > width:
+        name = name[1:]
+    return f"…{name}"

@@ -16,7 +16,7 @@ from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.refer.ref_table import Ref, refs_by_image
 from ssc_core.report.cards import PhotoShelf, controls, outline_path
-from ssc_core.report.overlay import deepest_point, soften
+from ssc_core.report.overlay import number_place, soften
 from ssc_core.report.tables import table_body, table_head
 
 TAGS = {
@@ -28,6 +28,9 @@ TAGS = {
 """Filters of the gallery. A mask fits from IoU 0.5 on."""
 
 FITS = 0.5
+
+NUMBER = 28
+"""Pixels of a photo (``cards.SIDE``) that a number of two digits takes, in page.css's letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def _card(row: Any, tags: set[str], stores: Stores, photos: PhotoShelf, key: str
     ref = stores.refs[row.ref_id]
     per_sentence = stores.selected.choice_per == "sentence"
     sentences = [ref.sentences[row.sentence]] if per_sentence else ref.sentences
-    notes = [row.category] * bool(row.category) + [f"ref {row.ref_id}", f"IoU {100 * row.iou:.0f} %"]
+    notes = [row.category] * bool(row.category) + [f"ref {row.ref_id}", ref.file_name, f"IoU {100 * row.iou:.0f} %"]
     notes += [f"best candidate {100 * row.iou_best:.0f} %"] if row.iou_best > row.iou else []
     notes += [] if np.isnan(row.margin) else [f"ahead by {row.margin:.2f}"]
     marks = "".join(f'<span class="tag {tag}">{escape(TAGS[tag])}</span>' for tag in TAGS if tag in tags)
@@ -137,8 +140,8 @@ def _picture(row: Any, ref: Ref, stores: Stores, photos: PhotoShelf) -> str:
 
 
 def _number(index: int, mask: np.ndarray, size: tuple[int, int], *, chosen: bool) -> str:
-    x, y = deepest_point(soften(mask, size))
-    return f'<text class="{"pick" if chosen else "candidates"}" x="{x}" y="{y}">{index + 1}</text>'
+    x, y = number_place(soften(mask, size), NUMBER / 2)
+    return f'<text class="{"pick" if chosen else "candidates"}" x="{x:g}" y="{y:g}">{index + 1}</text>'
 
 
 def _scores(row: Any, sentences: Sequence[str], stores: Stores) -> str:

@@ -41,7 +41,7 @@ class PhotoLoader:
         except BadImage as error:
             if self.on_bad_image == "stop":
                 raise
-            log.warning("image %d is skipped, its refs get no candidates: %s", task.image_id, error)
+            log.warning("photo %s is skipped, its refs get no candidates: %s", task.file_name, error)
             self.skipped.append(task.image_id)
             return None
         prepare = getattr(self.backend, "prepare", None)

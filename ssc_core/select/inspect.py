@@ -68,7 +68,7 @@ def read_view(
     chosen, decisive = (None, None) if selected is None else _selection(ref_id, selected, candidates)
     one = rows.iloc[0]
     return RefView(
-        title=f"{one['dataset']} · {one['split']} · ref {ref_id} · photo {one['image_id']}",
+        title=f"{one['dataset']} · {one['split']} · ref {ref_id} · {one['file_name']}",
         photo=open_photos(refs, images)(one["file_name"]),
         sentences=tuple(rows["sentence"]),
         masks=candidate_masks,

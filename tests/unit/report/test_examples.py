@@ -64,7 +64,11 @@ def test_example_holds_what_is_known(results: Path, photos_folder: Path) -> None
         full = load_example(row, Sources(photos, truth, masks, selected))
     assert full.pick == 0
     np.testing.assert_array_equal(full.candidates[0], LEFT)
-    assert [note.replace("\u00a0", " ") for note in full.notes[-2:]] == ["IoU 100.0 %", "Select's pick 0.0 %"]
+    assert [note.replace("\u00a0", " ") for note in full.notes] == [
+        "IoU 100.0 %",
+        "Select's pick 0.0 %",
+        "0.png",
+    ]
 
 
 def test_picture_of_an_evaluation(results: Path, photos_folder: Path, tmp_path: Path) -> None:

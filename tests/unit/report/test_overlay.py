@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssc_core.report import style
-from ssc_core.report.overlay import candidates_overlay, overlay, scale, soften, wrap
+from ssc_core.report.overlay import candidates_overlay, keep_end, number_place, overlay, scale, soften, wrap
 
 GREY = np.full((60, 80, 3), 100, np.uint8)
 MASK = np.zeros((60, 80), bool)
@@ -61,6 +61,39 @@ def test_candidates_show_which_one_was_picked() -> None:
     picture = candidates_overlay(GREY, [left, right], pick=1)
     assert distance(picture[14, 60], style.PICK) < distance(picture[14, 20], style.PICK)
     np.testing.assert_array_equal(candidates_overlay(GREY, [], None), GREY)
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (200, 120), (4, 300)])
+def test_numbers_are_not_cut_at_the_border(shape: tuple[int, int]) -> None:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    corners = [np.broadcast_to(one, shape) for one in ((rows < 3) & (columns < 3), (rows > shape[0] - 3))]
+    for margin in (1, 7.5):
+        for mask in corners:
+            x, y = number_place(mask.astype(np.float32), margin)
+            for place, length in ((x, shape[1]), (y, shape[0])):
+                assert margin <= place <= length - 1 - margin or place == (length - 1) / 2
+
+    photo = np.zeros((*shape, 3), np.uint8)
+    picture = candidates_overlay(photo, corners, None, side=400)
+    paper = (np.abs(picture.astype(int) - style.PAPER).max(axis=2) < 30) if min(picture.shape[:2]) > 60 else None
+    if paper is not None:
+        assert paper.any()
+        assert not (paper[0].any() or paper[-1].any() or paper[:, 0].any() or paper[:, -1].any())
+
+
+def test_the_number_lies_in_its_mask_where_there_is_room() -> None:
+    assert number_place(MASK.astype(np.float32), 8) == pytest.approx((39, 29), abs=10)
+    x, y = number_place(MASK.astype(np.float32), 8)
+    assert MASK[int(y), int(x)]
+
+
+def test_names_of_files_keep_their_end() -> None:
+    face = style.font(13, bold=True)
+    name = "COCO_train2014_000000581857.jpg"
+    assert keep_end(name, face, 400) == name
+    short = keep_end(name, face, 200)
+    assert short.startswith("…") and short.endswith("581857.jpg")
+    assert face.getlength(short) <= 200
 
 
 def test_wrap() -> None:

@@ -17,7 +17,7 @@ from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, Selectio
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report import select_cards
-from ssc_core.report.select_cards import Stores
+from ssc_core.report.select_cards import Stores, _number
 from ssc_core.report.select_docs import write_table
 from ssc_core.report.select_page import write_select_page
 from ssc_core.report.select_table import Figure, Line, changes, csv_table, markdown_table, paired_gains, read_lines
@@ -109,6 +109,17 @@ def test_wrong_and_doubtful_choices_have_cards(page: Page) -> None:
     assert not any("hopeless" in found or "none" in found for found in tags)
     assert f"“{NASTY}” · “disc”" in page.words
     assert "1 ✓" in page.words
+    assert any("0.png" in word for word in page.words), "the photo's name, by which it is found"
+
+
+def test_numbers_on_cards_are_not_cut_by_the_photos_border() -> None:
+    size = (200, 360)
+    for rows, columns in ((slice(0, 3), slice(0, 3)), (slice(-3, None), slice(-3, None))):
+        mask = np.zeros(size, bool)
+        mask[rows, columns] = True
+        x, y = map(float, re.findall(r'(?:x|y)="([0-9.]+)"', _number(11, mask, size, chosen=False)))
+        assert 14 <= x <= 345
+        assert 14 <= y <= 185
 
 
 def test_an_evaluation_of_a_network_is_refused(results: Path, folder: Path, photos_folder: Path) -> None:

@@ -77,6 +77,23 @@ def test_boxes_are_scaled_with_the_photo():
     assert tuple(drawn[60, 100]) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("name", ["dog", "a class with a name that is far too long for the photo"])
+def test_tags_at_the_border_are_whole(name):
+    corners = [[0, 0, 20, 10], [380, 190, 400, 200], [-9, 150, 30, 260]]
+    found = Instances(
+        rows=np.arange(3),
+        boxes_xyxy=np.array(corners, np.float32),
+        box_scores=np.full(3, 0.5, np.float32),
+        labels=np.zeros(3, int),
+        mask_scores=np.ones(3, np.float32),
+    )
+    drawn = draw_boxes(np.full((100, 200, 3), 255, np.uint8), (200, 400), found, [name] * 3)
+    for number in range(3):
+        ys, xs = np.nonzero((drawn == COLOURS[number]).all(axis=2))
+        assert ys.max() - ys.min() >= 14, "a tag's height"
+        assert xs.max() - xs.min() >= 20, "the score's width"
+
+
 def test_only_chosen_masks_are_coloured():
     photo = np.full((40, 60, 3), 128, np.uint8)
     soft = [np.zeros((40, 60), np.float32) for _ in range(2)]

@@ -36,7 +36,7 @@ def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
 
 def test_a_view_gathers_what_the_files_say(world, files):
     view = view_of(world, 1, **files)
-    assert view.title == "tiny · val · ref 1 · photo 1"
+    assert view.title == "tiny · val · ref 1 · a.png"
     assert view.sentences == ("the red square", "red")
     assert view.photo.shape == (40, 60, 3)
     assert view.masks.shape == (3, 40, 60)
