@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssc_core.errors import SscError
+
+if TYPE_CHECKING:
+    from ssc_core.masks.png_folder import Counts
 
 
 def import_(
@@ -37,12 +40,27 @@ def import_(
     if existing := [path for path in made if path.exists()]:
         raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
     members = _members(refs or out.resolve().parent / "refs.parquet", split or out.resolve().name)
-    counts = import_masks(members, source, made[0])
-    print(f"{counts.refs} pictures of {len(members)} refs, {counts.empty} refs without candidates: {made[0]}")
+    _tell(import_masks(members, source, made[0]), made[0], "candidates")
     if selected:
-        with MaskStore.open(made[0], with_masks=True) as store:
-            counts = import_selection(members, selected, store, made[1])
-        print(f"{counts.refs} pictures of {len(members)} refs, {counts.empty} refs without a choice: {made[1]}")
+        try:
+            with MaskStore.open(made[0], with_masks=True) as store:
+                _tell(import_selection(members, selected, store, made[1]), made[1], "a choice")
+        except BaseException:
+            made[0].unlink()  # else the same command, once mended, would find it in its way
+            raise
+
+
+def _tell(counts: Counts, made: Path, what: str) -> None:
+    """Say what was read, and which refs have nothing now, and why."""
+    from ssc_core.masks.exchange import listed
+
+    print(f"{counts.refs} pictures: {made}")
+    for reason, ref_ids in {
+        "without a picture": counts.missing,
+        f"with a picture without {what}": counts.empty,
+    }.items():
+        if ref_ids:
+            print(f"refs {reason}: {len(ref_ids)} ({listed(ref_ids)})")
 
 
 def _members(refs: Path, split: str):

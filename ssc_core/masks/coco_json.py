@@ -11,18 +11,22 @@ from typing import Any
 from pycocotools import mask as coco
 
 from ssc_core.errors import SscError
-from ssc_core.files import write_json
+from ssc_core.files import path_inside, write_json
 from ssc_core.masks import rle
-from ssc_core.masks.exchange import AnnotatedImage
+from ssc_core.masks.exchange import AnnotatedImage, LeftOut
 
 
-def coco_instances(images: Iterable[AnnotatedImage], category_ids: Mapping[int, str]) -> dict[str, Any]:
+def coco_instances(
+    images: Iterable[AnnotatedImage], category_ids: Mapping[int, str], left_out: LeftOut | None = None
+) -> dict[str, Any]:
     """The COCO instances dict of ``images``. Annotation ids count from 1 in order; masks are compressed RLEs.
 
     category_ids: id -> name of the dataset's classes; a class that is not among them gets an id after the highest.
-    Empty masks are left out, since COCO has no such annotation. Raises SscError for a malformed RLE.
+    Empty masks, which COCO does not know, are left out and noted in ``left_out``. Raises SscError for a malformed RLE.
     """
-    ids = {name: number for number, name in category_ids.items()}
+    ids: dict[str, int] = {}
+    for number, name in category_ids.items():
+        ids.setdefault(name, number)
     content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for image in images:
         height, width = image.size
@@ -30,6 +34,8 @@ def coco_instances(images: Iterable[AnnotatedImage], category_ids: Mapping[int, 
         areas = rle.areas([one.rle for one in image.annotations], image.size)
         for one, area in zip(image.annotations, areas.tolist(), strict=True):
             if area == 0:
+                if left_out is not None:
+                    left_out.add("masks without a pixel", one.name)
                 continue
             segmentation = {"size": [height, width], "counts": one.rle.decode("ascii")}
             content["annotations"].append(
@@ -52,7 +58,7 @@ def write_fiftyone(content: Mapping[str, Any], photos: Path, out: Path) -> None:
     """Write ``out``/labels.json and ``out``/data/ with the photos, linked where the drive can and copied where not.
 
     The layout is that of ``fiftyone.types.COCODetectionDataset``. The folder appears whole or not at all. Raises
-    SscError when ``out`` exists or a photo is missing.
+    SscError when ``out`` exists, or a photo is missing or, by its name or as a link, outside of ``photos``.
     """
     out = Path(out)
     if out.exists():
@@ -60,7 +66,8 @@ def write_fiftyone(content: Mapping[str, Any], photos: Path, out: Path) -> None:
     temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     try:
         for image in content["images"]:
-            _place(Path(photos) / image["file_name"], temporary / "data" / image["file_name"])
+            name = image["file_name"]
+            _place(path_inside(photos, name), path_inside(temporary / "data", name))
         write_json(temporary / "labels.json", content)
         temporary.rename(out)
     finally:

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ssc_core.errors import SscError
 from ssc_core.masks.selection import SelectionStore
-from ssc_core.masks.store import MaskStore
+from ssc_core.masks.store import Instances, MaskStore
+from ssc_core.refer.refer_layout import check_inside_folder
 
 NO_CATEGORY = "object"
-"""Class of a mask whose data have no classes, such as a user's own table."""
+"""Class of a mask where neither the data nor Segment's candidates name one."""
+
+SHOWN = 20
+"""Names in a line of what is left out; of more, the count."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What an export could not take along: names by reason."""
+
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, reason: str, name: str) -> None:
+        self.names.setdefault(reason, []).append(name)
+
+    def lines(self) -> list[str]:
+        """One for each reason, for people."""
+        return [f"{reason}: {len(names)} ({listed(names)})" for reason, names in self.names.items()]
+
+
+def listed(names: Sequence[object]) -> str:
+    """Names separated by commas, the first ``SHOWN`` of them."""
+    more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    return ", ".join([*map(str, names[:SHOWN]), *more])
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One mask. rle: COCO compressed RLE; about: more plain values, such as ref ids and scores."""
+    """One mask. name: for messages; rle: COCO compressed RLE; about: more plain values, such as ref ids and scores."""
 
+    name: str
     category: str
     rle: bytes
     about: dict[str, Any]
@@ -46,36 +73,60 @@ def open_masks(path: Path) -> MaskStore | SelectionStore:
     return SelectionStore(path)
 
 
-def annotated_images(store: MaskStore | SelectionStore, refs: pd.DataFrame) -> Iterator[AnnotatedImage]:
+def annotated_images(
+    store: MaskStore | SelectionStore,
+    refs: pd.DataFrame,
+    *,
+    candidates: MaskStore | None = None,
+    left_out: LeftOut | None = None,
+) -> Iterator[AnnotatedImage]:
     """The photos of a store in its order. refs: a RefTable that has all its refs.
 
     Of masks.h5, every instance with its class, ``score`` and ``ref_ids``; of selected.h5, the choices of every ref with
-    the ref's class, ``ref_id`` and ``sentences``. Raises SscError when store and table do not belong together.
+    the ref's class, ``ref_id`` and ``sentences``. Refs of a table without classes get the class that the chosen one of
+    ``candidates`` was found as, or ``NO_CATEGORY``. What has no mask, or a score that is no number, is noted in
+    ``left_out``.
+
+    Raises SscError when the files do not belong together, and for a photo whose name leaves the images folder.
     """
     files = dict(zip(refs["image_id"], refs["file_name"], strict=True))
+    left_out = LeftOut() if left_out is None else left_out
     if isinstance(store, MaskStore):
-        yield from _instances(store, files)
+        yield from _instances(store, files, left_out)
     else:
-        yield from _choices(store, files, refs)
+        yield from _choices(store, files, refs, candidates, left_out)
 
 
-def _instances(store: MaskStore, files: dict[int, str]) -> Iterator[AnnotatedImage]:
+def _instances(store: MaskStore, files: dict[int, str], left_out: LeftOut) -> Iterator[AnnotatedImage]:
     for image_id in store.image_ids.tolist():
-        found = store.instances(image_id)
+        found, file = store.instances(image_id), _file(files, image_id, store.path)
         ref_ids: dict[int, list[int]] = {row: [] for row in found.rows.tolist()}
         for ref_id in store.all_refs_of(image_id):
-            for row in store.candidates(ref_id).rows.tolist():
+            rows = store.candidates(ref_id).rows.tolist()
+            for row in rows:
                 ref_ids[row].append(ref_id)
-        annotations = [
-            Annotation(store.info.class_names[label], rle, {"score": float(score), "ref_ids": ref_ids[row]})
-            for row, label, score, rle in zip(
-                found.rows.tolist(), found.labels, found.box_scores, store.rles(found.rows), strict=True
-            )
-        ]
-        yield AnnotatedImage(image_id, _file(files, image_id, store.path), store.image_size(image_id), annotations)
+            if not rows:
+                left_out.add("refs without a candidate", f"ref {ref_id} of {file}")
+        annotations = []
+        for row, label, score, rle in zip(
+            found.rows.tolist(), found.labels, found.box_scores.tolist(), store.rles(found.rows), strict=True
+        ):
+            about: dict[str, Any] = {"score": score, "ref_ids": ref_ids[row]}
+            name = f"mask {row - found.rows[0] + 1} of {file}"
+            if not math.isfinite(score):  # JSON knows no NaN
+                del about["score"]
+                left_out.add("scores that are no number", name)
+            annotations.append(Annotation(name, store.info.class_names[label], rle, about))
+        yield AnnotatedImage(image_id, file, store.image_size(image_id), annotations)
 
 
-def _choices(store: SelectionStore, files: dict[int, str], refs: pd.DataFrame) -> Iterator[AnnotatedImage]:
+def _choices(
+    store: SelectionStore,
+    files: dict[int, str],
+    refs: pd.DataFrame,
+    candidates: MaskStore | None,
+    left_out: LeftOut,
+) -> Iterator[AnnotatedImage]:
     texts = refs.groupby("ref_id", sort=False)["sentence"].agg(list).to_dict()
     categories = dict(zip(refs["ref_id"], refs["category"], strict=True))
     by_image: dict[int, list[int]] = {}
@@ -86,19 +137,36 @@ def _choices(store: SelectionStore, files: dict[int, str], refs: pd.DataFrame) -
             )
         by_image.setdefault(store.image_of(ref_id), []).append(ref_id)
     for image_id, members in by_image.items():
+        file = _file(files, image_id, store.path)
+        found = candidates.instances(image_id) if candidates is not None else None
         annotations = []
         for ref_id in members:
             per_sentence = store.choice_per == "sentence"
             for number in range(store.choices(ref_id)):
-                sentences = [texts[ref_id][number]] if per_sentence else texts[ref_id]
+                sentences = texts[ref_id][number : number + 1] if per_sentence else texts[ref_id]
+                name = f"ref {ref_id} of {file}" + (f", sentence {number + 1}" if per_sentence else "")
                 rle = store.rle(ref_id, number)
-                if rle is not None:
-                    about = {"ref_id": ref_id, "sentences": sentences}
-                    annotations.append(Annotation(categories[ref_id] or NO_CATEGORY, rle, about))
-        yield AnnotatedImage(image_id, _file(files, image_id, store.path), store.size(members[0]), annotations)
+                if rle is None:
+                    left_out.add("refs without a choice", name)
+                    continue
+                category = categories[ref_id] or _class_of(store.chosen(ref_id, number), found, candidates, name)
+                about = {"ref_id": ref_id, "sentences": sentences}
+                annotations.append(Annotation(name, category, rle, about))
+        yield AnnotatedImage(image_id, file, store.size(members[0]), annotations)
+
+
+def _class_of(row: int, found: Instances | None, candidates: MaskStore | None, name: str) -> str:
+    """What the chosen instance of a photo was found as."""
+    if found is None or candidates is None:
+        return NO_CATEGORY
+    places = np.flatnonzero(found.rows == row)
+    if not len(places):
+        raise SscError(f"{name}: its choice is no candidate in {candidates.path}; was it made from other masks?")
+    return candidates.info.class_names[found.labels[places[0]]]
 
 
 def _file(files: dict[int, str], image_id: int, store: Path) -> str:
     if image_id not in files:
         raise SscError(f"{store} has photo {image_id}, which the refs do not have; give the refs.parquet beside it")
+    check_inside_folder(files[image_id], str(store))
     return files[image_id]

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path
+from ssc_core.files import atomic_path, path_inside
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
@@ -36,26 +36,28 @@ class ImportedRef:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """refs: pictures written or read; empty: those without any mask; lossy: those where a candidate lost pixels."""
+    """refs: pictures written or read. Of refs, by id: empty, those without any mask; lossy, those where a candidate
+    lost pixels; missing, those without a picture.
+    """
 
     refs: int
-    empty: int
-    lossy: int
+    empty: tuple[int, ...] = ()
+    lossy: tuple[int, ...] = ()
+    missing: tuple[int, ...] = ()
 
 
 def write_pngs(store: MaskStore | SelectionStore, folder: Path) -> Counts:
     """Write a picture for every ref of a store. Raises SscError for a choice a sentence, which has no such layout."""
     if isinstance(store, SelectionStore) and store.choice_per == "sentence":
         raise SscError(f"{store.path} has a choice a sentence; the published layout has one a ref")
-    refs = empty = lossy = 0
+    empty, lossy = [], []
     for ref_id in store.ref_ids.tolist():
         masks = store.candidate_masks(ref_id) if isinstance(store, MaskStore) else store.mask(ref_id)[None]
         with atomic_path(Path(folder) / NAME.format(ref_id)) as temporary, temporary.open("wb") as file:
             Image.fromarray(to_grey(masks)).save(file, format="PNG")
-        refs += 1
-        empty += not masks.any()
-        lossy += bool((masks.sum(axis=0) > 1).any())
-    return Counts(refs, empty, lossy)
+        empty += [ref_id] * (not masks.any())
+        lossy += [ref_id] * bool((masks.sum(axis=0) > 1).any())
+    return Counts(len(store), tuple(empty), tuple(lossy))
 
 
 def to_grey(masks: np.ndarray) -> np.ndarray:
@@ -83,7 +85,7 @@ def import_masks(refs: Iterable[ImportedRef], folder: Path, out: Path) -> Counts
     members = list(refs)
     _require_some(members, folder)
     class_names = tuple(sorted({ref.category for ref in members}))
-    counts = [0, 0]
+    missing, empty = [], []
     with MaskStoreWriter(out, _info(class_names, folder), with_masks=True) as writer:
         for group in _by_image(members):
             rows: dict[bytes, int] = {}
@@ -91,8 +93,8 @@ def import_masks(refs: Iterable[ImportedRef], folder: Path, out: Path) -> Counts
             candidates = {}
             for ref in group:
                 masks = read_png(folder, ref)
-                counts[0] += masks is not None
-                counts[1] += masks is None or len(masks) == 0
+                missing += [ref.ref_id] * (masks is None)
+                empty += [ref.ref_id] * (masks is not None and len(masks) == 0)
                 encoded = rle.encode(masks) if masks is not None else []
                 candidates[ref.ref_id] = [rows.setdefault(code, len(rows)) for code in encoded]
                 categories += [ref.category] * (len(rows) - len(categories))
@@ -107,7 +109,7 @@ def import_masks(refs: Iterable[ImportedRef], folder: Path, out: Path) -> Counts
                 mask_scores=np.ones(len(rows)),
                 candidates=candidates,
             )
-    return Counts(counts[0], counts[1], 0)
+    return Counts(len(members) - len(missing), tuple(empty), missing=tuple(missing))
 
 
 def import_selection(refs: Iterable[ImportedRef], folder: Path, masks: MaskStore, out: Path) -> Counts:
@@ -119,18 +121,18 @@ def import_selection(refs: Iterable[ImportedRef], folder: Path, masks: MaskStore
     """
     members = list(refs)
     _require_some(members, folder)
-    read = empty = 0
+    missing, empty = [], []
     with SelectionWriter(out, _info(masks.info.class_names, folder)) as writer:
         for ref in members:
             found, picture = masks.candidates(ref.ref_id), read_png(folder, ref)
-            read += picture is not None
+            missing += [ref.ref_id] * (picture is None)
             mask = np.zeros(ref.size, bool) if picture is None else np.asarray(picture.any(axis=0))
             code = rle.encode(mask[None])
             ious = rle.ious(code, masks.rles(found.rows), ref.size).reshape(1, len(found))
             chosen = -1
             if ious.max(initial=0) > 0:
                 chosen = int(found.rows[np.flatnonzero(ious[0] == ious.max())[-1]])
-            empty += chosen < 0
+            empty += [ref.ref_id] * (picture is not None and chosen < 0)
             writer.append_ref(
                 ref.ref_id,
                 image_id=ref.image_id,
@@ -139,25 +141,38 @@ def import_selection(refs: Iterable[ImportedRef], folder: Path, masks: MaskStore
                 scores=ious,
                 rles=[None if chosen < 0 else code[0]],
             )
-    return Counts(read, empty, 0)
+    return Counts(len(members) - len(missing), tuple(empty), missing=tuple(missing))
 
 
 def read_png(folder: Path, ref: ImportedRef) -> np.ndarray | None:
-    """A ref's masks, bool (K, H, W); None when it has no picture. Raises SscError for a damaged or misfit picture."""
+    """A ref's masks, bool (K, H, W); None when it has no picture. Raises SscError for a damaged or misfit picture.
+
+    Transparent pixels belong to no mask. A link that leads out of the folder is refused.
+    """
     path = Path(folder) / NAME.format(ref.ref_id)
     if not path.is_file():
         return None
+    path_inside(folder, path.name)
     try:
-        with Image.open(path) as image:
-            grey = np.asarray(image.convert("L"))
+        with Image.open(path, formats=("PNG",)) as image:
+            _check(image, path, ref)
+            grey = np.asarray(image.convert("LA"))
+    except SscError:
+        raise
     except Exception as error:  # damaged files make Pillow fail in any way at all
         raise SscError(f"{path} cannot be read ({error}); is it a PNG, and whole?") from error
-    if grey.shape != tuple(ref.size):
+    return from_grey(grey[..., 0] * (grey[..., 1] > 0))
+
+
+def _check(image: Image.Image, path: Path, ref: ImportedRef) -> None:
+    """Raise SscError for a picture of another size, before it is unpacked, or with more than 8 bits a pixel."""
+    if image.size != (ref.size[1], ref.size[0]):
         raise SscError(
-            f"{path} has {grey.shape[0]} x {grey.shape[1]} pixels (height x width), the photo of ref {ref.ref_id} has "
+            f"{path} has {image.height} x {image.width} pixels (height x width), the photo of ref {ref.ref_id} has "
             f"{ref.size[0]} x {ref.size[1]}: were the masks made for other annotations?"
         )
-    return from_grey(grey)
+    if image.mode.startswith("I"):
+        raise SscError(f"{path} has 16 bits a pixel; save it with 8, a grey level for each candidate")
 
 
 def _require_some(refs: list[ImportedRef], folder: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ssc_core.cli import main as cli
-from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import MaskStoreWriter, SelectionWriter, StoreInfo, rle
 
 HEAVY = ("torch", "pandas", "numpy", "transformers", "open_clip", "spacy", "cv2", "h5py")
 
@@ -85,40 +86,97 @@ def test_import_never_overwrites(monkeypatch, capsys, tmp_path: Path) -> None:
 
 
 def test_export_png_and_import_again(monkeypatch, tmp_path: Path) -> None:
+    from ssc_core.masks import MaskStore
+
+    split = _split_of_one_photo(tmp_path)
+    _ok(monkeypatch, "export", split / "masks.h5", "--to", "png", "-o", tmp_path / "png")
+    _ok(monkeypatch, "export", split / "masks.h5", "-o", tmp_path / "coco.json")
+    (split / "masks.h5").rename(tmp_path / "masks.h5")
+    _ok(monkeypatch, "import", split, "--candidates", tmp_path / "png")
+    np.testing.assert_array_equal(
+        MaskStore.open(split / "masks.h5").candidate_masks(1), MaskStore.open(tmp_path / "masks.h5").candidate_masks(1)
+    )
+
+
+def test_an_export_of_choices_has_the_classes_and_names_what_is_left_out(monkeypatch, capsys, tmp_path: Path) -> None:
+    split = _split_of_one_photo(tmp_path)
+    _ok(monkeypatch, "export", split / "selected.h5", "-o", tmp_path / "coco.json")
+    content = json.loads((tmp_path / "coco.json").read_text())
+    assert content["categories"] == [{"id": 1, "name": "cup"}, {"id": 2, "name": "kite"}]
+    assert [(one["category_id"], one["sentences"]) for one in content["annotations"]] == [(2, ["the top half"])]
+    assert "left out, refs without a choice: 1 (ref 2 of a.png)" in capsys.readouterr().out
+    (split / "masks.h5").unlink()
+    _ok(monkeypatch, "export", split / "selected.h5", "-o", tmp_path / "alone.json")
+    assert [one["name"] for one in json.loads((tmp_path / "alone.json").read_text())["categories"]][-1] == "object"
+    _ok(monkeypatch, "export", split / "selected.h5", "--to", "png", "-o", tmp_path / "png")
+    assert "without a mask, so black: 1 refs (2)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "masks.h5"], "ends in .json"),
+        (["-o", "some.json", "--refs", "nowhere.parquet"], "--refs"),
+        (["-o", "png", "--to", "fiftyone"], "needs --images"),
+        (["-o", "png", "--to", "fiftyone", "--images", "nowhere"], "is no folder"),
+        (["-o", "refs.csv", "--to", "png"], "is a file"),
+    ],
+)
+def test_export_refuses_what_cannot_be_meant(monkeypatch, capsys, tmp_path: Path, options, message: str) -> None:
+    split = _split_of_one_photo(tmp_path)
+    before = (split / "masks.h5").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert run_main(monkeypatch, "export", str(split / "masks.h5"), *options) == 1
+    assert message in capsys.readouterr().err
+    assert (split / "masks.h5").read_bytes() == before
+
+
+def test_an_import_that_fails_leaves_nothing_in_the_way(monkeypatch, capsys, tmp_path: Path) -> None:
+    split = _split_of_one_photo(tmp_path)
+    _ok(monkeypatch, "export", split / "masks.h5", "--to", "png", "-o", tmp_path / "png")
+    for name in ("masks.h5", "selected.h5"):
+        (split / name).unlink()
+    arguments = ("import", str(split), "--candidates", str(tmp_path / "png"), "--selected", str(tmp_path / "chosen"))
+    assert run_main(monkeypatch, *arguments) == 1
+    (tmp_path / "png").rename(tmp_path / "chosen")
+    (tmp_path / "png").symlink_to(tmp_path / "chosen")
+    assert run_main(monkeypatch, *arguments) in (0, None)
+    assert "refs with a picture without candidates: 1 (2)" in capsys.readouterr().out
+
+
+def _split_of_one_photo(folder: Path) -> Path:
+    """A table's split with a ref that has two candidates, the second chosen, and one that has none."""
     from ssc_core.refer.index import build_index
     from ssc_core.refer.sources import DatasetSource
 
-    source = _table_of_one_photo(tmp_path)
     build_index(
         dataset="mine",
-        source=DatasetSource(layout="table", file=source, images=tmp_path),
-        out_refs=tmp_path / "mine" / "refs.parquet",
-        out_truth=tmp_path / "mine" / "truth.h5",
+        source=DatasetSource(layout="table", file=_table_of_one_photo(folder), images=folder),
+        out_refs=folder / "mine" / "refs.parquet",
+        out_truth=folder / "mine" / "truth.h5",
         check_counts=False,
     )
     masks = np.zeros((2, 6, 8), bool)
-    masks[0, :3], masks[1, 4:] = True, True
-    info = StoreInfo(class_names=("object",), settings={}, code="", models={})
-    (tmp_path / "mine" / "train").mkdir()
-    with MaskStoreWriter(tmp_path / "mine" / "train" / "masks.h5", info, with_masks=True) as writer:
+    masks[0, 4:], masks[1, :3] = True, True
+    info = StoreInfo(class_names=("cup", "kite"), settings={}, code="", models={})
+    split = folder / "mine" / "train"
+    split.mkdir()
+    with MaskStoreWriter(split / "masks.h5", info, with_masks=True) as writer:
         writer.append_image(
             1,
             (6, 8),
-            boxes_xyxy=np.array([[0, 0, 8, 3], [0, 4, 8, 6]]),
+            boxes_xyxy=np.array([[0, 4, 8, 6], [0, 0, 8, 3]]),
             box_scores=np.ones(2),
-            labels=np.zeros(2, int),
+            labels=np.arange(2),
             rles=rle.encode(masks),
             mask_scores=np.ones(2),
-            candidates={1: [0, 1]},
+            candidates={1: [0, 1], 2: []},
         )
-    _ok(monkeypatch, "export", tmp_path / "mine/train/masks.h5", "--to", "png", "-o", tmp_path / "png")
-    _ok(monkeypatch, "export", tmp_path / "mine/train/masks.h5", "-o", tmp_path / "coco.json")
-    (tmp_path / "mine" / "train" / "masks.h5").rename(tmp_path / "masks.h5")
-    _ok(monkeypatch, "import", tmp_path / "mine/train", "--candidates", tmp_path / "png")
-
-    from ssc_core.masks import MaskStore
-
-    np.testing.assert_array_equal(MaskStore.open(tmp_path / "mine/train/masks.h5").candidate_masks(1), masks)
+    with SelectionWriter(split / "selected.h5", info) as writer:
+        same = {"image_id": 1, "size": (6, 8)}
+        writer.append_ref(1, **same, chosen=[1], scores=np.zeros((1, 2)), rles=rle.encode(masks[1:]))
+        writer.append_ref(2, **same, chosen=[-1], scores=np.zeros((1, 0)), rles=[None])
+    return split
 
 
 def _ok(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
@@ -129,5 +187,5 @@ def _table_of_one_photo(folder: Path) -> Path:
     from PIL import Image
 
     Image.new("RGB", (8, 6)).save(folder / "a.png")
-    (folder / "refs.csv").write_text("image,sentences\na.png,the top half\n")
+    (folder / "refs.csv").write_text("image,sentences\na.png,the top half\na.png,the sun\n")
     return folder / "refs.csv"

@@ -11,9 +11,9 @@ from pycocotools.coco import COCO
 
 from ssc_core.errors import SscError
 from ssc_core.files import write_json
-from ssc_core.masks import MaskStore, SelectionStore, SelectionWriter
+from ssc_core.masks import MaskStore, MaskStoreWriter, SelectionStore, SelectionWriter, rle
 from ssc_core.masks.coco_json import coco_instances, write_fiftyone
-from ssc_core.masks.exchange import annotated_images, open_masks
+from ssc_core.masks.exchange import LeftOut, annotated_images, open_masks
 from tests.unit.masks.conftest import INFO
 
 TABLE = pd.DataFrame(
@@ -69,6 +69,97 @@ def test_pycocotools_reads_the_selection(selected_h5: Path, tmp_path: Path, caps
     assert sorted(by_ref) == [30, 70]  # the others have no choice
     assert by_ref[30]["sentences"] == ["c", "d"]
     np.testing.assert_array_equal(coco.annToMask(by_ref[70]).astype(bool), store.mask(70))
+
+
+def test_own_tables_get_the_class_that_a_choice_was_found_as(masks_h5: Path, tmp_path: Path) -> None:
+    masks, table = MaskStore.open(masks_h5), TABLE.assign(category="")
+    wanted = {70: "cat", 30: "dog"}
+    with SelectionWriter(tmp_path / "selected.h5", INFO) as writer:
+        for ref_id, name in wanted.items():
+            found = masks.candidates(ref_id)
+            row = int(found.rows[found.labels == INFO.class_names.index(name)][0])
+            values = {"image_id": ref_id // 10, "size": (8, 12), "scores": np.zeros((1, len(found)))}
+            writer.append_ref(ref_id, **values, chosen=[row], rles=masks.rles([row]))
+    store = open_masks(tmp_path / "selected.h5")
+    classes = dict(enumerate(INFO.class_names, start=1))
+    content = coco_instances(annotated_images(store, table, candidates=masks), classes)
+    assert content["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    assert {one["ref_id"]: classes[one["category_id"]] for one in content["annotations"]} == wanted
+    alone = coco_instances(annotated_images(store, table), {})
+    assert [one["name"] for one in alone["categories"]] == ["object"]
+
+
+def test_a_choice_from_other_masks_is_named(photos, selected_h5: Path, tmp_path: Path) -> None:
+    other = MaskStore.open(photos.write(tmp_path / "other.h5", [4, 3, 7]))
+    with pytest.raises(SscError, match=r"ref 70 of 7\.png: its choice is no candidate"):
+        list(annotated_images(open_masks(selected_h5), TABLE.assign(category=""), candidates=other))
+
+
+def test_what_is_left_out_is_named(masks_h5: Path, selected_h5: Path) -> None:
+    left_out = LeftOut()
+    coco_instances(annotated_images(open_masks(selected_h5), TABLE, left_out=left_out), {}, left_out)
+    assert left_out.names == {
+        "refs without a choice": ["ref 71 of 7.png", "ref 31 of 3.png", "ref 40 of 4.png", "ref 41 of 4.png"]
+    }
+    left_out = LeftOut()
+    coco_instances(annotated_images(open_masks(masks_h5), TABLE, left_out=left_out), {}, left_out)
+    assert left_out.names["refs without a candidate"][0] == "ref 71 of 7.png"
+    assert LeftOut({"why": [str(i) for i in range(30)]}).lines() == [
+        f"why: 30 ({', '.join(map(str, range(20)))}, and 10 more)"
+    ]
+
+
+def test_empty_masks_and_scores_that_are_no_number(tmp_path: Path) -> None:
+    masks = np.zeros((2, 8, 12), bool)
+    masks[0, 2:4] = True
+    with MaskStoreWriter(tmp_path / "masks.h5", INFO, with_masks=True) as writer:
+        writer.append_image(
+            3,
+            (8, 12),
+            boxes_xyxy=np.zeros((2, 4)),
+            box_scores=np.array([np.nan, 0.5]),
+            labels=np.zeros(2, int),
+            rles=rle.encode(masks),
+            mask_scores=np.ones(2),
+            candidates={30: [0, 1], 31: [0]},
+        )
+    left_out = LeftOut()
+    store = MaskStore.open(tmp_path / "masks.h5", with_masks=True)
+    content = coco_instances(annotated_images(store, TABLE, left_out=left_out), {}, left_out)
+    write_json(tmp_path / "coco.json", content)
+    assert "NaN" not in (tmp_path / "coco.json").read_text()
+    assert ["score" in one for one in content["annotations"]] == [False]
+    assert left_out.names == {
+        "scores that are no number": ["mask 1 of 3.png"],
+        "masks without a pixel": ["mask 2 of 3.png"],
+    }
+
+
+@pytest.mark.parametrize("name", ["../3.png", "/etc/3.png", "a/../../3.png"])
+def test_names_that_leave_the_folder_are_refused(selected_h5: Path, name: str) -> None:
+    with pytest.raises(SscError, match="inside the images folder"):
+        list(annotated_images(open_masks(selected_h5), TABLE.assign(file_name=name)))
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "link.png", "linked/secret.png", "{tmp_path}/secret.png"])
+def test_fiftyone_takes_no_file_from_outside_the_photos(tmp_path: Path, name: str) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (photos / "link.png").symlink_to(tmp_path / "secret.png")
+    (photos / "linked").symlink_to(tmp_path)
+    content = {"images": [{"file_name": name.format(tmp_path=tmp_path)}], "annotations": [], "categories": []}
+    with pytest.raises(SscError, match="not inside"):
+        write_fiftyone(content, photos, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "secret.png"]
+
+
+def test_photos_in_a_folder_that_is_a_link_itself(tmp_path: Path) -> None:
+    (tmp_path / "drive").mkdir()
+    Image.new("RGB", (12, 8)).save(tmp_path / "drive/3.png")
+    (tmp_path / "photos").symlink_to(tmp_path / "drive")
+    write_fiftyone({"images": [{"file_name": "3.png"}]}, tmp_path / "photos", tmp_path / "out")
+    assert (tmp_path / "out/data/3.png").is_file()
 
 
 def test_fiftyone_layout(selected_h5: Path, tmp_path: Path) -> None:

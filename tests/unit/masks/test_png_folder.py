@@ -13,6 +13,7 @@ from ssc_core.masks.png_folder import (
     from_grey,
     import_masks,
     import_selection,
+    read_png,
     to_grey,
     write_pngs,
 )
@@ -54,7 +55,7 @@ def test_candidates_make_the_round_trip(photos, tmp_path: Path) -> None:
     photos.masks = lambda image_id: disjoint(image_id % 4)
     store = MaskStore.open(photos.write(tmp_path / "masks.h5", [3, 2]))
     counts = write_pngs(store, tmp_path / "png")
-    assert (counts.refs, counts.empty, counts.lossy) == (4, 2, 0)
+    assert (counts.refs, counts.empty, counts.lossy) == (4, (31, 21), ())
     assert sorted(path.name for path in (tmp_path / "png").iterdir())[0] == "pseudo_gt_mask_20.png"
 
     import_masks(refs(30, 31, 20, 21), tmp_path / "png", tmp_path / "back.h5")
@@ -66,7 +67,7 @@ def test_candidates_make_the_round_trip(photos, tmp_path: Path) -> None:
 
 
 def test_overlaps_are_counted(photos, masks_h5: Path, tmp_path: Path) -> None:
-    assert write_pngs(MaskStore.open(masks_h5), tmp_path / "png").lossy == 2
+    assert write_pngs(MaskStore.open(masks_h5), tmp_path / "png").lossy == (70, 30)
 
 
 def test_equal_masks_of_two_refs_are_one_instance(tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_selected_masks_make_the_round_trip(photos, tmp_path: Path) -> None:
         writer.append_ref(30, **values, chosen=[chosen], scores=np.zeros((1, 3)), rles=masks.rles([chosen]))
         writer.append_ref(31, **values, chosen=[-1], scores=np.zeros((1, 0)), rles=[None])
     selected = SelectionStore(tmp_path / "selected.h5")
-    assert write_pngs(selected, tmp_path / "png").empty == 1
+    assert write_pngs(selected, tmp_path / "png").empty == (31,)
 
     import_selection(refs(30, 31), tmp_path / "png", masks, tmp_path / "back.h5")
     back = SelectionStore(tmp_path / "back.h5")
@@ -114,6 +115,48 @@ def test_a_bad_picture_is_named(tmp_path: Path, content: bytes | None, message: 
     with pytest.raises(SscError, match=message):
         import_masks(refs(10), tmp_path, tmp_path / "masks.h5")
     assert not (tmp_path / "masks.h5").exists()
+
+
+def test_refs_without_a_picture_are_told_from_black_ones(tmp_path: Path) -> None:
+    for ref_id, masks in {10: disjoint(2), 11: disjoint(0)}.items():
+        Image.fromarray(to_grey(masks)).save(tmp_path / f"pseudo_gt_mask_{ref_id}.png")
+    counts = import_masks(refs(10, 11, 12), tmp_path, tmp_path / "masks.h5")
+    assert (counts.refs, counts.empty, counts.missing) == (2, (11,), (12,))
+    counts = import_selection(refs(10, 11, 12), tmp_path, MaskStore.open(tmp_path / "masks.h5"), tmp_path / "chosen.h5")
+    assert (counts.refs, counts.empty, counts.missing) == (2, (11,), (12,))
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA", "LA"])
+def test_a_mask_is_the_same_in_every_kind_of_png(tmp_path: Path, mode: str) -> None:
+    picture = Image.fromarray(to_grey(disjoint(1))).convert(mode)
+    picture.save(tmp_path / "pseudo_gt_mask_10.png")
+    np.testing.assert_array_equal(read_png(tmp_path, refs(10)[0]), disjoint(1))
+
+
+def test_transparent_pixels_are_background(tmp_path: Path) -> None:
+    alpha = np.zeros((*SIZE, 4), np.uint8)
+    alpha[..., :3] = 255
+    alpha[2:4, 2:4, 3] = 255
+    Image.fromarray(alpha).save(tmp_path / "pseudo_gt_mask_10.png")
+    assert read_png(tmp_path, refs(10)[0]).sum() == 4
+
+
+def test_levels_beyond_8_bits_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full(SIZE, 700, np.uint16)).save(tmp_path / "pseudo_gt_mask_10.png")
+    with pytest.raises(SscError, match="16 bits a pixel"):
+        read_png(tmp_path, refs(10)[0])
+
+
+def test_a_link_out_of_the_folder_and_other_formats_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    Image.fromarray(to_grey(disjoint(1))).save(tmp_path / "secret.png")
+    (folder / "pseudo_gt_mask_10.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(SscError, match="link that leads out"):
+        read_png(folder, refs(10)[0])
+    Image.fromarray(to_grey(disjoint(1))).save(folder / "pseudo_gt_mask_11.png", format="TIFF")
+    with pytest.raises(SscError, match="is it a PNG"):
+        read_png(folder, refs(11)[0])
 
 
 def test_too_many_candidates_for_a_grey_picture() -> None:
