@@ -23,6 +23,11 @@ from ssc_core.sections.stages import NLTK_TAGGER
 from ssc_core.settings import load_settings
 from ssc_core.stale_locks import clear_stale_locks
 
+if {"{", "}"} & set(workflow.basedir):
+    raise WorkflowError(
+        f"{workflow.basedir}: Snakemake takes {{ and }} for wildcards, also in the path of this checkout; move it"
+    )
+
 if workflow.is_main_process and clear_stale_locks():
     print("The last run here was killed: its lock is removed.", file=sys.stderr)
 

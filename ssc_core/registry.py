@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ssc_core.checkout import find_path
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, tree_sha256
 
@@ -36,6 +37,7 @@ def backend_version(name: str) -> str:
     if place.startswith("ssc_core."):
         return code_version(place)
     if place.endswith(".py"):
+        place = find_path(place)
         if not Path(place).is_file():
             raise SscError(
                 f"backend file {place} does not exist (paths are relative to the folder that snakemake runs in)"
@@ -53,9 +55,8 @@ def weights_version(path: str | None) -> str:
 
     By content and not by time, so that a git checkout, which touches files, reruns nothing.
     """
-    if path is None or not Path(path).exists():
+    if path is None or not (place := Path(find_path(path))).exists():
         return ""
-    place = Path(path)
     digest = hashlib.sha256()
     for file in [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file()):
         if file.suffix == ".md":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "presets", "envs", "docs")
+"""What a checkout needs to run."""
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
@@ -24,6 +28,23 @@ def real_sample() -> Path:
     if not REAL_SAMPLE.is_dir():
         pytest.skip("the real sample (../shared/real_sample) is not on this machine")
     return REAL_SAMPLE
+
+
+@pytest.fixture(scope="session")
+def clone() -> Callable[[Path], Path]:
+    """Copy the checkout into a folder, which it returns: for tests that change it, or that care where it lies."""
+
+    def copy(folder: Path) -> Path:
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, folder / name)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        (folder / "resources").symlink_to(ROOT / "resources")
+        return folder
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from ssc_core.checkout import find_paths
 from ssc_core.devices import VISIBLE, lease
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
@@ -57,7 +60,15 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     if get_origin(kind) is list:
         return {"type": get_args(kind)[0], "nargs": "*" if optional else "+", "required": not optional}
     reader = kind.model_validate_json if issubclass(kind, BaseModel) else kind
+    if issubclass(kind, Section):
+        reader = partial(_section, kind)
     return {"type": reader, "required": not optional, "default": parameter.default if optional else None}
+
+
+def _section(kind: type[Section], text: str) -> Section:
+    """A section from the JSON that its rule got. Models of the default config are found from any folder; what the rule
+    got has no absolute path, so that nothing reruns for it."""
+    return kind.model_validate(find_paths(json.loads(text)))
 
 
 def run_meta(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ssc_core.checkout import find_paths
 from ssc_core.correct.launch import distributed_command
 from ssc_core.correct.train_stage import train
 from ssc_core.settings import CompatSettings, NetworkSettings, TrainSettings
@@ -38,7 +39,7 @@ def main(
     )
     if command:
         sys.exit(subprocess.call(command))
-    sections = json.loads(settings)
+    sections = find_paths(json.loads(settings))
     train(
         refs=refs,
         split="train",

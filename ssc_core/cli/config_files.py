@@ -6,15 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ssc_core
+from ssc_core.checkout import HOME, find_paths
 from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
     from ssc_core.settings import Settings
-
-HOME = Path(ssc_core.__file__).resolve().parents[1]
-"""The checkout. config.yaml lies here, and paths in it are relative to here when the current folder has none such."""
-
 
 MODELS = ("nouns", "detect", "segment", "score", "network")
 """Sections that name models."""
@@ -32,14 +28,8 @@ def read_config(files: Iterable[Path] = (), *, find_models: bool = False) -> Set
     for file in (HOME / "config.yaml", *files):
         _merge(merged, _read(Path(file)))
     if find_models:
-        merged |= {name: _found(merged[name]) for name in MODELS if name in merged}
+        merged |= {name: find_paths(merged[name]) for name in MODELS if name in merged}
     return load_settings(merged)
-
-
-def find_path(text: str) -> str:
-    """``text``, or the same path in the checkout where only that exists; a name that is no path stays as it is."""
-    here, there = Path(text), HOME / text
-    return str(there) if not here.exists() and there.exists() else text
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -63,15 +53,3 @@ def _merge(onto: dict[str, Any], more: Mapping[str, Any]) -> None:
             _merge(onto[key], value)
         else:
             onto[key] = value
-
-
-def _found(value: Any) -> Any:
-    """``value`` with ``find_path`` applied to every path in it, a plug-in's ``file.py:Class`` included."""
-    if isinstance(value, dict):
-        return {key: _found(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_found(item) for item in value]
-    if isinstance(value, str) and "/" in value:
-        path, colon, rest = value.partition(":")
-        return f"{find_path(path)}{colon}{rest}"
-    return value

@@ -138,7 +138,7 @@ def _named(bad: Sequence[BadImage]) -> str:
 
 def load_predictor(checkpoint: Path, bert: str | None, batch: int, device: str, threads: int):
     """``correct.predictor.Predictor``, which finds the micro world's BERT from any folder."""
-    from ssc_core.cli.config_files import find_path
+    from ssc_core.checkout import find_path
     from ssc_core.correct.checkpoints import load_published
     from ssc_core.correct.predictor import Predictor
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssc_core.checkout import find_path
 from ssc_core.correct.batches import normalised
 from ssc_core.correct.checkpoints import load_published, load_segmenter
 from ssc_core.correct.items import resized_photo
@@ -42,7 +43,7 @@ class Predictor:
         folder = bert or network.get("bert")
         if folder is None:
             raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_tokenizer(find_path(folder))
 
     def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Photos RGB uint8 (H, W, 3) with S_i sentences each to masks bool (S_i, side, side), the network's size."""

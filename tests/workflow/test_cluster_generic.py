@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,15 +77,10 @@ def test_status(pbs: Path, answer: str, status: str) -> None:
     )
 
 
-def test_a_split_is_labelled_through_the_scheduler(pbs: Path, tmp_path: Path) -> None:
+def test_a_split_is_labelled_through_the_scheduler(pbs: Path, tmp_path: Path, clone) -> None:
     if importlib.util.find_spec("snakemake_executor_plugin_cluster_generic") is None:
         pytest.skip("snakemake-executor-plugin-cluster-generic is not installed (extra `cluster`)")
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    for name in ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "envs", "docs"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, repository / name)
-    (repository / "resources").symlink_to(ROOT / "resources")
+    repository = clone(tmp_path / "repository")
     (repository / "tiny.yaml").write_text("micro: {images: {train: 3, val: 3, testA: 2, testB: 2, test: 2}}\n")
     command = [
         *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--latency-wait", "5"),

@@ -10,7 +10,6 @@ import fcntl
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -227,14 +226,9 @@ def test_memory_that_runs_out(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tmp_path_factory: pytest.TempPathFactory, clone) -> Path:
     """A copy, since a second Snakemake or a drive that refuses must not meet the tests beside this one."""
-    folder = tmp_path_factory.mktemp("faults")
-    for name in ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "envs", "docs"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    (folder / "resources").symlink_to(ROOT / "resources")
-    return folder
+    return clone(tmp_path_factory.mktemp("faults"))
 
 
 def run(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -25,7 +24,6 @@ from ssc_core.datasets import dataset_identity
 from ssc_core.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "presets", "envs", "docs")
 TARGETS = ("results/refcoco/eval_val.json", "results/refcoco/eval_masks_val.json")
 PLANNED = re.compile(r"^(\w+) +\d+$", re.MULTILINE)
 
@@ -213,16 +211,8 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("rerun")
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    (folder / "resources").symlink_to(ROOT / "resources")
-    house = House(folder)
+def house(tmp_path_factory: pytest.TempPathFactory, clone) -> Iterator[House]:
+    house = House(clone(tmp_path_factory.mktemp("rerun")))
     house.finish()
     yield house
     house.close()

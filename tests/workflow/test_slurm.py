@@ -21,7 +21,9 @@ from ssc_core.evaluate.schema import read_eval
 
 ROOT = Path(__file__).resolve().parents[2]
 SLURM = Path(__file__).with_name("slurm")
-COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "presets", "envs", "docs")
+AWKWARD = "c$(touch X) (1)"
+"""A folder whose name a shell must not read."""
+
 GPU_RULES = ("detect_boxes", "segment_boxes", "score_candidates", "pretrain", "correct", "evaluate")
 GPU_LOG = re.compile(
     r"(detect_boxes|segment_boxes|score_candidates)\.\d-of-\d\.log|(pretrain|correct|evaluate_val)\.log"
@@ -65,13 +67,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def run(slurm: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(slurm: Path, tmp_path_factory: pytest.TempPathFactory, clone) -> Run:
     """Run Snakemake with profiles/slurm in a copy of the repository."""
-    folder = tmp_path_factory.mktemp("slurm-repository")
-    for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    (folder / "resources").symlink_to(ROOT / "resources")
+    folder = clone(tmp_path_factory.mktemp("slurm") / AWKWARD)
     (folder / "tiny.yaml").write_text(TINY)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for name in [name for name in environment if name.startswith("SLURM_")]:

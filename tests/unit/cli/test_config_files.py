@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ssc_core.cli.config_files import HOME, find_path, read_config
+from ssc_core.checkout import HOME, find_path
+from ssc_core.cli.config_files import read_config
 from ssc_core.errors import SscError
 
 

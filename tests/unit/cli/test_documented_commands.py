@@ -8,7 +8,7 @@ import shlex
 import pytest
 from typer.main import get_command
 
-from ssc_core.cli.config_files import HOME
+from ssc_core.checkout import HOME
 from ssc_core.cli.main import app
 
 LINE = re.compile(r"^ {4}(ssc .*)$", re.MULTILINE)

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from transformers import BertConfig
 
-from ssc_core.cli.config_files import HOME, read_config
+from ssc_core.checkout import HOME
+from ssc_core.cli.config_files import read_config
 from ssc_core.correct.checkpoints import build_segmenter, save_checkpoint, save_published
 from ssc_core.correct.lavt import LAVT, SwinSettings
 from ssc_core.correct.predictor import PUBLISHED_SIDE
