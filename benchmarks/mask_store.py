@@ -158,7 +158,7 @@ def _write_mask_pngs(photos: list[Photo], folder: Path) -> None:
 
 def _read_pngs(folder: Path, name: str) -> None:
     for path in sorted((folder / name).iterdir()):
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             picture = np.asarray(image)
         picture == np.unique(picture)[1:, None, None]  # noqa: B015 (one mask a level)
 

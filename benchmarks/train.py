@@ -156,9 +156,12 @@ def published_seconds(
         chosen = [refs[(step * samples + i) % len(refs)] for i in range(samples)]
         photos, candidates, ids = [], [], []
         for image, ref in chosen:
-            photo = Image.open(folder / image.file_name).convert("RGB").resize((items.side, items.side), 2)
+            picture = Image.open(folder / image.file_name, formats=("JPEG", "PNG")).convert("RGB")
+            photo = picture.resize((items.side, items.side), 2)
             photos.append((torch.from_numpy(np.array(photo)).float() / 255 - MEAN) / STD)
-            picture = np.array(Image.open(folder / f"ref{ref.ref_id}.png").resize((items.side, items.side), 0))
+            picture = np.array(
+                Image.open(folder / f"ref{ref.ref_id}.png", formats=("PNG",)).resize((items.side, items.side), 0)
+            )
             candidates.append([torch.from_numpy(picture == v).to(device) for v in np.unique(picture) if v])
             ids.append(torch.from_numpy(ref.ids[0]))
         pixels = torch.stack(photos).permute(0, 3, 1, 2).contiguous().to(device)

@@ -13,10 +13,10 @@ from ssc_core.errors import SscError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from ssc_core.pictures import BadImage
     from ssc_core.predict.outputs import OutputWriter, Prediction
     from ssc_core.predict.requests import Request
     from ssc_core.predict.run import OnBad
-    from ssc_core.refer.images import BadImage
 
 PUBLISHED_BERT = "weights/bert-base-uncased"
 """What published checkpoints were trained with, where `ssc fetch` puts it."""

@@ -19,6 +19,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.pictures import BadImage, looks_like_jpeg, read_levels
 
 NAME = "pseudo_gt_mask_{}.png"
 LEVELS = 255
@@ -69,9 +70,12 @@ def to_grey(masks: np.ndarray) -> np.ndarray:
 
 
 def from_grey(grey: np.ndarray) -> np.ndarray:
-    """uint8 (H, W) to bool (K, H, W): a mask a level above 0, from the darkest to the lightest."""
+    """Integers (H, W) to bool (K, H, W): a mask a level above 0, from the darkest to the lightest."""
     levels = np.unique(grey)
-    return grey == levels[levels > 0][:, None, None]
+    levels = levels[levels > 0]
+    if len(levels) > LEVELS:
+        raise SscError(f"a picture has {len(levels)} colours, each of which would be a mask; {LEVELS} are the most")
+    return grey == levels[:, None, None]
 
 
 def import_masks(refs: Iterable[ImportedRef], folder: Path, out: Path) -> Counts:
@@ -154,25 +158,12 @@ def read_png(folder: Path, ref: ImportedRef) -> np.ndarray | None:
         return None
     path_inside(folder, path.name)
     try:
-        with Image.open(path, formats=("PNG",)) as image:
-            _check(image, path, ref)
-            grey = np.asarray(image.convert("LA"))
-    except SscError:
-        raise
-    except Exception as error:  # damaged files make Pillow fail in any way at all
-        raise SscError(f"{path} cannot be read ({error}); is it a PNG, and whole?") from error
-    return from_grey(grey[..., 0] * (grey[..., 1] > 0))
-
-
-def _check(image: Image.Image, path: Path, ref: ImportedRef) -> None:
-    """Raise SscError for a picture of another size, before it is unpacked, or with more than 8 bits a pixel."""
-    if image.size != (ref.size[1], ref.size[0]):
-        raise SscError(
-            f"{path} has {image.height} x {image.width} pixels (height x width), the photo of ref {ref.ref_id} has "
-            f"{ref.size[0]} x {ref.size[1]}: were the masks made for other annotations?"
-        )
-    if image.mode.startswith("I"):
-        raise SscError(f"{path} has 16 bits a pixel; save it with 8, a grey level for each candidate")
+        levels = read_levels(path, ref.size)
+    except BadImage as error:
+        raise SscError(f"ref {ref.ref_id}: {error}; were the masks made for other annotations?") from error
+    if looks_like_jpeg(levels):
+        raise SscError(f"{path} has the noise of a JPEG around its masks, which would become masks; save masks as PNG")
+    return from_grey(levels)
 
 
 def _require_some(refs: list[ImportedRef], folder: Path) -> None:

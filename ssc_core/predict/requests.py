@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from ssc_core.errors import SscError
-from ssc_core.refer.images import PHOTO_SUFFIXES
+from ssc_core.pictures import PHOTO_SUFFIXES
 from ssc_core.refer.table import read_sentences
 
 TABLE_SUFFIXES = (".csv", ".jsonl")

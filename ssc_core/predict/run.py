@@ -15,9 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.masks.resize import resize_nearest
+from ssc_core.pictures import BadImage
 from ssc_core.predict.outputs import Prediction
 from ssc_core.predict.requests import Request, by_photo
-from ssc_core.refer.images import BadImage, load_image
+from ssc_core.refer.images import load_image
 
 if TYPE_CHECKING:
     from ssc_core.correct.predictor import Predictor

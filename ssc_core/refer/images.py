@@ -6,30 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ssc_core.errors import SscError
-
-
-class BadImage(SscError):
-    """A photo that is missing, damaged, or not the one that the annotations describe."""
-
-
-PHOTO_FORMATS: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "MPO": (".mpo",),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "AVIF": (".avif",),
-    "TIFF": (".tif", ".tiff"),
-    "BMP": (".bmp",),
-    "GIF": (".gif",),
-    "PPM": (".ppm", ".pgm", ".pnm"),
-}
-"""Formats of photos, as Pillow calls them, and how names of such files end. The one list: what a folder is searched
-for, and what readers may open (``Image.open(path, formats=tuple(PHOTO_FORMATS))``): Pillow alone would open EPS too."""
-
-PHOTO_SUFFIXES = frozenset(suffix for suffixes in PHOTO_FORMATS.values() for suffix in suffixes)
+from ssc_core.pictures import BadImage, looks_like_jpeg, open_picture, read_levels, size_text
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -42,6 +21,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation to what makes the photo upright (EXIF 2.32, tag 274). From 5 on, height and width swap."""
+_BACK = {**_TURNS, 6: _TURNS[8], 8: _TURNS[6]}
+"""What makes an upright photo lie as it is stored."""
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 
 
 def load_image(path: Path, size: tuple[int, int] | None = None, *, upright: bool = False) -> np.ndarray:
@@ -55,17 +37,14 @@ def load_image(path: Path, size: tuple[int, int] | None = None, *, upright: bool
     Raises BadImage, naming the path, when the file is missing, truncated, no image, or of another size.
     """
     path = Path(path)
-    try:
-        with Image.open(path) as image:
-            turn = _turn_for(path, image, size, upright)
-            image.load()
-            rgb = _to_rgb(image)
-    except BadImage:
-        raise
-    except Exception as error:
-        raise _bad_image(path, error) from error
-    if turn is not None:
-        rgb = rgb.transpose(turn)
+    with open_picture(path) as image:
+        orientation = _orientation(image)
+        wants_upright = _wants_upright(path, image, size, upright)
+        image.load()
+        is_upright = _orientation(image) != orientation  # Pillow turns TIFFs itself, and says so by dropping the tag
+        rgb = _to_rgb(image)
+    if wants_upright != is_upright and orientation != 1:
+        rgb = rgb.transpose((_TURNS if wants_upright else _BACK)[orientation])
     return np.array(rgb, dtype=np.uint8)
 
 
@@ -90,60 +69,44 @@ class PhotoReader:
 
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of the upright photo, from the file's header alone. Raises BadImage."""
-    path = Path(path)
-    try:
-        with Image.open(path) as image:
-            return _upright_size(image)
-    except Exception as error:
-        raise _bad_image(path, error) from error
+    with open_picture(Path(path)) as image:
+        return _upright_size(image)
 
 
-def read_mask_png(path: Path, height: int, width: int) -> np.ndarray:
-    """Read a ground-truth mask: bool (H, W), true where a PNG is not black (palette: not entry 0) and not transparent.
+def read_mask_png(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    """Read a ground-truth mask of a photo of (height, width) ``size``.
 
-    Raises BadImage when the file is missing, damaged, no PNG, or not of the photo's size.
+    Returns bool (H, W), true where the PNG is neither black nor transparent (see ``read_levels``), and whether it looks
+    as if it had been saved as JPEG before. Raises BadImage as ``read_levels`` does.
     """
-    path = Path(path)
-    try:
-        with Image.open(path) as image:
-            if image.format != "PNG":
-                raise BadImage(f"mask {path} is a {image.format} file; save it as PNG, which keeps every pixel's value")
-            image.load()
-            values = np.asarray(image)
-            has_alpha = image.mode in ("RGBA", "LA")
-    except BadImage:
-        raise
-    except Exception as error:
-        raise _bad_image(path, error) from error
-    if values.shape[:2] != (height, width):
-        raise BadImage(
-            f"mask {path} has {_size_text(values.shape[:2])} pixels, its photo {_size_text((height, width))}"
-        )
-    planes = values.reshape(height, width, -1)
-    if has_alpha:
-        planes = planes[..., :-1] * (planes[..., -1:] > 0)
-    return np.asarray(planes.any(axis=-1))
+    levels = read_levels(Path(path), size)
+    return levels > 0, looks_like_jpeg(levels)
 
 
-def _turn_for(path: Path, image: Image.Image, size: tuple[int, int] | None, upright: bool) -> Image.Transpose | None:
-    turn = _TURNS.get(_orientation(image))
-    stored_size, upright_size = (image.height, image.width), _upright_size(image)
+def _wants_upright(path: Path, image: Image.Image, size: tuple[int, int] | None, upright: bool) -> bool:
     if size is None:
-        return turn
+        return True
     size = (int(size[0]), int(size[1]))
+    stored_size, upright_size = _stored_size(image), _upright_size(image)
     if size == stored_size and not (upright and size == upright_size):
-        return None
+        return False
     if size == upright_size:
-        return turn
+        return True
     raise BadImage(
-        f"{path} has {_size_text(stored_size)} pixels, the annotations say {_size_text(size)}: "
+        f"{path} has {size_text(stored_size)} pixels, the annotations say {size_text(size)}: "
         "put the original photo there, not a resized copy"
     )
 
 
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) as the file has them. Of a TIFF that is to be turned, Pillow gives those of the turned one."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(_TIFF_HEIGHT, image.height)), int(tags.get(_TIFF_WIDTH, image.width))
+
+
 def _upright_size(image: Image.Image) -> tuple[int, int]:
-    swapped = _orientation(image) >= 5
-    return (image.width, image.height) if swapped else (image.height, image.width)
+    height, width = _stored_size(image)
+    return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -164,26 +127,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         return _from_wide_grey(np.asarray(image).clip(0, 65535))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 
 def _from_wide_grey(values: np.ndarray) -> Image.Image:
     # Some 8-bit photos come in wide containers: scaling those would make them black.
-    eight_bit = values if values.max() <= 255 else np.rint(values / 257.0)
+    if values.max() <= 255:
+        eight_bit = values
+    elif values.dtype == np.uint16:
+        eight_bit = np.rint(np.arange(2**16) / 257.0).astype(np.uint8)[values]
+    else:
+        eight_bit = np.rint(values / 257.0)
     return Image.fromarray(eight_bit.astype(np.uint8)).convert("RGB")
-
-
-def _bad_image(path: Path, error: Exception) -> BadImage:
-    if isinstance(error, FileNotFoundError):
-        return BadImage(f"{path} does not exist; check the paths of the dataset")
-    if isinstance(error, UnidentifiedImageError):
-        return BadImage(f"{path} is not an image, or damaged at its start")
-    if isinstance(error, Image.DecompressionBombError):
-        return BadImage(f"{path} is refused: {error}")
-    return BadImage(f"{path} cannot be read ({error}); is it truncated? Get the file again")
-
-
-def _size_text(size: tuple[int, ...]) -> str:
-    return f"{size[0]} x {size[1]} (height x width)"

@@ -16,6 +16,7 @@ from ssc_core.refer.records import Segmentation
 
 CLIPPED = "polygons reached outside their photo and were clipped"
 DEGENERATE = "polygons with fewer than three points were dropped"
+LIKE_JPEG = "masks have the faint noise of a JPEG, which counts as the object; save masks as PNG from the start"
 EMPTY = "segmentations cover no pixel and count as no ground truth"
 
 _TOLERANCE = 1.0
@@ -28,13 +29,15 @@ def segmentation_to_rle(
     """Compressed COCO RLE of a segmentation, or None when there is no ground truth.
 
     Several polygons make their union. overlap_hole: pixels that more than one polygon covers become background, a
-    defect of the published evaluation. notes: counts of what was mended, by CLIPPED, DEGENERATE and EMPTY.
+    defect of the published evaluation. notes: counts of what was mended or looks wrong, by this module's constants.
     Raises SscError when the segmentation cannot be what it claims to be.
     """
     if segmentation is None or (isinstance(segmentation, list) and not segmentation):
         return None
     if isinstance(segmentation, Path):
-        code = rle.encode(read_mask_png(segmentation, height, width)[None])[0]
+        mask, noisy = read_mask_png(segmentation, (height, width))
+        notes[LIKE_JPEG] += noisy
+        code = rle.encode(mask[None])[0]
     elif isinstance(segmentation, dict):
         code = _checked_rle(segmentation, height, width)
     else:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ssc_core.errors import SscError
-from ssc_core.refer.images import BadImage, image_size
+from ssc_core.pictures import BadImage
+from ssc_core.refer.images import image_size
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Segmentation, Sentence
 from ssc_core.refer.refer_layout import check_inside_folder
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from ssc_core.files import atomic_path
 from ssc_core.masks.store import Instances, MaskStore
-from ssc_core.refer.images import BadImage
+from ssc_core.pictures import BadImage
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 from ssc_core.report import style
 from ssc_core.report.overlay import keep_end, scale, soften, wrap

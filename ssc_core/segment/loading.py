@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ssc_core.refer.images import BadImage, load_image
+from ssc_core.pictures import BadImage
+from ssc_core.refer.images import load_image
 from ssc_core.segment.tasks import Batch, ImageTask
 
 log = logging.getLogger(__name__)

@@ -32,6 +32,8 @@ def problems(source: str) -> Iterator[str]:
             yield f"line {node.lineno}: {name}"
         if name == "torch.load" and options.get("weights_only") != "True":
             yield f"line {node.lineno}: torch.load without weights_only=True"
+        if name == "Image.open" and "formats" not in options:
+            yield f"line {node.lineno}: Image.open without formats"
         if options.get("shell") == "True":
             yield f"line {node.lineno}: shell=True"
         if options.get("allow_pickle") == "True":
@@ -41,7 +43,7 @@ def problems(source: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     "bad",
     ["eval('1')", "pickle.load(f)", "torch.load(f)", "torch.load(f, weights_only=False)", "run(x, shell=True)",
-     "np.load(f, allow_pickle=True)", "archive.extractall(x)", "yaml.load(f)"],
+     "np.load(f, allow_pickle=True)", "archive.extractall(x)", "yaml.load(f)", "Image.open(path)"],
 )  # fmt: skip
 def test_an_unsafe_call_is_seen(bad: str) -> None:
     assert list(problems(bad))

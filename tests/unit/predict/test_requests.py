@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from ssc_core.errors import SscError
+from ssc_core.pictures import PHOTO_FORMATS, PHOTO_SUFFIXES
 from ssc_core.predict.requests import Request, by_photo, read_requests
-from ssc_core.refer.images import PHOTO_FORMATS, PHOTO_SUFFIXES, load_image
+from ssc_core.refer.images import load_image
 
 
 def test_a_photo_and_sentences(photos: Path) -> None:

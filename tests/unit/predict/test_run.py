@@ -9,11 +9,11 @@ import torch
 
 from ssc_core.correct.predictor import Predictor
 from ssc_core.errors import SscError
+from ssc_core.pictures import BadImage
 from ssc_core.predict.outputs import OutputWriter
 from ssc_core.predict.requests import Request, read_requests
 from ssc_core.predict.run import predict_candidates, predict_with_network, predict_zero_shot
 from ssc_core.predict.zero_shot import Answer
-from ssc_core.refer.images import BadImage
 from tests.unit.predict.conftest import BERT
 
 SENTENCES = ("the red car on the left", "dog", "second woman from the right")

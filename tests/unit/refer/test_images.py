@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssc_core.refer.images import BadImage, PhotoReader, image_size, load_image, read_mask_png
+from ssc_core.pictures import BadImage
+from ssc_core.refer.images import PhotoReader, image_size, load_image, read_mask_png
 
 HEIGHT, WIDTH = 24, 40
 
@@ -140,6 +141,29 @@ def test_orientation_of_a_png(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_image(tmp_path / "turned.png"), UPRIGHT[6](picture()))
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif", "tif"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_every_format_is_turned_once(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    options = {"webp": {"lossless": True}, "tif": {}, "png": {}}.get(suffix, {"quality": 100, "subsampling": "4:4:4"})
+    Image.fromarray(picture()).save(path, exif=exif, **options)
+    expected = UPRIGHT[orientation](picture())
+    assert image_size(path) == expected.shape[:2]
+    assert close(load_image(path), expected)
+    assert close(load_image(path, expected.shape[:2], upright=True), expected)
+    assert close(load_image(path, (HEIGHT, WIDTH)), picture())  # as COCO has it
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_a_tiff_is_read_by_either_decoder(tmp_path: Path, compression: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture()).save(tmp_path / "turned.tif", exif=exif, compression=compression)
+    np.testing.assert_array_equal(load_image(tmp_path / "turned.tif"), UPRIGHT[6](picture()))
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_damaged_exif_does_not_matter(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"photo.{suffix}"
@@ -221,20 +245,86 @@ MASK = picture()[..., 0] == 200
 )
 def test_mask_png(tmp_path: Path, image: Image.Image) -> None:
     image.save(tmp_path / "mask.png")
-    mask = read_mask_png(tmp_path / "mask.png", HEIGHT, WIDTH)
+    mask, noisy = read_mask_png(tmp_path / "mask.png", (HEIGHT, WIDTH))
     assert mask.dtype == bool
+    assert not noisy
     np.testing.assert_array_equal(mask, MASK)
+
+
+def in_palette(*entries: tuple[int, int, int]) -> Image.Image:
+    """``MASK`` as a palette picture: background is entry 0, the object entry 1."""
+    image = Image.fromarray(MASK.astype(np.uint8), "P")
+    image.putpalette([value for entry in entries for value in entry])
+    return image
+
+
+def with_alpha(colour: np.ndarray, alpha: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.dstack([np.stack([colour] * 3, axis=-1), alpha]).astype(np.uint8))
+
+
+def test_colours_of_a_palette_count_and_not_their_numbers(tmp_path: Path) -> None:
+    black, red, navy = (0, 0, 0), (128, 0, 0), (0, 0, 9)
+    for name, image, expected in (
+        ("black first", in_palette(black, red), MASK),
+        ("black second", in_palette(red, black), ~MASK),
+        ("black twice", in_palette(black, black), np.zeros_like(MASK)),
+        ("no black", in_palette(red, navy), np.ones_like(MASK)),
+    ):
+        image.save(tmp_path / "mask.png")
+        mask, _ = read_mask_png(tmp_path / "mask.png", (HEIGHT, WIDTH))
+        np.testing.assert_array_equal(mask, expected, err_msg=name)
+
+
+def test_what_is_transparent_is_background(tmp_path: Path) -> None:
+    in_palette((255, 255, 255), (255, 0, 0)).save(tmp_path / "palette.png", transparency=0)
+    Image.fromarray(np.where(MASK, 200, 90).astype(np.uint8)).save(tmp_path / "grey.png", transparency=90)
+    with_alpha(np.full_like(MASK, 1) * 255, MASK * 255).save(tmp_path / "alpha.png")
+    with_alpha(np.zeros_like(MASK), MASK * 255).save(tmp_path / "only-alpha.png")
+    with_alpha(MASK * 255, np.full_like(MASK, 1) * 255).save(tmp_path / "opaque.png")
+    for name in ("palette", "grey", "alpha", "only-alpha", "opaque"):
+        mask, _ = read_mask_png(tmp_path / f"{name}.png", (HEIGHT, WIDTH))
+        np.testing.assert_array_equal(mask, MASK, err_msg=name)
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_black_or_transparent_everywhere_is_no_mask(tmp_path: Path, alpha: int) -> None:
+    with_alpha(np.zeros_like(MASK), np.full(MASK.shape, alpha)).save(tmp_path / "mask.png")
+    assert not read_mask_png(tmp_path / "mask.png", (HEIGHT, WIDTH))[0].any()
+
+
+def test_noise_of_a_jpeg_is_noticed_and_smooth_edges_are_not(tmp_path: Path) -> None:
+    y, x = np.mgrid[:120, :160]
+    distance = np.hypot(y - 60, x - 80)
+    drawn = Image.fromarray((255 * np.clip(40.5 - distance, 0, 1)).astype(np.uint8))
+    blurred = Image.fromarray((255 * np.clip((50 - distance) / 20, 0, 1)).astype(np.uint8))
+    drawn.save(tmp_path / "mask.jpg", quality=80)
+    with Image.open(tmp_path / "mask.jpg") as image:
+        image.save(tmp_path / "noisy.png")
+    for name, picture, noisy in (("drawn", drawn, False), ("blurred", blurred, False), ("noisy", None, True)):
+        if picture is not None:
+            picture.save(tmp_path / f"{name}.png")
+        assert read_mask_png(tmp_path / f"{name}.png", (120, 160))[1] == noisy, name
+
+
+def test_only_named_formats_are_opened(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.eps")
+    Image.fromarray(picture()).save(tmp_path / "photo.tga")
+    for path in sorted(tmp_path.iterdir()):
+        path = path.rename(path.with_suffix(".jpg"))
+        for read in (load_image, image_size):
+            with pytest.raises(BadImage, match=r"photo\.jpg is not an image, .* the formats are JPEG, "):
+                read(path)
 
 
 def test_mask_that_does_not_fit(tmp_path: Path) -> None:
     Image.fromarray(MASK).save(tmp_path / "mask.png")
     with pytest.raises(BadImage, match=r"mask\.png has 24 x 40 .* its photo 24 x 41"):
-        read_mask_png(tmp_path / "mask.png", HEIGHT, WIDTH + 1)
+        read_mask_png(tmp_path / "mask.png", (HEIGHT, WIDTH + 1))
 
 
 def test_mask_in_another_format(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "mask.jpg")
     with pytest.raises(BadImage, match="is a JPEG file; save it as PNG"):
-        read_mask_png(tmp_path / "mask.jpg", HEIGHT, WIDTH)
+        read_mask_png(tmp_path / "mask.jpg", (HEIGHT, WIDTH))
     with pytest.raises(BadImage, match=r"gone\.png does not exist"):
-        read_mask_png(tmp_path / "gone.png", HEIGHT, WIDTH)
+        read_mask_png(tmp_path / "gone.png", (HEIGHT, WIDTH))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssc_core.refer.images import BadImage
+from ssc_core.pictures import BadImage
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader, ahead_of, worker_threads
 from ssc_core.segment.tasks import Batch, ImageTask
 
