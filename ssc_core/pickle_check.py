@@ -8,7 +8,7 @@ use one as a key, so that it is hashed without an end. The walk follows the stac
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 MAX_DEPTH = 100
@@ -28,15 +28,16 @@ class BrokenPickleError(Exception):
     """The bytes are no complete pickle."""
 
 
-def check_pickle(content: bytes, *, calls: bool, start: int = 0) -> int:
+def check_pickle(content: bytes, *, calls: bool, imports: Collection[str] | None = None, start: int = 0) -> int:
     """Check the pickle that begins at ``start``; return where it ends, which is where another may begin.
 
     calls: False refuses imports, calls and outside objects too: what is left builds plain values. True is for pickles
-    that a restricted unpickler reads, such as PyTorch's: names are that unpickler's business, and are not looked at.
+    that a restricted unpickler reads, such as PyTorch's. imports: names that those may import, as ``module.name``; None
+    leaves them to that unpickler.
 
     Raises RefusedPickleError and BrokenPickleError. Takes seconds for the annotations of RefCOCO.
     """
-    return _Walk(content, calls).run(start)
+    return _Walk(content, calls, imports).run(start)
 
 
 @dataclass(slots=True, eq=False)
@@ -55,8 +56,8 @@ _OTHER = _Value()
 
 
 class _Walk:
-    def __init__(self, content: bytes, calls: bool) -> None:
-        self._content, self._calls = content, calls
+    def __init__(self, content: bytes, calls: bool, imports: Collection[str] | None) -> None:
+        self._content, self._calls, self._imports = content, calls, imports
         self._stack: list[_Value] = []
         self._marks: list[int] = []
         """Heights of the stack."""
@@ -219,12 +220,13 @@ class _Walk:
         return int(argument)
 
     def _import(self, first: int, last: int) -> None:
-        if not self._calls:
-            raise _import_refused(self._content[first:last].decode("utf-8", "replace").split())
+        names = self._content[first:last].decode("utf-8", "replace").split()
+        if not self._calls or (self._imports is not None and ".".join(names) not in self._imports):
+            raise _import_refused(names)
         self._stack.append(_OTHER)
 
     def _import_from_stack(self, first: int, last: int) -> None:
-        if not self._calls:
+        if not self._calls or self._imports is not None:  # picklers of protocol 4; PyTorch has 2
             so_far = pickletools.genops(self._content[:last] + b".")
             raise _import_refused([text for _, text, _ in so_far if isinstance(text, str)][-2:])
         self._pop()

@@ -52,6 +52,16 @@ def bert_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def without_bert(model: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take the BERT out of the state dict of a LAVT-One, whatever it is called there; empty where there is none."""
+    words = "embeddings.word_embeddings.weight"
+    prefix = next((key.removesuffix(words) for key in model if key.endswith(f".{words}")), None)
+    if prefix is None:
+        return {}
+    keys = [key for key in model if key.startswith(prefix)]
+    return {key.removeprefix(prefix): model.pop(key) for key in keys}
+
+
 def _swin(model: Mapping[str, Tensor]) -> dict[str, Any]:
     patches = model["backbone.patch_embed.proj.weight"]
     tables = [model[f"backbone.layers.{stage}.blocks.0.attn.relative_position_bias_table"].shape for stage in range(4)]

@@ -1,8 +1,8 @@
 """Checkpoints of the segmenter: the published LAVT and S+S+C files, and ours, which either side can read.
 
-All are ``torch.save`` dicts with the state dicts ``model`` (LAVT) and ``bert_model``. Published files add
-``optimizer``, ``epoch``, ``args`` (argparse.Namespace) and ``lr_scheduler``; ours add ``settings`` and ``meta``, plain
-values only.
+All are ``torch.save`` dicts with the state dicts ``model`` (LAVT) and ``bert_model``; in files of LAVT-One, BERT is
+part of ``model``. Published files add ``optimizer``, ``epoch``, ``args`` (argparse.Namespace) and ``lr_scheduler``;
+ours add ``settings`` and ``meta``, plain values only.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig
 
-from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture
+from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture, without_bert
 from ssc_core.correct.lavt import LAVT, SwinSettings, load_swin_22k
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_text
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path
-from ssc_core.tensor_files import read_torch, state_dict_of
+from ssc_core.tensor_files import read_torch, state_dict_of, write_torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,11 @@ def load_published(path: Path | str) -> Checkpoint:
     damaged, lacks one of the two networks or asks to import anything but ``argparse.Namespace``.
     """
     content = read_torch(path)
+    model = state_dict_of(path, content, "model")
+    bert = without_bert(model) or state_dict_of(path, content, "bert_model")
     return Checkpoint(
-        model=state_dict_of(path, content, "model"),
-        bert_model=bert_state(state_dict_of(path, content, "bert_model")),
+        model=model,
+        bert_model=bert_state(bert),
         settings=dict(content.get("settings") or {}),
         meta=dict(content.get("meta") or {}),
         args=_namespace_dict(path, content.get("args")),
@@ -79,7 +80,7 @@ def save_checkpoint(
     }
     for name in ("settings", "meta"):
         _check_plain(content[name], name)
-    _write(path, content)
+    write_torch(path, content)
 
 
 def save_published(
@@ -109,7 +110,7 @@ def save_published(
         "args": argparse.Namespace(**{"mha": heads, **(args or {})}),
         "lr_scheduler": lr_scheduler or {},
     }
-    _write(path, content)
+    write_torch(path, content)
 
 
 def build_segmenter(network: Mapping[str, Any], checkpoint_activations: bool = False) -> ReferringSegmenter:
@@ -134,14 +135,21 @@ def build_segmenter(network: Mapping[str, Any], checkpoint_activations: bool = F
 
 def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> ReferringSegmenter:
     """The segmenter of a checkpoint, published or ours, in eval mode on ``device``."""
-    checkpoint = load_published(path)
-    sizes = checkpoint.architecture()
+    return segmenter_of(load_published(path), path).to(device).eval()
+
+
+def segmenter_of(checkpoint: Checkpoint, path: Path | str) -> ReferringSegmenter:
+    """The segmenter that a checkpoint holds, on the CPU. ``path`` is for messages."""
+    try:
+        sizes = checkpoint.architecture()
+    except SscError as error:
+        raise SscError(f"{path}: {error}") from error
     swin: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()}
     with torch.device("meta"):  # no time for start values that the file replaces
         lavt = LAVT(SwinSettings(**swin), fusion_heads=tuple(sizes["fusion_heads"]), text_dim=sizes["text_dim"])
     segmenter = ReferringSegmenter(lavt.to_empty(device="cpu"), TextEncoder(BertConfig(**sizes["bert"])))
     load_weights(segmenter, checkpoint, path)
-    return segmenter.to(device).eval()
+    return segmenter
 
 
 def load_weights(segmenter: ReferringSegmenter, checkpoint: Checkpoint, path: Path | str) -> None:
@@ -188,12 +196,6 @@ def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str
 
 def _plain_state(module: nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-
-
-def _write(path: Path | str, content: dict[str, Any]) -> None:
-    # Through a file object: given a path, torch.save writes the name of the temporary file into the archive.
-    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
 
 
 def _check_plain(value: Any, where: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from ssc_core.errors import SscError
+from ssc_core.tensor_files import read_safetensors
 
 
 def load_part(lavt: nn.Module, path: Path) -> None:
@@ -16,12 +15,7 @@ def load_part(lavt: nn.Module, path: Path) -> None:
 
     Raises SscError when the file is missing or damaged, or holds a tensor that LAVT has not, or has in another shape.
     """
-    try:
-        weights = load_file(path)
-    except FileNotFoundError as error:
-        raise SscError(f"{path} does not exist; check `network.swin_weights`") from error
-    except (SafetensorError, OSError) as error:
-        raise SscError(f"{path} cannot be read as safetensors ({error}); get the file again") from error
+    weights = read_safetensors(path)
     own = lavt.state_dict()
     for key, value in weights.items():
         if key not in own:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssc_core.checkout import find_path
 from ssc_core.correct.batches import normalised
-from ssc_core.correct.checkpoints import load_published, load_segmenter
+from ssc_core.correct.checkpoints import load_published, segmenter_of
 from ssc_core.correct.items import resized_photo
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.correct.train_stage import resolve_device
@@ -34,8 +34,8 @@ class Predictor:
         torch.set_num_threads(threads)
         self.device = resolve_device(device)
         self.samples = samples
-        self.model = load_segmenter(checkpoint, self.device)
         content = load_published(checkpoint)
+        self.model = segmenter_of(content, checkpoint).to(self.device).eval()
         network = content.settings.get("network", {})
         self.side = int(network.get("image_size", PUBLISHED_SIDE))
         self.max_tokens = int(network.get("max_tokens", PUBLISHED_TOKENS))

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
-from ssc_core.tensor_files import read_torch
+from ssc_core.tensor_files import read_torch, write_torch
 
 
 class RunState:
@@ -78,10 +77,10 @@ class RunState:
         return state if state.get("fingerprint") == self._fingerprint else None
 
     def save(self, state: Mapping[str, Any]) -> None:
-        _save_tensors(self._state, {"fingerprint": self._fingerprint, **state})
+        write_torch(self._state, {"fingerprint": self._fingerprint, **state})
 
     def save_best(self, weights: Mapping[str, Any]) -> None:
-        _save_tensors(self._best, dict(weights))
+        write_torch(self._best, weights)
 
     def load_best(self) -> dict[str, Any]:
         return read_torch(self._best)
@@ -136,12 +135,6 @@ class RunState:
             self._held = None
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
-
-
-def _save_tensors(path: Path, content: dict[str, Any]) -> None:
-    # Through a file object: given a path, torch.save writes the name of the temporary file into the archive.
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
 
 
 def _lines(rows: Sequence[Sequence[object]]) -> str:

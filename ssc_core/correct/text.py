@@ -14,6 +14,8 @@ from transformers.utils import logging as transformers_logging
 
 from ssc_core.correct.lavt import LAVT
 from ssc_core.errors import SscError
+from ssc_core.tensor_checks import check_weights
+from ssc_core.tensor_files import named_tensors
 
 
 class TextEncoder(BertModel):
@@ -65,12 +67,17 @@ class ReferringSegmenter(nn.Module):
         return self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.transpose(1, 2)
 
 
-def load_text(path_or_name: Path | str) -> tuple[BertTokenizer, TextEncoder]:
+def load_text(
+    path_or_name: Path | str, tokenizer_folder: Path | str | None = None
+) -> tuple[BertTokenizer, TextEncoder]:
     """Tokenizer and BERT from a local folder in the ``bert-base-uncased`` layout, or a name in the local cache.
 
-    Nothing is downloaded. Raises SscError when the folder is missing, incomplete or holds another kind of model.
+    tokenizer_folder: where the tokenizer lies, if not in the same. Nothing is downloaded. Raises SscError when a folder
+    is missing, incomplete, damaged or holds another kind of model.
     """
-    tokenizer = load_tokenizer(path_or_name)
+    tokenizer = load_tokenizer(tokenizer_folder or path_or_name)
+    if Path(path_or_name).is_dir():
+        check_weights(path_or_name)
     try:
         with _quiet_transformers():
             loaded: Any = TextEncoder.from_pretrained(
@@ -87,9 +94,11 @@ def load_text(path_or_name: Path | str) -> tuple[BertTokenizer, TextEncoder]:
             f"the BERT in {path_or_name} lacks {len(missing)} weights ({', '.join(missing[:3])}); "
             "use the complete folder of a BERT model"
         )
+    named_tensors(path_or_name, bert.state_dict())
     if len(tokenizer) > bert.config.vocab_size:
         raise SscError(
-            f"{path_or_name}: the tokenizer has {len(tokenizer)} tokens, BERT knows {bert.config.vocab_size}; "
+            f"{tokenizer_folder or path_or_name}: the tokenizer has {len(tokenizer)} tokens, BERT knows "
+            f"{bert.config.vocab_size}; "
             "take vocab.txt and the weights from the same model"
         )
     return tokenizer, bert

@@ -14,6 +14,8 @@ from transformers.utils.logging import disable_progress_bar
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.segment.grounding_dino_convert import load_official
+from ssc_core.tensor_checks import check_weights
+from ssc_core.tensor_files import named_tensors
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SHORT_SIDE, LONG_SIDE = 800, 1333
@@ -75,6 +77,7 @@ def bert_config(folder: Path) -> BertConfig:
 
 
 def _from_folder(folder: Path) -> GroundingDinoForObjectDetection:
+    check_weights(folder)
     disable_progress_bar()
     try:
         loaded: Any = GroundingDinoForObjectDetection.from_pretrained(
@@ -90,6 +93,7 @@ def _from_folder(folder: Path) -> GroundingDinoForObjectDetection:
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if loading.get(what):
             raise SscError(f"GroundingDINO in {folder}: {len(loading[what])} {what}, as {sorted(loading[what])[0]}")
+    named_tensors(folder, network.state_dict())
     return network
 
 

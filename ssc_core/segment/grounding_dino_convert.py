@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection
@@ -117,8 +116,7 @@ def load_official(path: Path, bert: BertConfig) -> GroundingDinoForObjectDetecti
 
 def read_official(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of an official checkpoint, by their names without ``module.``."""
-    content: dict[str, Any] = dict(read_state_dict(path))
-    return {name.removeprefix("module."): tensor for name, tensor in content.get("model", content).items()}
+    return {name.removeprefix("module."): tensor for name, tensor in read_state_dict(path).items()}
 
 
 def fit(network: torch.nn.Module, state: Mapping[str, torch.Tensor], may_miss: re.Pattern[str] = NOT_IN_FILE) -> None:

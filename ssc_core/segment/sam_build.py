@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, read_json
-from ssc_core.tensor_files import read_torch
+from ssc_core.tensor_files import named_tensors, read_safetensors, read_torch, state_dict_of
 
 _DECODER = {"transformer_depth": 2, "num_heads": 8, "mlp_dim": 2048, "iou_head_depth": 3, "iou_head_hidden_dim": 256}
 
@@ -138,15 +137,13 @@ def load_sam(model: str, checkpoint: str | None = None) -> Sam:
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a ``.safetensors`` or ``.pth`` file; nothing but tensors is ever unpickled. Raises SscError."""
+    """Tensors of a ``.safetensors`` or ``.pth`` file, at its top or under ``model``. Raises SscError for all else."""
     if not path.is_file():
         raise SscError(f"weights file {path} does not exist; `ssc fetch` lists where each file comes from")
-    if path.suffix != ".safetensors":
-        return read_torch(path)
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise SscError(f"weights file {path} cannot be read ({error}); is the download complete?") from error
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    content = read_torch(path)
+    return state_dict_of(path, content, "model") if "model" in content else named_tensors(path, content)
 
 
 def _load_strictly(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str:

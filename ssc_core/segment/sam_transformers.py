@@ -15,6 +15,8 @@ from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.segment.sam_base import BoxSegmenter
 from ssc_core.segment.torch_runtime import Precision
+from ssc_core.tensor_checks import check_weights
+from ssc_core.tensor_files import named_tensors
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -113,6 +115,7 @@ def _load(kind: Any, folder: Path) -> Any:
     """A network from a folder, complete. Nothing is downloaded."""
     if not (folder / "config.json").is_file():
         raise SscError(f"{folder} is no folder with config.json; put the downloaded model there")
+    check_weights(folder)
     disable_progress_bar()
     try:
         network, loading = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
@@ -120,6 +123,7 @@ def _load(kind: Any, folder: Path) -> Any:
         raise SscError(f"{kind.__name__} in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
     if loading["missing_keys"]:
         raise SscError(f"{folder} lacks weights of {kind.__name__}, as {sorted(loading['missing_keys'])[0]}")
+    named_tensors(folder, network.state_dict())
     return network
 
 

@@ -37,6 +37,8 @@ from torch.nn import functional
 from torchvision import transforms
 
 from ssc_core.errors import SscError
+from ssc_core.tensor_checks import check_weights, check_zip
+from ssc_core.tensor_files import named_tensors
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -123,8 +125,11 @@ def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> t
     if Path(model).is_dir():
         if pretrained is not None:
             raise SscError(f"open_clip: {model} is a folder with its own weights; leave `pretrained` out")
+        check_weights(model)
         name = f"local-dir:{model}"
-        return _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True), _tokenizer(name)
+        network = _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True)
+        named_tensors(model, network.state_dict())
+        return network, _tokenizer(name)
     if open_clip.get_model_config(model) is None:
         raise SscError(
             f"open_clip: '{model}' is neither a folder nor a model that open_clip knows; see open_clip.list_models()"
@@ -164,16 +169,19 @@ def _tokenizer(name: str) -> Callable[..., Any]:
 
 def _load_file(model: str, path: Path, quick_gelu: bool | None) -> Any:
     archive = _is_torchscript(path)
+    check_zip(path, script=True) if archive else check_weights(path)
     if quick_gelu is None:
         quick_gelu = archive  # OpenAI is who publishes CLIP as TorchScript, always with this activation
     if not archive:
-        return _create(model, pretrained=str(path), quick_gelu=quick_gelu)
+        network = _create(model, pretrained=str(path), quick_gelu=quick_gelu)
+        named_tensors(path, network.state_dict())
+        return network
     network = _create(model, quick_gelu=quick_gelu)
     state = torch.jit.load(str(path), map_location="cpu").state_dict()
     for extra in ("input_resolution", "context_length", "vocab_size"):
         state.pop(extra, None)
     try:
-        network.load_state_dict({key: value.float() for key, value in state.items()})
+        network.load_state_dict({key: value.float() for key, value in named_tensors(path, state).items()})
     except RuntimeError as error:
         raise SscError(f"open_clip: {path} does not hold the weights of {model}: {error}") from error
     return network

@@ -3,16 +3,23 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ssc_core.errors import SscError
-from ssc_core.tensor_files import read_torch, state_dict_of
+from ssc_core.provenance import file_sha256
+from ssc_core.tensor_checks import check_weights
+from ssc_core.tensor_files import named_tensors, read_safetensors, read_torch, state_dict_of, write_torch
+from ssc_core.weights.lock import LockFile
 
 
 class Harmful:
@@ -126,3 +133,137 @@ def test_a_length_that_the_old_format_only_claims_is_not_reserved(tmp_path: Path
         assert tracemalloc.get_traced_memory()[1] < 2**24
     finally:
         tracemalloc.stop()
+
+
+def _spoiled(path: Path, at: int) -> bytes:
+    content = bytearray(path.read_bytes())
+    content[at // 8] ^= 1 << at % 8
+    return bytes(content)
+
+
+def test_any_flipped_bit_of_a_file_that_we_wrote_is_refused(tmp_path: Path) -> None:
+    whole, spoiled = tmp_path / "x.pt", tmp_path / "y.pt"
+    write_torch(whole, {"weight": torch.arange(200.0), "meta": {"epoch": 3}})
+    assert read_torch(whole)["weight"].tolist() == list(range(200))
+    assert torch.load(whole, weights_only=True)["meta"] == {"epoch": 3}, "others read it too"
+    for at in np.random.default_rng(0).integers(0, 8 * whole.stat().st_size, 400).tolist():
+        spoiled.write_bytes(_spoiled(whole, at))
+        with pytest.raises(SscError, match=r"y\.pt is damaged"):
+            read_torch(spoiled)
+
+
+def test_a_flipped_bit_of_a_file_without_seal_changes_no_value(tmp_path: Path) -> None:
+    whole, spoiled = tmp_path / "x.pt", tmp_path / "y.pt"
+    values = torch.arange(2000.0)
+    torch.save({"weight": values}, whole)
+    refused = 0
+    for at in np.random.default_rng(0).integers(0, 8 * whole.stat().st_size, 300).tolist():
+        spoiled.write_bytes(_spoiled(whole, at))
+        try:
+            assert torch.equal(read_torch(spoiled)["weight"], values)
+        except SscError as error:
+            assert "y.pt is damaged" in str(error)
+            refused += 1
+    assert refused > 240, "but for time stamps and padding between records, which nobody reads"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16, torch.complex64])
+def test_values_that_are_not_finite_are_refused(value: float, kind: torch.dtype) -> None:
+    state = {"fine": torch.ones(3), "spoiled": torch.tensor([0, value, 1]).to(kind)}
+    with pytest.raises(SscError, match=r"x\.pth: 'model': 'spoiled' has values that are not finite"):
+        state_dict_of("x.pth", {"model": state}, "model")
+    assert named_tensors("x.pth", {"empty": torch.ones(0), "count": torch.tensor(3)}).keys() == {"empty", "count"}
+
+
+def test_a_tensor_that_a_small_file_only_claims_is_refused(tmp_path: Path) -> None:
+    torch.save({"model": {"weight": torch.ones(1).expand(2**40)}}, tmp_path / "x.pth")
+    with pytest.raises(SscError, match=r"'weight' claims \(1099511627776,\) values"):
+        state_dict_of("x.pth", read_torch(tmp_path / "x.pth"), "model")
+
+
+def _zip_with_pickle(path: Path, content: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("archive/data.pkl", content)
+        archive.writestr("archive/version", "3\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"\x80\x02}" + b")" + b"\x85" * 10**6 + b"K\x01s.",
+            "refused: it tries to nest values",
+        ),  # SIGSEGV in torch.load
+        (b"\x80\x02}" + b")q\x00" + b"h\x00h\x00\x86q\x00" * 40 + b"K\x01s.", "refused: it tries to spell out"),
+        (b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x02\x85R.", r"wants to import builtins\.bytearray"),
+        (b"\x80\x02ctorch\nTensor\n\x8a\x05\x00\x00\x00\x00\x02\x85R.", r"wants to import torch\.Tensor"),
+        (b"\x80\x02}", "damaged.*before its last instruction"),
+    ],
+)
+def test_pickles_that_crash_or_fill_the_memory_are_refused_before_torch_sees_them(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    with pytest.raises(SscError, match=message):
+        read_torch(_zip_with_pickle(tmp_path / "x.pth", content))
+    old = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {})) + content + b"\x80\x02]."
+    (tmp_path / "old.pth").write_bytes(old)
+    with pytest.raises(SscError, match=message):
+        read_torch(tmp_path / "old.pth")
+
+
+def test_archives_that_unpack_to_more_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="its records overlap"):
+        read_torch(_zip_with_pickle(tmp_path / "x.pth", b"\0" * 10**7, zipfile.ZIP_DEFLATED))
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"\n<!DOCTYPE html><html><body>Virus scan warning", "is a web page, not weights"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "is a pointer of Git LFS"),
+        (b"", "it is empty"),
+    ],
+)
+def test_what_came_instead_of_weights_is_named(tmp_path: Path, head: bytes, message: str) -> None:
+    for name, read in (("x.pth", read_torch), ("x.safetensors", read_safetensors)):
+        (tmp_path / name).write_bytes(head)
+        if head or name == "x.pth":
+            with pytest.raises(SscError, match=rf"{name} .*{message}"):
+                read(tmp_path / name)
+    save_file({"a": torch.ones(2)}, tmp_path / "x.pth")
+    with pytest.raises(SscError, match="is a safetensors file"):
+        read_torch(tmp_path / "x.pth")
+
+
+def test_what_has_no_sums_is_checked_by_the_lock_above_it(tmp_path: Path) -> None:
+    folder = tmp_path / "weights/bert"
+    folder.mkdir(parents=True)
+    save_file({"a": torch.ones(200)}, folder / "model.safetensors")
+    (folder / "vocab.txt").write_text("cat\ndog\n")
+    lock = LockFile(tmp_path / "sources.lock.json")
+    for file in folder.iterdir():
+        path = file.relative_to(tmp_path).as_posix()
+        lock.add(path, sha256=file_sha256(file), size=file.stat().st_size, source="here")
+    check_weights(folder)
+    assert read_safetensors(folder / "model.safetensors")["a"].sum() == 200
+    for name in ("model.safetensors", "vocab.txt"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(_spoiled(folder / name, 8 * len(whole) - 20))
+        with pytest.raises(SscError, match=rf"{name} does not have the bytes that .*sources\.lock\.json states"):
+            check_weights(folder)
+        (folder / name).write_bytes(whole)
+
+
+def test_what_nobody_looks_at_takes_no_memory(tmp_path: Path) -> None:
+    torch.save({"model": {"w": torch.ones(10)}, "optimizer": {"m": torch.ones(40_000_000)}}, tmp_path / "x.pth")
+    code = (
+        "import resource, sys; from ssc_core.tensor_files import read_torch, state_dict_of;"
+        "read_torch(sys.argv[1] + '.small'); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "state_dict_of('x', read_torch(sys.argv[1]), 'model');"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    torch.save({"model": {"w": torch.ones(10)}}, tmp_path / "x.pth.small")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.pth")], capture_output=True, text=True)
+    assert int(done.stdout) < 40_000, f"kB, of 160,000 that the optimizer has; {done.stderr}"

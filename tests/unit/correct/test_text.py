@@ -79,7 +79,7 @@ def test_twenty_tokens_by_default_and_no_sentence_at_all(folder: Path) -> None:
         (lambda f: (f / "vocab.txt").unlink(), "vocabulary is missing"),
         (lambda f: (f / "vocab.txt").write_text("\n".join([*VOCABULARY, *"abcdefg"])), "17 tokens, BERT knows 12"),
         (lambda f: (f / "pytorch_model.bin").unlink(), "no usable BERT"),
-        (lambda f: (f / "pytorch_model.bin").write_bytes(b"abc"), "no usable BERT"),
+        (lambda f: (f / "pytorch_model.bin").write_bytes(b"abc"), "damaged, cut off"),
         (lambda f: (f / "config.json").write_text("{"), "no usable BERT"),
     ],
 )

@@ -85,6 +85,6 @@ def test_a_pickle_that_runs_code_is_not_loaded(tmp_path, capsys):
             return (print, ("ran",))
 
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(SscError, match=r"evil\.pth is damaged, .* not a PyTorch file"):
+    with pytest.raises(SscError, match=r"evil\.pth wants to import builtins\.print"):
         load_sam("vit_b", str(tmp_path / "evil.pth"))
     assert "ran" not in capsys.readouterr().out
