@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
+from ssc_core.config_layers import read_layers
 from ssc_core.datasets import (
     check_world,
     dataset_identity,
@@ -31,8 +32,16 @@ if {"{", "}"} & set(workflow.basedir):
 if workflow.is_main_process and clear_stale_locks():
     print("The last run here was killed: its lock is removed.", file=sys.stderr)
 
+# Not Snakemake's `config`: see ssc_core/config_layers.py. With --replace-workflow-config, config.yaml is left out.
+CONFIGS = workflow.config_settings
+CONFIG_FILES = [Path(workflow.basedir, "config.yaml"), *CONFIGS.configfiles]
 try:
-    SETTINGS = load_settings(config)
+    SETTINGS = load_settings(
+        read_layers(
+            CONFIG_FILES[CONFIGS.replace_workflow_config :],
+            CONFIGS.config,
+        )
+    )
     check_world(SETTINGS)
 except SscError as error:
     raise WorkflowError(str(error))
@@ -43,7 +52,9 @@ SHARDS = SETTINGS.compute.shards
 
 wildcard_constraints:
     dataset="|".join(re.escape(name) for name in SETTINGS.datasets),
-    split="|".join(sorted({s for d in SETTINGS.datasets.values() for s in d.splits})),
+    split="|".join(
+        sorted({re.escape(s) for d in SETTINGS.datasets.values() for s in d.splits})
+    ),
     # whose training: empty for the seeds that the config states, or seed7/ for all that is trained with seed 7
     run=r"(?:seed\d+/)?",
     shard=r"\d+",
@@ -98,7 +109,11 @@ def weights(*paths):
 def backend_state(backend):
     """Code and weights behind a backend, for `params`."""
     paths = [v for v in backend.settings.values() if isinstance(v, str)]
-    return f"backend {backend.name}: {backend_version(backend.name)}; {weights(*paths)}"
+    try:
+        version = backend_version(backend.name)
+    except SscError as error:
+        raise WorkflowError(str(error))
+    return f"backend {backend.name}: {version}; {weights(*paths)}"
 
 
 def dataset(wildcards):

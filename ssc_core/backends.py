@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ssc_core.contracts import Detections, Detector, ImageTextEncoder, InstanceMasks, Segmenter, checked
-from ssc_core.errors import SscError
-from ssc_core.registry import REGISTRY
+from ssc_core.errors import SscError, did_you_mean
+from ssc_core.registry import backend_place
 
 __all__ = ["Detections", "Detector", "ImageTextEncoder", "InstanceMasks", "Segmenter", "load_backend"]
 
@@ -34,31 +34,35 @@ def load_backend(
 
     Raises SscError when the name does not resolve, the settings do not fit, or a method of ``protocol`` is missing.
     """
-    target = REGISTRY.get(name, name)
-    place, _, class_name = target.rpartition(":")
-    if not place:
-        raise SscError(
-            f"unknown backend '{name}': use one of {', '.join(sorted(REGISTRY))}, "
-            "'package.module:Class' or 'file.py:Class'"
-        )
-    module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place, name)
-    if not hasattr(module, class_name):
-        raise SscError(f"backend '{name}': {place} has no class '{class_name}'")
-    cls = getattr(module, class_name)
-    accepted = inspect.signature(cls).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
-    unknown = [key for key in settings if key not in accepted]
-    if unknown and not takes_any:
-        drop = ", ".join(f"{key}: null" for key in unknown)
-        raise SscError(
-            f"backend '{name}' has no setting {', '.join(unknown)}; it takes {', '.join(accepted) or 'none'}. "
-            f"A key that config.yaml sets for another backend is dropped with `settings: {{{drop}}}`"
-        )
+    cls = backend_class(name, settings)
     arguments = dict(settings)
     for key, value in {"device": device, "threads": threads, "batch_size": batch_size}.items():
-        if key in accepted and key not in arguments and value is not None:
+        if key in inspect.signature(cls).parameters and key not in arguments and value is not None:
             arguments[key] = value
     return checked(cls(**arguments), name, protocol)
+
+
+def backend_class(name: str, settings: Mapping[str, Any]) -> Any:
+    """The class that a config names, without building it. Raises SscError unless ``settings`` fit its constructor."""
+    place, class_name = backend_place(name)
+    module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place, name)
+    cls = getattr(module, class_name, None)
+    if not callable(cls):
+        classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
+        raise SscError(f"backend '{name}': {place} has no class '{class_name}'{did_you_mean(class_name, classes)}")
+    accepted = inspect.signature(cls).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
+    if not takes_any and (unknown := [key for key in settings if key not in accepted]):
+        raise SscError(
+            f"backend '{name}' has no setting {', '.join(unknown)}{did_you_mean(unknown[0], accepted)} "
+            f"It takes {', '.join(accepted) or 'none'}"
+        )
+    needed = [
+        key for key, p in accepted.items() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    if missing := [key for key in needed if key not in settings and key not in ("device", "threads")]:
+        raise SscError(f"backend '{name}' needs the setting {', '.join(missing)}: put it into its `settings`")
+    return cls
 
 
 def _import_module(place: str, name: str) -> Any:
@@ -66,16 +70,19 @@ def _import_module(place: str, name: str) -> Any:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         raise SscError(f"backend '{name}': cannot import '{error.name}'; is it installed, or misspelt?") from error
+    except (ImportError, SyntaxError) as error:
+        raise SscError(f"backend '{name}' cannot be imported: {error}") from error
 
 
 def _import_file(path: Path) -> Any:
-    if not path.is_file():
-        raise SscError(f"backend file {path} does not exist (paths are relative to the folder that snakemake runs in)")
     module_name = f"ssc_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise SscError(f"backend file {path} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise SscError(f"backend file {path} cannot be imported: {error}") from error
     return module

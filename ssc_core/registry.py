@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ssc_core.checkout import find_path
-from ssc_core.errors import SscError
+from ssc_core.errors import SscError, did_you_mean
 from ssc_core.provenance import code_version, file_sha256, tree_sha256
 
 REGISTRY: dict[str, str] = {
@@ -28,20 +29,43 @@ LARGE_FILE = 64 << 20
 """Bytes. Weights above this are known by size and time, since hashing gigabytes at every dry run is no option."""
 
 
-def backend_version(name: str) -> str:
-    """Digest of the code behind a backend's name: a registered name, ``file.py:Class`` or ``package.module:Class``.
+def backend_place(name: str) -> tuple[str, str]:
+    """(module or path/to/file.py, class) that a backend's name stands for.
 
-    For an installed package it is the package's version. Raises SscError when a plug-in file is missing.
+    Raises SscError for a name that is none, and for a file or package that is not there. Nothing is imported.
     """
-    place = REGISTRY.get(name, name).rpartition(":")[0]
-    if place.startswith("ssc_core."):
-        return code_version(place)
+    place, _, class_name = REGISTRY.get(name, name).rpartition(":")
+    if not place or not class_name.isidentifier():
+        raise SscError(
+            f"unknown backend '{name}'{did_you_mean(name, REGISTRY)} Use one of {', '.join(sorted(REGISTRY))}, "
+            "'package.module:Class' or 'path/to/file.py:Class'"
+        )
     if place.endswith(".py"):
         place = find_path(place)
         if not Path(place).is_file():
             raise SscError(
                 f"backend file {place} does not exist (paths are relative to the folder that snakemake runs in)"
             )
+    elif not _is_module(place.split(".")[0]):
+        raise SscError(f"backend '{name}': there is no module '{place.split('.')[0]}'; is it installed, or misspelt?")
+    return place, class_name
+
+
+def _is_module(top: str) -> bool:
+    """Whether a job would find a module: installed, or in the current folder, which jobs have on their path."""
+    here = Path(top).is_dir() or Path(f"{top}.py").is_file()
+    return top.isidentifier() and (here or importlib.util.find_spec(top) is not None)
+
+
+def backend_version(name: str) -> str:
+    """Digest of the code behind a backend's name; for an installed package it is the package's version.
+
+    Raises SscError as ``backend_place`` does.
+    """
+    place, _ = backend_place(name)
+    if place.startswith("ssc_core."):
+        return code_version(place)
+    if place.endswith(".py"):
         return file_sha256(Path(place))[:16]
     package = place.split(".")[0]
     try:

@@ -7,13 +7,15 @@ changes no result (device, threads, batch caps) lives in ``ComputeSettings`` and
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from ssc_core.config_layers import check_size
+from ssc_core.config_mistakes import mistakes
 from ssc_core.errors import SscError
 from ssc_core.microworld.world_settings import WorldSettings
-from ssc_core.sections.base import Backend, Section, is_path_safe
+from ssc_core.sections.base import Backend, FolderName, Section
 from ssc_core.sections.compute import ComputeSettings
 from ssc_core.sections.data import Dataset, MicroSource, SourceSettings
 from ssc_core.sections.paths import ResultsPath
@@ -67,6 +69,8 @@ __all__ = [
     "schema_text",
 ]
 
+S = TypeVar("S", bound=Section)
+
 DERIVED_PHASES: dict[str, tuple[str, str]] = {
     "supervised": ("pretrain", "supervised"),
     "correct_without_constraints": ("correct", "greedy_no_constraints"),
@@ -79,7 +83,7 @@ class Settings(Section):
     """The whole config."""
 
     results: ResultsPath = Field(default="results", description="folder of everything that is made")
-    datasets: dict[str, Dataset] = Field(description="datasets by name")
+    datasets: dict[FolderName, Dataset] = Field(description="datasets by name; null drops one", min_length=1)
     micro: WorldSettings = Field(default_factory=WorldSettings, description="the generated micro world")
     nouns: NounSettings = Field(description="sentences to object classes")
     detect: DetectSettings = Field(description="boxes for the classes of an image")
@@ -132,33 +136,26 @@ class Settings(Section):
         }
         return {**config, **derived}
 
-    @field_validator("datasets")
+    @field_validator("datasets", mode="before")
     @classmethod
-    def _names_are_path_safe(cls, datasets: dict[str, Dataset]) -> dict[str, Dataset]:
-        for name in datasets:
-            if not is_path_safe(name):
-                raise ValueError(
-                    f"dataset name '{name}': use letters, digits, '_', '+' and '-' only, it becomes a folder"
-                )
-        return datasets
+    def _null_drops(cls, datasets: Any) -> Any:
+        if not isinstance(datasets, dict):
+            return datasets
+        return {name: dataset for name, dataset in datasets.items() if dataset is not None}
 
     @model_validator(mode="after")
     def _variants_are_valid(self) -> Settings:
         for name in self.compare.variants:
-            try:
-                self.variant_score(name), self.variant_select(name)
-            except ValidationError as error:
-                mistakes = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
-                raise ValueError(f"compare.variants.{name}: {mistakes}") from None
+            self.variant_score(name), self.variant_select(name)
         return self
 
     def variant_score(self, name: str) -> ScoreSettings:
         """The section ``score`` as a variant has it."""
-        return ScoreSettings.model_validate(self.score.model_dump() | self.compare.variants[name].score)
+        return _changed(self.score, self.compare.variants[name].score, f"compare.variants.{name}.score.")
 
     def variant_select(self, name: str) -> SelectSettings:
         """The section ``select`` as a variant has it."""
-        return SelectSettings.model_validate(self.select.model_dump() | self.compare.variants[name].select)
+        return _changed(self.select, self.compare.variants[name].select, f"compare.variants.{name}.select.")
 
     def variant_scorer(self, name: str) -> str | None:
         """The first variant that scores as variant ``name`` does, whose scores serve both; None: ``score`` does."""
@@ -170,20 +167,26 @@ class Settings(Section):
 
 def load_settings(config: dict[str, Any]) -> Settings:
     """Validate a config. Raises SscError with one line a mistake: where, what, and what would be right."""
+    check_size(config, "the config")
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(p) for p in e['loc'])}: {e['msg']} (got {e['input']!r})"
-            for e in error.errors()
-            if not _is_derived(e["loc"], config)
-        ]
-        raise SscError("the config has mistakes:\n" + "\n".join(lines)) from error
+        told = [e for e in error.errors() if not _is_derived(e["loc"], config)]
+        raise SscError("\n  ".join(["the config has mistakes:", *mistakes(told, config, Settings)])) from error
 
 
 def _is_derived(place: tuple[str | int, ...], config: dict[str, Any]) -> bool:
     """Whether a value of a derived phase comes from the section that it starts from, where its mistake is named."""
     return len(place) > 1 and place[0] in DERIVED_PHASES and place[1] not in config.get(place[0], {})
+
+
+def _changed(section: S, changes: dict[str, Any], prefix: str) -> S:
+    """A section with other values. prefix: where they are, for messages. Raises ValueError."""
+    values = section.model_dump() | changes
+    try:
+        return type(section).model_validate(values)
+    except ValidationError as error:
+        raise ValueError("; ".join(mistakes(error.errors(), values, type(section), prefix))) from None
 
 
 def schema_text() -> str:

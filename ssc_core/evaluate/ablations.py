@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ssc_core.config_mistakes import mistakes
 from ssc_core.errors import SscError
 from ssc_core.settings import Settings
 
@@ -138,7 +139,7 @@ def change(settings: Settings, setting: str, value: Any) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+        lines = "; ".join(mistakes(error.errors(), values, Settings))
         raise SscError(f"ablations.grid: {setting} cannot be {json.dumps(value)}: {lines}") from error
 
 

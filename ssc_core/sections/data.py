@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ssc_core.refer.sources import DatasetSource
-from ssc_core.sections.base import Section
+from ssc_core.sections.base import FolderName, Section
 from ssc_core.sections.paths import NameOrPath, UserPath
 from ssc_core.weights.catalogue import PublishedFile
 
@@ -26,7 +26,7 @@ class Dataset(Section):
     source: Annotated[MicroSource | DatasetSource, Field(discriminator="layout")] = Field(
         description="micro (generated), refer (published layout) or table (your own CSV or JSONL)"
     )
-    splits: tuple[str, ...] = Field(description="splits, as the annotations name them", min_length=1)
+    splits: tuple[FolderName, ...] = Field(description="splits, as the annotations name them", min_length=1)
     check_counts: bool = Field(default=False, description="compare refs per split with the published counts")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ssc_core.sections.base import Backend, Section, Share
+from ssc_core.sections.base import Backend, Section, Seed, Share
 from ssc_core.sections.paths import NameOrPath
 
 NLTK_TAGGER = "weights/nltk_data/taggers/averaged_perceptron_tagger_eng"
@@ -86,7 +86,7 @@ class SelectSettings(Section):
         default=0.0, ge=0, description="score points for a full match of left, largest, second from left, ...; 0: off"
     )
     min_area: int = Field(default=500, ge=0, description="of several candidates, smaller ones are skipped, pixels")
-    seed: int = Field(default=0, ge=0, description="seed of the random choice")
+    seed: Seed = Field(default=0, description="seed of the random choice")
 
 
 class EvaluateSettings(Section):
@@ -96,7 +96,7 @@ class EvaluateSettings(Section):
         default="480", description="where the headline figures are measured: 480 x 480 as published, or photo pixels"
     )
     bootstrap_samples: int = Field(default=1000, ge=0, description="resamples by image for 95 % intervals; 0: none")
-    seed: int = Field(default=0, ge=0, description="seed of the bootstrap and of the random choice")
+    seed: Seed = Field(default=0, description="seed of the bootstrap and of the random choice")
     train_refs: int = Field(default=1000, ge=1, description="refs of the train split that evaluate_masks looks at")
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ssc_core.sections.base import Section, Share
+from ssc_core.sections.base import Section, Seed, Share
 from ssc_core.sections.paths import UserPath, WorkflowPath
 
 
@@ -89,5 +89,5 @@ class TrainSettings(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="bf16 autocast; auto: on a GPU, and on a CPU that has instructions for it"
     )
-    seed: int = Field(default=0, ge=0, description="seed of Python, NumPy, torch and workers")
+    seed: Seed = Field(default=0, description="seed of Python, NumPy, torch and workers")
     keep: Literal["last", "best"] = Field(default="best", description="checkpoint kept: the last, or the best val oIoU")

@@ -93,10 +93,9 @@ def test_a_checkpoint_that_names_the_micro_bert_works_from_any_folder(tmp_path: 
 def test_zero_shot_on_a_photo_with_real_models(real_sample: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     file = real_sample / "onnx_backends.py"
-    settings = {"model": None, "box_threshold": None, "text_threshold": None}
     config = {
-        "detect": {"backend": {"name": f"{file}:YoloxNanoDetector", "settings": settings}},
-        "segment": {"backend": {"name": f"{file}:MobileSamSegmenter", "settings": {"model": None}}},
+        "detect": {"backend": {"name": f"{file}:YoloxNanoDetector"}},
+        "segment": {"backend": {"name": f"{file}:MobileSamSegmenter"}},
         "select": {"min_area": 500},
     }
     (tmp_path / "real.yaml").write_text(yaml.safe_dump(config))

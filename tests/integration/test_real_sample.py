@@ -35,15 +35,14 @@ def plugins(real_sample: Path) -> dict[str, dict]:
 def results(snakemake, real_sample: Path, plugins: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The main job on eight real photos: 15 refs, four photos to train on and four to evaluate."""
     folder = tmp_path_factory.mktemp("real")
-    taken_back = {"model": None, "box_threshold": None, "text_threshold": None}  # keys of config.yaml's own backends
     phase = {"epochs": 2, "warmup_steps": 1}
     config = {
         "results": str(folder / "results"),
         "datasets": {
             "refcoco": {"source": {"layout": "refer", "root": str(real_sample), "name": "refcoco", "split_by": "unc"}}
         },
-        "detect": {"backend": {"name": plugins["detect"]["name"], "settings": taken_back}},
-        "segment": {"backend": {"name": plugins["segment"]["name"], "settings": {"model": None}}},
+        "detect": {"backend": plugins["detect"]},
+        "segment": {"backend": plugins["segment"]},
         "select": {"min_area": 500},
         "score": {"blur_sigma": 50},
         "pretrain": phase,

@@ -32,6 +32,10 @@ class Batched(Whole):
         super().__init__()
         self.batch_size = batch_size
 
+class Needs(Whole):
+    def __init__(self, model, *args, threads, **kwargs):
+        super().__init__()
+
 class NoDetector:
     pass
 """
@@ -68,13 +72,27 @@ def test_a_batch_size_goes_where_it_is_taken(plugin: Path, settings: dict, asked
         ("missing.py:X", {}, "does not exist"),
         ("no_such_package.x:Y", {}, "no_such_package"),
         ("{plugin}:Other", {}, "no class 'Other'"),
-        ("{plugin}:Whole", {"model": "x"}, "model: null"),
+        ("grounding_dion", {}, "unknown backend 'grounding_dion'; did you mean 'grounding_dino'?"),
+        ("sam:", {}, "unknown backend 'sam:'; did you mean 'sam'?"),
+        ("..x:Y", {}, "there is no module"),
+        ("{plugin}:Whoel", {}, "no class 'Whoel'; did you mean 'Whole'?"),
+        ("{plugin}:Whole", {"scroe": "x"}, "has no setting scroe; did you mean 'score'? It takes score, device"),
+        ("{plugin}:Needs", {}, "needs the setting model"),
+        ("{broken}:X", {}, "cannot be imported: .*line 1"),
         ("{plugin}:NoDetector", {}, "needs the methods detect"),
     ],
 )
 def test_a_wrong_name_says_what_is_wrong(plugin: Path, name: str, settings: dict, message: str) -> None:
-    with pytest.raises(SscError, match=message):
-        load_backend(name.format(plugin=plugin), settings, Detector, device="cpu", threads=1)
+    (plugin.parent / "broken.py").write_text("class X(:\n")
+    with pytest.raises(SscError, match=message.replace("?", "[?]")):
+        named = name.format(plugin=plugin, broken=plugin.parent / "broken.py")
+        load_backend(named, settings, Detector, device="cpu", threads=1)
+
+
+@pytest.mark.parametrize("name", ["grounding_dion", "", "sam:", "missing.py:X", "no_such_package.x:Y"])
+def test_a_plan_knows_that_a_backend_is_not_there(name: str) -> None:
+    with pytest.raises(SscError, match="backend"):
+        backend_version(name)
 
 
 def test_versions_follow_code_and_weights(plugin: Path, tmp_path: Path) -> None:

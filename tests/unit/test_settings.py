@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -9,6 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from ssc_core.config_layers import read_layers
 from ssc_core.errors import SscError
 from ssc_core.settings import ComputeSettings, Section, Settings, load_settings, schema_text
 
@@ -22,15 +22,11 @@ def test_the_default_config_is_valid(config: dict) -> None:
     assert load_settings(config).datasets["refcoco"].splits == ("train", "val", "testA", "testB")
 
 
-def test_presets_are_valid_on_top_of_the_default(root: Path, config: dict) -> None:
-    from snakemake.utils import update_config
-
+def test_presets_are_valid_on_top_of_the_default(root: Path) -> None:
     presets = sorted((root / "presets").glob("*.yaml"))
     assert presets
     for preset in presets:
-        merged = json.loads(json.dumps(config))
-        update_config(merged, yaml.safe_load(preset.read_text()))
-        load_settings(merged)
+        load_settings(read_layers([root / "config.yaml", preset]))
 
 
 def test_the_written_schema_is_the_classes_schema(root: Path) -> None:
@@ -70,6 +66,76 @@ def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
     assert [phase.loss for phase in found] == ["supervised", "greedy_no_constraints", "random_ce"]
 
 
+@pytest.mark.parametrize(
+    ("section", "values", "line"),
+    [
+        ("selekt", {}, "selekt: unknown key; did you mean 'select'? (got {})"),
+        ("select", {"min_aera": 1}, "select.min_aera: unknown key; did you mean 'min_area'? (got 1)"),
+        ("select", 5, "select: should be a section of keys with values (got 5)"),
+        ("select", {"seed": 2**32}, "select.seed: Input should be less than 4294967296 (got 4294967296)"),
+        ("compute", {"save_minutes": float("inf")}, "compute.save_minutes: Input should be a finite number (got inf)"),
+        ("score", {"prompt": "blur"}, r"score.prompt: Input should be 'reverse_blur', .* or 'crop' (got 'blur')"),
+        ("score", {"prompt": ["crop", "blur"]}, r"score.prompt.1: Input should be .* (got 'blur')"),
+        ("network", {"swin": "mikro"}, r"network.swin: Input should be 'tiny', .* or 'micro' (got 'mikro')"),
+        ("network", {"swin": {"embed_dim": 8, "depths": [1, 1, 1, 1], "haeds": [1] * 4, "heads": [1] * 4}},
+         "network.swin.haeds: unknown key; did you mean 'heads'? (got [1, 1, 1, 1])"),
+        ("supervised", {"epohcs": 3}, "supervised.epohcs: unknown key; did you mean 'epochs'? (got 3)"),
+        ("finding", {"datasets": {"refcoco": {"sedes": [1]}}},
+         "finding.datasets.refcoco.sedes: unknown key; did you mean 'seeds'? (got [1])"),
+        ("detect", {"backend": {"name": "x:Y", "settings": {"when": {1, 2}}}},
+         "detect.backend.settings.when: input was not a valid JSON value (got {1, 2})"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(config: dict, section: str, values: object, line: str) -> None:
+    old = config.get(section, {})
+    config[section] = {**old, **values} if isinstance(values, dict) and section != "finding" else values
+    with pytest.raises(SscError) as error:
+        load_settings(config)
+    told = str(error.value).splitlines()[1:]
+    assert len(told) == 1, told
+    assert re.fullmatch(re.escape(line).replace(r"\.\*", ".*"), told[0].strip()), told
+
+
+@pytest.mark.parametrize("name", ["../../x", "", "a/b", "a.b", "-x", "x" * 101, "a\n", "a b", ".."])
+@pytest.mark.parametrize(
+    "place",
+    ["datasets", "datasets.refcoco.splits", "compare.variants", "compare.split", "ablations.split", "report.splits",
+     "finding.datasets.refcoco.splits", "finding.name"],
+)  # fmt: skip
+def test_names_that_become_folders_are_checked(config: dict, place: str, name: str) -> None:
+    if (place, name) in {("finding.name", "")}:
+        pytest.skip("no name is the default page's")
+    *sections, last = place.split(".")
+    section = config
+    for step in sections:
+        section = section[step]
+    whole = config["datasets"]["refcoco"] if place == "datasets" else {}
+    section[last] = {name: whole} if last in ("datasets", "variants") else [name] if last == "splits" else name
+    with pytest.raises(SscError, match=re.escape(place)):
+        load_settings(config)
+
+
+def test_a_null_drops_a_dataset(config: dict) -> None:
+    config["datasets"] |= {"refcoco+": None, "refcocog_google": None}
+    assert list(load_settings(config).datasets) == ["refcoco", "refcocog_umd"]
+
+
+def test_aliases_and_long_values_do_not_fill_the_message(config: dict) -> None:
+    value: list = ["x"] * 10
+    for _ in range(3):
+        value = [value] * 10
+    with pytest.raises(SscError) as error:
+        load_settings({**config, "selekt": value, "score": {**config["score"], "prompt": "y" * 10_000}})
+    assert len(str(error.value)) < 2000
+    for _ in range(6):
+        value = [value] * 10
+    with pytest.raises(SscError, match="too long"):
+        load_settings({**config, "selekt": value})
+    config["detect"]["backend"]["settings"]["a"] = value
+    with pytest.raises(SscError, match="too long"):
+        load_settings(config)
+
+
 def test_a_mistake_of_a_main_phase_is_named_once(config: dict) -> None:
     config["correct"]["epochs"] = "many"
     with pytest.raises(SscError) as error:
@@ -99,10 +165,13 @@ def test_variants_that_score_alike_share_one_job(config: dict) -> None:
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ({"mine": {"score": {"prompt": "blur"}}}, "compare.variants.mine: prompt"),
-        ({"mine": {"select": {"chioce": "first"}}}, "compare.variants.mine: chioce"),
+        ({"mine": {"score": {"prompt": "blur"}}}, "compare.variants.mine.score.prompt: Input should be"),
+        (
+            {"mine": {"select": {"chioce": "first"}}},
+            "compare.variants.mine.select.chioce: unknown key; did you mean 'choice'?",
+        ),
         ({"best": {}}, "'best' is a line of the table already"),
-        ({"a/b": {}}, "variant 'a/b': use letters"),
+        ({"a/b": {}}, "compare.variants.a/b: use letters"),
     ],
 )
 def test_a_mistake_in_a_variant_is_named(config: dict, variants: dict, message: str) -> None:

@@ -1,4 +1,4 @@
-"""presets/paper.yaml and presets/paper_compat.yaml, on top of config.yaml as Snakemake merges them."""
+"""presets/paper.yaml and presets/paper_compat.yaml, on top of config.yaml."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from snakemake.utils import update_config
 
+from ssc_core.config_layers import read_layers
 from ssc_core.registry import REGISTRY
 from ssc_core.settings import CompatSettings, Settings, load_settings
 
@@ -23,10 +23,7 @@ def read(root: Path, name: str) -> dict[str, Any]:
 
 
 def merged(root: Path, *names: str) -> Settings:
-    config = read(root, "config.yaml")
-    for name in names:
-        update_config(config, read(root, f"presets/{name}"))
-    return load_settings(config)
+    return load_settings(read_layers([root / "config.yaml", *(root / "presets" / name for name in names)]))
 
 
 @pytest.fixture
