@@ -17,7 +17,7 @@ QSUB = """#!/usr/bin/env bash
 cd "$(dirname "$0")"
 echo "$@" >>asked
 id=$(wc -l <asked).pbs
-( bash "${@: -1}" >"$id.out" 2>&1; echo $? >"$id.rc" ) &
+( bash "${@: -1}" >"$id.out" 2>&1 & echo $! >"$id.pid"; wait $!; echo $? >"$id.rc" ) &
 echo "$id"
 """
 QSTAT = """#!/usr/bin/env bash
@@ -26,6 +26,17 @@ id=${@: -1}
 if [ ! -f "$id.rc" ]; then echo "    job_state = R"; exit; fi
 echo "    job_state = F"
 echo "    Exit_status = $(cat "$id.rc")"
+echo "    Resource_List.mem = $(sed -nE "${id%.pbs}s/.*:mem=([0-9a-z]+).*/\\1/p" asked)"
+"""
+FAILING = """
+import os, sys
+from pathlib import Path
+stamp = Path(sys.argv[sys.argv.index("--stamp") + 1])
+stamp.parent.mkdir(parents=True, exist_ok=True)
+stamp.write_text("{{}}")
+def job_script():
+    return int(Path("{pbs}", "1.pbs.pid").read_text())
+{end}
 """
 
 
@@ -78,21 +89,50 @@ def test_status(pbs: Path, answer: str, status: str) -> None:
 
 
 def test_a_split_is_labelled_through_the_scheduler(pbs: Path, tmp_path: Path, clone) -> None:
-    if importlib.util.find_spec("snakemake_executor_plugin_cluster_generic") is None:
-        pytest.skip("snakemake-executor-plugin-cluster-generic is not installed (extra `cluster`)")
-    repository = clone(tmp_path / "repository")
+    repository = clone(tmp_path / "c$(touch X) (1)")
     (repository / "tiny.yaml").write_text("micro: {images: {train: 3, val: 3, testA: 2, testB: 2, test: 2}}\n")
-    command = [
-        *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--latency-wait", "5"),
-        *("--configfile", "tiny.yaml", "--", "results/refcoco/val/selected.h5"),
-    ]
-    done = subprocess.run(
-        ["timeout", "600", *command],
-        cwd=repository, env=_environment(pbs), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+    done = _snakemake(repository, pbs, "results/refcoco/val/selected.h5")
     assert done.returncode == 0, done.stdout[-4000:]
     assert (repository / "results/refcoco/val/selected.h5").is_file()
     asked = (pbs / "asked").read_text().splitlines()
     assert any("ngpus=1" in line for line in asked)
     assert any("ngpus" not in line for line in asked)
     assert len(asked) < 8, "short jobs are grouped"
+    assert not list(tmp_path.rglob("X")), "a shell read the name of the folder"
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("print('all is written'); sys.exit(7)", ["all is written"]),
+        ("os.kill(os.getpid(), 9)", ["killed by signal 9 (SIGKILL)", "It had asked for 2000 MB of memory"]),
+        # the whole job is killed, and nobody is left to write into its log
+        ("os.kill(job_script(), 9)", ["1.pbs was killed by signal 9 (KILL). It had asked for 2000mb of memory"]),
+    ],
+)
+def test_a_job_that_fails_is_seen_and_its_log_is_shown(
+    pbs: Path, tmp_path: Path, clone, end: str, words: list[str]
+) -> None:
+    repository = clone(tmp_path / "repository")
+    (repository / "tiny.yaml").write_text("micro: {images: {train: 3, val: 3, testA: 2, testB: 2, test: 2}}\n")
+    (repository / "workflow_scripts" / "make_world.py").write_text(FAILING.format(end=end, pbs=pbs))
+    failed = _snakemake(repository, pbs, "results/refcoco/world/world.json")
+    assert failed.returncode
+    assert "Error in" in failed.stdout
+    assert "make_world" in failed.stdout
+    for word in words:
+        assert word in failed.stdout
+    assert not (repository / "results/refcoco/world/world.json").exists()
+
+
+def _snakemake(repository: Path, pbs: Path, target: str) -> subprocess.CompletedProcess[str]:
+    if importlib.util.find_spec("snakemake_executor_plugin_cluster_generic") is None:
+        pytest.skip("snakemake-executor-plugin-cluster-generic is not installed (extra `cluster`)")
+    command = [
+        *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--latency-wait", "5"),
+        *("--configfile", "tiny.yaml", "--", target),
+    ]
+    return subprocess.run(
+        ["timeout", "600", *command],
+        cwd=repository, env=_environment(pbs), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip

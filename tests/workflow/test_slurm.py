@@ -34,6 +34,13 @@ pretrain: {epochs: 1}
 correct: {epochs: 1}
 compute: {shards: 2, threads: 1}
 """
+WRITES_THEN = """
+import os, sys
+from pathlib import Path
+for option in ("--refs", "--truth", "--data"):
+    Path(sys.argv[sys.argv.index(option) + 1]).write_text("written")
+{end}
+"""
 # what a cluster of one small node without accounting needs on top of the profile
 HERE = (
     *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
@@ -113,6 +120,51 @@ def test_a_failing_job_is_reported_with_its_log(run: Run) -> None:
     assert "segment_boxes" in failed.stdout
     assert "no/such/weights" in failed.stdout
     assert "run the same command again" in failed.stdout
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("print('all is written'); sys.exit(7)", ["all is written"]),
+        ("os.kill(os.getpid(), 9)", ["killed by signal 9 (SIGKILL)", "It had asked for 1500 MB of memory"]),
+    ],
+)
+def test_a_job_that_fails_after_it_has_written_its_outputs(run: Run, end: str, words: list[str]) -> None:
+    script = run.folder / "workflow_scripts" / "index_refs.py"
+    whole = script.read_text()
+    script.write_text(WRITES_THEN.format(end=end))
+    try:
+        folder = f"failing_{len(words)}"
+        failed = run(
+            *("--config", f"results={folder}", "--", f"{folder}/refcoco/refs.parquet"),
+            resources=("index_refs:mem_mb=1500",),
+        )
+    finally:
+        script.write_text(whole)
+    assert failed.returncode
+    assert "index_refs" in failed.stdout
+    for word in words:
+        assert word in failed.stdout
+    assert "completed successfully, but" not in failed.stdout
+    assert not (run.folder / folder / "refcoco/refs.parquet").exists()
+
+
+def test_a_job_that_slurm_cancels_says_by_which_signal(run: Run) -> None:
+    script = run.folder / "workflow_scripts" / "index_refs.py"
+    whole = script.read_text()
+    cancel = "import subprocess, time; subprocess.run(['scancel', os.environ['SLURM_JOB_ID']]); time.sleep(60)"
+    script.write_text(WRITES_THEN.format(end=cancel))
+    try:
+        run("--config", "results=cancelled", "--", "cancelled/refcoco/refs.parquet")
+    finally:
+        script.write_text(whole)
+    told = (run.folder / "cancelled/refcoco/logs/index_refs.log").read_text()
+    assert "killed by signal 15 (SIGTERM)" in told
+    assert "MB of memory" in told
+
+
+def test_no_shell_read_the_name_of_the_folder(run: Run) -> None:
+    assert not list(run.folder.parent.rglob("X"))
 
 
 def test_more_gpus_than_the_cluster_has_are_refused(run: Run) -> None:
