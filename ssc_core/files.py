@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,13 +42,38 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises SscError that names the file when it is missing or damaged."""
+    """Read a JSON file. Raises SscError that names the file when it is missing or damaged, as ``parse_json`` does."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SscError(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise SscError(f"{path} is not valid JSON ({error}); is the file truncated?") from error
+    except OSError as error:
+        raise SscError(f"cannot read {path}: {error.strerror}") from error
+    return parse_json(text, path, "; is the file truncated?")
+
+
+def parse_json(text: str, where: Path | str, advice: str = "") -> Any:
+    """JSON from elsewhere. Raises SscError, which begins with ``where``, for what is no JSON, and also for a key that
+    occurs twice in an object, of which Python would keep the later value, and numbers of thousands of digits."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except _TwiceError as error:
+        raise SscError(f"{where} has the key '{error!s:.100}' twice in one object; which value is meant?") from error
+    except (ValueError, RecursionError) as error:  # ValueError is also what Python says to a number of 5000 digits
+        raise SscError(f"{where} is not valid JSON ({error!s:.200}){advice}") from error
+
+
+class _TwiceError(Exception):
+    """The key of a JSON object that occurs twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _TwiceError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+    return value
 
 
 def path_inside(folder: Path, name: str | Path) -> Path:

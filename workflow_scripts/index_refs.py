@@ -19,6 +19,7 @@ def main(
     truth: Path,
     data: Path,
     check_counts: bool = False,
+    skip_bad_photos: bool = False,
 ) -> None:
     summary = build_index(
         dataset=dataset,
@@ -27,6 +28,7 @@ def main(
         out_truth=truth,
         check_counts=check_counts,
         gt_overlap_hole=compat.gt_overlap_hole,
+        skip_bad_photos=skip_bad_photos,
     )
     stamp = {
         "dataset": dataset,

@@ -26,6 +26,8 @@ from ssc_core.refer.truth import TruthMask, TruthWriter
 
 log = logging.getLogger(__name__)
 
+MAX_LETTERS = 5000
+"""Of a sentence. Networks read the first 20 to 77 words; of a longer text, the file is something else."""
 _ROWS_AT_ONCE = 10_000
 """As Python objects, rows take twenty times the memory of the table."""
 
@@ -49,15 +51,16 @@ def build_index(
     out_truth: Path,
     check_counts: bool,
     gt_overlap_hole: bool = False,
+    skip_bad_photos: bool = False,
 ) -> IndexSummary:
     """Read a dataset; write its RefTable to ``out_refs`` and its ground truth to ``out_truth``, each whole or not.
 
     dataset: name in the config. check_counts: compare refs per split with the published counts. gt_overlap_hole: see
-    ``segmentation_to_rle``. Blank sentences, and refs that are left without any, are dropped; every such
-    count is logged as a warning. Refs pass through one by one, so memory holds no more of a table than its photos'
-    names. Raises SscError for data that do not fit together.
+    ``segmentation_to_rle``; skip_bad_photos: see ``read_table``. Blank sentences, and refs that are left without any,
+    are dropped; every such count is logged as a warning. Refs pass through one by one, so memory holds no more of a
+    table than its photos' names. Raises SscError for data that do not fit together.
     """
-    data = open_source(dataset, source)
+    data = open_source(dataset, source, skip_bad_photos=skip_bad_photos)
     if check_counts:
         name, split_by = source.name or "a table", source.split_by or "no split_by"
         check_published_counts(dataset, name, split_by, (ref.split for ref in data.refs))
@@ -68,6 +71,7 @@ def build_index(
         rows = stack.enter_context(_refs_writer(out_refs, dataset, data, upright=source.upright))
         masks = stack.enter_context(TruthWriter(out_truth))
         for ref in tqdm(_refs(dataset, data), desc="index", unit="ref", mininterval=5, delay=5):
+            _check_lengths(dataset, ref)
             kept = _without_blank_sentences(ref, notes)
             if kept is None:
                 continue
@@ -81,6 +85,7 @@ def build_index(
         if not n_refs:
             raise SscError(f"dataset '{dataset}' has no ref with a sentence")
         photos.check(dataset, notes)
+        notes.update(data.notes)
     for note in _lines(notes):
         log.warning("dataset '%s': %s", dataset, note)
     return IndexSummary(n_refs, n_sentences, len(photos), n_with_truth, _lines(notes))
@@ -130,6 +135,14 @@ class _Photos:
             )
         if self._missing:
             notes[f"{_NO_PHOTO} {self._folder} (first: {self._missing[0]})"] = len(self._missing)
+
+
+def _check_lengths(dataset: str, ref: RefRecord) -> None:
+    longest = max((max(len(sentence.text), len(sentence.raw)) for sentence in ref.sentences), default=0)
+    if longest > MAX_LETTERS:
+        raise SscError(
+            f"dataset '{dataset}', {ref.where}: a sentence has {longest} letters; {MAX_LETTERS} are the most"
+        )
 
 
 def _without_blank_sentences(ref: RefRecord, notes: Counter[str]) -> RefRecord | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,8 +56,10 @@ class RefRecord:
 @dataclass(frozen=True, slots=True)
 class RefData:
     """One dataset. refs: may be read from the file anew, one by one, whenever they are iterated over, and so raise
-    SscError then. categories: id -> name of all annotated classes; empty when there are none."""
+    SscError then. categories: id -> name of all annotated classes; empty when there are none. notes: counts of what was
+    left out, known when all refs were read."""
 
     refs: Iterable[RefRecord]
     images_folder: Path
     categories: dict[int, str] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)

@@ -74,8 +74,9 @@ class DatasetSource(BaseModel):
         return self.layout == "table"
 
 
-def open_source(dataset: str, source: DatasetSource) -> RefData:
-    """Read all refs of a dataset. ``dataset`` is its name in the config, for messages. Raises SscError."""
+def open_source(dataset: str, source: DatasetSource, *, skip_bad_photos: bool = False) -> RefData:
+    """Read all refs of a dataset. ``dataset`` is its name in the config, for messages; skip_bad_photos: see
+    ``read_table``. Raises SscError."""
     # Readers need PIL and NumPy, and the config, which imports this module, must load fast.
     try:
         if source.layout == "refer":
@@ -90,7 +91,12 @@ def open_source(dataset: str, source: DatasetSource) -> RefData:
             )
         from ssc_core.refer.table import read_table
 
-        return read_table(_given(source.file), _given(source.images), default_split=source.split or "train")
+        return read_table(
+            _given(source.file),
+            _given(source.images),
+            default_split=source.split or "train",
+            skip_bad_photos=skip_bad_photos,
+        )
     except SscError as error:
         raise SscError(f"dataset '{dataset}': {error}") from error
 

@@ -69,3 +69,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write everywhere
     with pytest.raises(SscError, match=rf"cannot write to {tmp_path}: .*`results:`"):
         check_writable(tmp_path / "new" / "deep")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "has the key 'c' twice"),
+        ("9" * 5000, "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_json_of_strangers_is_an_error_that_names_the_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SscError, match=rf"a\.json .*{message}|a\.json {message}"):
+        read_json(tmp_path / "a.json")

@@ -74,8 +74,59 @@ def test_column_that_nothing_reads_is_announced(
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "image;sentences;split\r\na.png;dog, brown|cat;val\r\n",
+        "image\tsentences\tsplit\na.png\tdog, brown|cat\tval\n",
+        'Image, Sentences ,SPLIT\na.png,"dog, brown|cat",val\n',
+        '"image","sentences","split",,\n"a.png","dog, brown|cat","val",,\n,,,,\n',
+        '\ufeff image,sentences,split\na.png,"[""dog, brown"", ""cat""]",val\n',
+    ],
+    ids=["semicolons", "tabs", "capitals and blanks", "empty columns and rows", "byte order mark"],
+)
+def test_what_spreadsheets_make_of_a_table_is_read(tmp_path: Path, photo_folder: Path, content: str) -> None:
+    data = read(tmp_path, photo_folder, content)
+    assert [(r.split, [s.text for s in r.sentences]) for r in data.refs] == [("val", ["dog, brown", "cat"])]
+
+
+def test_keys_of_every_row_are_checked(tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"image": "a.png", "sentences": ["dog"]}, {"image": "a.png", "sentences": ["cat"], "Split": "val"}]
+    rows.append({"image": "a.png", "sentences": ["cow"], "Split": "val", "Mask": []})
+    with caplog.at_level(logging.WARNING):
+        read(tmp_path, photo_folder, "\n".join(map(json.dumps, rows)), "mine.jsonl")
+    assert "line 2: columns that nothing reads: Split (" in caplog.text
+    assert "line 3: columns that nothing reads: Mask (" in caplog.text
+
+
+def test_rows_of_bad_photos_are_left_out_when_asked(tmp_path: Path, photo_folder: Path) -> None:
+    (photo_folder / "empty.png").write_bytes(b"")
+    (tmp_path / "mine.csv").write_text(
+        "image,sentences\na.png,dog\nempty.png,cat\ngone.png,cow\ngone.png,ox\na.png,elk\n"
+    )
+    data = read_table(tmp_path / "mine.csv", photo_folder, default_split="train", skip_bad_photos=True)
+    refs = list(data.refs)
+    assert [(ref.ref_id, ref.sentences[0].sent_id, ref.sentences[0].text) for ref in refs] == [
+        (1, 1, "dog"),
+        (5, 5, "elk"),
+    ]
+    ((note, count),) = data.notes.items()
+    assert count == 3
+    assert "2 of 3 photos cannot be read" in note
+    assert "empty.png is empty (0 bytes)" in note
+    (tmp_path / "mine.csv").write_text("image,sentences\nempty.png,cat\n")
+    with pytest.raises(SscError, match="1 of 1 photos cannot be read"):
+        list(read_table(tmp_path / "mine.csv", photo_folder, default_split="train", skip_bad_photos=True).refs)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("image,sentences,sentences\na.png,dog,cat\n", r"line 1: column 'sentences' occurs twice"),
+        ("image,Image ,sentences\na.png,dog,cat\n", r"line 1: column 'image' occurs twice"),
+        ('image,sentences,mask\na.png,dog,"{""size"": [8, 10]}"\n', r"line 2: in CSV, 'mask' is the file name"),
+        ("image,sentences,mask\na.png,dog,[[1]]\n", r"line 2: in CSV, 'mask' is the file name"),
+        ("photo;text\na.png;dog\n", r"line 1: no column 'image'.* this file begins 'photo;text'"),
+        (f"image,sentences\na.png,[{'9' * 5000}]\n", r"line 2: 'sentences' starts as a JSON list but is not valid"),
         ("image,sentence\na.png,dog\n", r"mine\.csv, line 1: no column 'sentences'"),
         ("image,sentences\na.png,dog\n,cat\n", r"mine\.csv, line 3: 'image' is empty"),
         ("image,sentences\na.png,dog,brown\n", r"line 2: more cells than columns"),
@@ -101,6 +152,9 @@ def test_bad_csv_names_file_and_line(tmp_path: Path, photo_folder: Path, content
         ("{", r"mine\.jsonl, line 2 is not valid JSON"),
         ("[1]", r"line 2 is no JSON object"),
         ('{"image": "a.png", "sentences": [1]}', r"line 2: 'sentences' must be"),
+        ('{"image": "a.png", "sentences": ["x"], "sentences": ["y"]}', r"line 2 has the key 'sentences' twice"),
+        ('{"image": "a.png"}', r"line 2: no column 'sentences'; the row has image"),
+        (f'{{"image": {"9" * 5000}}}', r"line 2 is not valid JSON"),
         ('{"image": "a.png", "sentences": ["x"], "mask": 7}', r"line 2: 'mask' must be"),
         ('{"image": "a.png", "sentences": ["x"], "split": 7}', r"line 2: split 7 must be a word"),
     ],

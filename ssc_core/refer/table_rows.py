@@ -1,0 +1,117 @@
+"""Rows of a user's table, CSV as spreadsheets save it or JSONL: each a dict by column, with its place for messages."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssc_core.errors import SscError
+from ssc_core.files import parse_json
+
+COLUMNS = ("image", "sentences", "split", "mask")
+REQUIRED = COLUMNS[:2]
+
+_DELIMITERS = (",", ";", "\t")
+_MAX_SHOWN = 10
+
+log = logging.getLogger(__name__)
+
+Row = tuple[str, dict[str, Any]]
+"""Place, and what the row says by column."""
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows that are not blank. Columns that nothing reads are announced in the log.
+
+    CSV may be separated by commas, semicolons or tabs, and its header may have capitals and blanks, as spreadsheets
+    write it. Raises SscError that names the place: for a file that is no table, columns that are missing or occur
+    twice, and rows that are not as long as the header or no JSON.
+    """
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise SscError(f"{path}: a table ends in .csv or .jsonl")
+    try:
+        yield from reader(path)
+    except UnicodeDecodeError as error:
+        raise SscError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise SscError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    # Spreadsheets put a byte order mark first; utf-8-sig drops it.
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        place = f"{path}, line 1"
+        delimiter, columns = _header(stream.readline(), place)
+        _announce_unused([column for column in columns if column], place)
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        try:
+            for cells in reader:
+                where = f"{path}, line {reader.line_num + 1}"
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if any(cell.strip() for cell in cells[len(columns) :]):
+                    raise SscError(f"{where}: more cells than columns; put cells that hold commas in double quotes")
+                yield where, {column: cell for column, cell in zip(columns, cells, strict=False) if column in COLUMNS}
+        except csv.Error as error:
+            raise SscError(f"{path}, line {reader.line_num + 1}: {error}") from error
+
+
+def _header(line: str, where: str) -> tuple[str, list[str]]:
+    """The delimiter with which a header has the columns of a table, and its columns."""
+    found: list[str] = []
+    for delimiter in _DELIMITERS:
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter), [])
+        except csv.Error as error:
+            raise SscError(f"{where}: {error}") from error
+        columns = [" ".join(cell.split()).lower() for cell in cells]
+        if set(REQUIRED) <= set(columns):
+            twice = [column for column, count in Counter(columns).items() if count > 1 and column]
+            if twice:
+                raise SscError(
+                    f"{where}: column '{twice[0]:.40}' occurs twice; which one is meant? Of several sentences of an "
+                    "object, make one cell, separated by |"
+                )
+            return delimiter, columns
+        found = found or cells
+    missing = next((column for column in REQUIRED if column not in found), REQUIRED[0])
+    raise SscError(
+        f"{where}: no column '{missing}'; a table has the columns {', '.join(COLUMNS)}, and this file begins "
+        f"'{line.strip():.80}'"
+    )
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    announced: set[str] = set()
+    with path.open(encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            where = f"{path}, line {number}"
+            row = parse_json(line, where)
+            if not isinstance(row, dict):
+                raise SscError(
+                    f'{where} is no JSON object; a row looks like {{"image": "a.jpg", "sentences": ["dog"]}}'
+                )
+            for column in REQUIRED:
+                if column not in row:
+                    keys = ", ".join(map(str, row)) or "none"
+                    raise SscError(f"{where}: no column '{column}'; the row has {keys:.200}")
+            new = [key for key in row if key not in COLUMNS and key not in announced]
+            if len(announced) < 1000:  # rows of strangers may name a new one each
+                _announce_unused(new, where)
+                announced.update(new)
+            yield where, row
+
+
+def _announce_unused(columns: Sequence[str], where: str) -> None:
+    unused = [column for column in columns if column not in COLUMNS]
+    if unused:
+        shown = ", ".join(f"{column:.40}" for column in unused[:_MAX_SHOWN])
+        log.warning("%s: columns that nothing reads: %s (known are %s)", where, shown, ", ".join(COLUMNS))
