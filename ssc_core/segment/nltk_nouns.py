@@ -1,4 +1,4 @@
-"""Noun phrases of sentences, by NLTK's part-of-speech tags and a chunk grammar."""
+"""Noun groups of sentences, by NLTK's part-of-speech tags and a chunk grammar."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.sections.stages import NLTK_TAGGER
 
-GRAMMAR = r"""
-    NBAR: {<NN.*|JJ.*>*<NN.*>}
-    NP: {<NBAR><IN><NBAR>}
-        {<NBAR>}
+GRAMMAR = "NP: {<NN.*|JJ>*<NN.*>}"
+"""Maximal runs of nouns and plain adjectives (no comparatives) that end in a noun.
+
+The published grammar names group-preposition-group too, which never applies: this pattern has taken all groups by then.
 """
-"""NBAR: adjectives and nouns that end in a noun. NP: NBAR, or NBAR preposition NBAR; the longer one is tried first."""
 
 FETCH = "ssc fetch nltk_tagger"
 
@@ -28,7 +27,7 @@ class TaggerMissing(SscError):
 
 
 class NltkNouns:
-    """Nouns by NLTK: the text of every noun phrase of a sentence."""
+    """Nouns by NLTK, as published: the noun groups of a sentence, see ``noun_phrases``."""
 
     def __init__(self) -> None:
         """Raises TaggerMissing when NLTK's tagger data is not on this machine, SscError when it is damaged."""
@@ -37,13 +36,13 @@ class NltkNouns:
         self._parser = nltk.RegexpParser(GRAMMAR)
 
     def __call__(self, sentences: Sequence[str]) -> list[list[str]]:
-        """Noun phrases of each sentence, in order. Each distinct sentence is tagged once."""
-        phrases = {sentence: self._phrases(sentence) for sentence in dict.fromkeys(sentences)}
-        return [phrases[sentence] for sentence in sentences]
+        """Noun groups of each sentence, in order. Each distinct sentence is tagged once."""
+        groups = {sentence: self._groups(sentence) for sentence in dict.fromkeys(sentences)}
+        return [groups[sentence] for sentence in sentences]
 
-    def _phrases(self, sentence: str) -> list[str]:
-        tagged = self._tagger.tag(self._tokenizer.tokenize(sentence))
-        return noun_phrases(tagged, self._parser)
+    def _groups(self, sentence: str) -> list[str]:
+        ended = sentence if sentence.endswith(".") else f"{sentence}."
+        return noun_phrases(self._tagger.tag(self._tokenizer.tokenize(ended)), self._parser)
 
 
 def _load_tagger() -> PerceptronTagger:
@@ -68,9 +67,17 @@ def _load_tagger() -> PerceptronTagger:
 
 
 def noun_phrases(tagged: Sequence[tuple[str, str]], parser: nltk.RegexpParser | None = None) -> list[str]:
-    """Texts of the NP chunks of (word, Penn tag) pairs, words joined by a space."""
-    if not tagged:
-        return []
-    tree = (parser or nltk.RegexpParser(GRAMMAR)).parse(list(tagged))
-    chunks = tree.subtrees(lambda node: node.label() == "NP")
-    return [" ".join(word for word, _ in chunk.leaves()) for chunk in chunks]
+    """Texts of the noun groups of (word, Penn tag) pairs, words joined by a space.
+
+    As published, a group is reported at the next word that is in none, which the full stop is at the latest; and a
+    group that was reported before is not reported again but put before the next one.
+    """
+    reported: list[str] = []
+    pending: list[str] = []
+    for node in (parser or nltk.RegexpParser(GRAMMAR)).parse(list(tagged)):
+        if isinstance(node, nltk.Tree):
+            pending.append(" ".join(word for word, _ in node.leaves()))
+        elif pending and (group := " ".join(pending)) not in reported:
+            reported.append(group)
+            pending = []
+    return reported

@@ -22,12 +22,18 @@ def tagged(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("text", "phrases"),
     [
-        ("big/JJ red/JJ ball/NN", ["big red ball"]),
-        ("ball/NN on/IN wooden/JJ table/NN", ["ball on wooden table"]),
-        ("dogs/NNS run/VBP past/IN cars/NNS", ["dogs", "cars"]),
-        ("left/JJ", []),
-        ("tennis/NN racket/NN", ["tennis racket"]),
-        ("", []),
+        ("big/JJ red/JJ ball/NN ./.", ["big red ball"]),
+        ("ball/NN on/IN wooden/JJ table/NN ./.", ["ball", "wooden table"]),
+        ("dogs/NNS run/VBP past/IN cars/NNS ./.", ["dogs", "cars"]),
+        ("left/JJ ./.", []),
+        ("tennis/NN racket/NN ./.", ["tennis racket"]),
+        ("bigger/JJR dog/NN ./.", ["dog"]),
+        ("dog/NN red/JJ ./.", ["dog"]),
+        # what was reported already is put before the next group instead, and reported with it
+        ("dog/NN near/IN dog/NN and/CC cat/NN ./.", ["dog", "dog cat"]),
+        ("dog/NN near/IN dog/NN ./.", ["dog"]),
+        # a group is reported at the next word outside of groups, so not where nothing follows
+        ("a/DT dog/NN", []),
     ],
 )
 def test_chunks(text, phrases):
@@ -38,7 +44,8 @@ def test_chunks(text, phrases):
 def tagger():
     """A tagger that was trained on three sentences."""
     trained = PerceptronTagger(load=False)
-    corpus = [tagged("big/JJ dog/NN runs/VBZ"), tagged("red/JJ ball/NN on/IN table/NN"), tagged("run/VB now/RB")]
+    texts = ["big/JJ dog/NN runs/VBZ ./.", "red/JJ ball/NN on/IN table/NN ./.", "run/VB now/RB ./."]
+    corpus = [tagged(text) for text in texts]
     trained.train(corpus, nr_iter=20)
     return trained
 
@@ -58,7 +65,7 @@ def write(tagger, folder):
 
 
 SENTENCES = ["red ball on table", "run now", "big dog runs", "red ball on table", ""]
-PHRASES = [["red ball on table"], [], ["big dog"], ["red ball on table"], []]
+PHRASES = [["red ball", "table"], [], ["big dog"], ["red ball", "table"], []]
 
 
 @pytest.mark.parametrize("place", [NLTK_TAGGER, "nltk/taggers/averaged_perceptron_tagger_eng"])

@@ -1,0 +1,63 @@
+"""Nouns by the published spaCy pipeline, en_core_web_md, through the setting of presets/paper.yaml, on real sentences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import spacy
+
+from ssc_core.cli.config_files import read_config
+from ssc_core.segment.nouns import find_nouns
+from ssc_core.segment.spacy_nouns import head_nouns
+from ssc_core.settings import NounSettings
+
+EVERY = 20
+
+
+@pytest.fixture(scope="module")
+def pipeline(real_sample: Path) -> Path:
+    folder = real_sample / "weights" / "en_core_web_md"
+    if not folder.is_dir():
+        pytest.skip("en_core_web_md is not in the real sample")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sentences(real_sample: Path) -> list[str]:
+    rows = (real_sample / "refcoco_val_sentences.jsonl").read_text().splitlines()[::EVERY]
+    return [json.loads(row)["sent"] for row in rows]
+
+
+@pytest.fixture
+def published(root: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NounSettings:
+    """The section of presets/paper.yaml, and the pipeline where `ssc fetch` would have put it."""
+    settings = read_config([root / "presets" / "paper.yaml"]).nouns
+    place = tmp_path / settings.spacy_model
+    place.parent.mkdir()
+    place.symlink_to(pipeline)
+    monkeypatch.chdir(tmp_path)
+    return settings
+
+
+def test_nouns_are_those_of_the_published_way(published: NounSettings, pipeline: Path, sentences: list[str]) -> None:
+    """Parse, look at the first token, parse again with "the"; one sentence at a time, all components of the pipeline."""
+    whole = spacy.load(pipeline)
+
+    def published_way(sentence: str) -> list[str]:
+        doc = whole(sentence)
+        return head_nouns(doc if len(doc) and doc[0].text == "the" else whole(f"the {sentence}"))
+
+    expected = [published_way(sentence) for sentence in sentences]
+    found = find_nouns(sentences, published, threads=2)
+    assert len(sentences) > 500
+    with_nouns = [(one, other) for one, other in zip(found, expected, strict=True) if other]
+    assert [one for one, _ in with_nouns] == [other for _, other in with_nouns]
+    assert len(with_nouns) < len(sentences), "some sentences go to NLTK"
+
+
+def test_they_are_not_the_default_pipelines(published: NounSettings) -> None:
+    sentence = "white pot upper right corner"
+    assert find_nouns([sentence], published) == [["pot"]]
+    assert find_nouns([sentence], read_config().nouns) == [["corner"]]
