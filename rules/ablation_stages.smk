@@ -44,7 +44,7 @@ use rule detect_boxes as ablation_detect_boxes with:
         key=stage_keys("boxes"),
     params:
         settings=ablated_section("detect"),
-        compat=ablated_compat("detector_retry_plural"),
+        compat=ablated_compat(*STAGES["boxes"].compat),
         backend=ablated_backend(lambda settings: settings.detect.backend),
 
 
@@ -85,7 +85,7 @@ use rule score_candidates as ablation_score_candidates with:
         key=stage_keys("scores"),
     params:
         settings=ablated_section("score"),
-        compat=ablated_compat("clip_bgr"),
+        compat=ablated_compat(*STAGES["scores"].compat),
         backend=ablated_backend(lambda settings: settings.score.backend),
 
 
@@ -120,3 +120,4 @@ use rule select_masks as ablation_select_masks with:
         key=stage_keys("selected"),
     params:
         settings=ablated_section("select"),
+        compat=ablated_compat(*STAGES["selected"].compat),

@@ -55,7 +55,7 @@ rule detect_boxes:
         batch=SETTINGS.compute.batch.detect or 0,
     params:
         settings=section("detect"),
-        compat=compat("detector_retry_plural"),
+        compat=compat("detector_retry_plural", "query_order", "unclipped_boxes"),
         images=images_folder,
         backend=backend_state(SETTINGS.detect.backend),
         code=code("detect_boxes"),

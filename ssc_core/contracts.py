@@ -9,7 +9,7 @@ and int64, and raises SscError for the rest. A new kind of plug-in is a protocol
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -33,6 +33,24 @@ class Detections:
     boxes_xyxy: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        """What was found in one image in several ways, one after the other."""
+        return cls(
+            np.concatenate([np.zeros((0, 4), np.float32), *(part.boxes_xyxy for part in parts)]),
+            np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)]),
+        )
+
+    def taken(self, which: np.ndarray) -> Detections:
+        """Some of them: indices int (M,), in that order, or bool (N,)."""
+        return Detections(self.boxes_xyxy[which], self.scores[which], self.labels[which])
+
+    def clipped(self, size: tuple[int, int]) -> Detections:
+        """The boxes cut at the borders of an image of ``size`` (height, width)."""
+        height, width = size
+        return replace(self, boxes_xyxy=np.clip(self.boxes_xyxy, 0, np.array([width, height] * 2, np.float32)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,10 @@ class Stage:
 STAGES = {
     "truth": Stage(compat=("gt_overlap_hole",)),
     "nouns": Stage(("nouns",)),
-    "boxes": Stage(("detect",), ("detector_retry_plural",), after="nouns"),
+    "boxes": Stage(("detect",), ("detector_retry_plural", "query_order", "unclipped_boxes"), after="nouns"),
     "masks": Stage(("segment",), ("candidates_any_noun",), after="boxes"),
-    "scores": Stage(("score",), ("clip_bgr",), after="masks"),
-    "selected": Stage(("select",), after="scores"),
+    "scores": Stage(("score",), ("clip_bgr", "merged_masks"), after="masks"),
+    "selected": Stage(("select",), ("merged_masks", "blind_to_size"), after="scores"),
     "pretrain": Stage(
         ("network", "pretrain"),
         ("lr_by_loader_length", "drop_first_batch", "loader_images", "palette_targets", "merged_masks"),

@@ -82,7 +82,7 @@ def _ground(
     sentences: Sequence[Any], photos: Sequence[np.ndarray], detector: Detector, segmenter: Segmenter
 ) -> Iterator[dict[str, Any]]:
     found = detector.detect(photos, [[row.sentence] for row in sentences])
-    best = [_best(boxes) for boxes in found]
+    best = [_best(boxes).clipped(photo.shape[:2]) for boxes, photo in zip(found, photos, strict=True)]
     masks = segmenter.segment(photos, [boxes.boxes_xyxy for boxes in best])
     for row, photo, boxes, instances in zip(sentences, photos, best, masks, strict=True):
         size = photo.shape[:2]
@@ -97,5 +97,4 @@ def _ground(
 
 def _best(boxes: Detections) -> Detections:
     """The box with the highest score, whatever part of the sentence it was found for; none of none."""
-    first = np.argsort(-boxes.scores, kind="stable")[:1]
-    return Detections(boxes.boxes_xyxy[first], boxes.scores[first], boxes.labels[first])
+    return boxes.taken(np.argsort(-boxes.scores, kind="stable")[:1])

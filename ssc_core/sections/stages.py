@@ -33,9 +33,9 @@ class DetectSettings(Section):
     """Boxes for the classes of an image (detect_boxes)."""
 
     backend: Backend = Field(description="detector")
-    queries: Literal["most_likely_noun", "all_nouns", "one_query_per_noun"] = Field(
+    queries: Literal["most_likely_noun", "all_nouns", "one_query_per_noun", "one_query_per_most_likely_noun"] = Field(
         default="most_likely_noun",
-        description="what an image is asked for: its refs' most likely classes, all their classes, or each class alone",
+        description="images are asked for their refs' most likely classes or all classes, in one query or one each",
     )
     nms_iou: Share | None = Field(
         default=None, description="box NMS within a class above this IoU; null: none, as published"
@@ -86,7 +86,7 @@ class SelectSettings(Section):
         default=0.0, ge=0, description="score points for a full match of left, largest, second from left, ...; 0: off"
     )
     min_area: int = Field(default=500, ge=0, description="of several candidates, smaller ones are skipped, pixels")
-    seed: Seed = Field(default=0, description="seed of the random choice")
+    seed: Seed = Field(default=0, description="seed of the random choice, evaluate_masks's included")
 
 
 class EvaluateSettings(Section):
@@ -96,7 +96,7 @@ class EvaluateSettings(Section):
         default="480", description="where the headline figures are measured: 480 x 480 as published, or photo pixels"
     )
     bootstrap_samples: int = Field(default=1000, ge=0, description="resamples by image for 95 % intervals; 0: none")
-    seed: Seed = Field(default=0, description="seed of the bootstrap and of the random choice")
+    seed: Seed = Field(default=0, description="seed of the bootstrap")
     train_refs: int = Field(default=1000, ge=1, description="refs of the train split that evaluate_masks looks at")
 
 
@@ -108,6 +108,17 @@ class CompatSettings(Section):
     )
     candidates_any_noun: bool = Field(
         default=False, description="a ref takes instances of any class that it names, and none when it names no class"
+    )
+    query_order: bool = Field(
+        default=False,
+        description="candidates in the order of the detector's queries, not of their scores: what `first` takes, "
+        "who is painted on top, and who wins a tie",
+    )
+    unclipped_boxes: bool = Field(
+        default=False, description="boxes reach the segmenter as the detector gave them, beyond the photo's borders too"
+    )
+    blind_to_size: bool = Field(
+        default=False, description="the choices `random` and `first` do not skip candidates below `select.min_area`"
     )
     clip_bgr: bool = Field(default=False, description="the image-text model sees red and blue swapped, in all prompts")
     oiou_skips_empty: bool = Field(
@@ -134,7 +145,9 @@ class CompatSettings(Section):
         description="refs with one candidate also take part in the greedy rounds; their loss can count twice",
     )
     merged_masks: bool = Field(
-        default=False, description="a ref's candidates are drawn into one picture, later ones over earlier ones"
+        default=False,
+        description="a ref's candidates are drawn into one picture, later ones over earlier ones, which Select, "
+        "evaluate_masks and training see",
     )
     palette_targets: bool = Field(
         default=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 Prompt = tuple[str, ...]
 
+SWITCHES = ("detector_retry_plural", "query_order", "unclipped_boxes")
+"""The compat switches of this step."""
+
 
 def detect_boxes(
     *,
@@ -44,8 +48,9 @@ def detect_boxes(
     """Write ``boxes.h5`` for shard ``(index, count)`` of a split, index from 0.
 
     batch_size: ``compute.batch.detect``; images: folder of the photos; upright: see ``load_image``. Images are in
-    ascending order of id, boxes of an image in descending order of score; labels index the store's class names, which
-    are all that the split is asked for. A photo that is skipped (``on_bad_image``) is in the file, without boxes.
+    ascending order of id, boxes of an image in descending order of score and cut at its borders (``compat`` changes
+    both); labels index the store's class names, which are all that the split is asked for. A photo that is skipped
+    (``on_bad_image``) is in the file, without boxes.
 
     Raises SscError for a bad photo that is not skipped, and for a detector that breaks its contract.
     """
@@ -57,7 +62,7 @@ def detect_boxes(
         backend.name, backend.settings, Detector, device=device, threads=threads, batch_size=batch_size
     )
     load = PhotoLoader(images, settings.on_bad_image, detector, upright)
-    finder = BoxFinder(detector, settings, compat.detector_retry_plural, class_names)
+    finder = BoxFinder(detector, settings, compat, class_names)
     with (
         MaskStoreWriter(out, _store_info(settings, compat, class_names), with_masks=False) as writer,
         worker_threads(threads) as pool,
@@ -82,18 +87,18 @@ def detect_boxes(
 
 def prompts_of(task: ImageTask, settings: DetectSettings) -> list[Prompt]:
     """The prompts that an image is shown to the detector with, one after the other."""
-    if settings.queries == "most_likely_noun":
-        return [task.queries]
-    if settings.queries == "all_nouns":
-        return [task.classes]
-    return [(name,) for name in task.classes]
+    likely = settings.queries in ("most_likely_noun", "one_query_per_most_likely_noun")
+    classes = task.queries if likely else task.classes
+    return [(name,) for name in classes] if settings.queries.startswith("one_query") else [classes]
 
 
 class BoxFinder:
     """The detector with what happens before and after it, for a batch of images."""
 
-    def __init__(self, detector: Detector, settings: DetectSettings, retry_plural: bool, names: Sequence[str]) -> None:
-        self._detector, self._settings, self._retry_plural = detector, settings, retry_plural
+    def __init__(
+        self, detector: Detector, settings: DetectSettings, compat: CompatSettings, names: Sequence[str]
+    ) -> None:
+        self._detector, self._settings, self._compat = detector, settings, compat
         self._label_of = {name: label for label, name in enumerate(names)}
 
     def __call__(self, tasks: Sequence[ImageTask], photos: Sequence[Any]) -> list[Detections]:
@@ -105,7 +110,7 @@ class BoxFinder:
                 pictures.append(photo)
                 prompts.append(prompt)
         found = self._detect(pictures, prompts)
-        if self._retry_plural:
+        if self._compat.detector_retry_plural:
             again = [i for i, boxes in enumerate(found) if np.any(boxes.labels < 0)]
             plural = [tuple(f"all {name}s" for name in prompts[i]) for i in again]
             for i, boxes in zip(again, self._detect([pictures[i] for i in again], plural), strict=True):
@@ -113,30 +118,29 @@ class BoxFinder:
         per_task: list[list[Detections]] = [[] for _ in tasks]
         for row, prompt, boxes in zip(rows, prompts, found, strict=True):
             per_task[row].append(_with_store_labels(boxes, prompt, self._label_of))
-        return [self._finish(parts) for parts in per_task]
+        return [self._finish(parts, task.size) for parts, task in zip(per_task, tasks, strict=True)]
 
     def _detect(self, pictures: Sequence[Any], prompts: Sequence[Prompt]) -> list[Detections]:
         if not pictures:
             return []
         return self._detector.detect(pictures, prompts)
 
-    def _finish(self, parts: Sequence[Detections]) -> Detections:
-        """One image's boxes of all its prompts, in descending order of score, ties as found."""
-        boxes = np.concatenate([np.zeros((0, 4), np.float32), *(part.boxes_xyxy for part in parts)])
-        scores = np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)])
-        labels = np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)])
+    def _finish(self, parts: Sequence[Detections], size: tuple[int, int]) -> Detections:
+        """One image's boxes of all its prompts, in descending order of score, ties as found; size: (height, width)."""
+        found = Detections.joined(parts)
+        if not self._compat.unclipped_boxes:
+            found = found.clipped(size)
         if self._settings.nms_iou is None:
-            order = np.argsort(-scores, kind="stable")
+            order = np.argsort(-found.scores, kind="stable")
         else:
-            order = class_nms(boxes, scores, labels, self._settings.nms_iou)
-        return Detections(boxes[order], scores[order], labels[order])
+            order = class_nms(found.boxes_xyxy, found.scores, found.labels, self._settings.nms_iou)
+        return found.taken(np.sort(order) if self._compat.query_order else order)
 
 
 def _with_store_labels(boxes: Detections, prompt: Prompt, label_of: Mapping[str, int]) -> Detections:
     """Labels of the store in place of labels of the prompt; boxes without a class (label -1) are dropped."""
-    kept = boxes.labels >= 0
-    labels = np.array([label_of[prompt[i]] for i in boxes.labels[kept]], dtype=np.int64)
-    return Detections(boxes.boxes_xyxy[kept], boxes.scores[kept], labels)
+    kept = boxes.taken(boxes.labels >= 0)
+    return replace(kept, labels=np.array([label_of[prompt[i]] for i in kept.labels], dtype=np.int64))
 
 
 def _store_info(settings: DetectSettings, compat: CompatSettings, class_names: tuple[str, ...]) -> StoreInfo:
@@ -144,7 +148,7 @@ def _store_info(settings: DetectSettings, compat: CompatSettings, class_names: t
         class_names=class_names,
         settings={
             "detect": settings.model_dump(mode="json"),
-            "compat": {"detector_retry_plural": compat.detector_retry_plural},
+            "compat": compat.model_dump(include=set(SWITCHES)),
         },
         code=f"{code_version('ssc_core.segment.boxes')} {backend_version(settings.backend.name)}",
         models=model_digests(settings.backend.settings, "detect"),

@@ -14,7 +14,7 @@ class Caption:
     """A caption that asks for some classes of a prompt.
 
     text: the classes joined by ", ", in lower case, with a final "."; labels: index in the prompt, a class; token_ids:
-    (T,), with the special tokens; class_tokens: bool (classes, T), which tokens are a class's own; special: bool (T,).
+    (T,), with the special tokens; class_tokens: bool (classes, T), which tokens are a class's own.
     """
 
     text: str
@@ -22,7 +22,6 @@ class Caption:
     classes: tuple[str, ...]
     token_ids: tuple[int, ...]
     class_tokens: np.ndarray
-    special: np.ndarray
 
 
 def captions_of(prompt: Sequence[str], tokenizer: Any, max_tokens: int) -> list[Caption]:
@@ -51,10 +50,11 @@ def labels_by_exact_phrase(
 ) -> np.ndarray:
     """The class whose text equals the tokens above ``text_threshold``, for each query: labels int64 (Q,), -1 for none.
 
-    This is how the published code does it. Two classes above the threshold, or half of a class, match no class.
+    This is how the published code does it. Two classes above the threshold, half of a class, or [CLS] or [SEP] beside
+    one, match no class.
     """
     label_of = dict(zip(reversed(caption.classes), reversed(caption.labels), strict=True))
-    above = (probabilities > text_threshold) & ~caption.special
+    above = probabilities > text_threshold
     ids = np.array(caption.token_ids)
     phrases = [tokenizer.decode(ids[row].tolist()).replace(".", "").strip() for row in above]
     return np.array([label_of.get(phrase, -1) for phrase in phrases], dtype=np.int64)
@@ -73,7 +73,7 @@ def _caption(classes: Sequence[str], labels: Sequence[int], tokenizer: Any, max_
     for row, name in enumerate(texts):
         class_tokens[row] = (starts >= position) & (ends <= position + len(name)) & (ends > starts) & ~special
         position += len(name) + len(", ")
-    return Caption(text, tuple(labels), tuple(texts), tuple(encoded["input_ids"]), class_tokens, special)
+    return Caption(text, tuple(labels), tuple(texts), tuple(encoded["input_ids"]), class_tokens)
 
 
 def _fitting(prompt: Sequence[str], tokenizer: Any, max_tokens: int) -> Iterator[list[int]]:

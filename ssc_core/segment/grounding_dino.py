@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn import functional
+from PIL import Image
 
 from ssc_core.backends import Detections
 from ssc_core.errors import SscError
@@ -87,11 +87,9 @@ class GroundingDino:
     def prepare(self, image: np.ndarray) -> PreparedImage:
         """Resize RGB uint8 (H, W, 3). Thread-safe, so that workers can run ahead of the model."""
         height, width = image.shape[:2]
-        pixels = torch.tensor(image).permute(2, 0, 1)[None]
-        size = input_size(height, width, self._short_side, self._long_side)
-        # uint8 in, uint8 out, antialiased: what torchvision does, and PIL up to rounding
-        pixels = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
-        return PreparedImage(pixels[0], (height, width))
+        rows, columns = input_size(height, width, self._short_side, self._long_side)
+        resized = np.array(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR))
+        return PreparedImage(torch.from_numpy(resized).permute(2, 0, 1), (height, width))
 
     @torch.inference_mode()
     def detect(
@@ -110,7 +108,7 @@ class GroundingDino:
         for bucket in _buckets(questions, self._max_padding):
             for question, answer in zip(bucket, self._batches(bucket, self._answer), strict=True):
                 answers[question.row].append(answer)
-        return [_joined(parts) for parts in answers]
+        return [Detections.joined(parts) for parts in answers]
 
     def _as_prepared(self, image: np.ndarray | PreparedImage) -> PreparedImage:
         return image if isinstance(image, PreparedImage) else self.prepare(image)
@@ -170,28 +168,27 @@ class GroundingDino:
 
 
 def input_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """(height, width) with the short side at ``short_side`` unless the long one would exceed ``long_side``.
+    """(height, width) with the short side at ``short_side``, or less where the long one would exceed ``long_side``.
 
-    The arithmetic, its rounding included, is that of transformers' image processor for this model.
+    As published, the other side follows from the short one after that has been rounded, so that the long side ends near
+    ``long_side`` only. (Where the short side is rounded to nothing, the published code fails; here it is 1 pixel.)
     """
     short, long = min(height, width), max(height, width)
-    side, exact = short_side, float(short_side)
+    side = short_side
     if long / short * short_side > long_side:
-        exact = long_side * short / long
-        side = round(exact)
+        side = round(long_side * short / long)
     if short == side:
         return height, width
-    other = max(1, int(exact * long / short))
-    side = max(1, side)
+    side, other = (side, int(side * long / short)) if side else (1, long_side)
     return (other, side) if width < height else (side, other)
 
 
 def absolute_xyxy(boxes_cxcywh: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Boxes relative to an image of ``size`` (height, width) to its pixels, cut at its borders: float32 (N, 4)."""
+    """Boxes relative to an image of ``size`` (height, width) to its pixels: float32 (N, 4)."""
     height, width = size
     centre, half = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:] / 2
     corners = np.concatenate([centre - half, centre + half], axis=1) * [width, height, width, height]
-    return np.clip(corners, 0, [width, height, width, height]).astype(np.float32)
+    return corners.astype(np.float32)
 
 
 def _buckets(questions: Sequence[_Question], max_padding: float) -> list[list[_Question]]:
@@ -209,11 +206,3 @@ def _padding(bucket: Sequence[_Question]) -> float:
     shapes = [question.image.pixels.shape[1:] for question in bucket]
     height, width = max(h for h, _ in shapes), max(w for _, w in shapes)
     return 1 - sum(h * w for h, w in shapes) / (len(shapes) * height * width)
-
-
-def _joined(parts: Sequence[Detections]) -> Detections:
-    return Detections(
-        np.concatenate([np.zeros((0, 4), np.float32), *(part.boxes_xyxy for part in parts)]),
-        np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)]),
-        np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)]),
-    )

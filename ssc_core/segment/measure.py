@@ -19,7 +19,7 @@ from ssc_core.refer.images import load_image
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.segment.boxes import BoxFinder
 from ssc_core.segment.tasks import ImageTask, RefQuery
-from ssc_core.settings import DetectSettings, SegmentSettings
+from ssc_core.settings import CompatSettings, DetectSettings, SegmentSettings
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
 """COCO's ranges of an object's area, pixels."""
@@ -65,7 +65,7 @@ def measure_candidates(
         load_backend(section.backend.name, section.backend.settings, kind, device=device, threads=threads)
         for section, kind in ((detect, Detector), (segment, Segmenter))
     )
-    finder = BoxFinder(detector, detect, False, tuple(names.values()))
+    finder = BoxFinder(detector, detect, CompatSettings(), tuple(names.values()))
     labels = {category: label for label, category in enumerate(names)}
     measured: list[tuple[int, float]] = []
     for photo in tqdm(photos, desc="measure", unit="image", mininterval=10):

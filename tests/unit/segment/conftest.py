@@ -35,7 +35,16 @@ class Split:
     nouns: Path
     images: Path
 
-    def detect(self, name: str = "boxes.h5", *, backend: Backend | None = None, retry=False, shard=(0, 1), **settings):
+    def detect(
+        self,
+        name: str = "boxes.h5",
+        *,
+        backend: Backend | None = None,
+        retry=False,
+        compat=None,
+        shard=(0, 1),
+        **settings,
+    ):
         from ssc_core.segment.boxes import detect_boxes
 
         out = self.folder / name
@@ -46,7 +55,7 @@ class Split:
             split="train",
             out=out,
             settings=DetectSettings(backend=backend or fake("ColourDetector"), **settings),
-            compat=CompatSettings(detector_retry_plural=retry),
+            compat=CompatSettings(detector_retry_plural=retry, **(compat or {})),
             device="cpu",
             threads=2,
             shard=shard,

@@ -30,6 +30,7 @@ TWO_IMAGES = [[["dog"], ["cat", "cat", "bird"]], [[]]]
         ("most_likely_noun", [("dog", "cat"), ("object",)]),
         ("all_nouns", [("dog", "cat", "bird"), ("object",)]),
         ("one_query_per_noun", [("dog",), ("cat",), ("bird",), ("object",)]),
+        ("one_query_per_most_likely_noun", [("dog",), ("cat",), ("object",)]),
     ],
 )
 def test_what_an_image_is_asked_for(make_split, queries, asked):
@@ -53,6 +54,28 @@ def test_nms_drops_the_twin_and_without_it_both_stay(make_split):
     twins = fake("ColourDetector", twins=True)
     assert boxes_of(split.detect(backend=twins))[1] == [("dog", 0.5), ("dog", 0.49)]
     assert boxes_of(split.detect(backend=twins, nms_iou=0.7))[1] == [("dog", 0.5)]
+
+
+def test_compat_query_order_keeps_the_order_of_the_detectors_queries(make_split):
+    """Published: the order of the queries, which decides who is painted on top. Mended: that of the scores."""
+    split = make_split([[["dog"], ["cat"]]])
+    twins = fake("ColourDetector", twins=True)
+    assert [name for name, _ in boxes_of(split.detect(backend=twins))[1]] == ["cat", "cat", "dog", "dog"]
+    published = split.detect(backend=twins, compat={"query_order": True})
+    assert boxes_of(published)[1] == [("dog", 0.5), ("dog", 0.49), ("cat", 0.6), ("cat", 0.59)]
+    suppressed = split.detect(backend=twins, compat={"query_order": True}, nms_iou=0.7)
+    assert boxes_of(suppressed)[1] == [("dog", 0.5), ("cat", 0.6)]
+
+
+def test_compat_unclipped_boxes_reach_beyond_the_photo(make_split):
+    split = make_split([[["cat"], ["dog"], ["bird"], ["cow"], ["cup"]]], sizes=[(24, 24)])  # 10 px wide, 4 px apart
+
+    def rightmost(**switches):
+        with MaskStore.open(split.detect(compat=switches)) as store:
+            return store.instances(1).boxes_xyxy[:, 2].max()
+
+    assert rightmost() == 24
+    assert rightmost(unclipped_boxes=True) == 26
 
 
 def test_detector_retry_plural(make_split):
@@ -116,7 +139,8 @@ def test_a_detector_that_breaks_its_contract_is_an_error(make_split, how):
 
 def test_the_file_says_what_made_it(make_split):
     with MaskStore.open(make_split([[["dog"]]]).detect(retry=True, nms_iou=0.5)) as store:
-        assert store.info.settings["compat"] == {"detector_retry_plural": True}
+        switches = {"detector_retry_plural": True, "query_order": False, "unclipped_boxes": False}
+        assert store.info.settings["compat"] == switches
         assert store.info.settings["detect"]["nms_iou"] == 0.5
         assert len(store.info.code.split()) == 2
         assert np.array_equal(store.ref_ids, [])

@@ -74,7 +74,9 @@ def test_exact_phrase_needs_all_tokens_of_one_class_and_no_other(tokenizer):
     assert label(t6=0.4, t7=0.3, t8=0.9) == 2, "the dot does not count"
     assert label(t3=0.4, t4=0.2) == -1, "half a class"
     assert label(t1=0.4, t3=0.4, t4=0.4) == -1, "two classes"
-    assert label(t0=0.9, t1=0.3, t9=0.9) == 0, "special tokens do not count"
+    assert label(t1=0.3) == 0
+    assert label(t0=0.9, t1=0.3) == -1, "[CLS] counts"
+    assert label(t1=0.3, t9=0.9) == -1, "[SEP] counts"
     assert label() == -1
 
 

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import GroundingDinoImageProcessor
-from transformers.image_transforms import get_size_with_aspect_ratio
+from PIL import Image
 
 from ssc_core.backends import Detector, load_backend
 from ssc_core.errors import SscError
@@ -37,10 +36,9 @@ def test_an_image_gets_the_same_boxes_alone_and_in_a_batch_with_other_prompts(de
         assert np.array_equal(alone.labels, found.labels)
 
 
-def test_boxes_are_inside_the_photo_and_labels_inside_the_prompt(detector, photos):
-    for (height, width), prompt, found in zip(SIZES, PROMPTS, detector.detect(photos, PROMPTS), strict=True):
+def test_types_scores_and_labels(detector, photos):
+    for prompt, found in zip(PROMPTS, detector.detect(photos, PROMPTS), strict=True):
         assert found.boxes_xyxy.dtype == np.float32 and found.labels.dtype == np.int64
-        assert (found.boxes_xyxy >= 0).all() and (found.boxes_xyxy <= [width, height, width, height]).all()
         assert (found.scores > 0.3).all() and set(found.labels) <= set(range(len(prompt)))
 
 
@@ -85,13 +83,16 @@ def test_a_prompt_of_many_classes_is_asked_in_parts(detector, photos):
     assert found.labels.max() > 30
 
 
-def test_pixels_are_those_of_transformers_own_processor(detector, tiny_grounding_dino, photos):
-    processor = GroundingDinoImageProcessor.from_pretrained(tiny_grounding_dino)
+def test_pixels_are_pillows(detector, photos):
+    """To the last bit: torch's own antialiased resize rounds some pixels the other way."""
     for photo in photos:
-        expected = processor(images=photo, return_tensors="pt")["pixel_values"]
+        rows, columns = input_size(*photo.shape[:2], 96, 160)
+        expected = np.asarray(Image.fromarray(photo).resize((columns, rows), Image.Resampling.BILINEAR))
+        np.testing.assert_array_equal(detector.prepare(photo).pixels.permute(1, 2, 0).numpy(), expected)
         pixels, mask = detector._pixels([detector.prepare(photo)])
-        assert pixels.shape == expected.shape and mask.all()
-        assert torch.allclose(pixels, expected, atol=1e-5)
+        assert pixels.shape == (1, 3, rows, columns) and mask.all()
+        normal = (torch.tensor(expected[0, 0]) / 255 - torch.tensor([0.5, 0.4, 0.3])) / detector._std.flatten()
+        assert torch.allclose(pixels[0, :, 0, 0], normal, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -99,26 +100,25 @@ def test_pixels_are_those_of_transformers_own_processor(detector, tiny_grounding
     [
         ((480, 640), (800, 1066)),
         ((640, 480), (1066, 800)),
-        ((500, 2000), (333, 1333)),
-        ((2000, 400), (1333, 267)),
+        ((379, 640), (789, 1332)),  # the long side follows from the rounded short one
+        ((640, 379), (1332, 789)),
+        ((500, 2000), (333, 1332)),
+        ((2000, 400), (1335, 267)),
         ((800, 900), (800, 900)),
         ((427, 640), (800, 1199)),
-        ((1, 3000), (1, 1333)),
+        ((1, 3000), (1, 1333)),  # rounded to nothing
+        ((1, 1333), (1, 1333)),
     ],
 )
 def test_input_size(photo, expected):
     assert input_size(*photo, 800, 1333) == expected
 
 
-def test_input_size_is_that_of_transformers():
-    rng = np.random.default_rng(0)
-    for height, width in rng.integers(50, 3000, (2000, 2)).tolist():
-        assert input_size(height, width, 800, 1333) == get_size_with_aspect_ratio((height, width), 800, 1333)
-
-
-def test_absolute_xyxy_cuts_at_the_borders():
+def test_absolute_xyxy_goes_beyond_the_borders():
+    """Cutting is the stage's, so that it is one switch for all detectors."""
     boxes = absolute_xyxy(np.array([[0.5, 0.5, 0.5, 0.5], [0.0, 1.0, 0.5, 0.5]]), (100, 200))
-    assert boxes.tolist() == [[50, 25, 150, 75], [0, 75, 50, 100]]
+    assert boxes.dtype == np.float32
+    assert boxes.tolist() == [[50, 25, 150, 75], [-50, 75, 50, 125]]
 
 
 def test_it_is_registered_and_takes_device_and_threads(tiny_grounding_dino):
