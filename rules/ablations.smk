@@ -65,7 +65,10 @@ use rule evaluate_masks as ablation_evaluate_masks with:
             *CHAIN, settings=row_variant(wildcards).settings
         ),
         compat=lambda wildcards: compat(
-            "oiou_skips_empty", settings=row_variant(wildcards).settings
+            "oiou_skips_empty",
+            "merged_masks",
+            "blind_to_size",
+            settings=row_variant(wildcards).settings,
         ),
     message:
         "{wildcards.row}: evaluating candidates and selected masks"

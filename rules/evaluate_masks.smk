@@ -41,7 +41,7 @@ rule evaluate_masks:
     params:
         settings=section("evaluate"),
         chain=sections(*CHAIN),
-        compat=compat("oiou_skips_empty"),
+        compat=compat("oiou_skips_empty", "merged_masks", "blind_to_size"),
         joint=lambda wildcards, input: (
             f"--joint {shlex.quote(input.joint)}" if "joint" in input.keys() else ""
         ),

@@ -23,7 +23,7 @@ rule score_candidates:
         batch=SETTINGS.compute.batch.score or 0,
     params:
         settings=section("score"),
-        compat=compat("clip_bgr"),
+        compat=compat("clip_bgr", "merged_masks"),
         images=images_folder,
         backend=backend_state(SETTINGS.score.backend),
         code=code("score_candidates"),
@@ -56,6 +56,7 @@ rule select_masks:
         runtime=60,
     params:
         settings=section("select"),
+        compat=compat("merged_masks", "blind_to_size"),
         code=code("select_masks"),
     message:
         "{wildcards.dataset} {wildcards.split}: selecting one candidate a ref"
@@ -63,5 +64,6 @@ rule select_masks:
         job(
             "select_masks",
             "--refs {input.refs:q} --masks {input.masks:q} --scores {input.scores:q}",
-            "--split {wildcards.split:q} --settings {params.settings:q} --out {output.selected:q}",
+            "--split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}",
+            "--out {output.selected:q}",
         )

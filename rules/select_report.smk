@@ -68,7 +68,7 @@ rule evaluate_variants:
     params:
         settings=section("evaluate"),
         select=section("select"),
-        compat=compat("oiou_skips_empty"),
+        compat=compat("oiou_skips_empty", "merged_masks", "blind_to_size"),
         names=["selected", *SETTINGS.compare.variants],
         code=code("evaluate_variants"),
     message:

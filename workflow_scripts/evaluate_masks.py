@@ -40,7 +40,7 @@ def main(
             masks=store,
             truth=TruthStore(truth),
             selections=selections,
-            min_area=select.min_area,
+            select=select,
             out=report,
             settings=settings,
             compat=compat,

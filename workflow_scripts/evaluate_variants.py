@@ -35,7 +35,7 @@ def main(
             masks=store,
             truth=TruthStore(truth),
             selections=dict(zip(names, opened, strict=True)),
-            min_area=select.min_area,
+            select=select,
             out=report,
             settings=settings,
             compat=compat,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,12 @@ from ssc_core.evaluate.schema import (
 )
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
+from ssc_core.masks.candidates import Candidates, read_candidates
+from ssc_core.masks.choice import NONE, choose_blindly
 from ssc_core.masks.resize import resized_areas
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.settings import CompatSettings, EvaluateSettings
+from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 
 BUILT_IN = ("random", "first", "best")
 """Choices that need no selection. ``best`` is the candidate with the highest IoU: a bound, for testing only."""
@@ -51,7 +54,7 @@ def evaluate_masks(
     masks: MaskStore,
     truth: Truth,
     selections: Mapping[str, SelectionStore],
-    min_area: int,
+    select: SelectSettings,
     out: Path,
     settings: EvaluateSettings,
     compat: CompatSettings,
@@ -61,16 +64,16 @@ def evaluate_masks(
 
     A pair is a ref, as its sentences share one choice; where a selection chooses for every sentence, a pair is a
     sentence, for all choices alike. On ``train`` only the first ``settings.train_refs`` refs with ground truth are
-    looked at, as published. A pair without a mask has IoU 0 and adds its object's area to the union; with
-    ``compat.oiou_skips_empty`` refs without candidates add nothing to oIoU, as published. Refs without ground truth
-    are left out and counted. In photo pixels masks are compared as run lengths, without decoding them.
+    looked at, as published. A pair without a mask has IoU 0 and adds its object's area to the union; as published, with
+    ``compat.oiou_skips_empty`` refs without candidates add nothing to oIoU, and with ``compat.merged_masks`` candidates
+    are what is left of them in one picture. Refs without ground truth are left out and counted. In photo pixels masks
+    are compared as run lengths.
 
     ``Choice.per_sentence`` has the figures that compare with a network's: every sentence counts, at 480 x 480 and in
-    photo pixels, and no compat switch applies.
+    photo pixels, refs without candidates always included.
 
     refs: a RefTable of the dataset, ``REF_COLUMNS`` at least; masks: the split's masks.h5; selections: files made from
-    it; min_area: pixels, as in Select: ``random`` and ``first`` pass over smaller candidates of a ref that has several;
-    meta: fields of ``schema.RunMeta``.
+    it; select: the section that ``random`` and ``first`` are made by; meta: fields of ``schema.RunMeta``.
 
     Raises SscError when no ref has ground truth, or masks or a selection do not fit the refs.
     """
@@ -80,9 +83,10 @@ def evaluate_masks(
     limit = settings.train_refs if split == "train" else None
     per_sentence = any(selection.choice_per == "sentence" for selection in selections.values())
     without_truth: Counter[str] = Counter()
-    found = _read_refs(refs[refs["split"] == split], masks, truth, limit, without_truth)
+    candidates_of = partial(read_candidates, masks, merged=compat.merged_masks)
+    found = _read_refs(refs[refs["split"] == split], candidates_of, truth, limit, without_truth)
     tables = [
-        _table(some, _choose(some, selections, min_area, settings.seed), per_sentence=per_sentence)
+        _table(some, _choose(some, selections, select, compat), per_sentence=per_sentence)
         for some in iter(lambda: list(islice(found, _REFS_AT_ONCE)), [])
     ]
     require_pairs(len(tables), what=f"{run.dataset} {split}")
@@ -161,13 +165,13 @@ class _Ref:
     def count(self) -> int:
         return len(self.candidates)
 
-    def eligible(self, min_area: int) -> list[int]:
-        """Indices of the candidates that Select may choose: a lone one, or those of at least ``min_area`` pixels."""
-        return [0] if self.count == 1 else np.flatnonzero(self.areas >= min_area).tolist()
-
 
 def _read_refs(
-    refs: pd.DataFrame, masks: MaskStore, truth: Truth, limit: int | None, without_truth: Counter[str]
+    refs: pd.DataFrame,
+    candidates_of: Callable[[int], Candidates],
+    truth: Truth,
+    limit: int | None,
+    without_truth: Counter[str],
 ) -> Iterator[_Ref]:
     """The refs with ground truth, the first ``limit`` of them; those passed over for having none are counted."""
     sentences = refs["ref_id"].value_counts()
@@ -181,27 +185,25 @@ def _read_refs(
             without_truth[row.split] += 1
         else:
             found += 1
-            yield _read_ref(row, int(sentences[row.ref_id]), masks, mask)
+            yield _read_ref(row, int(sentences[row.ref_id]), candidates_of(row.ref_id), mask)
 
 
-def _read_ref(row: Any, sentences: int, masks: MaskStore, truth: np.ndarray) -> _Ref:
-    size = masks.image_size(masks.image_of(row.ref_id))
+def _read_ref(row: Any, sentences: int, candidates: Candidates, truth: np.ndarray) -> _Ref:
+    size = candidates.size
     if size != truth.shape:
         raise SscError(
-            f"{masks.path}: the photo of ref {row.ref_id} has {size[1]} x {size[0]} pixels, its ground truth "
+            f"{candidates.where}: the photo of ref {row.ref_id} has {size[1]} x {size[0]} pixels, its ground truth "
             f"{truth.shape[1]} x {truth.shape[0]}; were the masks made from other photos?"
         )
-    candidates = masks.candidates(row.ref_id).rows
-    codes = masks.rles(candidates)
-    areas = rle.areas(codes, size)
-    native, at_480 = _shared(codes, areas, truth)
+    areas = rle.areas(candidates.rles, size)
+    native, at_480 = _shared(candidates.rles, areas, truth)
     return _Ref(
         ref_id=row.ref_id,
         image_id=row.image_id,
         category=row.category,
         sentences=sentences,
         size=size,
-        candidates=candidates,
+        candidates=candidates.rows,
         areas=areas,
         native=native,
         at_480=at_480,
@@ -224,19 +226,18 @@ _Choices = dict[str, list[list[int]]]
 """By name and ref: the index of the chosen candidate for each sentence, or one for all; -1 for none."""
 
 
-def _choose(found: list[_Ref], selections: Mapping[str, SelectionStore], min_area: int, seed: int) -> _Choices:
+def _choose(
+    found: list[_Ref], selections: Mapping[str, SelectionStore], select: SelectSettings, compat: CompatSettings
+) -> _Choices:
+    def blindly(choice: Literal["random", "first"]) -> list[list[int]]:
+        return [[choose_blindly(choice, ref.areas, select, compat, ref_id=ref.ref_id)] for ref in found]
+
     return {
-        "random": [[_random(ref, min_area, seed)] for ref in found],
-        "first": [[next(iter(ref.eligible(min_area)), -1)] for ref in found],
+        "random": blindly("random"),
+        "first": blindly("first"),
         **{name: [_selected(ref, selection) for ref in found] for name, selection in selections.items()},
-        "best": [[int(np.argmax(ref.native.ious)) if ref.count else -1] for ref in found],
+        "best": [[int(np.argmax(ref.native.ious)) if ref.count else NONE] for ref in found],
     }
-
-
-def _random(ref: _Ref, min_area: int, seed: int) -> int:
-    """The same for a ref whatever other refs there are."""
-    among = ref.eligible(min_area)
-    return int(np.random.default_rng((seed, ref.ref_id)).choice(among)) if among else -1
 
 
 def _selected(ref: _Ref, selection: SelectionStore) -> list[int]:

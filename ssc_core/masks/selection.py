@@ -90,6 +90,11 @@ class _RefReader(ColumnReader):
         """int64 (R,), in the file's order."""
         return self._refs.values
 
+    @property
+    def merged_masks(self) -> bool:
+        """Whether its candidates are what ``compat.merged_masks`` leaves of those in masks.h5."""
+        return bool(self.info.settings.get("merged_masks", False))
+
     def __len__(self) -> int:
         """Number of refs."""
         return len(self._refs.values)

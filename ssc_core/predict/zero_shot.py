@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ssc_core.backends import Detector, ImageTextEncoder, Segmenter, load_backend
+from ssc_core.contracts import CheckedDetector, CheckedSegmenter
+from ssc_core.masks import rle
+from ssc_core.masks.candidates import Candidates, distinct_masks
 from ssc_core.segment.boxes import BoxFinder, prompts_of
 from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.segment.masks import candidates_of
-from ssc_core.segment.nouns import find_nouns, most_likely_class
+from ssc_core.segment.nouns import NounFinder, most_likely_class
 from ssc_core.segment.projection import ClassProjection
 from ssc_core.segment.tasks import ImageTask, RefQuery
-from ssc_core.select.choice import eligible, mean_scores
-from ssc_core.select.prompts import prompted_images
-from ssc_core.select.scoring import IMAGES_AT_ONCE, score
-from ssc_core.select.spatial import spatial_scores
-from ssc_core.select.stage import ScoredRef, select_image
-from ssc_core.settings import Settings
+from ssc_core.select.scoring import Prompter, TextFeatures, score
+from ssc_core.select.stage import scored_ref, select_image
+from ssc_core.settings import Backend, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Instances of a photo. labels: (N,), index into names; owner: (N,), the question that found it."""
+    """What Segment finds for a photo's objects. candidates: of each object, rows being rows of ``box_scores``."""
 
-    boxes_xyxy: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    owner: np.ndarray
-    names: tuple[str, ...]
+    queries: list[str]
+    candidates: list[Candidates]
+    box_scores: np.ndarray
 
 
 class ZeroShot:
-    """Photos and sentences to candidates, scores and a choice, with the backends of a config.
+    """Photos and sentences to candidates, scores and a choice, with the backends and settings of a config.
 
-    An object is looked for by itself: other objects of the same photo change neither its boxes nor its choice, except
-    with ``select.assignment: joint``. Nouns are projected to ``class_names`` when the config
-    says so. Raises SscError when a backend cannot be built or breaks its contract.
+    The steps are those of the workflow's rules, so the objects of a photo are looked for together, as the refs of an
+    image are, and the same refs get the same masks. Models are loaded once. Nouns are projected to ``class_names`` when
+    the config says so. Raises SscError when a backend cannot be built or breaks its contract.
     """
 
     def __init__(
@@ -70,149 +68,90 @@ class ZeroShot:
         device: str = "auto",
         threads: int = 1,
     ) -> None:
-        self.settings, self._threads = settings, threads
+        self.settings = settings
 
-        def build(backend, protocol):
+        def build(backend: Backend, protocol: type) -> Any:
             return load_backend(backend.name, backend.settings, protocol, device=device, threads=threads)
 
-        self._detector: Detector = build(settings.detect.backend, Detector)
-        self._segmenter: Segmenter = build(settings.segment.backend, Segmenter)
+        nouns = settings.nouns
+        self._detector: CheckedDetector = build(settings.detect.backend, Detector)
+        self._segmenter: CheckedSegmenter = build(settings.segment.backend, Segmenter)
         self._encoder: ImageTextEncoder = build(settings.score.backend, ImageTextEncoder)
+        self._prompter = Prompter(self._encoder, settings.score, settings.compat)
+        self._find_nouns = NounFinder(nouns, threads)
         self._project: ClassProjection | None = None
-        if settings.nouns.project:
-            encoder = build(settings.nouns.encoder, ImageTextEncoder)
-            nouns = settings.nouns
+        if nouns.project:
+            shared = nouns.encoder == settings.score.backend
+            encoder = self._encoder if shared else build(nouns.encoder, ImageTextEncoder)
             self._project = ClassProjection(encoder, class_names, context=nouns.context, top_k=nouns.top_k)
 
-    def __call__(self, photo: np.ndarray, objects: Sequence[Sequence[str]]) -> list[Answer]:
-        """Answers for the objects of a photo, RGB uint8 (H, W, 3); an object is given by one or more sentences."""
+    def __call__(
+        self, photo: np.ndarray, objects: Sequence[Sequence[str]], ref_ids: Sequence[int] | None = None
+    ) -> list[Answer]:
+        """Answers for the objects of a photo, RGB uint8 (H, W, 3); an object is given by one or more sentences.
+
+        ref_ids: of the objects, their numbers from 0 if None; nothing but ``select.choice: random`` depends on them.
+        """
         if not objects:
             return []
-        questions, found, masks, candidates = self._find(photo, objects)
-        features = self._features(photo, masks)
-        scores = [
-            score(features[rows], self._encoder.encode_texts(list(sentences)))
-            for rows, sentences in zip(candidates, objects, strict=True)
+        found, settings = self._find(photo, objects), self.settings
+        masks, places = distinct_masks(found.candidates)
+        areas = masks.sum(axis=(1, 2), dtype=np.int64)
+        features = self._prompter.features(photo, masks)
+        texts = TextFeatures(self._encoder, (text for sentences in objects for text in sentences))
+        scores = [score(features[own], texts[of]) for own, of in zip(places, objects, strict=True)]
+        refs = [
+            scored_ref(ref_id, candidates, areas[own], of_ref, sentences, settings.select)
+            for ref_id, candidates, own, of_ref, sentences in zip(
+                ref_ids or range(len(objects)), found.candidates, places, scores, objects, strict=True
+            )
         ]
-        scored = [
-            self._scored_ref(number, candidates[number], scores[number], masks, found.boxes_xyxy, objects[number])
-            for number in range(len(objects))
-        ]
+        picks = [pick for _, pick in select_image(refs, settings.select, settings.compat)]
         return [
             Answer(
-                query=questions[ref.ref_id].query,
-                masks=masks[ref.rows],
-                box_scores=found.scores[ref.rows],
-                scores=scores[ref.ref_id],
-                chosen=_a_sentence(chosen, ref.rows, len(objects[ref.ref_id])),
+                query=query,
+                masks=masks[own],
+                box_scores=found.box_scores[candidates.rows],
+                scores=of_ref,
+                chosen=np.array(pick if settings.select.per == "sentence" else pick * len(sentences), dtype=np.int64),
             )
-            for ref, chosen in select_image(scored, self.settings.select)
+            for query, own, candidates, of_ref, pick, sentences in zip(
+                found.queries, places, found.candidates, scores, picks, objects, strict=True
+            )
         ]
 
     def candidates(self, photo: np.ndarray, objects: Sequence[Sequence[str]]) -> list[tuple[str, np.ndarray]]:
         """Segment alone: for each object the class that was looked for, and its candidates, bool (K, H, W)."""
         if not objects:
             return []
-        questions, _, masks, candidates = self._find(photo, objects)
-        return [(question.query, masks[rows]) for question, rows in zip(questions, candidates, strict=True)]
+        found = self._find(photo, objects)
+        return [(query, own.masks()) for query, own in zip(found.queries, found.candidates, strict=True)]
 
-    def _find(
-        self, photo: np.ndarray, objects: Sequence[Sequence[str]]
-    ) -> tuple[list[RefQuery], _Found, np.ndarray, list[np.ndarray]]:
-        """Questions, instances, their masks bool (N, H, W), and the rows of each object's candidates."""
-        questions = self._questions(objects)
-        found = self._detect(photo, questions)
-        candidates = [self._candidates(found, questions, number) for number in range(len(questions))]
-        return questions, found, self._segment(photo, found.boxes_xyxy), candidates
+    def _find(self, photo: np.ndarray, objects: Sequence[Sequence[str]]) -> _Found:
+        compat, size = self.settings.compat, photo.shape[:2]
+        task = ImageTask(0, "", size, tuple(self._questions(objects)))
+        names = tuple(dict.fromkeys(name for prompt in prompts_of(task, self.settings.detect) for name in prompt))
+        finder = BoxFinder(self._detector, self.settings.detect, compat, names)
+        (boxes,) = finder([task], [self._detector.prepare(photo)])
+        codes = self._segment(photo, boxes.boxes_xyxy)
+        candidates = []
+        for ref in task.refs:
+            rows = candidates_of(ref, boxes.labels, names, any_noun=compat.candidates_any_noun)
+            own = Candidates(size, rows, boxes.boxes_xyxy[rows], [codes[row] for row in rows])
+            candidates.append(own.merged() if compat.merged_masks else own)
+        return _Found([ref.query for ref in task.refs], candidates, boxes.scores)
 
-    def _questions(self, objects: Sequence[Sequence[str]]) -> list[RefQuery]:
+    def _questions(self, objects: Sequence[Sequence[str]]) -> Iterator[RefQuery]:
         """What the detector is asked for; ``ref_id`` is the object's index."""
-        nouns = find_nouns([text for of in objects for text in of], self.settings.nouns, threads=self._threads)
+        nouns = self._find_nouns([text for of in objects for text in of])
         nearest = self._project(noun for names in nouns for noun in names) if self._project else {}
-        classes = [tuple(name for noun in names for name in nearest.get(noun, (noun,))) for names in nouns]
-        questions, start = [], 0
+        classes = iter([tuple(name for noun in names for name in nearest.get(noun, (noun,))) for names in nouns])
         for number, sentences in enumerate(objects):
-            own = classes[start : start + len(sentences)]
-            start += len(sentences)
-            distinct = tuple(dict.fromkeys(name for names in own for name in names))
-            questions.append(RefQuery(number, most_likely_class(own), distinct))
-        return questions
+            own = [next(classes) for _ in sentences]
+            yield RefQuery(number, most_likely_class(own), tuple(dict.fromkeys(name for of in own for name in of)))
 
-    def _detect(self, photo: np.ndarray, questions: Sequence[RefQuery]) -> _Found:
-        """Boxes of each distinct question, asked alone."""
-        settings = self.settings.detect
-        asked = [number for number in range(len(questions)) if _asked_first(questions, number) == number]
-        tasks = [ImageTask(number, "", photo.shape[:2], (questions[number],)) for number in asked]
-        names = tuple(sorted({name for task in tasks for prompt in prompts_of(task, settings) for name in prompt}))
-        find = BoxFinder(self._detector, settings, self.settings.compat.detector_retry_plural, names)
-        ready = _prepared(self._detector, photo)
-        boxes = [find([task], [ready])[0] for task in tasks]
-        return _Found(
-            boxes_xyxy=np.concatenate([one.boxes_xyxy for one in boxes]),
-            scores=np.concatenate([one.scores for one in boxes]),
-            labels=np.concatenate([one.labels for one in boxes]),
-            owner=np.repeat(asked, [len(one.scores) for one in boxes]),
-            names=names,
-        )
-
-    def _segment(self, photo: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
-        """bool (N, H, W)."""
+    def _segment(self, photo: np.ndarray, boxes_xyxy: np.ndarray) -> list[bytes]:
+        """COCO compressed RLEs of the boxes' masks."""
         if len(boxes_xyxy) == 0:
-            return np.zeros((0, *photo.shape[:2]), dtype=bool)
-        return self._segmenter.segment([_prepared(self._segmenter, photo)], [boxes_xyxy])[0].masks
-
-    def _features(self, photo: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """Features of every instance under every prompt, (N, P, D)."""
-        settings = self.settings.score
-        if len(masks) == 0:
-            return np.zeros((0, len(settings.prompts), 1), dtype=np.float32)
-        prompted = list(prompted_images(photo, masks, settings.prompts, blur_sigma=settings.blur_sigma))
-        if self.settings.compat.clip_bgr:
-            prompted = [np.ascontiguousarray(one[..., ::-1]) for one in prompted]
-        starts = range(0, len(prompted), IMAGES_AT_ONCE)
-        batches = [self._encoder.encode_images(prompted[i : i + IMAGES_AT_ONCE]) for i in starts]
-        return np.concatenate(batches).reshape(len(masks), len(settings.prompts), -1)
-
-    def _candidates(self, found: _Found, questions: Sequence[RefQuery], number: int) -> np.ndarray:
-        """Instances that a question may mean: those that were found for it, or for an earlier one that is the same."""
-        any_noun = self.settings.compat.candidates_any_noun
-        rows = candidates_of(questions[number], found.labels, found.names, any_noun=any_noun)
-        return rows[found.owner[rows] == _asked_first(questions, number)]
-
-    def _scored_ref(
-        self,
-        number: int,
-        rows: np.ndarray,
-        scores: np.ndarray,
-        masks: np.ndarray,
-        boxes_xyxy: np.ndarray,
-        sentences: Sequence[str],
-    ) -> ScoredRef:
-        """The scores that the choice is made from: words of place added, the mean over sentences taken."""
-        settings = self.settings.select
-        areas = masks[rows].sum(axis=(1, 2), dtype=np.int64)
-        decisive = scores.copy()
-        if settings.spatial_weight > 0:
-            among = eligible(areas, settings.min_area)
-            terms = spatial_scores(sentences, boxes_xyxy[rows][among], areas[among], masks.shape[1:])
-            decisive[:, among] += (settings.spatial_weight * terms).astype(np.float32)
-        per_choice = decisive if settings.per == "sentence" else mean_scores(decisive)[None]
-        return ScoredRef(number, rows, np.asarray(per_choice), areas)
-
-
-def _a_sentence(chosen: np.ndarray, rows: np.ndarray, sentences: int) -> np.ndarray:
-    """Chosen instance rows, one for all sentences or one each, as indices into ``rows`` (S,), -1 for none."""
-    place = {row: index for index, row in enumerate(rows.tolist())}
-    picks = np.array([place.get(row, -1) for row in chosen.tolist()], dtype=np.int64)
-    return picks if len(picks) == sentences else np.repeat(picks, sentences)
-
-
-def _asked_first(questions: Sequence[RefQuery], number: int) -> int:
-    """The first question that asks for the same; objects of one class share its boxes."""
-    wanted = questions[number]
-    return next(i for i, q in enumerate(questions) if (q.query, q.classes) == (wanted.query, wanted.classes))
-
-
-def _prepared(backend: object, photo: np.ndarray) -> Any:
-    prepare = getattr(backend, "prepare", None)
-    return prepare(photo) if prepare else photo
+            return []
+        return rle.encode(self._segmenter.segment([photo], [boxes_xyxy])[0].masks)

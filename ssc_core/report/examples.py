@@ -12,6 +12,7 @@ import pandas as pd
 
 from ssc_core.evaluate.pairs import LoadImage, Truth
 from ssc_core.masks import rle
+from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.report.gallery import Example, gallery, write_picture
@@ -78,9 +79,9 @@ def load_example(row: Any, sources: Sources) -> Example:
 
 def _candidates(ref_id: int, masks: MaskStore, selected: SelectionStore) -> tuple[Sequence[np.ndarray], int | None]:
     """A ref's candidates and the index of the picked one; with a choice a sentence, the first sentence's."""
-    rows = masks.candidates(ref_id).rows.tolist()
-    chosen = selected.chosen(ref_id)
-    return list(masks.candidate_masks(ref_id)), rows.index(chosen) if chosen in rows else None
+    candidates = read_candidates(masks, ref_id, merged=selected.merged_masks)
+    rows, chosen = candidates.rows.tolist(), selected.chosen(ref_id)
+    return list(candidates.masks()), rows.index(chosen) if chosen in rows else None
 
 
 def _iou(mask: np.ndarray, truth: np.ndarray) -> float:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
+from ssc_core.masks.candidates import read_candidates
 from ssc_core.refer.ref_table import Ref, refs_by_image
 from ssc_core.report.cards import PhotoShelf, controls, outline_path
 from ssc_core.report.overlay import number_place, soften
@@ -128,7 +129,8 @@ def _picture(row: Any, ref: Ref, stores: Stores, photos: PhotoShelf) -> str:
     """SVG: the photo with all candidates, numbered from 1, the chosen one and the truth."""
     height, width = photos(ref.file_name).shape[:2]
     size = (height, width)
-    masks = list(stores.masks.candidate_masks(row.ref_id))
+    merged = stores.scores.merged_masks
+    masks = list(read_candidates(stores.masks, row.ref_id, merged=merged).masks())
     layers = [("pick" if index == row.index else "candidates", mask) for index, mask in enumerate(masks)]
     layers.sort(key=lambda layer: layer[0])  # the pick is drawn over the others
     truth = stores.truth.mask(row.ref_id)

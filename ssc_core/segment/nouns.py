@@ -71,15 +71,15 @@ def extract_nouns(
 class NounFinder:
     """Nouns of each sentence by the extractor of ``settings``, by the other one where it finds none.
 
-    When spaCy comes first and NLTK's tagger data is not installed, sentences without a noun stay so, and ``report``
-    warns. Raises SscError when the first extractor cannot be used.
+    When spaCy comes first and NLTK's tagger data is not installed, sentences without a noun stay so, which is warned of
+    once. Raises SscError when the first extractor cannot be used. Extractors are loaded once, when they are needed.
     """
 
     def __init__(self, settings: NounSettings, threads: int = 1) -> None:
         self._names = ("spacy", "nltk") if settings.extractor == "spacy" else ("nltk", "spacy")
         self._load = cache(lambda name: _extractor(name, settings, threads))
         self._sentences = self._without = self._by_neither = 0
-        self._missing: str | None = None
+        self._missing = False
 
     def __call__(self, sentences: Sequence[str]) -> list[list[str]]:
         found = self._load(self._names[0])(sentences)
@@ -93,13 +93,9 @@ class NounFinder:
 
     def report(self) -> None:
         """Log how many of all sentences so far have no noun."""
-        if self._missing and self._without:
-            log.warning(
-                "%d of %d sentences have no noun by spaCy, and stay without one: the fallback, NLTK, needs its tagger "
-                "data (%s)", self._without, self._sentences, self._missing
-            )  # fmt: skip
-        elif self._without:
-            log.info(
+        if self._without:
+            log.log(
+                logging.WARNING if self._missing else logging.INFO,
                 "%d of %d sentences have no noun by %s, %d by neither",
                 self._without, self._sentences, self._names[0], self._by_neither
             )  # fmt: skip
@@ -112,7 +108,12 @@ class NounFinder:
         try:
             return self._load(self._names[1])(sentences)
         except TaggerMissing:
-            self._missing = FETCH
+            if not self._missing:
+                log.warning(
+                    "sentences without a noun by spaCy stay without one: NLTK, the fallback, lacks its tagger data "
+                    "(%s)", FETCH
+                )  # fmt: skip
+            self._missing = True
             return [[] for _ in sentences]
 
 

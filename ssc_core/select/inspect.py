@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
+from ssc_core.masks.candidates import read_candidates
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 
@@ -64,14 +65,14 @@ def read_view(
         known = table["ref_id"].unique()
         raise SscError(f"{refs} has no ref {ref_id}; it has {len(known)} refs, from {known.min()} to {known.max()}")
     with MaskStore.open(masks, with_masks=True) as store:
-        candidates, candidate_masks = store.candidates(ref_id).rows, store.candidate_masks(ref_id)
-    chosen, decisive = (None, None) if selected is None else _selection(ref_id, selected, candidates)
+        candidates = read_candidates(store, ref_id, merged=scores is not None and _saw_merged(scores))
+    chosen, decisive = (None, None) if selected is None else _selection(ref_id, selected, candidates.rows)
     one = rows.iloc[0]
     return RefView(
         title=f"{one['dataset']} · {one['split']} · ref {ref_id} · {one['file_name']}",
         photo=open_photos(refs, images)(one["file_name"]),
         sentences=tuple(rows["sentence"]),
-        masks=candidate_masks,
+        masks=candidates.masks(),
         scores=None if scores is None else _scores(ref_id, scores),
         chosen=chosen,
         decisive=decisive,
@@ -129,6 +130,11 @@ def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
     """Intersection over union, 0 where both are empty."""
     union = (mask | truth).sum()
     return float((mask & truth).sum() / union) if union else 0.0
+
+
+def _saw_merged(scores: Path) -> bool:
+    with ScoreStore(scores) as store:
+        return store.merged_masks
 
 
 def _scores(ref_id: int, path: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from ssc_core.backends import ImageTextEncoder, load_backend
 from ssc_core.contracts import StagedEncoder
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
+from ssc_core.masks.candidates import distinct_masks, read_candidates
 from ssc_core.provenance import code_version
 from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
@@ -36,26 +37,32 @@ photos fell into batches and shards, and far finer than the differences between 
 IMAGES_AT_ONCE = 64
 """Prompted images that the encoder gets together, unless ``compute.batch.score`` says otherwise."""
 
+_NO_FEATURES = np.zeros((0, 1), dtype=np.float32)
+
+SWITCHES = ("clip_bgr", "merged_masks")
+"""The compat switches of this step."""
+
 PHOTOS_AHEAD = 2
 """Photos a worker that may lie prepared before the model takes them; bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo and what is to be scored in it. candidates: ref id -> instance rows; rows: the distinct ones, sorted."""
+    """A photo and the ids of the refs whose candidates are to be scored in it."""
 
     file_name: str
-    candidates: dict[int, np.ndarray]
-    rows: np.ndarray
+    refs: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A photo's encoder inputs, ``len(rows) * len(prompts)`` of them, and the pixels of each of its rows."""
+    """A photo's encoder inputs, one for each of its N distinct candidates and each prompt; areas: int64 (N,), pixels;
+    places: int64 (K,), for each of its refs, which of the N are its own."""
 
     photo: Photo
     inputs: list[np.ndarray]
     areas: np.ndarray
+    places: list[np.ndarray] = field(default_factory=list)
 
 
 def score_candidates(
@@ -73,9 +80,10 @@ def score_candidates(
 ) -> None:
     """Write ``out`` (scores.h5): for every ref of ``masks``, the score of each sentence and candidate.
 
-    ``masks`` may be one shard of the split. ``images`` is the folder that file names are relative to. A score is the
-    cosine of image and text features times 100, averaged over the prompts of ``settings``. A ref without candidates
-    gets a (S, 0) block; one with a single candidate is scored like the others. batch_size: ``compute.batch.score``.
+    ``masks`` may be one shard of the split; a ref's candidates are those of ``read_candidates``. ``images`` is the
+    folder that file names are relative to. A score is the cosine of image and text features times 100, averaged over
+    the prompts of ``settings``. A ref without candidates gets a (S, 0) block; one with a single candidate is scored
+    like the others. batch_size: ``compute.batch.score``.
 
     Raises SscError when the masks hold a ref that is not of the split, or a photo cannot be read.
     """
@@ -89,17 +97,17 @@ def score_candidates(
     )
     info = StoreInfo(
         class_names=(),
-        settings={**settings.model_dump(mode="json"), "clip_bgr": compat.clip_bgr},
+        settings={**settings.model_dump(mode="json"), **compat.model_dump(include=set(SWITCHES))},
         code=code_version("ssc_core.select.scoring"),
         models=model_digests(settings.backend.settings, "score"),
     )
     with MaskStore.open(masks, with_masks=True) as store, ScoreStoreWriter(out, info) as writer:
         known = _refs_of(store, read_refs(refs, split), split)
         text_features = TextFeatures(encoder, [text for ref in known.values() for text in ref.sentences])
-        marker = Marker(open_photos(refs, images), store, encoder, settings, compat)
+        prompter = Prompter(encoder, settings, compat)
+        marker = Marker(open_photos(refs, images), store, prompter, merged=compat.merged_masks)
         for marked, features in encode_photos(_photos(known, store), marker, threads, batch_size or IMAGES_AT_ONCE):
-            for ref_id, rows in marked.photo.candidates.items():
-                places = np.searchsorted(marked.photo.rows, rows)
+            for ref_id, places in zip(marked.photo.refs, marked.places, strict=True):
                 scores = score(features[places], text_features[known[ref_id].sentences])
                 writer.append_ref(ref_id, scores, marked.areas[places])
 
@@ -124,46 +132,58 @@ class TextFeatures:
         return self._features[[self._row[text] for text in sentences]]
 
 
-class Marker:
-    """Turns a photo into the encoder's inputs; calls run side by side in workers."""
+class Prompter:
+    """Candidates as an encoder takes them, and their features. ``inputs`` may run in several threads at once."""
 
-    def __init__(
-        self,
-        read_photo: PhotoReader,
-        store: MaskStore,
-        encoder: ImageTextEncoder,
-        settings: ScoreSettings,
-        compat: CompatSettings,
-    ) -> None:
+    def __init__(self, encoder: ImageTextEncoder, settings: ScoreSettings, compat: CompatSettings) -> None:
         self.encode: Callable[[Sequence[np.ndarray]], np.ndarray] = encoder.encode_images
         self._prepare: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray
         if isinstance(encoder, StagedEncoder):
             self.encode, self._prepare = encoder.encode_prepared, encoder.prepare_image
-        self.settings = settings
-        self._read_photo = read_photo
-        self._store = store
-        self._bgr = compat.clip_bgr
+        self._settings, self._bgr = settings, compat.clip_bgr
+
+    def inputs(self, image: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
+        """The photo, RGB uint8 (H, W, 3), with each mask of bool (N, H, W) marked by each prompt, masks outermost."""
+        prompted = prompted_images(image, masks, self._settings.prompts, blur_sigma=self._settings.blur_sigma)
+        return [self._prepare(np.ascontiguousarray(one[..., ::-1]) if self._bgr else one) for one in prompted]
+
+    def by_mask(self, features: np.ndarray) -> np.ndarray:
+        """Features of ``inputs`` (N * P, D), a row each of the P prompts, to (N, P, D)."""
+        prompts = len(self._settings.prompts)
+        return features.reshape(len(features) // prompts, prompts, features.shape[-1])
+
+    def features(self, image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Features of every mask under every prompt, (N, P, D)."""
+        inputs = self.inputs(image, masks)
+        starts = range(0, len(inputs), IMAGES_AT_ONCE)
+        batches = [self.encode(inputs[start : start + IMAGES_AT_ONCE]) for start in starts]
+        return self.by_mask(np.concatenate(batches) if batches else _NO_FEATURES)
+
+
+class Marker:
+    """Turns a photo of a split into the encoder's inputs; calls run side by side in workers."""
+
+    def __init__(self, read_photo: PhotoReader, store: MaskStore, prompter: Prompter, *, merged: bool) -> None:
+        self.prompter = prompter
+        self._read_photo, self._store, self._merged = read_photo, store, merged
 
     def __call__(self, photo: Photo) -> Marked:
-        """Read a photo, mark each of its rows with each prompt, and prepare the results for the encoder."""
-        if len(photo.rows) == 0:
-            return Marked(photo, [], np.zeros(0, dtype=np.int64))
-        masks = self._store.masks(photo.rows)
-        image = self._read_photo(photo.file_name)
-        prompted = prompted_images(image, masks, self.settings.prompts, blur_sigma=self.settings.blur_sigma)
-        inputs = [self._prepare(np.ascontiguousarray(one[..., ::-1]) if self._bgr else one) for one in prompted]
-        return Marked(photo, inputs, masks.sum(axis=(1, 2), dtype=np.int64))
+        """Read a photo that has candidates, mark each distinct one with each prompt, and prepare the results."""
+        candidates = [read_candidates(self._store, ref_id, merged=self._merged) for ref_id in photo.refs]
+        masks, places = distinct_masks(candidates)
+        inputs = self.prompter.inputs(self._read_photo(photo.file_name), masks) if len(masks) else []
+        return Marked(photo, inputs, masks.sum(axis=(1, 2), dtype=np.int64), places)
 
 
 def encode_photos(
     photos: Sequence[Photo], marker: Marker, threads: int, batch: int = IMAGES_AT_ONCE
 ) -> Iterator[tuple[Marked, np.ndarray]]:
-    """Every photo in order, with the features (K, P, D) of its K rows under the P prompts."""
+    """Every photo in order, with the features (N, P, D) of its N distinct candidates under the P prompts."""
     progress = tqdm(photos, desc="score", unit="photo", mininterval=10)
     with ThreadPoolExecutor(threads) as pool:
         marked = in_order(pool, marker, progress, PHOTOS_AHEAD * threads)
-        for photo, features in in_batches(marked, marker.encode, batch):
-            yield photo, features.reshape(len(photo.photo.rows), len(marker.settings.prompts), features.shape[-1])
+        for photo, features in in_batches(marked, marker.prompter.encode, batch):
+            yield photo, marker.prompter.by_mask(features)
 
 
 def in_order(
@@ -205,7 +225,7 @@ def in_batches(
 
 def _take(photo: Marked, features: deque[np.ndarray]) -> tuple[Marked, np.ndarray]:
     own = [features.popleft() for _ in photo.inputs]
-    return photo, np.stack(own) if own else np.zeros((0, 1), dtype=np.float32)
+    return photo, np.stack(own) if own else _NO_FEATURES
 
 
 def _refs_of(store: MaskStore, table: pd.DataFrame, split: str) -> dict[int, Ref]:
@@ -223,8 +243,6 @@ def _refs_of(store: MaskStore, table: pd.DataFrame, split: str) -> dict[int, Ref
 def _photos(refs: Mapping[int, Ref], store: MaskStore) -> list[Photo]:
     photos = []
     for image_id in store.image_ids.tolist():
-        candidates = {ref_id: store.candidates(ref_id).rows for ref_id in store.all_refs_of(image_id)}
-        if candidates:
-            rows = np.unique(np.concatenate(list(candidates.values())))
-            photos.append(Photo(refs[next(iter(candidates))].file_name, candidates, rows))
+        if members := store.all_refs_of(image_id):
+            photos.append(Photo(refs[members[0]].file_name, tuple(members)))
     return photos

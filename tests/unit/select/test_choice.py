@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from ssc_core.select.choice import NONE, choose, eligible, mean_scores
-from ssc_core.settings import SelectSettings
+from ssc_core.settings import CompatSettings, SelectSettings
 
 BIG = 1000
 
 
 def pick(scores, areas, ref_id=1, **settings) -> int:
     scores = np.array(scores, dtype=np.float32).reshape(len(scores), len(areas))
-    return choose(scores, np.array(areas), SelectSettings(**settings), ref_id=ref_id)
+    compat = CompatSettings(blind_to_size=settings.pop("blind_to_size", False))
+    return choose(scores, np.array(areas), SelectSettings(**settings), compat, ref_id=ref_id)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,13 @@ def test_min_area_is_a_setting():
 @pytest.mark.parametrize(("areas", "expected"), [([], NONE), ([3], 0), ([10, BIG, BIG], 1), ([10, 10], NONE)])
 def test_first_is_the_first_that_is_large_enough(areas, expected):
     assert pick(np.zeros((1, len(areas))), areas, choice="first") == expected
+
+
+def test_compat_blind_to_size_lets_random_and_first_take_small_ones():
+    assert pick(np.zeros((1, 3)), [10, BIG, BIG], choice="first", blind_to_size=True) == 0
+    taken = {pick(np.zeros((1, 2)), [10, 20], ref, choice="random", blind_to_size=True) for ref in range(50)}
+    assert taken == {0, 1}
+    assert pick([[20, 30]], [BIG, 499], blind_to_size=True) == 0, "the score still skips them"
 
 
 def test_random_depends_on_seed_and_ref_alone():

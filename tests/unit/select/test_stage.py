@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, StoreInfo
+from ssc_core.masks import MaskStore, MaskStoreWriter, ScoreStore, ScoreStoreWriter, SelectionStore, StoreInfo, rle
+from ssc_core.masks.compat import merge_candidates
 from ssc_core.select.stage import select_masks
-from ssc_core.settings import SelectSettings
+from ssc_core.settings import CompatSettings, SelectSettings
+from tests.unit.select.conftest import HEIGHT, WIDTH, box_of
+from tests.unit.select.test_scoring import score_world
 
 SCORES = {
     1: [[30, 20, 10], [22, 28, 10]],
@@ -28,10 +31,12 @@ def scores(world):
     return path
 
 
-def select(world, scores, **settings) -> SelectionStore:
+def select(world, scores, *, compat=None, **settings) -> SelectionStore:
     out = world.folder / "selected.h5"
-    settings = SelectSettings(**{"min_area": 9, **settings})
-    select_masks(refs=world.refs, split="val", masks=world.masks, scores=scores, out=out, settings=settings)
+    settings, compat = SelectSettings(**{"min_area": 9, **settings}), compat or CompatSettings()
+    select_masks(
+        refs=world.refs, split="val", masks=world.masks, scores=scores, out=out, settings=settings, compat=compat
+    )
     return SelectionStore(out)
 
 
@@ -120,3 +125,52 @@ def test_scores_that_lack_a_ref_are_refused(world):
         writer.append_ref(99, np.zeros((1, 2)), np.array([9, 9]))
     with pytest.raises(SscError, match="has no ref 1"):
         select(world, path)
+
+
+OVERLAPPING = (
+    ((0, 40), (0, 60)),  # all of the photo
+    ((2, 20), (2, 40)),  # over the red and the green square
+    ((2, 20), (22, 58)),  # over the green and the blue one
+    ((4, 16), (24, 36)),  # the green one
+    ((5, 7), (5, 7)),  # a speck of the red one, under
+    ((4, 16), (4, 16)),  # the red one
+)
+"""First and last row, and column, of candidates of refs 1 to 3."""
+
+
+def test_merged_masks_are_what_is_scored_and_chosen(world):
+    """Published: Select reads the picture of a ref's candidates. So it does with masks.h5 that was merged before."""
+    masks = np.zeros((len(OVERLAPPING), HEIGHT, WIDTH), bool)
+    for mask, ((top, bottom), (left, right)) in zip(masks, OVERLAPPING, strict=True):
+        mask[top:bottom, left:right] = True
+    merged = merge_candidates(masks)
+    shown = merged[merged.any((1, 2))]
+    assert len(shown) == 4, "the covering one and the speck are not in the picture"
+
+    def selected(masks, compat):
+        world.masks = world.folder / "overlapping.h5"
+        info = StoreInfo(class_names=("thing",), settings={}, code="test", models={})
+        with MaskStoreWriter(world.masks, info, with_masks=True) as writer:
+            writer.append_image(
+                1, (HEIGHT, WIDTH), boxes_xyxy=np.array([box_of(mask) for mask in masks]),
+                box_scores=np.ones(len(masks)), labels=np.zeros(len(masks)), rles=rle.encode(masks),
+                mask_scores=np.ones(len(masks)), candidates={ref: np.arange(len(masks)) for ref in (1, 2, 3)},
+            )  # fmt: skip
+        scores = score_world(world, compat=compat)
+        chosen = select(world, scores.path, compat=compat)
+        return [(scores.scores(ref), scores.areas(ref), chosen.mask(ref), chosen.scores(ref)) for ref in (1, 2, 3)]
+
+    switched = selected(masks, CompatSettings(merged_masks=True))
+    before = selected(shown, CompatSettings())
+    mended = selected(masks, CompatSettings())
+    for found, expected in zip(switched, before, strict=True):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert any((found[2] != unmerged[2]).any() for found, unmerged in zip(switched, mended, strict=True))
+    assert ScoreStore(world.folder / "scores.h5").merged_masks is False
+
+
+def test_the_files_say_whether_their_candidates_were_merged(world):
+    compat = CompatSettings(merged_masks=True)
+    scores = score_world(world, compat=compat)
+    assert scores.merged_masks and select(world, scores.path, compat=compat).merged_masks

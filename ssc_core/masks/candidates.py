@@ -1,0 +1,64 @@
+"""A ref's candidates as Select, its evaluation and pictures of both see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ssc_core.masks import rle
+from ssc_core.masks.compat import merge_candidates
+from ssc_core.masks.store import MaskStore
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """K candidates in an image of ``size`` (height, width).
+
+    rows: int64 (K,), the instances that they are; boxes_xyxy: float32 (K, 4), pixels; rles: K COCO compressed RLEs;
+    where: what messages about damaged ones name.
+    """
+
+    size: tuple[int, int]
+    rows: np.ndarray
+    boxes_xyxy: np.ndarray
+    rles: list[bytes]
+    where: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def masks(self) -> np.ndarray:
+        """bool (K, H, W)."""
+        return rle.decode(self.rles, self.size, where=self.where)
+
+    def merged(self) -> Candidates:
+        """What is left of them in one picture, as published: see ``compat.merge_candidates``.
+
+        Candidates of which nothing is left are not in the picture, so they are none.
+        """
+        if not len(self):
+            return self
+        masks = merge_candidates(self.masks())
+        seen = masks.any(axis=(1, 2))
+        return replace(self, rows=self.rows[seen], boxes_xyxy=self.boxes_xyxy[seen], rles=rle.encode(masks[seen]))
+
+
+def read_candidates(store: MaskStore, ref_id: int, *, merged: bool) -> Candidates:
+    """A ref's candidates in masks.h5, in its order; merged: the ``compat`` switch ``merged_masks``."""
+    found, image_id = store.candidates(ref_id), store.image_of(ref_id)
+    where = f"{store.path}, image {image_id}"
+    codes = store.rles(found.rows)
+    candidates = Candidates(store.image_size(image_id), found.rows, found.boxes_xyxy, codes, where)
+    return candidates.merged() if merged else candidates
+
+
+def distinct_masks(refs: Sequence[Candidates]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The masks that the refs of one image, at least one, have as candidates, each once: bool (N, H, W), in the order
+    of the instances; and for each ref which of them are its own, int64 (K,)."""
+    pairs = [list(zip(of.rows.tolist(), of.rles, strict=True)) for of in refs]
+    distinct = sorted({pair for of in pairs for pair in of})
+    place = {pair: index for index, pair in enumerate(distinct)}
+    masks = replace(refs[0], rles=[code for _, code in distinct]).masks()
+    return masks, [np.array([place[pair] for pair in of], dtype=np.int64) for of in pairs]
