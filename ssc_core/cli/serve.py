@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import socket
 from typing import Annotated
 
 import typer
@@ -18,27 +18,41 @@ def serve(
     bert: Bert = None,
     classes: Classes = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 7860,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Name that browsers may ask for besides local ones, where a proxy or DNS gives one."),
+    ] = None,
     device: Device = "auto",
     threads: Threads = 2,
 ) -> None:
     """A web page: drop a photo, type a sentence, see candidates, scores and mask.
 
     With --zero-shot the candidates are shown, with --checkpoint the network's mask, with both all of it. Nothing leaves
-    this machine. Needs Gradio (pip install 'ssc[serve]').
+    this machine, and photos are not kept: at most an hour, and not after the end. Needs Gradio (pip install
+    'ssc[serve]').
     """
-    from ssc_core.cli.predict import load_predictor, load_zero_shot
-    from ssc_core.predict.web_page import build_page
+    from ssc_core.predict.web_gate import private_temporary_folder
 
     if checkpoint is None and not zero_shot:
         raise SscError("name a model: --checkpoint FILE, --zero-shot, or both")
-    network = None if checkpoint is None else load_predictor(Path(checkpoint), bert, 1, device, threads)
-    selection = load_zero_shot(config or (), classes, device, threads) if zero_shot else None
-    page = build_page(network, selection)
-    print(f"http://{host}:{port}  (Ctrl+C ends it)", flush=True)
+    with private_temporary_folder(), _listener(host, port) as listener:
+        from ssc_core.cli.predict import load_predictor, load_zero_shot
+        from ssc_core.predict.web_page import build_page, run_page
+
+        network = None if checkpoint is None else load_predictor(checkpoint, bert, 1, device, threads)
+        selection = load_zero_shot(config or (), classes, device, threads) if zero_shot else None
+        page = build_page(network, selection)
+        shown = f"[{host}]" if ":" in host else host
+        print(f"http://{shown}:{listener.getsockname()[1]}  (Ctrl+C ends it)", flush=True)
+        run_page(page, listener, [host, *(allow_host or ())])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """The socket, before anything slow: a port that is taken is said at once."""
     try:
-        page.queue(default_concurrency_limit=1).launch(
-            server_name=host, server_port=port, share=False, quiet=True, show_error=True
-        )
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise SscError(f"cannot listen on {host}:{port} ({error}); choose another --port") from error
+        raise SscError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another --port, or an address of this machine"
+        ) from error

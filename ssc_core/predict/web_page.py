@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssc_core.errors import SscError
+from ssc_core.files import path_inside
 from ssc_core.masks.resize import resize_nearest
+from ssc_core.predict.web_gate import Gate
+from ssc_core.refer.images import BadImage, image_size, load_image
 from ssc_core.report.overlay import candidates_overlay, overlay
 
 if TYPE_CHECKING:
@@ -17,6 +23,18 @@ if TYPE_CHECKING:
 
 SIDE = 800
 """Longer side of the pictures, pixels."""
+
+MAX_PIXELS = 50_000_000
+"""Of a photo: what cameras make, and what the models' memory takes."""
+
+MAX_LETTERS = 1000
+"""Of a sentence."""
+
+WAITING = 20
+"""Requests that may wait for their turn."""
+
+KEPT_S = 3600
+"""Seconds that photos and pictures stay on disk while the page runs."""
 
 HEADERS = ["candidate", "score", "box score", "% of the photo", "chosen"]
 
@@ -60,6 +78,21 @@ def look(photo: np.ndarray, sentence: str, network: Predictor | None, zero_shot:
     return View(overlay(photo, mask, side=SIDE), candidates, rows, " ".join(messages))
 
 
+def read_upload(path: Path, folder: Path) -> np.ndarray:
+    """A visitor's photo, RGB uint8 (H, W, 3). folder: of uploads; ``path`` is what the visitor says.
+
+    Raises BadImage, also for a path outside of ``folder`` and for a photo of more than ``MAX_PIXELS``.
+    """
+    try:
+        _check_uploaded(path, folder)
+        height, width = image_size(path)
+        if height * width > MAX_PIXELS:
+            raise BadImage(f"{path} has {height} x {width} pixels; photos of {MAX_PIXELS // 10**6} million are taken")
+        return load_image(path)
+    except BadImage as error:
+        raise BadImage(str(error).replace(str(path), path.name)) from error  # where it lies is not the visitor's
+
+
 def build_page(network: Predictor | None, zero_shot: ZeroShot | None) -> Any:
     """The page as a ``gradio.Blocks``. Raises SscError when Gradio is not installed."""
     try:
@@ -67,34 +100,91 @@ def build_page(network: Predictor | None, zero_shot: ZeroShot | None) -> Any:
     except ImportError as error:
         raise SscError("ssc serve needs Gradio: pip install 'ssc[serve]'") from error
 
-    def answer(photo: np.ndarray | None, sentence: str) -> tuple[Any, ...]:
-        if photo is None or not sentence.strip():
-            raise gradio.Error("Give a photo and a sentence.")
+    def answer(photo: str | None, sentence: str | None) -> tuple[Any, ...]:
+        words = " ".join((sentence or "").split())
         try:
-            view = look(photo, " ".join(sentence.split()), network, zero_shot)
+            if photo is None or not words:
+                raise SscError("Give a photo and a sentence.")
+            if len(words) > MAX_LETTERS:
+                raise SscError(f"The sentence has {len(words)} letters; up to {MAX_LETTERS} are taken.")
+            view = look(read_upload(Path(photo), Path(upload.GRADIO_CACHE)), words, network, zero_shot)
         except SscError as error:
-            raise gradio.Error(str(error)) from error
+            raise gradio.Error(str(error), print_exception=False) from error
         return view.mask, view.candidates, view.rows, view.message
 
-    with gradio.Blocks(title="ssc", analytics_enabled=False) as page:
+    with gradio.Blocks(title="ssc", analytics_enabled=False, delete_cache=(KEPT_S // 6, KEPT_S)) as page:
         gradio.Markdown("# A photo and a sentence to a mask")
         with gradio.Row():
             with gradio.Column():
-                photo = gradio.Image(type="numpy", image_mode="RGB", label="Photo", sources=["upload", "clipboard"])
-                sentence = gradio.Textbox(label="Sentence", placeholder="woman on the left in blue")
+                upload = gradio.Image(type="filepath", label="Photo", sources=["upload", "clipboard"])
+                _leave_unopened(upload)
+                sentence = gradio.Textbox(
+                    label="Sentence", placeholder="woman on the left in blue", max_length=MAX_LETTERS
+                )
+                for one in (upload, sentence):
+                    _take_no_files_from_elsewhere(one)
                 button = gradio.Button("Find it", variant="primary")
             with gradio.Column():
                 message = gradio.Markdown()
-                shown = {
-                    "interactive": False,
-                    "buttons": ["download", "fullscreen"],
-                }  # without Gradio's upload to share
-                mask = gradio.Image(label="Mask" if network is None else "Mask of the network", **shown)
-                candidates = gradio.Image(label="Candidates", visible=zero_shot is not None, **shown)
+                # Gradio lays labels and buttons over the corners of pictures, where numbers may be; its button to
+                # share would upload them
+                shown: dict[str, Any] = {"interactive": False, "show_label": False}
+                gradio.Markdown("Mask" if network is None else "Mask of the network")
+                mask = gradio.Image(label="Mask", buttons=["download", "fullscreen"], **shown)
+                gradio.Markdown("Candidates", visible=zero_shot is not None)
+                candidates = gradio.Image(label="Candidates", buttons=[], visible=zero_shot is not None, **shown)
                 rows = gradio.Dataframe(
                     headers=HEADERS, label="Scores", interactive=False, visible=zero_shot is not None
                 )
         outputs = [mask, candidates, rows, message]
-        button.click(answer, [photo, sentence], outputs, api_name="find")
-        sentence.submit(answer, [photo, sentence], outputs, api_name=False)
-    return page
+        button.click(answer, [upload, sentence], outputs, api_name="find")
+        sentence.submit(answer, [upload, sentence], outputs, api_visibility="private")
+    return page.queue(default_concurrency_limit=1, max_size=WAITING)
+
+
+def run_page(page: Any, listener: socket.socket, hosts: Iterable[str] = ()) -> None:
+    """Serve ``build_page``'s page behind a ``Gate`` until the process is told to end.
+
+    hosts: names besides local ones and the address that is asked, by which the page may be asked for.
+    """
+    import fastapi
+    import gradio
+    import uvicorn
+
+    app = gradio.mount_gradio_app(
+        fastapi.FastAPI(openapi_url=None), page, path="/", show_error=True, ssr_mode=False, footer_links=[]
+    )
+    page.has_launched = True  # Gradio checks where files are taken from after its own launch only
+    config = uvicorn.Config(Gate(app, hosts), log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _leave_unopened(upload: Any) -> None:
+    """Gradio would open a photo with all that Pillow knows; ``read_upload`` opens it with what we name."""
+    upload.preprocess = lambda value: None if value is None else value.path
+
+
+def _take_no_files_from_elsewhere(component: Any) -> None:
+    """A visitor may name any file as an input: Gradio copies it from this machine or gets it from an address."""
+    import gradio
+
+    move = component.async_move_resource_to_block_cache
+
+    async def uploaded(path: Any) -> Any:
+        try:
+            _check_uploaded(Path(path), Path(component.GRADIO_CACHE))
+        except BadImage as error:
+            raise gradio.Error(str(error), print_exception=False) from error
+        return await move(path)
+
+    component.async_move_resource_to_block_cache = uploaded
+
+
+def _check_uploaded(path: Path, folder: Path) -> None:
+    """Raise BadImage for a file that was not uploaded. An address is no absolute path."""
+    try:
+        inside = path.is_absolute() and path_inside(folder, path)
+    except SscError:
+        inside = False
+    if not inside:
+        raise BadImage("Upload the photo itself.")

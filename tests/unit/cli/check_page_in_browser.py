@@ -3,8 +3,8 @@
     python tests/unit/cli/check_page_in_browser.py http://127.0.0.1:7860 photo.jpg "the red car" screenshot.png
 
 No test of the suite, since it needs a browser (``apt-get install chromium``), a running server and the package
-``websockets``. It drops the photo, types the sentence, presses the button, waits for the mask, and stops with a message
-when the page says nothing, or the console has errors.
+``websockets``. It presses the button of the empty form, drops the photo, types the sentence, presses the button, waits
+for the mask, and stops with a message when the page says nothing, or the console has errors.
 """
 
 from __future__ import annotations
@@ -70,6 +70,10 @@ async def visit(page: Page, url: str, photo: Path, sentence: str, picture: Path)
         await page.call(f"{domain}.enable")
     await page.call("Page.navigate", url=url)
     await _until(page, lambda state: "Find it" in state["text"], "the page did not appear")
+    await page.js(PRESS)
+    await _until(
+        page, lambda state: "Give a photo and a sentence." in state["text"], "nothing says that the form is empty"
+    )
     root = (await page.call("DOM.getDocument"))["root"]["nodeId"]
     field = await page.call("DOM.querySelector", nodeId=root, selector="input[type=file]")
     await page.call("DOM.setFileInputFiles", nodeId=field["nodeId"], files=[str(photo.resolve())])
