@@ -60,12 +60,15 @@ def fetch(
 
 def _fetch_all(files: dict[str, PublishedFile], depot: Depot) -> None:
     """Fetch one after the other; one that fails does not keep the others from being fetched."""
-    from ssc_core.weights.fetch import fetch_file, missing_report
+    from ssc_core.weights.fetch import fetch_file, is_here, missing_report, total_text
 
+    if not depot.offline and not all(is_here(file, depot.root) for file in files.values()):
+        typer.echo(total_text(files, depot))
     failed = 0
     for name, file in files.items():
         try:
-            typer.echo(f"{name}: {fetch_file(name, file, depot)}")
+            outcome = fetch_file(name, file, depot)
+            typer.echo(f"{name}: {outcome}" + (f" ({file.licence})" if outcome == "fetched" and file.licence else ""))
         except SscError as error:
             failed += 1
             if not depot.offline or (depot.root / file.path).exists():
@@ -86,8 +89,10 @@ def _verify(files: dict[str, PublishedFile], depot: Depot) -> None:
 
 
 def _list(files: dict[str, PublishedFile], depot: Depot) -> None:
-    from ssc_core.weights.fetch import is_here, size_text
+    from ssc_core.weights.fetch import is_here, size_text, total_text
 
     for name, file in files.items():
         state = "here" if is_here(file, depot.root) else "not here"
-        typer.echo(f"{name:24} {state:9} {size_text(file.size) if file.size else '':>9}  {file.path}  ({file.licence})")
+        size = size_text(file.size) if file.size else "?"
+        typer.echo(f"{name:24} {state:9} {size:>9}  {file.path}" + (f"  ({file.licence})" if file.licence else ""))
+    typer.echo(total_text(files, depot))

@@ -1,7 +1,7 @@
 """One address to one partial file, over unreliable lines, from servers that are not trusted.
 
 A download goes on where it stopped, if the server can say that its file is still the same (RFC 9110, If-Range). What
-arrives is checked against the caller's hashes later; here only its length is.
+arrives is checked against the caller's hashes later; here only its length is, and that it is no web page.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ import re
 import shutil
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -24,8 +28,11 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from ssc_core.errors import SscError
+from ssc_core.weights.web_pages import MOST_PAGE, is_web_page, read_page
 
 _CHUNK = 2**18
+_MOST_PAGES = 2
+"""Web pages on the way to a file."""
 _GOOD_PROGRESS = 2**18
 """Bytes after which a broken connection does not count as a failed try."""
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -48,10 +55,15 @@ class _Stale(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long to bear with a server: tries in a row without progress, seconds without a byte, first pause, bytes."""
+    """How long to bear with a server.
+
+    tries: in a row without progress. timeout_s: seconds for an answer to begin, and without a byte. least_rate: bytes a
+    second, over each timeout_s. pause_s: seconds after the first try. most_bytes: of a file.
+    """
 
     tries: int = 4
     timeout_s: float = 60.0
+    least_rate: float = 4096.0
     pause_s: float = 1.0
     most_bytes: int = 64 * 2**30
 
@@ -94,16 +106,7 @@ def _one_request(url: str, part: Path, size: int | None, patience: Patience) -> 
     headers = {"User-Agent": "ssc-fetch", "Accept-Encoding": "identity"}
     if start and validator:
         headers |= {"Range": f"bytes={start}-", "If-Range": validator}
-    try:
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=patience.timeout_s)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 416:
-                raise _Stale from error
-            if error.code in _PASSING:
-                raise _Broken(f"the server says {error.code} {error.reason}") from error
-        raise SourceFailed(f"{url}: the server says {error.code} {error.reason}") from error
-    with response:
+    with _answer(url, headers, patience) as response:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise SourceFailed(f"{url}: the server sends the file re-encoded, so that its bytes cannot be checked")
         if response.status == 206:
@@ -115,14 +118,66 @@ def _one_request(url: str, part: Path, size: int | None, patience: Patience) -> 
         _note(part, url, response.headers, total)
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
-            _copy(response, file, url, start, total, min(size or patience.most_bytes, patience.most_bytes))
+            most = min(total or size or patience.most_bytes, patience.most_bytes)
+            _copy(_steadily(response, patience), file, url, start, total, most)
 
 
-def _copy(response: IO[bytes], file: IO[bytes], url: str, start: int, total: int | None, most: int) -> None:
+def _answer(url: str, headers: dict[str, str], patience: Patience) -> http.client.HTTPResponse:
+    """The answer that brings the file. Where the host first wants a large file to be confirmed, that is done."""
+    cookies = CookieJar()
+    opener = _opener(cookies)
+    asked = url
+    for _ in range(1 + _MOST_PAGES):
+        response = _get(opener, urllib.request.Request(asked, headers=headers), patience)
+        if response.status == 206 or not is_web_page(response.peek(512)):
+            return response
+        with response:
+            content = b""
+            for chunk in _steadily(response, patience):
+                content += chunk
+                if len(content) >= MOST_PAGE:
+                    break
+        page = read_page(content, response.url, {cookie.name: cookie.value or "" for cookie in cookies})
+        if page.way_on is None:
+            break
+        _check_encrypted(response.url, page.way_on)
+        asked = page.way_on
+    raise SourceFailed(
+        f"{url}: a web page came instead of the file, and says: {page.text!r}. Open the address in a browser to see "
+        "what the host wants"
+    )
+
+
+def _get(opener: urllib.request.OpenerDirector, request: urllib.request.Request, patience: Patience) -> Any:
+    try:
+        return opener.open(request, timeout=patience.timeout_s)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:
+            raise _Stale from error
+        if error.code in _PASSING:
+            raise _Broken(f"the server says {error.code} {error.reason}") from error
+        raise SourceFailed(f"{request.full_url}: the server says {error.code} {error.reason}") from error
+
+
+def _steadily(response: http.client.HTTPResponse, patience: Patience) -> Iterator[bytes]:
+    """What arrives, as it arrives. Raises _Broken where it drips: a socket's timeout begins anew with every byte."""
+    since, arrived = time.monotonic(), 0
+    while chunk := response.read1(_CHUNK):
+        yield chunk
+        arrived += len(chunk)
+        waited = time.monotonic() - since
+        if waited >= patience.timeout_s:
+            if arrived < waited * patience.least_rate:
+                raise _Broken(f"only {arrived} bytes came in {waited:.0f} s")
+            since, arrived = time.monotonic(), 0
+
+
+def _copy(chunks: Iterator[bytes], file: IO[bytes], url: str, start: int, total: int | None, most: int) -> None:
     name = Path(urlsplit(url).path).name
     with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name, mininterval=2.0) as bar:
         have = start
-        while chunk := response.read(_CHUNK):
+        for chunk in chunks:
             have += len(chunk)
             if have > most:
                 raise SourceFailed(f"{url}: the server sends more than {most} bytes")
@@ -190,24 +245,78 @@ def _check_space(part: Path, wanted: int) -> None:
         raise SscError(f"{part.parent} has {free >> 20} MiB free, {wanted >> 20} MiB are needed; free some space there")
 
 
+def _check_encrypted(url: str, following: str) -> None:
+    if urlsplit(url).scheme == "https" and urlsplit(following).scheme != "https":
+        raise SourceFailed(f"{url}: leads from https to {following}, which is not encrypted; refused")
+
+
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
-            raise SourceFailed(f"{req.full_url}: redirects from https to {newurl}, which is not encrypted; refused")
+        _check_encrypted(req.full_url, newurl)
+        fp.close()  # or urllib would read all that comes with the redirect, into memory and without an end
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
+class _InTime(http.client.HTTPConnection):
+    """A connection whose answer begins within its timeout, whatever drips: the TLS handshake, the headers."""
+
+    _alarm: threading.Timer | None = None
+    _line: socket.socket
+
+    def connect(self) -> None:
+        super().connect()
+        self._line = self.sock.dup()  # the same line, also after TLS has taken the socket over
+        self._alarm = threading.Timer(float(self.timeout or 0), _hang_up, [self._line])
+        self._alarm.daemon = True
+        self._alarm.start()
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        try:
+            return super().getresponse()
+        finally:
+            self._disarm()
+
+    def close(self) -> None:
+        self._disarm()
+        super().close()
+
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._line.close()
+
+
+def _hang_up(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+class _InTimeTls(http.client.HTTPSConnection, _InTime):
+    """In this order, the alarm runs before the TLS handshake."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_InTime, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_InTimeTls, req)
+
+
+def _opener(cookies: CookieJar) -> urllib.request.OpenerDirector:
     """http and https only: urllib's own opener also reads file:// and ftp://."""
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        _SafeRedirects,
-        urllib.request.HTTPErrorProcessor,
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPCookieProcessor(cookies),
+        _Http(),
+        _Https(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        _SafeRedirects(),
+        urllib.request.HTTPErrorProcessor(),
     ):
-        opener.add_handler(handler())
+        opener.add_handler(handler)
     return opener

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from ssc_core.weights.catalogue import PublishedFile
 from ssc_core.weights.download import Patience, SourceFailed, download, forget
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack, unpacking_folder
+from ssc_core.weights.web_pages import is_web_page
 
 IN_PLACE = "found in place"
 
@@ -88,17 +90,31 @@ def missing_report(files: Mapping[str, PublishedFile], depot: Depot) -> str:
         return ""
     lines = [f"{len(missing)} of {len(files)} files are not here. Put them below {depot.root.resolve()}:"]
     for name, file in missing.items():
-        lines.append(f"  {file.path}  ({name}{', ' + size_text(file.size) if file.size else ''})")
+        known = [name, size_text(file.size) if file.size else "", file.licence]
+        lines.append(f"  {file.path}  ({', '.join(text for text in known if text)})")
         lines += [f"      from {url}" for url in file.urls] or ["      no address is known: ask its authors"]
         pin = depot.lock.get(file.path)
-        known = file.sha256 or (pin.sha256 if pin else None)
-        lines += [f"      sha256 {known}"] if known else []
+        sha256 = file.sha256 or (pin.sha256 if pin else None)
+        lines += [f"      sha256 {sha256}"] if sha256 else []
         lines += [f"      md5 {file.md5}"] if file.md5 else []
     lines.append(
         "Then run the same command again: it checks them, and unpacks the archives. "
         "Another folder that holds them under the same paths can be named with --mirror FOLDER."
     )
     return "\n".join(lines)
+
+
+def total_text(files: Mapping[str, PublishedFile], depot: Depot) -> str:
+    """How much `ssc fetch` would get of these files, and what the drive has room for; unpacked, archives need more."""
+    missing = [file for file in files.values() if not is_here(file, depot.root)]
+    unknown = sum(file.size is None for file in missing)
+    size = size_text(sum(file.size or 0 for file in missing))
+    place = next(place for place in (depot.root.resolve(), *depot.root.resolve().parents) if place.is_dir())
+    more = f" and {unknown} of a size that is not known" if unknown else ""
+    return (
+        f"{len(missing)} of {len(files)} files are not here: {size}{more}; "
+        f"{size_text(shutil.disk_usage(place).free)} are free"
+    )
 
 
 def size_text(size: int) -> str:
@@ -197,24 +213,40 @@ def _check(path: Path, file: PublishedFile, lock: LockFile, source: str) -> str:
         raise SourceFailed(f"{source}: wrong bytes for {file.path}: SHA-256 {found}, it should be {wanted}")
     if wanted is None and file.md5 is not None and _md5(path) != file.md5:
         raise SourceFailed(f"{source}: wrong bytes for {file.path}: its MD5 is not {file.md5}")
-    with path.open("rb") as stream:
-        head = stream.read(16)
-    suffix = Path(file.path).suffix
-    if not _LOOKS.get(suffix, bool)(head):
-        raise SourceFailed(f"{source}: what came is no {suffix} file; it begins with {head!r}")
+    _check_kind(path, Path(file.path).suffix, source)
     return found
 
 
+def _check_kind(path: Path, suffix: str, source: str) -> None:
+    """Where no hash is known, at least a web page, or a file that is cut off, is not taken for weights."""
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    if is_web_page(head):
+        raise SourceFailed(f"{source}: what came is a web page and no {suffix} file; it begins with {head[:32]!r}")
+    if not head or not _LOOKS.get(suffix, bool)(head):
+        raise SourceFailed(f"{source}: what came is no {suffix} file; it begins with {head[:32]!r}")
+    if head[:2] == b"PK" and not zipfile.is_zipfile(path):
+        raise SourceFailed(f"{source}: what came is no whole {suffix} file: its end is missing")
+
+
+def _is_torch(head: bytes) -> bool:
+    return head[:2] in (b"PK", b"\x80\x02")
+
+
+def _is_zip(head: bytes) -> bool:
+    return head[:2] == b"PK"
+
+
 _LOOKS: Mapping[str, Callable[[bytes], bool]] = {
-    ".pth": lambda head: head[:2] in (b"PK", b"\x80\x02"),
-    ".pt": lambda head: head[:2] in (b"PK", b"\x80\x02"),
-    ".zip": lambda head: head[:2] == b"PK",
-    ".whl": lambda head: head[:2] == b"PK",
+    ".pth": _is_torch,
+    ".pt": _is_torch,
+    ".zip": _is_zip,
+    ".whl": _is_zip,
     ".json": lambda head: head.lstrip()[:1] in (b"{", b"["),
     ".safetensors": lambda head: head[8:9] == b"{",
-    ".txt": lambda head: bool(head) and head.lstrip()[:1] != b"<",
+    ".txt": lambda head: head.lstrip()[:1] != b"<",
 }
-"""Where no hash is known, at least a web page is not taken for weights. By suffix: whether the first 16 bytes fit."""
+"""By suffix: whether the first bytes fit."""
 
 
 def _md5(path: Path) -> str:

@@ -34,6 +34,7 @@ from ssc_core.refer.table import read_table
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack
+from ssc_core.weights.web_pages import is_web_page, read_page
 
 HEIGHT, WIDTH = 8, 12
 INFO = StoreInfo(class_names=("cat", "dog"), settings={"a": 1}, code="c0de", models={"sam": "ab12"})
@@ -312,6 +313,19 @@ def _read_archive(path: Path) -> None:
     unpack(path, path.parent / f"out{os.getpid()}", most_bytes=2**20)
 
 
+WEB_PAGES = [
+    b'<!DOCTYPE html><form id="download-form" action="https://x.example/d?a=1" method="get"><input type="hidden"'
+    b' name="confirm" value="t"><input name=uuid value="a&amp;b"></form><script>x</script>',
+    b'<html><a href="/uc?export=download&amp;confirm=AbCd">on</a>&#27;&lt;&#1234567;',
+]
+
+
+def _read_web_page(path: Path) -> None:
+    content = path.read_bytes()
+    is_web_page(content)
+    assert read_page(content, "https://x.example/uc?id=1", {"download_warning": "x"}).text.isprintable()
+
+
 _LOCK = {"sha256": "a" * 64, "size": 3, "source": "https://x/", "recorded": "2026-01-01T00:00:00Z"}
 
 _PICKLES = [pickle.dumps(refs(), protocol) for protocol in (0, 1, 2, 4)]
@@ -357,6 +371,7 @@ TARGETS: Mapping[str, Target] = {
     "tar_gz": Target(
         "bytes", ".tgz", lambda folder: [gzip.compress(seed) for seed in _tar_seeds(folder)], _read_archive
     ),
+    "web_page": Target("bytes", ".html", lambda _: WEB_PAGES, _read_web_page),
     "lock_file": Target(
         "json", ".json", lambda _: [_json({"version": 1, "files": {"x": _LOCK}})], lambda path: LockFile(path).pins()
     ),

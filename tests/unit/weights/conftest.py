@@ -5,17 +5,29 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from ssc_core.weights.download import Patience
 
-CONTENT = b"PK" + random.Random(0).randbytes(3_000_000)
+CONTENT = b"\x80\x02" + random.Random(0).randbytes(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 IMPATIENT = Patience(tries=3, timeout_s=5, pause_s=0.0, most_bytes=10_000_000)
+
+WARNING = """<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title>
+<style nonce="x">.a{{b:c}}</style></head><body><p>Google Drive can&#39;t scan this file for viruses.</p>
+<form id="download-form" action="{action}" method="get"><input type="submit" value="Download anyway"/>
+<input type="hidden" name="id" value="file-1"><input type="hidden" name="export" value="download">
+<input type="hidden" name="confirm" value="t"><input type="hidden" name="uuid" value="a-b&amp;c"></form></body></html>
+"""
+QUOTA = """<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title><script>var x = 1;</script></head>
+<body><p class="uc-error-caption">Sorry, you can&#39;t view or download this file at this time.</p></body></html>
+"""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -83,6 +95,82 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _web_page(self) -> None:
         self._send(b"<html>log in first</html>")
+
+    def _confirm_form(self) -> None:
+        """As Google Drive does since 2024: a form, whose fields must come back. The file can be taken up, too."""
+        fields = dict(parse_qsl(urlsplit(self.path).query))
+        if fields.get("confirm") == "t" and fields.get("uuid") == "a-b&c" and fields.get("id") == "file-1":
+            self._send(CONTENT, most=None if "Range" in self.headers else 1_000_000)
+        else:
+            self._page(WARNING.format(action=f"http://127.0.0.1:{self.server.server_port}/confirm_form/download"))
+
+    def _confirm_cookie(self) -> None:
+        """As Google Drive did before: a cookie, and its word in the address."""
+        fields = dict(parse_qsl(urlsplit(self.path).query))
+        if fields.get("confirm") == "AbCd" and "download_warning_13=AbCd" in self.headers.get("Cookie", ""):
+            self._send(CONTENT)
+        else:
+            self._page("<html>too large to be scanned</html>", {"Set-Cookie": "download_warning_13=AbCd; Path=/"})
+
+    def _confirm_link(self) -> None:
+        if "confirm=AbCd" in self.path:
+            self._send(CONTENT)
+        else:
+            self._page('<html><a href="/confirm_link/x?export=download&amp;confirm=AbCd">download anyway</a></html>')
+
+    def _confirm_for_ever(self) -> None:
+        self._page(WARNING.format(action="/confirm_for_ever/download"))
+
+    def _confirm_file(self) -> None:
+        self._page(WARNING.format(action="file:///etc/passwd"))
+
+    def _quota(self) -> None:
+        self._page(QUOTA)
+
+    def _page(self, text: str, headers: dict[str, str] | None = None) -> None:
+        self._head(200, len(text.encode()), {"Content-Type": "text/html; charset=utf-8", **(headers or {})})
+        self.wfile.write(text.encode())
+
+    def _drips(self) -> None:
+        """The first time, a byte now and then; then what is asked for."""
+        if self.server.requests["drips"] > 1:
+            self._send(CONTENT)
+        else:
+            self._head(200, len(CONTENT), {"ETag": '"one"'})
+            self.wfile.write(CONTENT[:1000])
+            self._drip(CONTENT[1000:2000])
+
+    def _always_drips(self) -> None:
+        self._head(200, len(CONTENT), {"ETag": '"one"'})
+        self._drip(CONTENT)
+
+    def _drips_headers(self) -> None:
+        self._drip(b"HTTP/1.1 200 OK\r\nX-Endless: " + b"x" * 1000)
+
+    def _drips_a_page(self) -> None:
+        self._head(200, 10_000, {})
+        self._drip(b"<html>" + b"x" * 10_000)
+
+    def _drip(self, content: bytes) -> None:
+        """A byte every 0.1 s, until nobody listens."""
+        self.close_connection = True
+        for value in content:
+            try:
+                self.wfile.write(bytes([value]))
+            except OSError:
+                break
+            time.sleep(0.1)
+
+    def _redirect_with_endless_body(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", "/good/x.pth")
+        self.end_headers()
+        self.close_connection = True
+        try:
+            for _ in range(1000):
+                self.wfile.write(bytes(1_000_000))
+        except OSError:
+            pass
 
     def _re_encoded(self) -> None:
         self._head(200, 4, {"Content-Encoding": "gzip"})

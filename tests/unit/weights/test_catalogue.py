@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -45,6 +45,14 @@ def test_a_hash_in_an_address_is_the_hash_in_the_list() -> None:
     for name in ("clip_vit_b_32", "clip_vit_l_14_336"):
         file = published_files()[name]
         assert file.sha256 in file.urls[0]
+
+
+def test_the_papers_checkpoints_have_addresses_and_a_word_on_their_licence() -> None:
+    checkpoints = {name: file for name, file in published_files().items() if name.startswith("ssc_")}
+    ids = {dict(parse_qsl(urlsplit(url).query))["id"] for file in checkpoints.values() for url in file.urls}
+    assert len(checkpoints) == len(ids) == 4
+    for file in checkpoints.values():
+        assert "GPL-3" in file.licence
 
 
 def test_plain_http_only_where_a_hash_vouches() -> None:

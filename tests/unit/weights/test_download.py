@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import socket
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,10 +16,24 @@ import pytest
 from ssc_core.errors import SscError
 from ssc_core.weights import download as module
 from ssc_core.weights.download import SourceFailed, download, forget
-from tests.unit.weights.conftest import CONTENT, IMPATIENT, BadServer
+from tests.unit.weights.conftest import CONTENT, IMPATIENT, WARNING, BadServer
 
 
-@pytest.mark.parametrize("mode", ["good", "redirect", "breaks_off", "no_ranges", "busy", "wrong_range"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "good",
+        "redirect",
+        "breaks_off",
+        "no_ranges",
+        "busy",
+        "wrong_range",
+        "redirect_with_endless_body",
+        "confirm_form",
+        "confirm_cookie",
+        "confirm_link",
+    ],
+)
 def test_the_file_arrives_whole(server: BadServer, tmp_path: Path, mode: str) -> None:
     part = tmp_path / "x.part"
     download(server.url(mode), part, size=len(CONTENT), patience=IMPATIENT)
@@ -79,6 +98,14 @@ def test_a_damaged_note_is_no_note(server: BadServer, tmp_path: Path, note: str)
         ("re_encoded", None, "re-encoded"),
         ("round", None, "redirect"),
         ("to_file", None, "file:///etc/passwd"),
+        ("confirm_file", None, "unknown url type: file"),
+        ("confirm_for_ever", None, "a web page came instead of the file, and says: .Google Drive - Virus scan warning"),
+        ("web_page", None, "says: 'log in first'. Open the address in a browser"),
+        (
+            "quota",
+            None,
+            "says: \"Google Drive - Quota exceeded Sorry, you can't view or download this file at this time",
+        ),
     ],
 )
 def test_a_bad_source_is_named(server: BadServer, tmp_path: Path, mode: str, size: int | None, message: str) -> None:
@@ -142,3 +169,70 @@ def test_forget(tmp_path: Path) -> None:
     (tmp_path / "x.part.json").touch()
     forget(tmp_path / "x.part")
     assert list(tmp_path.iterdir()) == []
+
+
+HASTY = dataclasses.replace(IMPATIENT, timeout_s=0.5, tries=2)
+
+
+def test_a_file_that_drips_is_taken_up_where_it_stopped(server: BadServer, tmp_path: Path) -> None:
+    download(server.url("drips"), tmp_path / "x.part", patience=HASTY)
+    assert (tmp_path / "x.part").read_bytes() == CONTENT
+    first, second = (headers.get("Range") for headers in server.headers_seen)
+    assert first is None
+    assert second is not None
+    assert second.startswith("bytes=10")
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("always_drips", r"only \d bytes came in 1 s \(2 tries\)"),
+        ("drips_headers", r"\(2 tries\)"),
+        ("drips_a_page", r"only \d bytes came in 1 s \(2 tries\)"),
+    ],
+)
+def test_a_server_that_drips_is_given_up(server: BadServer, tmp_path: Path, mode: str, message: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(SourceFailed, match=message):
+        download(server.url(mode), tmp_path / "x.part", patience=HASTY)
+    assert time.monotonic() - started < 5
+
+
+def test_a_handshake_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+
+    def drip(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                with line, suppress(OSError):
+                    line.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")  # a ServerHello of 16 kB begins
+                    for _ in range(100):
+                        line.sendall(b"\x03")
+                        time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(SourceFailed, match=r"\(2 tries\)"):
+            download(f"https://127.0.0.1:{listener.getsockname()[1]}/x", tmp_path / "x.part", patience=HASTY)
+        assert time.monotonic() - started < 5
+
+
+def test_a_page_that_leads_away_from_https_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Page(io.BytesIO):
+        status, url = 200, "https://drive.example/x.pth"
+
+        def peek(self, size: int) -> bytes:
+            return self.getvalue()[:size]
+
+    page = WARNING.format(action="http://drive.example/x.pth").encode()
+    monkeypatch.setattr(module, "_get", lambda *_: Page(page))
+    with pytest.raises(SourceFailed, match=r"leads from https to http://drive\.example/x\.pth"):
+        download("https://drive.example/x.pth", tmp_path / "x.part", patience=IMPATIENT)
+
+
+def test_a_confirmed_download_goes_on_where_it_stopped(server: BadServer, tmp_path: Path) -> None:
+    download(server.url("confirm_form"), tmp_path / "x.part", patience=IMPATIENT)
+    assert (tmp_path / "x.part").read_bytes() == CONTENT
+    assert [headers.get("Range") for headers in server.headers_seen] == [None, None, *["bytes=1000000-"] * 2]

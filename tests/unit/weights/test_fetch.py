@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_what_every_source_said_is_told(server: BadServer, depot: Depot) -> None
     with pytest.raises(SscError) as caught:
         fetch_file("x", published(server.url("missing"), server.url("web_page")), depot)
     assert "404" in str(caught.value)
-    assert "no .pth file; it begins with b'<html>" in str(caught.value)
+    assert "a web page came instead of the file, and says: 'log in first'" in str(caught.value)
     assert not (depot.root / PATH).exists()
     assert depot.lock.pins() == {}
 
@@ -258,6 +259,62 @@ def test_the_command_lists_all_files(tmp_path: Path) -> None:
     assert code == 0
     assert "sam_vit_h" in output
     assert "not here" in output
+
+
+def test_the_list_tells_sizes_a_total_and_licences(tmp_path: Path) -> None:
+    put(tmp_path, "weights/sam_vit_b_01ec64.pth", b"here")
+    code, output = run("--list", "--into", tmp_path, "sam_vit_b", "sam_vit_h", "groundingdino_swint_ogc", "ssc_refcoco")
+    assert code == 0
+    *lines, total = output.splitlines()
+    found = [(words[0], words[1]) for words in map(str.split, lines)]
+    assert found == [
+        ("sam_vit_b", "here"),
+        *((name, "not") for name in ("sam_vit_h", "groundingdino_swint_ogc", "ssc_refcoco")),
+    ]
+    assert "published with a GPL-3 repository" in lines[-1]
+    assert total.startswith("3 of 4 files are not here: 3.0 GiB and 1 of a size that is not known; ")
+
+
+def test_what_a_fetch_will_get_is_told_before_it_begins(config: Path, tmp_path: Path) -> None:
+    _, output = run("--config", config, "--into", tmp_path / "project")
+    assert output.splitlines()[0].startswith("1 of 1 files are not here: ")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".bin", ".onnx", ".json", ".txt", ".p"])
+def test_a_web_page_in_place_of_a_file_is_told(depot: Depot, suffix: str) -> None:
+    file = PublishedFile(path=f"weights/x{suffix}")
+    put(depot.root, file.path, b"\n<!DOCTYPE html><title>log in</title>")
+    with pytest.raises(SscError, match=f"found in place: what came is a web page and no {suffix} file"):
+        fetch_file("x", file, depot)
+    assert depot.lock.pins() == {}
+
+
+def test_a_zip_that_is_cut_off_is_no_whole_file(depot: Depot) -> None:
+    put(depot.root, PATH, archive(one=b"1", two=b"2")[:-30])
+    with pytest.raises(SscError, match=r"no whole \.pth file: its end is missing"):
+        fetch_file("x", published(), depot)
+
+
+def test_a_file_behind_a_confirmation_page_is_fetched_and_from_a_mirror_without_one(
+    server: BadServer, depot: Depot, tmp_path: Path
+) -> None:
+    file = published(server.url("confirm_form"))
+    assert fetch_file("x", file, depot) == "fetched"
+    assert (depot.root / PATH).read_bytes() == CONTENT
+    (depot.root / PATH).unlink()
+    put(tmp_path / "mirror", PATH, CONTENT)
+    before = sum(server.requests.values())
+    assert fetch_file("x", file, replace(depot, mirrors=(str(tmp_path / "mirror"),))) == "fetched"
+    assert sum(server.requests.values()) == before
+
+
+def test_a_quota_page_says_what_to_do_by_hand(server: BadServer, depot: Depot) -> None:
+    with pytest.raises(SscError) as caught:
+        fetch_file("x", published(server.url("quota")), depot)
+    assert "Quota exceeded" in str(caught.value)
+    assert "Open the address in a browser" in str(caught.value)
+    assert "Put the file there by hand and run the same command again" in str(caught.value)
+    assert not (depot.root / PATH).exists()
 
 
 def test_the_command_with_nothing_to_do() -> None:
