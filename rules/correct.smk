@@ -8,7 +8,9 @@ TRAIN_MASKS = f"{RESULTS}/{{dataset}}/train/masks.h5"
 TRAIN_SELECTED = f"{RESULTS}/{{dataset}}/train/selected.h5"
 TRAIN_TRUTH = f"{RESULTS}/{{dataset}}/truth.h5"
 PRETRAINED = f"{RUN}checkpoints/pretrain.pt"
-NETWORK_WEIGHTS = weights(SETTINGS.network.bert, SETTINGS.network.swin_weights)
+NETWORK_WEIGHTS = weights(
+    SETTINGS.network.bert, SETTINGS.network.tokenizer, SETTINGS.network.swin_weights
+)
 
 
 rule pretrain:
@@ -38,6 +40,11 @@ rule pretrain:
         device=SETTINGS.compute.device,
         save_minutes=str(SETTINGS.compute.save_minutes),
         log_to=SETTINGS.compute.log_to,
+        activations=(
+            "--checkpoint-activations"
+            if SETTINGS.compute.checkpoint_activations
+            else ""
+        ),
     params:
         settings=train_settings("pretrain"),
         compat=compat(
@@ -65,7 +72,7 @@ rule pretrain:
             "{params.files} --images {params.images:q} --settings {params.settings:q}",
             "--compat {params.compat:q} --state {params.state:q} --save-minutes {resources.save_minutes}",
             "--log-to {resources.log_to} --gpus {resources.processes} --nodes {resources.nodes} --device {resources.device:q}",
-            "--threads {threads}",
+            "--threads {threads} {resources.activations}",
         )
 
 

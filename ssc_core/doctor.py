@@ -244,7 +244,7 @@ def _named_paths(settings: Settings) -> Iterator[str]:
     """Files and folders of weights in the config: of backends, and of the network."""
     backends = (settings.nouns.encoder, settings.detect.backend, settings.segment.backend, settings.score.backend)
     values = [value for backend in backends for value in backend.settings.values()]
-    values += [settings.network.bert, settings.network.swin_weights]
+    values += [settings.network.bert, settings.network.tokenizer, settings.network.swin_weights]
     yield from (value for value in values if isinstance(value, str) and "/" in value)
 
 

@@ -25,6 +25,7 @@ def main(
     log_to: str,
     gpus: int,
     nodes: int,
+    checkpoint_activations: bool,
     checkpoint: Path,
     curve: Path,
     matches: Path | None = None,
@@ -60,6 +61,7 @@ def main(
         threads=threads,
         save_minutes=save_minutes,
         log_to=log_to,
+        checkpoint_activations=checkpoint_activations,
     )
 
 

@@ -116,16 +116,18 @@ def save_published(
 def build_segmenter(network: Mapping[str, Any], checkpoint_activations: bool = False) -> ReferringSegmenter:
     """A segmenter to be trained, from the fields of ``settings.NetworkSettings`` (``network.model_dump()``).
 
-    Reads ``swin``, ``window``, ``drop_path``, ``fusion_heads``, ``bert`` (folder), ``swin_weights`` and
-    ``trainable_bert_layers``. LAVT starts at random, except for ``swin_weights``; seed torch before.
+    Reads ``swin``, ``window``, ``drop_path``, ``fusion_heads``, ``fusion_dropout``, ``bert`` and ``tokenizer``
+    (folders), ``swin_weights`` and ``trainable_bert_layers``. LAVT starts at random, except for ``swin_weights``; seed
+    torch before.
     """
-    _, bert = load_text(network["bert"])
+    _, bert = load_text(network["bert"], network.get("tokenizer"))
     lavt = LAVT(
         network["swin"],
         network["window"],
         fusion_heads=tuple(network["fusion_heads"]),
         text_dim=bert.config.hidden_size,
         drop_path=network["drop_path"],
+        fusion_dropout=network.get("fusion_dropout", 0.0),
         checkpoint_activations=checkpoint_activations,
     )
     if network.get("swin_weights") is not None:

@@ -24,7 +24,8 @@ PUBLISHED_TOKENS = 20
 class Predictor:
     """Photos and their sentences to masks, in eval mode and without gradients.
 
-    checkpoint: ours or a published one. bert: folder of the tokenizer; None takes what the checkpoint was trained with.
+    checkpoint: ours or a published one. bert: folder of the tokenizer; None takes that which the checkpoint was trained
+    with.
     samples: (photo, sentence) pairs a forward pass. Raises SscError when checkpoint or tokenizer cannot be used.
     """
 
@@ -40,7 +41,7 @@ class Predictor:
         self.side = int(network.get("image_size", PUBLISHED_SIDE))
         self.max_tokens = int(network.get("max_tokens", PUBLISHED_TOKENS))
         self.settings, self.meta = content.settings, content.meta
-        folder = bert or network.get("bert")
+        folder = bert or network.get("tokenizer") or network.get("bert")
         if folder is None:
             raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
         self.tokenizer = load_tokenizer(find_path(folder))

@@ -22,11 +22,12 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (free if _is_free(name) else decayed).append(parameter)
+            (free if is_free_of_decay(name) else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
-def _is_free(name: str) -> bool:
+def is_free_of_decay(name: str) -> bool:
+    """Whether a parameter, by its name, is a norm's of the backbone or a relative position table."""
     path = name.split(".")
     return "backbone" in path and (
         any(part.startswith("norm") for part in path) or path[-1] == "relative_position_bias_table"

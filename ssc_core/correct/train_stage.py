@@ -23,6 +23,7 @@ from ssc_core.correct.lavt import SwinSettings
 from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import MatchedLoss, PixelLoss, Share
 from ssc_core.correct.part_weights import load_part
+from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets, TruthTargets
 from ssc_core.correct.text import load_tokenizer, tokenize
@@ -55,6 +56,7 @@ def train(
     save_minutes: float = 10.0,
     log_to: str = "csv",
     matches: Path | None = None,
+    checkpoint_activations: bool = False,
 ) -> None:
     """Train one phase and write its checkpoint ``out`` and its log ``log_csv``.
 
@@ -62,7 +64,8 @@ def train(
     (truth.h5); ``random_ce`` on selected (selected.h5) when given, as the paper's pre-training, else on all candidates;
     the greedy ones on all candidates of masks (masks.h5).
 
-    init: checkpoint to start from, ours or a published one; None starts from the Swin and BERT weights of ``network``.
+    init: checkpoint to start from, ours or a published one, or to go on with (``settings.resume``); None starts from
+    the Swin and BERT weights of ``network``. checkpoint_activations: as of ``LAVT``.
     val: split and truth.h5 that ``keep: best`` looks at. state_dir: where a killed run leaves off; removed at the end.
     device: auto, cpu or cuda. log_to: ``compute.log_to``; its files lie beside ``out``, in a folder of that name.
     matches: parquet with what every sample was matched with, for losses on all candidates: epoch (from 0), ref_id, and
@@ -81,9 +84,12 @@ def train(
     if settings.keep == "best" and val is not None:
         val_items = build(val[0], TruthTargets(val[1]))
     seed_everything(settings.seed)
-    model = build_segmenter(_network(network))
+    model = build_segmenter(_network(network), checkpoint_activations)
+    resumed = None
     if init is not None:
-        load_weights(model, load_published(init), init)
+        checkpoint = load_published(init)
+        load_weights(model, checkpoint, init)
+        resumed = read_resumed(checkpoint, model, init) if settings.resume else None
     elif network.swin_weights is not None and network.swin_weights.endswith(".safetensors"):
         load_part(model.lavt, Path(network.swin_weights))
     state = RunState(state_dir, _fingerprint(items, val_items, init, network, settings, compat))
@@ -92,7 +98,7 @@ def train(
     trainer = Trainer(
         model, items, chosen_loss(settings, compat), settings, compat, state,
         val_items=val_items, device=resolve_device(device), workers=threads, save_minutes=save_minutes,
-        logger=logger, log_matches=matches is not None,
+        logger=logger, log_matches=matches is not None, resumed=resumed,
     )  # fmt: skip
     summary = trainer.fit()
     if trainer.world.is_first:
@@ -171,7 +177,7 @@ def _targets(
 
 
 def _items(split: str, targets: Targets, *, refs: Path, images: Path, network: NetworkSettings) -> Items:
-    tokenizer = load_tokenizer(network.bert)
+    tokenizer = load_tokenizer(network.tokenizer or network.bert)
 
     def ids_and_attention(sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         ids, attention = tokenize(tokenizer, sentences, network.max_tokens)

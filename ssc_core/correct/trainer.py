@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from ssc_core.correct.loggers import Logger
 from ssc_core.correct.losses import BY_SOFT_IOU, MatchedLoss, Share
 from ssc_core.correct.matching import NONE
 from ssc_core.correct.plan import Step, make_plan
+from ssc_core.correct.resume import Resumed, State
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.schedule import learning_rate, parameter_groups
 from ssc_core.correct.teacher import Teacher
@@ -64,8 +65,8 @@ class Trainer:
     with as many processes, as if nothing had happened: on a CPU with the same bits.
 
     workers: processes that decode photos which do not fit in memory; save_minutes: between saved states; logger: gets
-    the log's numbers; log_matches: keep in ``state`` what every sample was matched with. Everything else changes the
-    result and is in ``settings`` and ``compat``.
+    the log's numbers; log_matches: keep in ``state`` what every sample was matched with; resumed: the training that
+    ``model`` is from, to go on with. Everything else changes the result and is in ``settings`` and ``compat``.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Trainer:
         save_minutes: float = 10.0,
         logger: Logger | None = None,
         log_matches: bool = False,
+        resumed: Resumed | None = None,
     ) -> None:
         if settings.keep == "best" and val_items is None:
             raise SscError("`keep: best` needs a val split with ground truth; without one, set `keep: last`")
@@ -107,6 +109,7 @@ class Trainer:
         self.horizon = len(self.plan.steps)
         if compat.lr_by_loader_length:
             self.horizon = settings.epochs * math.ceil(items.listed / compat.loader_images)
+        self.resumed, self.first_step = resumed, self._first_step(resumed)
         self.items, self.val_items, self.loss, self.settings, self.state = items, val_items, loss, settings, state
         self.workers, self.save_minutes = workers, save_minutes
         self.logger, self.log_matches = logger if self.world.is_first else None, log_matches
@@ -148,13 +151,15 @@ class Trainer:
 
     def _resume(self) -> Progress:
         state = self.state.load()
-        progress = Progress()
+        progress = Progress(self.first_step)
         if state is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.teacher:
                 self.teacher.network.load_state_dict(state["teacher"])
             progress = Progress(**state["progress"])
+        elif self.resumed is not None:
+            self._take_optimizer(self.resumed.state)
         if self.world.is_first:
             self.state.start_log(LOG_COLUMNS, progress.step)
             self.state.start_matches(progress.step)
@@ -163,9 +168,30 @@ class Trainer:
         self.world.wait()
         return progress
 
+    def _first_step(self, resumed: Resumed | None) -> int:
+        epochs = resumed.epochs if resumed is not None else 0
+        first = next((index for index, step in enumerate(self.plan.steps) if step.epoch >= epochs), None)
+        if first is None:
+            raise SscError(f"the checkpoint to go on with has {epochs} finished epochs; set `epochs` to more than that")
+        return first
+
+    def _take_optimizer(self, states: Mapping[nn.Parameter, State]) -> None:
+        content = self.optimizer.state_dict()
+        for index, parameter in enumerate(p for group in self.optimizer.param_groups for p in group["params"]):
+            given = states.get(parameter, {})
+            if given and self.settings.amsgrad and "max_exp_avg_sq" not in given:
+                raise SscError("the checkpoint to go on with was trained without AMSGrad; set `amsgrad: false`")
+            moments = ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if self.settings.amsgrad else []))
+            if given:  # in the memory layout of the parameter, as fused AdamW expects it
+                state = {name: torch.empty_like(parameter).copy_(torch.as_tensor(given[name])) for name in moments}
+                content["state"][index] = {**state, "step": torch.tensor(float(given["step"]))}
+        self.optimizer.load_state_dict(content)
+
     def _set_rate(self, index: int) -> float:
-        s = self.settings
-        rate = learning_rate(index, self.horizon, peak=s.lr, warmup=s.warmup_steps, power=s.poly_power)
+        s, peak = self.settings, self.settings.lr
+        if self.resumed is not None:
+            index, peak = index - self.first_step + self.resumed.steps, self.resumed.peak
+        rate = learning_rate(index, self.horizon, peak=peak, warmup=s.warmup_steps, power=s.poly_power)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate

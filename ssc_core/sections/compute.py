@@ -35,6 +35,11 @@ class ComputeSettings(Section):
         pattern=r"^(gpu(:[A-Za-z0-9_.]+)?)?$",
         description="where Slurm hands out GPUs by --gres only: what to ask for, without the number, as gpu:a100",
     )
+    checkpoint_activations: bool = Field(
+        default=False,
+        description="training computes activations again instead of keeping them: less memory, a third more time, the "
+        "same numbers",
+    )
     nodes: int = Field(default=1, ge=1, description="nodes for one training; more than one needs Slurm")
     log_to: Literal["csv", "tensorboard", "wandb"] = Field(
         default="csv", description="where the training log goes besides the CSV file, which is always written"

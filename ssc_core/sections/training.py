@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssc_core.sections.base import Section, Seed, Share
 from ssc_core.sections.paths import UserPath, WorkflowPath
@@ -30,7 +30,9 @@ class NetworkSettings(Section):
     fusion_heads: tuple[int, int, int, int] = Field(
         default=(1, 1, 1, 1), description="heads of the word attention, a stage"
     )
-    bert: UserPath = Field(description="folder of a transformers BERT with its tokenizer")
+    fusion_dropout: Share = Field(default=0.0, description="dropout in the fusion of pixels and words")
+    bert: UserPath = Field(description="folder of a transformers BERT, with its tokenizer if `tokenizer` names none")
+    tokenizer: UserPath | None = Field(default=None, description="folder of BERT's tokenizer; null: that of `bert`")
     swin_weights: UserPath | None = Field(
         default=None,
         description="pre-trained Swin weights, an official .pth or safetensors with LAVT's names; null: random",
@@ -49,6 +51,11 @@ class TrainSettings(Section):
     init_from: WorkflowPath | None = Field(
         default=None,
         description="checkpoint to start from, published or own; null: the phase before, or the Swin and BERT weights",
+    )
+    resume: bool = Field(
+        default=False,
+        description="go on with the optimizer, schedule and epoch of `init_from`, a published checkpoint; false: take "
+        "its weights alone",
     )
     epochs: int = Field(default=40, ge=1, description="passes over the train images")
     batch_samples: int = Field(default=60, ge=1, description="samples an optimiser step (effective batch, all devices)")
@@ -91,3 +98,9 @@ class TrainSettings(Section):
     )
     seed: Seed = Field(default=0, description="seed of Python, NumPy, torch and workers")
     keep: Literal["last", "best"] = Field(default="best", description="checkpoint kept: the last, or the best val oIoU")
+
+    @model_validator(mode="after")
+    def _resumes_from_a_file(self) -> TrainSettings:
+        if self.resume and self.init_from is None:
+            raise ValueError("`resume` goes on where the checkpoint `init_from` stopped, and that is not set")
+        return self

@@ -254,3 +254,57 @@ def test_a_segmenter_is_built_from_settings(bert_folder: Path) -> None:
 def test_swin_weights_are_read_when_asked_for(bert_folder: Path) -> None:
     with pytest.raises(SscError, match=r"swin\.pth does not exist"):
         build_segmenter(network_settings(bert_folder, swin_weights=str(bert_folder / "swin.pth")))
+
+
+def test_fusion_dropout_and_a_tokenizer_of_its_own_reach_the_network(bert_folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "tokenizer"
+    own.mkdir()
+    (bert_folder / "vocab.txt").rename(own / "vocab.txt")
+    with pytest.raises(SscError, match="no usable BERT"):
+        build_segmenter(network_settings(bert_folder))
+    model = build_segmenter(network_settings(bert_folder, tokenizer=str(own), fusion_dropout=0.25))
+    for stage in model.lavt.backbone.layers:
+        assert [part[2].p for part in (stage.fusion.vis_project, stage.fusion.project_mm)] == [0.25, 0.25]
+
+
+def test_activations_are_computed_again_for_the_same_gradients(bert_folder: Path) -> None:
+    gradients = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        model = build_segmenter(network_settings(bert_folder, drop_path=0.0), checkpoint_activations=again).train()
+        torch.manual_seed(1)
+        logits = model(torch.randn(2, 3, 64, 64), torch.tensor([[2, 5, 3]] * 2), torch.ones(2, 3, dtype=torch.int64))
+        logits.square().mean().backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("prefix", ["text_encoder.", "module.bert."])
+def test_a_file_of_lavt_one_has_its_bert_inside(tmp_path: Path, prefix: str) -> None:
+    model = segmenter(bert_heads=1)
+    content = published(model)
+    outer = "module." if prefix.startswith("module.") else ""
+    state = {outer + key: value for key, value in content["model"].items()}
+    content["model"] = state | {prefix + key: value for key, value in content.pop("bert_model").items()}
+    torch.save(content, tmp_path / "x.pth")
+    assert torch.equal(predict(load_segmenter(tmp_path / "x.pth")), predict(model))
+
+
+def test_other_weights_given_as_a_network_are_named_in_a_line(tmp_path: Path) -> None:
+    sam = {f"image_encoder.blocks.{i}.norm1.weight": torch.ones(3) for i in range(200)}
+    torch.save(sam, tmp_path / "sam.pth")
+    torch.save({"model": sam}, tmp_path / "detector.pth")
+    (tmp_path / "page.pth").write_text("<!DOCTYPE html><html>Virus scan warning</html>")
+    save_checkpoint(tmp_path / "whole.pt", segmenter(), SETTINGS, {})
+    whole = (tmp_path / "whole.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) * 3 // 4])
+    for name, reason in (
+        ("sam.pth", "has no weights under 'model'; it holds image_encoder"),
+        ("detector.pth", "has no weights under 'bert_model'; it holds model"),
+        ("page.pth", "is a web page"),
+        ("cut.pt", "is damaged, cut off"),
+    ):
+        with pytest.raises(SscError, match=rf"{name} {reason}") as caught:
+            load_segmenter(tmp_path / name)
+        assert len(str(caught.value)) < 300
+        assert "\n" not in str(caught.value)

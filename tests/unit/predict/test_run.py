@@ -126,3 +126,15 @@ def test_the_candidate_that_fits_best_and_else_the_networks_own_mask(photos: Pat
     assert dog.details == {"class": "half", "candidates": 0, "fit": None}
     assert dog.mask.shape == (60, 90)
     assert dog.mask[:, 60:].all() and not dog.mask[:, :50].any(), "5 of 8 columns are not seen"
+
+
+def test_a_checkpoint_is_read_once(micro_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, load = [], torch.load
+
+    def counted(*args, **options):
+        read.append(options["f"])
+        return load(*args, **options)
+
+    monkeypatch.setattr(torch, "load", counted)
+    Predictor(micro_network, device="cpu")
+    assert read == [micro_network]
