@@ -38,6 +38,7 @@ def run(main: Callable[..., Any]) -> None:
     for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **_option(parameter))
     options = vars(parser.parse_args())
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts; else the fastest card is 0
     try:
         with lease(options.get("device", "cpu"), options.get("gpus", 1)):
             if "device" in options and VISIBLE in os.environ:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -38,8 +37,9 @@ def main(
     command = distributed_command(
         "workflow_scripts.train", sys.argv[1:], gpus=gpus, nodes=nodes, environment=os.environ
     )
-    if command:
-        sys.exit(subprocess.call(command))
+    if command:  # this process becomes torchrun: it keeps the GPUs, and its end is the job's
+        sys.stdout.flush()
+        os.execvp(command[0], command)
     sections = find_paths(json.loads(settings))
     train(
         refs=refs,
