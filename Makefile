@@ -3,9 +3,11 @@ SHELL := /bin/bash
 CORES ?= $(shell nproc)
 PYTHON ?= python3
 READERS ?= pickle refer_values coco_bytes jsonl csv rle
+# The checkout's folder may have any name: shells get it as a variable, and scripts in BIN, whose first line holds it, are
+# run as modules.
 BIN := .venv/bin
-PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
+PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema clean
@@ -17,7 +19,7 @@ env: .venv/.installed ## set up the environment in .venv from the lock
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
@@ -46,14 +48,14 @@ fuzz-guided: env ## the same readers, guided by coverage: atheris, 100,000 input
 lint: env ## formatting, lints and types, changing nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/snakemake --lint
-	$(BIN)/mypy ssc_core
+	$(BIN)/python -m snakefmt --check Snakefile rules
+	$(BIN)/python -m snakemake --lint
+	$(BIN)/python -m mypy ssc_core
 
 format: env ## format Python and Snakemake files
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/python -m snakefmt Snakefile rules
 
 # forced, since the pages are in git: where results are missing, Snakemake would call the old ones up to date
 finding: env ## all methods over seeds, a page a dataset: docs/results*.md (hours; PRESET=best: of that preset)
