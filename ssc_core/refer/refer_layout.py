@@ -1,8 +1,8 @@
-"""The REFER layout of RefCOCO, RefCOCO+ and RefCOCOg: reader and writer.
+"""The REFER layout of RefCOCO, RefCOCO+ and RefCOCOg, and of their relatives RefClef and RRSIS-D: reader and writer.
 
 {root}/{name}/refs({split_by}).p        pickle: list of refs, each with its sentences
 {root}/{name}/instances.json            COCO: images, annotations, categories
-{root}/images/mscoco/images/train2014   photos
+{root}/images/mscoco/images/train2014   photos; others have folders of their own, see ``images_folder_of``
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, read_json
-from ssc_core.masks.rle import MAX_PIXELS
+from ssc_core.pictures import check_pixels
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence
 from ssc_core.refer.safe_pickle import load_plain_pickle
+from ssc_core.refer.sources import images_folder_of
 
-IMAGES_FOLDER = Path("images", "mscoco", "images", "train2014")
 _LONGEST_NAME = 250
 """Bytes of a photo's name, with its folders. Drives take 255 for a name alone."""
 
@@ -30,28 +31,39 @@ def read_refer(
     """Read a dataset in the REFER layout; refs keep the pickle's order.
 
     A ref's photo is the one that ``instances.json`` names: the ref's own file_name carries an annotation id as suffix.
-    Blank sentences are kept here. Raises SscError that names the file and the ref when anything is missing,
-    damaged, ambiguous (a ref or sentence id used twice) or does not fit together.
+    Annotations that are named by texts, as RefClef's, get their place in the file, from 1, as id. Blank sentences are
+    kept here. Raises SscError that names the file and the ref when anything is missing, damaged, ambiguous (a ref or
+    sentence id used twice) or does not fit together, and for refs that do not mean exactly one object.
     """
     folder = Path(root) / name
     refs_path = folder / f"refs({split_by}).p"
     instances_path = instances or folder / "instances.json"
     coco = _read_coco(instances_path)
-    raw_refs = load_plain_pickle(refs_path)
+    several = folder / f"grefs({split_by}).json"
+    if not refs_path.is_file() and several.is_file():
+        refs_path = several
+        raw_refs = read_json(several)
+    else:
+        raw_refs = load_plain_pickle(refs_path)
     if not isinstance(raw_refs, list):
         raise SscError(f"{refs_path} holds a {type(raw_refs).__name__}, not a list of refs")
+    _check_one_object_each(raw_refs, refs_path)
 
     images = {image_id: _image(image, instances_path) for image_id, image in coco["images"].items()}
     categories = {key: _field(value, "name", str, instances_path) for key, value in coco["categories"].items()}
+    place_of: dict[Any, int] = {
+        name: place for place, name in enumerate(coco["annotations"], start=1) if isinstance(name, str)
+    }
     refs = []
     for number, raw in enumerate(raw_refs, start=1):
         where = f"{refs_path}, ref number {number}"
-        refs.append(_ref(raw, where, coco["annotations"], images, categories, instances_path))
+        ref = _ref(raw, where, coco["annotations"], images, categories, instances_path)
+        refs.append(replace(ref, ann_id=place_of[ref.ann_id]) if place_of else ref)
     check_unique((ref.ref_id for ref in refs), "ref", refs_path)
     check_unique((s.sent_id for ref in refs for s in ref.sentences), "sentence", refs_path)
     return RefData(
         refs=tuple(refs),
-        images_folder=images_folder or Path(root) / IMAGES_FOLDER,
+        images_folder=images_folder or images_folder_of(Path(root), name),
         categories=categories,
     )
 
@@ -81,9 +93,9 @@ def write_refer(
         temporary.write_bytes(pickle.dumps(plain_refs, protocol=2))
 
 
-def check_unique(ids: Iterable[int], kind: str, path: Path) -> None:
+def check_unique(ids: Iterable[int | str], kind: str, path: Path) -> None:
     """Raise SscError that names the first id that occurs twice."""
-    seen: set[int] = set()
+    seen: set[int | str] = set()
     for value in ids:
         if value in seen:
             raise SscError(f"{path}: {kind} id {value} occurs twice; ids must be unique, remove one of the two")
@@ -99,15 +111,36 @@ def check_inside_folder(file_name: str, where: str) -> None:
         raise SscError(f"{where}: photo '{file_name:.40}...' has a name of {len(file_name)} letters: no drive takes it")
 
 
-def _read_coco(path: Path) -> dict[str, dict[int, dict[str, Any]]]:
+def _check_one_object_each(raw_refs: Sequence[Any], path: Path) -> None:
+    """Raise SscError that counts the refs, as of gRefCOCO, that mean several objects or none."""
+    odd: dict[str, list[Any]] = {"several objects": [], "no object": []}
+    for number, raw in enumerate(raw_refs, start=1):
+        ids = raw.get("ann_id", 0) if isinstance(raw, dict) else 0
+        ids = ids if isinstance(ids, list) else [ids]
+        if len(ids) > 1:
+            odd["several objects"].append(raw.get("ref_id", number))
+        elif ids in ([], [-1], [None]):
+            odd["no object"].append(raw.get("ref_id", number))
+    counts = [f"{len(refs)} mean {what} (the first is ref id {refs[0]!s:.20})" for what, refs in odd.items() if refs]
+    if counts:
+        raise SscError(
+            f"{path}: of {len(raw_refs)} refs, {' and '.join(counts)}. A ref must mean exactly one object: write a "
+            f"refs(...).p with the others alone, and name it by `split_by`"
+        )
+
+
+def _read_coco(path: Path) -> dict[str, dict[Any, dict[str, Any]]]:
     """The three lists of a COCO file, each by id."""
     content = read_json(path)
-    tables: dict[str, dict[int, dict[str, Any]]] = {}
+    tables: dict[str, dict[Any, dict[str, Any]]] = {}
     for key, kind in {"images": "image", "annotations": "annotation", "categories": "category"}.items():
         entries = content.get(key) if isinstance(content, dict) else None
         if not isinstance(entries, list):
             raise SscError(f"{path} has no list '{key}'; it must be a COCO annotation file")
-        ids = [_field(entry, "id", int, f"{path}, {key}") for entry in entries]
+        named = key == "annotations" and any(
+            isinstance(entry, dict) and isinstance(entry.get("id"), str) for entry in entries
+        )
+        ids: list[Any] = [_field(entry, "id", str if named else int, f"{path}, {key}") for entry in entries]
         check_unique(ids, kind, path)
         tables[key] = dict(zip(ids, entries, strict=True))
     return tables
@@ -122,22 +155,26 @@ def _image(image: dict[str, Any], path: Path) -> ImageRecord:
         width=_field(image, "width", int, where),
     )
     check_inside_folder(record.file_name, where)
-    if record.height < 1 or record.width < 1 or record.height * record.width > MAX_PIXELS:
-        raise SscError(f"{where} has the size {record.height} x {record.width}, which no photo has")
+    check_pixels(where, record.height, record.width)
     return record
 
 
 def _ref(
     raw: Any,
     where: str,
-    annotations: Mapping[int, Mapping[str, Any]],
+    annotations: Mapping[Any, Mapping[str, Any]],
     images: Mapping[int, ImageRecord],
     categories: Mapping[int, str],
     instances_path: Path,
 ) -> RefRecord:
-    ref_id, ann_id, image_id, category_id = (
-        _field(raw, key, int, where) for key in ("ref_id", "ann_id", "image_id", "category_id")
-    )
+    ref_id, image_id = (_field(raw, key, int, where) for key in ("ref_id", "image_id"))
+    # Some relatives have lists here, for a single object too; _check_one_object_each has seen that it is one.
+    single = {
+        key: value[0] if isinstance(value := raw.get(key), list) and len(value) == 1 else value
+        for key in ("ann_id", "category_id")
+    }
+    ann_id = _field(single, "ann_id", str if isinstance(single["ann_id"], str) else int, where)
+    category_id = _field(single, "category_id", int, where)
     where = f"{where} (ref id {ref_id})"
     annotation = annotations.get(ann_id)
     if annotation is None:

@@ -19,6 +19,11 @@ DEGENERATE = "polygons with fewer than three points were dropped"
 LIKE_JPEG = "masks have the faint noise of a JPEG, which counts as the object; save masks as PNG from the start"
 EMPTY = "segmentations cover no pixel and count as no ground truth"
 
+MAX_PARTS, MAX_OUTLINE = 5000, 2**21
+"""Parts of an object; pixels along its edges, of which a photo of 640 x 480 has 300,000."""
+
+_LARGEST_SHARE, _SMALLEST_PHOTO = 1.5, 8
+"""Shares may lie a little outside; in a photo of a few pixels, small numbers can be pixels."""
 _TOLERANCE = 1.0
 """Pixels that a polygon may lie outside before it is clipped: published annotations round up to the border."""
 
@@ -28,8 +33,9 @@ def segmentation_to_rle(
 ) -> bytes | None:
     """Compressed COCO RLE of a segmentation, or None when there is no ground truth.
 
-    Several polygons make their union. overlap_hole: pixels that more than one polygon covers become background, a
-    defect of the published evaluation. notes: counts of what was mended or looks wrong, by this module's constants.
+    Several parts, polygons or run lengths in a list, make their union. overlap_hole: pixels that more than one covers
+    become background, a defect of the published evaluation. notes: counts of what was mended or looks wrong, by this
+    module's constants.
     Raises SscError when the segmentation cannot be what it claims to be.
     """
     if segmentation is None or (isinstance(segmentation, list) and not segmentation):
@@ -41,34 +47,66 @@ def segmentation_to_rle(
     elif isinstance(segmentation, dict):
         code = _checked_rle(segmentation, height, width)
     else:
-        code = _rle_of_polygons(segmentation, height, width, overlap_hole, notes)
+        if len(segmentation) > MAX_PARTS:
+            raise SscError(f"it has {len(segmentation)} parts; {MAX_PARTS} are the most")
+        if all(isinstance(part, dict) for part in segmentation):  # RLE inside a list, as RefClef and RRSIS-D have it
+            codes = [_checked_rle(part, height, width) for part in segmentation]
+        else:
+            codes = _codes_of_polygons(segmentation, height, width, notes)
+        code = _joined(codes, (height, width), overlap_hole)
     if rle.areas([code], (height, width))[0] == 0:
         notes[EMPTY] += 1
         return None
     return code
 
 
-def _rle_of_polygons(polygons: list[Any], height: int, width: int, overlap_hole: bool, notes: Counter[str]) -> bytes:
-    points = [clean for p in polygons if (clean := _clean_polygon(p, height, width, notes)) is not None]
-    if not points:
-        return rle.empty((height, width))
-    parts = coco_mask.frPyObjects([p.ravel().tolist() for p in points], height, width)
-    codes = [part["counts"] for part in parts]
-    if overlap_hole and len(codes) > 1:
-        covered_once = rle.decode(codes, (height, width)).sum(axis=0) == 1
-        return rle.encode(covered_once[None])[0]
-    return rle.union(codes, (height, width))
+def _joined(codes: list[bytes], size: tuple[int, int], overlap_hole: bool) -> bytes:
+    """Union of the parts of an object; overlap_hole: see ``segmentation_to_rle``."""
+    if not overlap_hole or len(codes) < 2:
+        return rle.union(codes, size)
+    covered, twice = np.zeros(size, bool), np.zeros(size, bool)
+    for code in codes:  # one by one: all at once would take as many masks of memory
+        mask = rle.decode([code], size)[0]
+        twice |= covered & mask
+        covered |= mask
+    return rle.encode((covered & ~twice)[None])[0]
 
 
-def _clean_polygon(polygon: Any, height: int, width: int, notes: Counter[str]) -> np.ndarray | None:
-    """Points float64 (N, 2) as x, y within the photo; None when nothing is left of the polygon."""
+def _codes_of_polygons(polygons: list[Any], height: int, width: int, notes: Counter[str]) -> list[bytes]:
+    points = [_points(polygon) for polygon in polygons]
+    _check_units(points, height, width)
+    kept = [clean for p in points if (clean := _clean_polygon(p, height, width, notes)) is not None]
+    # pycocotools walks along every edge, in steps of a fifth of a pixel, and keeps them all in memory.
+    steps = sum(np.abs(p - np.roll(p, 1, axis=0)).max(axis=1).sum() for p in kept)
+    if steps > MAX_OUTLINE:
+        raise SscError(f"its outline is {steps:.0f} pixels long, {MAX_OUTLINE} are the most: no object has that")
+    parts = coco_mask.frPyObjects([p.ravel().tolist() for p in kept], height, width) if kept else []
+    return [part["counts"] for part in parts]
+
+
+def _points(polygon: Any) -> np.ndarray:
+    """float64 (N, 2), x and y."""
     try:
         flat = np.asarray(polygon, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SscError("a polygon is no list of numbers") from error
     if flat.ndim != 1 or flat.size % 2 or not np.isfinite(flat).all():
         raise SscError("a polygon is no list x0, y0, x1, y1, ... of finite numbers")
-    points = flat.reshape(-1, 2)
+    return flat.reshape(-1, 2)
+
+
+def _check_units(polygons: list[np.ndarray], height: int, width: int) -> None:
+    """Raise SscError for an object that would be a single pixel in the corner: its numbers are no pixels."""
+    largest = max((points.max(initial=0) for points in polygons if len(points) >= 3), default=np.inf)
+    if 0 < largest <= _LARGEST_SHARE and min(height, width) >= _SMALLEST_PHOTO:
+        raise SscError(
+            "the numbers of its polygons are all between 0 and 1, as shares of the photo; pixels are meant, so "
+            f"multiply x by {width} and y by {height}"
+        )
+
+
+def _clean_polygon(points: np.ndarray, height: int, width: int, notes: Counter[str]) -> np.ndarray | None:
+    """Points float64 (N, 2) as x, y within the photo; None when nothing is left of the polygon."""
     if len(points) < 3:
         notes[DEGENERATE] += 1
         return None
@@ -105,7 +143,7 @@ def _checked_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
         raise SscError(f"the run-length mask has the size {size!r:.40}, its photo [{height}, {width}]")
     if isinstance(counts, str | bytes):
-        code = counts if isinstance(counts, bytes) else counts.encode("utf-8")
+        code = counts if isinstance(counts, bytes) else counts.encode("utf-8", "surrogatepass")
         rle.check([code], (height, width))
         return code
     if not isinstance(counts, list) or not all(type(run) is int and run >= 0 for run in counts):

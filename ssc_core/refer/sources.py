@@ -20,6 +20,16 @@ _REQUIRED = {"refer": ("root", "name", "split_by"), "table": ("file", "images")}
 _FOREIGN = {"refer": ("file", "split"), "table": ("root", "name", "split_by", "instances")}
 
 
+def images_folder_of(root: Path, name: str) -> Path:
+    """Where the photos of a dataset in the REFER layout lie by convention: the first folder that is there, or else the
+    first. RefClef and RRSIS-D have folders of their own, all others share COCO's."""
+    folders = {
+        "refclef": ("images/saiapr_tc-12", "images/saiaprtc12_images"),
+        "rrsisd": ("images/rrsisd/JPEGImages", f"{name}/images/rrsisd/JPEGImages", f"{name}/JPEGImages"),
+    }.get(name.lower().replace("-", "").replace("_", ""), ("images/mscoco/images/train2014",))
+    return next((root / folder for folder in folders if (root / folder).is_dir()), root / folders[0])
+
+
 class DatasetSource(BaseModel):
     """Files of one dataset, either in the published REFER layout or as a user's own table."""
 
@@ -28,15 +38,18 @@ class DatasetSource(BaseModel):
     layout: Literal["refer", "table"] = Field(description="refer (published layout) or table (your own CSV or JSONL)")
     root: FilePath | None = Field(default=None, description="refer: folder that holds the dataset's folder and images/")
     name: str | None = Field(default=None, description="refer: the dataset's folder in root, as refcoco+ or refcocog")
-    split_by: Literal["unc", "umd", "google"] | None = Field(
-        default=None, description="refer: who made the splits; picks refs(<split_by>).p"
+    split_by: str | None = Field(
+        default=None,
+        pattern=r"^\w[\w.+-]*$",
+        description="refer: who made the splits (unc, umd, google, berkeley, ...); picks refs(<split_by>).p",
     )
     instances: FilePath | None = Field(
         default=None, description="refer: COCO annotations; null: <root>/<name>/instances.json"
     )
     images: FilePath | None = Field(
         default=None,
-        description="folder of the photos; null, for refer: <root>/images/mscoco/images/train2014",
+        description="folder of the photos; null, for refer: where they lie by convention, for RefCOCO "
+        "<root>/images/mscoco/images/train2014",
     )
     file: FilePath | None = Field(
         default=None, description="table: .csv or .jsonl with columns image, sentences, [split], [mask]"
@@ -66,7 +79,7 @@ class DatasetSource(BaseModel):
     @property
     def images_folder(self) -> Path:
         """The folder that ``file_name`` of the RefTable is relative to."""
-        return self.images or _given(self.root) / "images" / "mscoco" / "images" / "train2014"
+        return self.images or images_folder_of(_given(self.root), _given(self.name))
 
     @property
     def upright(self) -> bool:

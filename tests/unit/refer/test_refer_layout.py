@@ -12,6 +12,8 @@ import pytest
 from ssc_core.errors import SscError
 from ssc_core.refer.records import ImageRecord, RefData, Sentence
 from ssc_core.refer.refer_layout import read_refer, write_refer
+from ssc_core.refer.sources import DatasetSource, open_source
+from tests.unit.refer.conftest import HEIGHT, WIDTH
 
 
 def read(folder: Any) -> RefData:
@@ -142,7 +144,7 @@ def test_real_sample(real_sample: Path) -> None:
     ("where", "change", "message"),
     [
         ("images", {"height": 10**40}, "does not fit into 64 bits"),
-        ("images", {"height": 10**9}, "which no photo has"),
+        ("images", {"height": 10**9}, "which no photo has|so make it smaller"),
         ("images", {"file_name": "9" * 5000}, "no drive takes it"),
         ("annotations", {"id": 2**63}, "does not fit into 64 bits"),
     ],
@@ -153,3 +155,62 @@ def test_values_that_no_file_has(refer_folder: Any, where: str, change: dict[str
     refer_folder.instances_path.write_text(json.dumps(content))
     with pytest.raises(SscError, match=message):
         read(refer_folder)
+
+
+def as_refclef(folder: Any) -> None:
+    for annotation in folder.annotations:
+        annotation["id"] = f"{annotation['image_id']}_{annotation['id']}"
+        if isinstance(annotation["segmentation"], dict):
+            annotation["segmentation"] = [annotation["segmentation"]]
+    for ref in folder.refs:
+        ref["ann_id"] = f"{ref['image_id']}_{ref['ann_id']}"
+
+
+def test_annotations_that_are_named_by_texts_get_their_place(refer_folder: Any) -> None:
+    as_refclef(refer_folder)
+    refer_folder.write()
+    refs = list(read_refer(refer_folder.root, "tiny", "unc").refs)
+    assert [ref.ann_id for ref in refs] == [1, 2, 3]
+    assert refs[2].segmentation == [{"size": [HEIGHT, WIDTH], "counts": [8, 8, 64]}]
+
+
+def test_lists_of_one_entry_are_read(refer_folder: Any) -> None:
+    expected = list(read(refer_folder).refs)
+    for ref in refer_folder.refs:
+        ref["ann_id"], ref["category_id"] = [ref["ann_id"]], [ref["category_id"]]
+    refer_folder.write()
+    assert list(read_refer(refer_folder.root, "tiny", "unc").refs) == expected
+
+
+def test_refs_of_several_objects_or_none_are_counted(refer_folder: Any) -> None:
+    refer_folder.refs[0]["ann_id"] = [11, 13]
+    for ref, none in zip(refer_folder.refs[1:], ([], [-1]), strict=True):
+        ref["ann_id"] = none
+    refer_folder.write()
+    message = r"of 3 refs, 1 mean several objects \(.* 101\) and 2 mean no object \(.* 102\)\. A ref must mean exactly"
+    with pytest.raises(SscError, match=message):
+        read_refer(refer_folder.root, "tiny", "unc")
+    pickled = refer_folder.root / "tiny" / "refs(unc).p"
+    pickled.with_name("grefs(unc).json").write_text(json.dumps(refer_folder.refs))
+    pickled.unlink()
+    with pytest.raises(SscError, match=r"grefs\(unc\)\.json: " + message):
+        read_refer(refer_folder.root, "tiny", "unc")
+
+
+@pytest.mark.parametrize("split_by", ["berkeley", "final", "my-own_2.1"])
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("refclef", "images/saiapr_tc-12"),
+        ("rrsisd", "images/rrsisd/JPEGImages"),
+        ("RRSIS-D", "RRSIS-D/JPEGImages"),
+        ("refcoco", "images/mscoco/images/train2014"),
+    ],
+)
+def test_relatives_have_splits_and_folders_of_their_own(tmp_path: Path, name: str, folder: str, split_by: str) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    write_refer(tmp_path, name, split_by, refs=[], images=[], annotations=[], categories=[])
+    source = DatasetSource(layout="refer", root=tmp_path, name=name, split_by=split_by)
+    assert source.images_folder == tmp_path / folder
+    assert open_source("x", source).images_folder == tmp_path / folder
+    assert source.annotation_files[0].is_file()

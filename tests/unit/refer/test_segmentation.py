@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from ssc_core.errors import SscError
+from ssc_core.masks import rle
 from ssc_core.refer.segmentation import CLIPPED, DEGENERATE, EMPTY, segmentation_to_rle
 
 HEIGHT, WIDTH = 8, 10
@@ -126,7 +128,7 @@ def test_rle(form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rle", "message"),
+    ("damaged", "message"),
     [
         ({"size": [10, 8], "counts": [80]}, "has the size"),
         ({"counts": [80]}, "has the size None"),
@@ -138,11 +140,12 @@ def test_rle(form: str) -> None:
         ({"size": [8, 10], "counts": "o"}, "."),
         ({"size": [8, 10], "counts": "0ooooooooooooooooooo3"}, "."),
         ({"size": [8, 10], "counts": "é"}, "."),
+        ({"size": [8, 10], "counts": "\ud800"}, "malformed"),
     ],
 )
-def test_damaged_rle(rle: dict[str, Any], message: str) -> None:
+def test_damaged_rle(damaged: dict[str, Any], message: str) -> None:
     with pytest.raises(SscError, match=message):
-        convert(rle)
+        convert(damaged)
 
 
 def test_rle_without_foreground_is_no_ground_truth() -> None:
@@ -156,3 +159,36 @@ def test_png(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mask, expected)
     with pytest.raises(SscError, match=r"gone\.png does not exist"):
         convert(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("overlap_hole", [False, True])
+def test_run_lengths_in_a_list_make_their_union(overlap_hole: bool) -> None:
+    first, second = box((1, 1, 5, 5)), box((3, 3, 8, 7))
+    parts = [{"size": [HEIGHT, WIDTH], "counts": rle.encode(m[None])[0].decode()} for m in (first, second)]
+    mask, _ = convert(parts, overlap_hole=overlap_hole)
+    np.testing.assert_array_equal(mask, first ^ second if overlap_hole else first | second)
+    alone, _ = convert(parts[:1], overlap_hole=overlap_hole)
+    np.testing.assert_array_equal(alone, first)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.3])
+def test_shares_of_the_photo_are_no_pixels(scale: float) -> None:
+    shares = [scale * value for value in square(0.1, 0.2, 0.6, 0.9)]
+    with pytest.raises(SscError, match=r"between 0 and 1, as shares of the photo; .* x by 640 and y by 480"):
+        segmentation_to_rle([shares, square(0, 0, 1, 1)], 480, 640, overlap_hole=False, notes=Counter())
+    small = [square(0.1, 0.2, 0.6, 0.9), square(100, 100, 120, 120)]
+    assert segmentation_to_rle(small, 480, 640, overlap_hole=False, notes=Counter()) is not None
+
+
+def zigzag(turns: int, side: int) -> list[float]:
+    return [v for i in range(turns) for v in (side * (i % 2), side * i / turns)]
+
+
+def test_an_outline_without_an_end_is_refused_before_it_is_walked_along() -> None:
+    started = time.process_time()
+    for polygons in ([zigzag(2000, 8000)], [zigzag(300, 8000)] * 2):
+        with pytest.raises(SscError, match=r"its outline is .* pixels long"):
+            segmentation_to_rle(polygons, 8192, 8192, overlap_hole=False, notes=Counter())
+    with pytest.raises(SscError, match="it has 6000 parts"):
+        segmentation_to_rle([square(0, 0, 9, 9)] * 6000, 8, 10, overlap_hole=True, notes=Counter())
+    assert time.process_time() - started < 5

@@ -43,7 +43,7 @@ def test_table_paths() -> None:
         ({"layout": "table", "file": "mine.csv"}, "needs images"),
         ({"layout": "table", "file": "mine.csv", "images": "p", "root": "d"}, "does not use root"),
         ({"layout": "refer", "root": "d", "name": "n", "split_by": "unc", "split": "val"}, "does not use split"),
-        ({"layout": "refer", "root": "d", "name": "n", "split_by": "berkeley"}, "split_by"),
+        ({"layout": "refer", "root": "d", "name": "n", "split_by": "../unc"}, "split_by"),
         ({"layout": "folder"}, "layout"),
         ({"layout": "table", "file": "mine.csv", "images": "p", "colour": 1}, "colour"),
     ],
