@@ -20,6 +20,7 @@ env: .venv/.installed ## set up the environment in .venv from the lock
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv # its activate quotes the folder; older Pythons' does not
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
