@@ -46,6 +46,7 @@ rule evaluate:
         settings=section("evaluate"),
         images=images_folder,
         method="corrected",
+        bert="",
         code=code("evaluate"),
     message:
         "{wildcards.dataset} {wildcards.run} {wildcards.split}: evaluating the {params.method} network"
@@ -55,7 +56,7 @@ rule evaluate:
             "--refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}",
             "--checkpoint {input.checkpoint:q} --images {params.images:q} --split {wildcards.split:q}",
             "--settings {params.settings:q} --device {resources.device:q} --threads {threads} --code {params.code:q}",
-            "--method {params.method} --report {output.report:q} --picture {output.picture:q}",
+            "--method {params.method} --bert {params.bert:q} --report {output.report:q} --picture {output.picture:q}",
         )
 
 
@@ -89,3 +90,35 @@ use rule evaluate as evaluate_method with:
         method="|".join(METHOD_PHASES),
     params:
         method=lambda wildcards: wildcards.method,
+
+
+use rule evaluate as evaluate_published with:
+    # a network that was trained elsewhere: no training, and no masks of Segment
+    input:
+        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        truth=f"{RESULTS}/{{dataset}}/truth.h5",
+        data=f"{RESULTS}/{{dataset}}/data.json",
+        checkpoint=given_checkpoint,
+    output:
+        report=f"{RESULTS}/{{dataset}}/eval_published_{{split}}.json",
+        sentences=f"{RESULTS}/{{dataset}}/eval_published_{{split}}.parquet",
+        picture=report(
+            f"{RESULTS}/{{dataset}}/eval_published_{{split}}.png",
+            category="Examples",
+            labels={
+                "dataset": "{dataset}",
+                "split": "{split}",
+                "method": "published",
+            },
+            caption="../docs/captions/examples.rst",
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluate_published_{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_published_{{split}}.tsv"
+    params:
+        method="published",
+        bert=SETTINGS.network.bert,
+        weights=weights(SETTINGS.network.bert),
+    message:
+        "{wildcards.dataset} {wildcards.split}: evaluating {input.checkpoint}"

@@ -1,8 +1,14 @@
 # Published weights and data, one job a file. Other rules do not ask for them: `snakemake fetch` comes first, since what
-# a weights file holds is part of what decides on reruns, and so must be known before a run is planned.
+# a weights file holds is part of what decides on reruns, and so must be known before a run is planned. The exception is
+# a checkpoint to be evaluated, which is an input.
 from ssc_core.weights.catalogue import all_files, needed_by
 
-PUBLISHED = {file.product: name for name, file in all_files(SETTINGS).items()}
+# A file that is here is nobody's output: no change of this rule can make Snakemake delete gigabytes and fetch them again
+PUBLISHED = {
+    file.product: name
+    for name, file in all_files(SETTINGS).items()
+    if not Path(file.product).exists()
+}
 
 
 localrules:
@@ -25,7 +31,7 @@ rule fetch_file:
     benchmark:
         f"{RESULTS}/fetch/{{published}}.tsv"
     wildcard_constraints:
-        published="|".join(re.escape(path) for path in PUBLISHED),
+        published="|".join(re.escape(path) for path in PUBLISHED) or "none",
     conda:
         "../envs/data.yaml"
     resources:

@@ -28,6 +28,16 @@ def start_version(phase):
     return "" if made_here else weights_version(path)
 
 
+def given_checkpoint(wildcards):
+    """`datasets.<name>.checkpoint`. A published one that is not here yet is fetched."""
+    path = dataset(wildcards).checkpoint
+    if path is None:
+        raise WorkflowError(
+            f"datasets.{wildcards.dataset}.checkpoint is not set: name the file that is to be evaluated"
+        )
+    return path
+
+
 def validation_truth(phase):
     """Validation masks, and only where the best checkpoint is kept by them: nothing else of training sees the truth."""
     if getattr(SETTINGS, phase).keep == "best":

@@ -20,6 +20,7 @@ def main(
     images: Path,
     split: str,
     method: str,
+    bert: str,
     settings: EvaluateSettings,
     code: str,
     device: str,
@@ -27,7 +28,7 @@ def main(
     report: Path,
     picture: Path,
 ) -> None:
-    predictor = Predictor(checkpoint, device=device, threads=threads)
+    predictor = Predictor(checkpoint, bert=bert or None, device=device, threads=threads)
     photos, objects = open_photos(refs, images), TruthStore(truth)
     evaluation = evaluate_model(
         refs=read_refs(refs),

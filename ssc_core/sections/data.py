@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ssc_core.refer.sources import DatasetSource
 from ssc_core.sections.base import FolderName, Section
-from ssc_core.sections.paths import NameOrPath, UserPath
+from ssc_core.sections.paths import NameOrPath, UserPath, WorkflowPath
 from ssc_core.weights.catalogue import PublishedFile
 
 
@@ -28,6 +28,11 @@ class Dataset(Section):
     )
     splits: tuple[FolderName, ...] = Field(description="splits, as the annotations name them", min_length=1)
     check_counts: bool = Field(default=False, description="compare refs per split with the published counts")
+    checkpoint: WorkflowPath | None = Field(
+        default=None,
+        description="a network that was trained elsewhere, such as a published one; eval_published_{split}.json "
+        "evaluates it, with the tokenizer of network.bert",
+    )
 
 
 class SourceSettings(Section):

@@ -80,7 +80,8 @@ def test_the_papers_preset_needs_its_weights_and_data(paper: Settings) -> None:
 
 
 def test_every_weights_path_of_the_papers_preset_is_published(paper: Settings) -> None:
-    paths = [path for file in needed_by(paper).values() for path in file.results]
+    checkpoints = pick(published_files(), [dataset.checkpoint for dataset in paper.datasets.values()])
+    paths = [path for file in (needed_by(paper) | checkpoints).values() for path in file.results]
     text = (ROOT / "presets" / "paper.yaml").read_text()
     settings = [line.split("#")[0] for line in text.splitlines()]
     named = {word.strip(",{}") for line in settings for word in line.split() if word.startswith("weights/")}
