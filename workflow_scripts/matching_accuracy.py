@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from ssc_core.evaluate.matching import matching_accuracy
 from ssc_core.files import atomic_path
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.truth import TruthStore
 from ssc_core.settings import CompatSettings
+from ssc_core.tables import read_frame
 from workflow_scripts._script import run
 
 
 def main(matches: Path, masks: Path, truth: Path, compat: CompatSettings, table: Path) -> None:
     with MaskStore.open(masks) as store:
-        accuracy = matching_accuracy(pd.read_parquet(matches), store, TruthStore(truth), compat)
+        accuracy = matching_accuracy(read_frame(matches, made_by="correct"), store, TruthStore(truth), compat)
     with atomic_path(table) as temporary:
         accuracy.to_csv(temporary, index=False)
     print(accuracy.to_string(index=False))

@@ -17,6 +17,7 @@ from ssc_core.report.examples import Sources
 from ssc_core.report.finding_pictures import compare_picks, repairs, write_curves, write_repaired_picture
 from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
+from ssc_core.tables import read_frame
 from workflow_scripts._script import run
 
 
@@ -41,7 +42,8 @@ def main(
     about = read_eval(network)
     where = f"{about.dataset} {about.split}, {about.world} world"
     compared = compare_picks(
-        pd.read_parquet(network.with_suffix(".parquet")), pd.read_parquet(candidates.with_suffix(".parquet"))
+        read_frame(network.with_suffix(".parquet"), made_by="evaluate"),
+        read_frame(candidates.with_suffix(".parquet"), made_by="evaluate_masks"),
     )
     with ExitStack() as stack:
         sources = Sources(

@@ -29,10 +29,10 @@ from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets,
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.correct.trainer import Loss, Trainer, seed_everything
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
+from ssc_core.tables import write_frame
 
 
 def train(
@@ -192,8 +192,7 @@ def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:
     sources = {ref.ref_id: ref.sources[0] for image in items.images for ref in image.refs}
     candidates = [-1 if place < 0 else sources[ref][place] for _, _, ref, place in matches.tolist()]
     columns = {"epoch": matches[:, 1].astype(np.int32), "ref_id": matches[:, 2], "candidate": np.array(candidates, int)}
-    with atomic_path(path) as temporary:
-        pd.DataFrame(columns).to_parquet(temporary, index=False)
+    write_frame(path, pd.DataFrame(columns))
 
 
 def _fingerprint(items: Items, val_items: Items | None, init: Path | None, *sections: Any) -> str:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from ssc_core.backends import Detections, Detector, Segmenter
 from ssc_core.errors import SscError
 from ssc_core.evaluate.pairs import LoadImage, one_ahead
-from ssc_core.files import atomic_path
 from ssc_core.masks import rle
+from ssc_core.tables import read_frame, write_frame
 
 SENTENCES_A_CALL = 16
 """Sentences, of one photo or several, that the detector is asked for together."""
@@ -44,16 +44,12 @@ def ground_sentences(
             progress.update(len(batch))
     table = pd.DataFrame(rows, columns=["sent_id", "box_score", "rle", "height", "width"])
     table.attrs.update(provenance)
-    with atomic_path(out) as temporary:
-        table.to_parquet(temporary, index=False)
+    write_frame(out, table)
 
 
 def read_grounded(path: Path) -> tuple[GroundedMasks, dict[str, Any]]:
     """Masks of ``ground_sentences`` by ``sent_id``, and its provenance. Raises SscError for a damaged file."""
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise SscError(f"{path} is missing or damaged ({error}); delete it and run the same command again") from error
+    table = read_frame(path, made_by="ground_sentences")
     return GroundedMasks(path, table), {str(key): value for key, value in table.attrs.items()}
 
 

@@ -28,7 +28,6 @@ from ssc_core.evaluate.schema import (
     RunMeta,
     write_eval,
 )
-from ssc_core.files import atomic_path
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import NONE, choose_blindly
@@ -36,6 +35,7 @@ from ssc_core.masks.resize import resized_areas
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
+from ssc_core.tables import write_frame
 
 BUILT_IN = ("random", "first", "best")
 """Choices that need no selection. ``best`` is the candidate with the highest IoU: a bound, for testing only."""
@@ -107,8 +107,7 @@ def evaluate_masks(
         candidates=_statistics(by_ref["candidates"]),
         choices={name: _choice(name, rows, skipped, settings) for name in names},
     )
-    with atomic_path(candidates_path(out)) as temporary:
-        rows.to_parquet(temporary, index=False)
+    write_frame(candidates_path(out), rows)
     write_eval(out, result)
     return result
 

@@ -15,8 +15,8 @@ from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, ref_weights, require_pairs, summarise
 from ssc_core.evaluate.pairs import LoadImage, MaskOf, Pairs, Predict, Truth, measure_pairs, measure_stored
 from ssc_core.evaluate.schema import Figures, ModelEval, Resolution, RunMeta, Timing, write_eval
-from ssc_core.files import atomic_path
 from ssc_core.settings import EvaluateSettings
+from ssc_core.tables import write_frame
 
 RESOLUTIONS: tuple[Resolution, ...] = ("480", "native")
 
@@ -94,8 +94,7 @@ def _write(
         by_object_size=groups(overlaps, rows["object_size"], bins.OBJECT_SIZES),
         timing=Timing(total_s=total, model_s=pairs.model_s, model_share=min(1.0, pairs.model_s / total)),
     )
-    with atomic_path(sentences_path(out)) as temporary:
-        rows.to_parquet(temporary, index=False)
+    write_frame(sentences_path(out), rows)
     write_eval(out, result)
     return result
 

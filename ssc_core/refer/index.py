@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path
 from ssc_core.refer.counts import check_published_counts
 from ssc_core.refer.records import RefData, RefRecord
 from ssc_core.refer.ref_table import FORMAT, SCHEMA
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.refer.sources import DatasetSource, open_source
 from ssc_core.refer.truth import TruthMask, TruthWriter
+from ssc_core.tables import table_writer
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def _refs_writer(path: Path, dataset: str, data: RefData, *, upright: bool) -> I
     """Write a RefTable ref by ref, whole or not at all."""
     about_dataset = {b"categories": json.dumps(data.categories).encode(), b"upright": json.dumps(upright).encode()}
     schema = SCHEMA.with_metadata({**FORMAT, **about_dataset})
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with table_writer(path, schema) as writer:
         rows = _RefsWriter(writer, dataset)
         yield rows
         rows.flush()

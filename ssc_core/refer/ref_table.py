@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ssc_core.errors import SscError
 from ssc_core.masks.reader import Ids
 from ssc_core.refer.images import PhotoReader
+from ssc_core.tables import open_table
 
 SCHEMA = pa.schema(
     [
@@ -146,15 +146,12 @@ def _upright(table: pa.Table) -> bool:
 
 def _read_parquet(path: Path, columns: Iterable[str]) -> pa.Table:
     """Some columns of a RefTable, and its metadata: most steps need few, and the texts are most of it."""
-    path = Path(path)
-    if not path.is_file():
-        raise SscError(f"{path} does not exist; the rule index_refs makes it")
-    try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            metadata = schema.metadata or {}
-            if tuple(schema.names) != COLUMNS or any(metadata.get(key) != value for key, value in FORMAT.items()):
-                raise SscError(f"{path} is no RefTable of this version; delete it and run index_refs again")
-            return file.read(columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise SscError(f"{path} is damaged ({error}); delete it and run index_refs again") from error
+    with open_table(path, made_by="index_refs") as file:
+        schema = file.schema_arrow
+        metadata = schema.metadata or {}
+        if not schema.equals(SCHEMA) or any(metadata.get(key) != value for key, value in FORMAT.items()):
+            raise SscError(f"{path} is no RefTable of this version; delete it and run index_refs again")
+        table = file.read(columns=list(columns))
+    if any(column.null_count for column in table.columns):
+        raise SscError(f"{path} has empty cells, which no RefTable has; delete it and run index_refs again")
+    return table

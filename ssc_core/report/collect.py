@@ -13,6 +13,7 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
 from ssc_core.report.published import METHODS, PUBLISHED, Published
 from ssc_core.report.seeds import seed_table
+from ssc_core.tables import read_frame
 
 PHASES = ("pretrain", "correct", "correct_without_constraints", "continue_pretrain", "supervised")
 _SPLITS = ("val", "testA", "testB", "test", "train")
@@ -179,12 +180,7 @@ def _collect_dataset(folder: Path) -> DatasetResults:
 
 
 def _read_rows(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise SscError(f"{path} is missing; it belongs to the eval file beside it: run evaluate again") from error
-    except (OSError, ValueError) as error:
-        raise SscError(f"{path} is damaged ({error}); delete it and run evaluate again") from error
+    return read_frame(path, made_by="evaluate")
 
 
 def _read_log(path: Path) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageDraw
 
 from ssc_core.files import atomic_path
@@ -18,6 +17,7 @@ from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 from ssc_core.report import style
 from ssc_core.report.overlay import keep_end, scale, soften, wrap
 from ssc_core.report.style import Colour
+from ssc_core.tables import read_frame
 
 COLOURS: tuple[Colour, ...] = (
     (230, 159, 0),
@@ -60,7 +60,7 @@ def write_contact_sheet(
     table = read_refs(refs, split)
     by_image = refs_by_image(table)
     read_photo = open_photos(refs, images)
-    queries = pd.read_parquet(nouns, columns=["ref_id", "query"])
+    queries = read_frame(nouns, made_by="extract_nouns", columns=["ref_id", "query"])
     asked: dict[int, str] = dict(zip(queries["ref_id"].tolist(), queries["query"].tolist(), strict=True))
     with MaskStore.open(masks, with_masks=True) as store:
         ids = store.image_ids

@@ -17,6 +17,7 @@ from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.report.gallery import Example, gallery, write_picture
 from ssc_core.report.published import method_name
+from ssc_core.tables import read_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def write_eval_picture(
 
     rows: ``evaluate.model.sentences_path`` of an eval file; where: such as "refcoco val, micro world".
     """
-    table = pd.read_parquet(rows)
+    table = read_frame(rows, made_by="evaluate")
     shown = spread(table, count)
     picture = gallery(
         [load_example(row, sources) for row in shown.itertuples()],

@@ -21,6 +21,7 @@ from ssc_core.report.html import whole_page
 from ssc_core.report.select_cards import Stores, choice_gallery, own_choices, tagged
 from ssc_core.report.select_table import OWN, compared, csv_table, html_table
 from ssc_core.settings import CompareSettings, SelectSettings
+from ssc_core.tables import read_frame
 
 CARDS_A_TAG = 24
 
@@ -74,7 +75,7 @@ def _read(evaluation: Path) -> tuple[MasksEval, pd.DataFrame]:
     content = read_eval(evaluation)
     if not isinstance(content, MasksEval) or OWN not in content.choices:
         raise SscError(f"{evaluation} holds no choices of Select; run evaluate_variants again")
-    return content, pd.read_parquet(candidates_path(evaluation))
+    return content, read_frame(candidates_path(evaluation), made_by="evaluate_variants")
 
 
 def _facts(content: MasksEval) -> dict[str, Any]:

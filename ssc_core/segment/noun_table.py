@@ -9,10 +9,9 @@ from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path
+from ssc_core.tables import open_table, table_writer
 
 NO_CLASS = "object"
 """What is asked for when a ref has no noun."""
@@ -38,8 +37,7 @@ class NounWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(atomic_path(self._path))
-            self._file = stack.enter_context(pq.ParquetWriter(temporary, _SCHEMA))
+            self._file = stack.enter_context(table_writer(self._path, _SCHEMA))
             self._stack = stack.pop_all()
         return self
 
@@ -61,13 +59,8 @@ def read_nouns(path: Path) -> pd.DataFrame:
 
     Raises SscError when the file is missing, damaged or another kind of table.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise SscError(f"{path} does not exist; the rule extract_nouns makes it")
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        raise SscError(f"{path} is damaged ({error}); delete it and run extract_nouns again") from error
-    if table.column_names != _SCHEMA.names:
-        raise SscError(f"{path} is no table of nouns: it has the columns {', '.join(table.column_names)}")
+    with open_table(path, made_by="extract_nouns") as file:
+        if not file.schema_arrow.equals(_SCHEMA):
+            raise SscError(f"{path} is no table of nouns: it has the columns {', '.join(file.schema_arrow.names)}")
+        table = file.read()
     return pd.DataFrame({name: table[name].to_pylist() for name in table.column_names}, columns=_SCHEMA.names)

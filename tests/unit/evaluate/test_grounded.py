@@ -98,5 +98,5 @@ def test_masks_of_other_annotations(grounded: Path) -> None:
 
 def test_damaged_file(grounded: Path) -> None:
     grounded.write_bytes(b"PAR1 no more")
-    with pytest.raises(SscError, match=r"grounded\.parquet is missing or damaged"):
+    with pytest.raises(SscError, match=r"grounded\.parquet has no digest"):
         read_grounded(grounded)

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from ssc_core.errors import SscError
 from ssc_core.refer.ref_table import (
+    FORMAT,
+    SCHEMA,
     Ref,
     Sentences,
     open_photos,
@@ -19,6 +22,7 @@ from ssc_core.refer.ref_table import (
     refs_by_image,
 )
 from ssc_core.refer.sources import DatasetSource
+from ssc_core.tables import table_writer, write_frame
 from tests.unit.refer.conftest import Index
 
 
@@ -61,10 +65,10 @@ def test_missing_damaged_and_foreign_tables(refer_folder: Any, index: Index, tmp
     with pytest.raises(SscError, match="does not exist; the rule index_refs makes it"):
         read_refs(index.refs)
     index.build(refer_folder.source)
-    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    write_frame(tmp_path / "other.parquet", pd.DataFrame({"a": [1]}))
     with pytest.raises(SscError, match="is no RefTable"):
         read_refs(tmp_path / "other.parquet")
-    read_refs(index.refs).to_parquet(tmp_path / "copy.parquet")
+    write_frame(tmp_path / "copy.parquet", read_refs(index.refs))
     with pytest.raises(SscError, match="is no RefTable"):
         read_refs(tmp_path / "copy.parquet")
     index.refs.write_bytes(index.refs.read_bytes()[:-30])
@@ -106,3 +110,16 @@ def test_some_columns(refer_folder: Any, index: Index) -> None:
     frame = read_refs(index.refs, "val", ("ref_id", "category"))
     assert frame.to_dict("list") == {"ref_id": [101, 101, 103], "category": ["dog", "dog", "dog"]}
     assert list(read_refs(index.refs, columns=["sent_id"])) == ["sent_id"]
+
+
+def test_columns_of_other_types_and_empty_cells_are_refused(tmp_path: Path, index: Any) -> None:
+    texts = pa.schema([(name, pa.string()) for name in SCHEMA.names]).with_metadata(FORMAT)
+    with table_writer(tmp_path / "texts.parquet", texts) as writer:
+        writer.write_table(pa.Table.from_pylist([dict.fromkeys(SCHEMA.names, "a")], schema=texts))
+    with pytest.raises(SscError, match="is no RefTable of this version"):
+        open_photos(tmp_path / "texts.parquet", tmp_path)
+    empty = SCHEMA.with_metadata(FORMAT)
+    with table_writer(tmp_path / "empty.parquet", empty) as writer:
+        writer.write_table(pa.Table.from_pylist([{"split": "train"}], schema=empty))
+    with pytest.raises(SscError, match="has empty cells"):
+        read_refs(tmp_path / "empty.parquet", "train")

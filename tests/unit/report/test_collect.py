@@ -56,13 +56,13 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_rows_are_missing(copy: Path) -> None:
     (copy / "refcoco" / "eval_val.parquet").unlink()
-    with pytest.raises(SscError, match=r"eval_val\.parquet is missing"):
+    with pytest.raises(SscError, match=r"eval_val\.parquet does not exist"):
         collect(copy)
 
 
 def test_rows_are_damaged(copy: Path) -> None:
     (copy / "refcoco" / "eval_val.parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(SscError, match=r"eval_val\.parquet is damaged"):
+    with pytest.raises(SscError, match=r"eval_val\.parquet has no digest"):
         collect(copy)
 
 

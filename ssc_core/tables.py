@@ -1,0 +1,91 @@
+"""Parquet tables that know when they are damaged: the digest of a whole file lies in its own metadata.
+
+Parquet has no digest of its own, and a flipped bit in a number is a number. The files are ordinary ones for others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ssc_core.errors import SscError
+from ssc_core.files import atomic_path
+
+_KEY, _MARK = "ssc_sha256", b"ssc-sha256:"
+_UNKNOWN = b"0" * 64
+
+
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Write a table piece by piece, whole or not at all."""
+    with atomic_path(path) as temporary:
+        with pq.ParquetWriter(temporary, schema) as writer:
+            yield writer
+            writer.add_key_value_metadata({_KEY: (_MARK + _UNKNOWN).decode()})
+        with temporary.open("r+b") as file:
+            place, _, digest = _digest(file)
+            file.seek(place)
+            file.write(digest)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a data frame, without its index, whole or not at all; its ``attrs`` are kept."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    with table_writer(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+def read_frame(path: Path, *, made_by: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a data frame, or some columns of it. Raises SscError as ``open_table`` does."""
+    with open_table(path, made_by=made_by) as file:
+        return file.read(columns=None if columns is None else list(columns)).to_pandas()
+
+
+@contextmanager
+def open_table(path: Path, *, made_by: str) -> Iterator[pq.ParquetFile]:
+    """Open a table that ``table_writer`` wrote.
+
+    made_by: the rule that makes it, for messages. Raises SscError, also for what goes wrong in the block, when the file
+    is missing, damaged at any bit, or was not written here.
+    """
+    again = f"delete it and run {made_by} again"
+    try:
+        with Path(path).open("rb") as file:
+            _, written, digest = _digest(file)
+        if not written:
+            raise SscError(f"{path} has no digest: it was not written by this version, or is cut short; {again}")
+        if written != digest:
+            raise SscError(f"{path} is damaged: its content does not match its digest; {again}")
+        with pq.ParquetFile(path) as table:
+            yield table
+    except FileNotFoundError as error:
+        raise SscError(f"{path} does not exist; the rule {made_by} makes it") from error
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise SscError(f"{path} is damaged ({error!s:.200}); {again}") from error
+
+
+def _digest(file: BinaryIO) -> tuple[int, bytes, bytes]:
+    """Where the digest stands in a file, what stands there (nothing where there is none), and the SHA-256 of all else,
+    with ``_UNKNOWN`` in its place."""
+    if os.fstat(file.fileno()).st_size == 0:
+        return 0, b"", b""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        place = content.rfind(_MARK) + len(_MARK)
+        end = place + len(_UNKNOWN)
+        if place < len(_MARK) or end > len(content):
+            return 0, b"", b""
+        written = content[place:end]
+        digest = hashlib.sha256()
+        with memoryview(content) as view, view[:place] as before, view[end:] as after:
+            for part in (before, _UNKNOWN, after):
+                digest.update(part)
+        return place, written, digest.hexdigest().encode()
