@@ -17,6 +17,7 @@ from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
 from ssc_core.refer.index import build_index
 from ssc_core.refer.sources import DatasetSource
 from ssc_core.settings import Backend, ScoreSettings
+from ssc_core.tables import table_writer
 
 HEIGHT, WIDTH = 40, 60
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -97,7 +98,8 @@ class World:
         """Write the RefTable again, as other annotations would have it."""
         table = pq.read_table(self.refs)
         edited = pa.Table.from_pandas(edit(table.to_pandas()), schema=table.schema, preserve_index=False)
-        pq.write_table(edited.replace_schema_metadata(table.schema.metadata), self.refs)
+        with table_writer(self.refs, table.schema) as writer:
+            writer.write_table(edited)
 
     def _write_photos(self) -> None:
         self.images.mkdir()
