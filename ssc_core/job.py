@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ssc_core.failures import AGAIN
+from ssc_core.failures import AGAIN, ASKED_MEMORY
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 """Of Linux's ``prctl(2)``."""
@@ -38,7 +38,8 @@ def run(log: Path, mem_mb: str, command: Sequence[str]) -> int:
     """
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes whose parent dies become children of this one
     output, into = os.pipe()
-    script = subprocess.Popen(command, stdout=into, stderr=into, preexec_fn=_die_with_parent)
+    asked = {**os.environ, ASKED_MEMORY: mem_mb}
+    script = subprocess.Popen(command, stdout=into, stderr=into, env=asked, preexec_fn=_die_with_parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # tee inherits this: what is sent to all must not silence the log
     tee = subprocess.Popen(["tee", "--", log], stdin=output)

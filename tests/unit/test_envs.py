@@ -26,3 +26,14 @@ def test_every_rule_has_an_environment_that_exists(root: Path) -> None:
 
 def test_no_host_is_named_in_the_lock(root: Path) -> None:
     assert "://" not in (root / "requirements.lock").read_text()
+
+
+def test_every_rule_runs_a_script_as_a_job_and_asks_for_memory(root: Path) -> None:
+    """Whose end is told as it was, and who says what memory it had asked for when it is killed."""
+    rules = [rule for path in (root / "rules").glob("*.smk") for rule in re.split(r"\n\n\n", path.read_text())]
+    with_shell = [rule for rule in rules if "\n    shell:" in rule]
+    assert len(with_shell) > 20
+    for rule in with_shell:
+        assert re.search(r"\n    shell:\n        job\(", rule), rule
+        assert "mem_mb=" in rule, rule
+        assert "\n    log:" in rule, rule

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,37 @@ def test_a_job_does_not_outlive_the_process_around_it(tmp_path: Path) -> None:
     while alive(script):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_the_out_of_memory_killer_is_told(tmp_path: Path) -> None:
+    """The kernel itself, in a control group of 64 MB."""
+    place = next((p for p in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")) if p.is_dir()), None)
+    group = place / f"ssc-test-{os.getpid()}" if place else tmp_path / "none" / "here"
+    try:
+        group.mkdir()
+        limit = next(group / name for name in ("memory.limit_in_bytes", "memory.max") if (group / name).exists())
+        limit.write_text(str(64 << 20))
+    except (OSError, StopIteration):
+        with suppress(OSError):
+            group.rmdir()
+        pytest.skip("limiting memory needs root and a control group of memory")
+    code = (
+        f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
+        "full = []\nwhile True: full.append(b'x' * (1 << 20))"
+    )
+    try:
+        job = around(tmp_path / "log", code)
+        shown = job.communicate(timeout=60)[0]
+    finally:
+        group.rmdir()
+    assert job.returncode == 137
+    assert "killed by signal 9 (SIGKILL), as the kernel does when memory runs out" in shown
+    assert "It had asked for 300 MB" in shown
+
+
+def test_a_worker_that_is_killed_says_what_memory_the_job_had_asked_for(tmp_path: Path) -> None:
+    code = (
+        "from concurrent.futures.process import BrokenProcessPool\nfrom ssc_core.failures import explain\n"
+        "print(explain(BrokenProcessPool()))"
+    )
+    assert "(`mem_mb`: it had asked for 300 MB)" in around(tmp_path / "log", code).communicate(timeout=60)[0]
