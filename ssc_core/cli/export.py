@@ -90,11 +90,11 @@ def _coco(masks: Path, table: Path, left_out: LeftOut) -> dict[str, Any]:
     from ssc_core.masks.store import MaskStore
     from ssc_core.refer.ref_table import read_categories, read_refs
 
-    if not table.is_file():
-        raise SscError(f"{table} is not there; name the dataset's refs.parquet with --refs")
     with ExitStack() as stack:
         store = open_masks(masks)
         stack.enter_context(store)
+        if not table.is_file():
+            raise SscError(f"{table} is not there; name the dataset's refs.parquet with --refs")
         beside = masks.resolve().parent / "masks.h5"
         candidates = None
         if not isinstance(store, MaskStore) and beside.is_file():

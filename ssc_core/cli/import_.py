@@ -39,7 +39,13 @@ def import_(
     made = [out / "masks.h5", *([out / "selected.h5"] if selected else [])]
     if existing := [path for path in made if path.exists()]:
         raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
-    members = _members(refs or out.resolve().parent / "refs.parquet", split or out.resolve().name)
+    for folder in filter(None, (candidates, selected)):
+        if not folder.is_dir():
+            raise SscError(f"{folder} is no folder; name one with pseudo_gt_mask_{{ref_id}}.png files")
+    table = refs or out.resolve().parent / "refs.parquet"
+    if not table.is_file():
+        raise SscError(f"{table} is not there; name the dataset's refs.parquet with --refs")
+    members = _members(table, split or out.resolve().name)
     _tell(import_masks(members, source, made[0]), made[0], "candidates")
     if selected:
         try:

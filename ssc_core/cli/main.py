@@ -53,11 +53,18 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        message = str(error) if isinstance(error, SscError) else explain(error)
+        message = str(error) if isinstance(error, SscError) else explain(error) or _of_a_path(error)
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
+
+
+def _of_a_path(error: Exception) -> str | None:
+    """What the system says of a path, which here is one that was typed or that a typed file names."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return None
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,7 +41,7 @@ Classes = Annotated[
     str | None,
     typer.Option(help="With --zero-shot or --snap: classes to look for, separated by commas. Default: COCO's 80."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: a GPU when there is one.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 
 
@@ -74,6 +74,7 @@ def predict(
         raise SscError("name one model: --checkpoint FILE, or --zero-shot")
     if snap and zero_shot:
         raise SscError("--snap takes a network's decision: use it with --checkpoint FILE")
+    check_used(bert, classes, config, network=checkpoint is not None, zero_shot=zero_shot or snap)
     if unknown := set(save or ()) - set(KINDS):
         raise SscError(f"--save {unknown.pop()}: choose from {', '.join(KINDS)}")
     requests = read_requests(photos, texts)
@@ -83,6 +84,17 @@ def predict(
     _write(answer(requests, bad.append), writer, total=sum(len(one.sentences) for one in requests), out=out)
     if bad:
         raise SscError(_named(bad))
+
+
+def check_used(
+    bert: str | None, classes: str | None, config: Sequence[Path] | None, *, network: bool, zero_shot: bool
+) -> None:
+    """Raise SscError for an option that no model here reads: the answers would not be what it asks for."""
+    if bert is not None and not network:
+        raise SscError("--bert belongs to a network: use it with --checkpoint FILE")
+    for name, value in {"--classes": classes, "--config": config}.items():
+        if value and not zero_shot:
+            raise SscError(f"{name} says what Segment and Select do, and a network reads none of it: leave it out")
 
 
 def _model(
@@ -137,16 +149,12 @@ def _named(bad: Sequence[BadImage]) -> str:
 
 
 def load_predictor(checkpoint: Path, bert: str | None, batch: int, device: str, threads: int):
-    """``correct.predictor.Predictor``, which finds the micro world's BERT from any folder."""
-    from ssc_core.checkout import find_path
-    from ssc_core.correct.checkpoints import load_published
+    """``correct.predictor.Predictor``, for published files with the published BERT."""
     from ssc_core.correct.predictor import Predictor
 
-    if bert is None:
-        bert = find_path(load_published(checkpoint).settings.get("network", {}).get("bert") or PUBLISHED_BERT)
-        if not Path(bert).is_dir():
-            raise SscError(f"{bert}, the BERT of {checkpoint}, is not here; name its folder with --bert")
-    return Predictor(checkpoint, bert=bert, device=device, threads=threads, samples=batch)
+    if bert is not None and not Path(bert).is_dir():
+        raise SscError(f"--bert {bert} is no folder; name the one that holds vocab.txt")
+    return Predictor(checkpoint, bert=bert, default_bert=PUBLISHED_BERT, device=device, threads=threads, samples=batch)
 
 
 def load_zero_shot(config: Sequence[Path], classes: str | None, device: str, threads: int):
@@ -155,5 +163,7 @@ def load_zero_shot(config: Sequence[Path], classes: str | None, device: str, thr
     from ssc_core.predict.zero_shot import ZeroShot
     from ssc_core.segment.coco import COCO_CLASSES
 
-    names = [name.strip() for name in classes.split(",") if name.strip()] if classes else COCO_CLASSES
+    names = COCO_CLASSES if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+    if not names:
+        raise SscError("--classes names no class; separate them by commas")
     return ZeroShot(read_config(config, find_models=True), class_names=names, device=device, threads=threads)

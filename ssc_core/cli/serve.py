@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ssc_core.cli.predict import Bert, Checkpoint, Classes, Configs, Device, Threads, ZeroShotFlag
+from ssc_core.cli.predict import Bert, Checkpoint, Classes, Configs, Device, Threads, ZeroShotFlag, check_used
 from ssc_core.errors import SscError
 
 
@@ -36,6 +36,7 @@ def serve(
 
     if checkpoint is None and not zero_shot:
         raise SscError("name a model: --checkpoint FILE, --zero-shot, or both")
+    check_used(bert, classes, config, network=checkpoint is not None, zero_shot=zero_shot)
     with private_temporary_folder(), _listener(host, port) as listener:
         from ssc_core.cli.predict import load_predictor, load_zero_shot
         from ssc_core.predict.web_page import build_page, run_page
@@ -53,6 +54,7 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # Python repeats the address there
         raise SscError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another --port, or an address of this machine"
+            f"cannot listen on {host}:{port} ({why}); choose another --port, or an address of this machine"
         ) from error

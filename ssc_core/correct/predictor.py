@@ -14,8 +14,8 @@ from ssc_core.correct.batches import normalised
 from ssc_core.correct.checkpoints import load_published, segmenter_of
 from ssc_core.correct.items import resized_photo
 from ssc_core.correct.text import load_tokenizer, tokenize
-from ssc_core.correct.train_stage import resolve_device
 from ssc_core.errors import SscError
+from ssc_core.torch_device import resolve_device
 
 PUBLISHED_SIDE = 480
 PUBLISHED_TOKENS = 20
@@ -25,12 +25,20 @@ class Predictor:
     """Photos and their sentences to masks, in eval mode and without gradients.
 
     checkpoint: ours or a published one. bert: folder of the tokenizer; None takes that which the checkpoint was trained
-    with.
-    samples: (photo, sentence) pairs a forward pass. Raises SscError when checkpoint or tokenizer cannot be used.
+    with, and ``default_bert`` where it names none. samples: (photo, sentence) pairs a forward pass.
+
+    Raises SscError when checkpoint or tokenizer cannot be used.
     """
 
     def __init__(
-        self, checkpoint: Path, *, bert: str | None = None, device: str = "auto", threads: int = 1, samples: int = 32
+        self,
+        checkpoint: Path,
+        *,
+        bert: str | None = None,
+        default_bert: str | None = None,
+        device: str = "auto",
+        threads: int = 1,
+        samples: int = 32,
     ) -> None:
         torch.set_num_threads(threads)
         self.device = resolve_device(device)
@@ -41,7 +49,7 @@ class Predictor:
         self.side = int(network.get("image_size", PUBLISHED_SIDE))
         self.max_tokens = int(network.get("max_tokens", PUBLISHED_TOKENS))
         self.settings, self.meta = content.settings, content.meta
-        folder = bert or network.get("tokenizer") or network.get("bert")
+        folder = bert or network.get("tokenizer") or network.get("bert") or default_bert
         if folder is None:
             raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
         self.tokenizer = load_tokenizer(find_path(folder))

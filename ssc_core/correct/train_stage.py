@@ -33,6 +33,7 @@ from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
 from ssc_core.tables import write_frame
+from ssc_core.torch_device import resolve_device
 
 
 def train(
@@ -142,15 +143,6 @@ def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
         )  # fmt: skip
 
     return loss
-
-
-def resolve_device(device: str) -> torch.device:
-    """ "auto": a GPU when there is one. Raises SscError when a GPU is asked for and there is none."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SscError("`device: cuda`, but torch sees no GPU; set `device: auto` or `cpu`")
-    return torch.device(device)
 
 
 def _network(network: NetworkSettings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 import torch
 
 from ssc_core.errors import SscError
+from ssc_core.torch_device import resolve_device
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +19,11 @@ Result = TypeVar("Result")
 
 
 def pick_device(device: str, threads: int) -> torch.device:
-    """``auto`` is a GPU when there is one. On the CPU, torch is given ``threads`` threads."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu":
+    """As ``resolve_device``. On the CPU, torch is given ``threads`` threads."""
+    picked = resolve_device(device)
+    if picked.type == "cpu":
         torch.set_num_threads(max(1, threads))
-    return torch.device(device)
+    return picked
 
 
 def pick_bf16(precision: Precision, device: torch.device) -> bool:

@@ -39,6 +39,7 @@ from torchvision import transforms
 from ssc_core.errors import SscError
 from ssc_core.tensor_checks import check_weights, check_zip
 from ssc_core.tensor_files import named_tensors
+from ssc_core.torch_device import resolve_device
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -67,7 +68,7 @@ class OpenClip:
     ) -> None:
         if precision not in ("auto", "fp32", "bf16"):
             raise SscError(f"open_clip: precision '{precision}' is none of auto, fp32, bf16")
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.device = resolve_device(device)
         self.batch_size = batch_size
         self.threads = threads
         self.bf16 = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")

@@ -68,11 +68,47 @@ def test_what_is_no_bug_is_explained(monkeypatch: pytest.MonkeyPatch, capsys) ->
         (["photo.jpg", "dog", "--zero-shot", "--checkpoint", "a.pt"], "name one model"),
         (["photo.jpg", "dog", "--zero-shot", "--save", "gif"], "--save gif"),
         (["photo.jpg", "dog", "--zero-shot", "--snap"], "--snap takes a network's decision"),
+        (["photo.jpg", "dog", "--zero-shot", "--bert", "x"], "--bert belongs to a network"),
+        (
+            ["photo.jpg", "dog", "--checkpoint", "a.pt", "--config", "a.yaml"],
+            "--config says what Segment and Select do",
+        ),
+        (["photo.jpg", "dog", "--checkpoint", "a.pt", "--classes", "dog"], "--classes says what Segment and Select do"),
+        ([__file__, "dog", "--zero-shot", "--classes", " , "], "--classes names no class"),
+        ([__file__, "dog", "--checkpoint", "a.pt", "--bert", "nowhere"], "--bert nowhere is no folder"),
+        ([__file__, "dog", "--zero-shot", "--out", f"{__file__}/out"], "Not a directory"),
+        ([__file__, "dog", "--zero-shot", "--out", __file__], "is a file; name a folder"),
     ],
 )
 def test_predict_refuses_what_makes_no_sense(monkeypatch, capsys, arguments: list[str], message: str) -> None:
     assert run_main(monkeypatch, "predict", *arguments) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "nowhere.h5", "-o", "a.json"], "nowhere.h5 does not exist"),
+        (["import", "out", "--candidates", "nowhere"], "nowhere is no folder"),
+        (["import", "out", "--candidates", "."], "refs.parquet is not there; name the dataset's refs.parquet"),
+        (["serve"], "name a model"),
+        (["serve", "--zero-shot", "--bert", "x"], "--bert belongs to a network"),
+        (["serve", "--zero-shot", "--host", "203.0.113.7"], "cannot listen on 203.0.113.7:7860 (Cannot assign"),
+        (["fetch", "sam_vit_h", "--offline", "--into", __file__], "Not a directory"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_message(monkeypatch, capsys, tmp_path: Path, arguments, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_main(monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
+
+
+@pytest.mark.parametrize("command", [["predict", __file__, "dog"], ["serve"]])
+def test_devices_are_named_as_in_the_config(monkeypatch, capsys, command: list[str]) -> None:
+    assert run_main(monkeypatch, *command, "--zero-shot", "--device", "gpu") == 2
+    assert "'auto', 'cpu'" in capsys.readouterr().err
 
 
 def test_import_never_overwrites(monkeypatch, capsys, tmp_path: Path) -> None:
