@@ -15,9 +15,9 @@ selected.h5 holds its masks itself, so that training needs no other file. A ref 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -75,15 +75,18 @@ class ScoreStoreWriter(ColumnWriter):
 class _RefReader(ColumnReader):
     """A file of refs, each with a block of scores: rows (sentences or choices) by candidates."""
 
-    def __init__(self, path: Path, *, kind: str, rows: str, scores: str) -> None:
-        super().__init__(path, kinds=(kind,))
+    def __init__(self, path: Path, *, kind: str, columns: Mapping[str, Column], rows: str, scores: str) -> None:
+        super().__init__(path, kinds={kind: columns})
+        self.info = self._read_info()
         self._refs = Ids(self._read("ref/id"), "ref", self._path)
         self._rows = self._read_offsets(rows, len(self))
         self._first = self._read_offsets("ref/first", len(self))
         self._scores = scores
+        if max(self._rows[-1], self._first[-1]) >= 2**31:  # their products must not overflow
+            raise self._damaged(f"/{rows} or /ref/first ends too late")
         self._score_first = np.concatenate([[0], np.cumsum(np.diff(self._rows) * np.diff(self._first))])
         if self._score_first[-1] != self._length(scores):
-            raise self._damaged()
+            raise self._damaged(f"/{scores} has {self._length(scores)} values, not {self._score_first[-1]}")
 
     @property
     def ref_ids(self) -> np.ndarray:
@@ -110,9 +113,10 @@ class ScoreStore(_RefReader):
     """scores.h5, opened for reading. Errors as ``MaskStore``."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, kind=SCORES, rows="ref/sent_first", scores="score")
-        if self._first[-1] != self._length("candidate/area"):
-            raise self._damaged()
+        super().__init__(path, kind=SCORES, columns=_SCORE_COLUMNS, rows="ref/sent_first", scores="score")
+        areas = self._read("candidate/area")
+        if len(areas) != self._first[-1] or np.any(areas < 0):
+            raise self._damaged(f"/candidate/area has not the pixels of {self._first[-1]} candidates")
 
     def areas(self, ref_id: int) -> np.ndarray:
         """Pixels of each candidate at native resolution, int64 (K,)."""
@@ -171,13 +175,22 @@ class SelectionStore(_RefReader):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, kind=SELECTED, rows="ref/choice_first", scores="ref/score")
+        super().__init__(path, kind=SELECTED, columns=_SELECTED_COLUMNS, rows="ref/choice_first", scores="ref/score")
         self.choice_per: ChoicePer = self._attribute("choice_per")
         self._image_ids = self._read("ref/image_id")
         self._rle_first = self._read_offsets("ref/rle_first", int(self._rows[-1]))
-        lengths = {len(self._image_ids) - len(self), self._length("ref/chosen") - int(self._rows[-1])}
-        if lengths != {0} or self._rle_first[-1] != self._length("rle"):
-            raise self._damaged()
+        self._read_sizes("ref/size", len(self))
+        chosen = self._read("ref/chosen")
+        if len(self._image_ids) != len(self) or len(chosen) != self._rows[-1]:
+            raise self._damaged("/ref/image_id or /ref/chosen has not a row a ref or choice")
+        if np.any(chosen < -1) or np.any((chosen < 0) != (np.diff(self._rle_first) == 0)):
+            raise self._damaged("/ref/chosen has not a mask with every choice, and only with one")
+        if self.choice_per not in get_args(ChoicePer) or (
+            self.choice_per == "ref" and np.any(np.diff(self._rows) != 1)
+        ):
+            raise self._damaged("it has not one choice a ref, or a sentence, as it says")
+        if self._rle_first[-1] != self._length("rle"):
+            raise self._damaged("/ref/rle_first does not end where /rle does")
 
     def image_of(self, ref_id: int) -> int:
         """Id of a ref's image."""

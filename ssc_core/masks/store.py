@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -152,7 +153,9 @@ class MaskStore(ColumnReader):
     """
 
     def __init__(self, path: Path, with_masks: bool | None = None) -> None:
-        super().__init__(path, kinds={None: (BOXES, MASKS), True: (MASKS,), False: (BOXES,)}[with_masks])
+        kinds = {BOXES: _BOX_COLUMNS, MASKS: _BOX_COLUMNS | _MASK_COLUMNS}
+        super().__init__(path, kinds={kind: kinds[kind] for kind in kinds if with_masks in (None, kind == MASKS)})
+        self.info = self._read_info()
         self.has_masks = self.kind == MASKS
         self._images = Ids(self._read("image/id"), "image", self._path)
         self._refs = Ids(self._read("ref/id"), "ref", self._path)
@@ -160,6 +163,7 @@ class MaskStore(ColumnReader):
         self._ref_first = self._read_offsets("ref/first", len(self))
         self._ref_image = self._read("ref/image")
         self._check_lengths()
+        self._check_values()
 
     @classmethod
     def open(cls, path: Path, with_masks: bool | None = None) -> MaskStore:
@@ -229,13 +233,28 @@ class MaskStore(ColumnReader):
 
     def _check_lengths(self) -> None:
         instances = int(self._image_first[-1])
-        lengths = {"image/size": len(self.image_ids), "ref/image": len(self), "ref/candidate": int(self._ref_first[-1])}
+        lengths = {"ref/image": len(self), "ref/candidate": int(self._ref_first[-1])}
         lengths |= dict.fromkeys(("instance/box_xyxy", "instance/box_score", "instance/label"), instances)
         if self.has_masks:
             lengths |= {"instance/mask_score": instances, "instance/rle_first": instances + 1}
-        wrong = any(self._length(name) != length for name, length in lengths.items())
-        if wrong or not _rises_below(self._ref_image, len(self.image_ids)):
-            raise self._damaged()
+        for name, length in lengths.items():
+            if self._length(name) != length:
+                raise self._damaged(f"/{name} has {self._length(name)} rows, not {length}")
+        if not _rises_below(self._ref_image, len(self.image_ids)):
+            raise self._damaged("/ref/image has not the images' rows in order")
+
+    def _check_values(self) -> None:
+        """Sizes, labels, and candidates, which are instances of their ref's own image."""
+        self._read_sizes("image/size", len(self.image_ids))
+        if not _within(self._read("instance/label"), 0, len(self.info.class_names)):
+            raise self._damaged(f"/instance/label has not indices of {len(self.info.class_names)} class names alone")
+        image = np.repeat(self._ref_image, np.diff(self._ref_first))
+        if not _within(self._read("ref/candidate"), self._image_first[image], self._image_first[image + 1]):
+            raise self._damaged("/ref/candidate has rows that are not of the ref's image")
+        if self.has_masks and self._read_offsets("instance/rle_first", int(self._image_first[-1]))[-1] != self._length(
+            "rle"
+        ):
+            raise self._damaged("/instance/rle_first does not end where /rle does")
 
     def _decode(self, rows: np.ndarray, image_row: int) -> np.ndarray:
         where = f"{self._path}, image {self.image_ids[image_row]}"
@@ -269,6 +288,11 @@ class MaskStore(ColumnReader):
             labels=column("instance/label"),
             mask_scores=scores,
         )
+
+
+def _within(values: np.ndarray, low: Any, high: Any) -> bool:
+    """Whether all values are at least ``low`` and below ``high``."""
+    return bool(np.all((values >= low) & (values < high)))
 
 
 def _rises_below(values: np.ndarray, end: int) -> bool:

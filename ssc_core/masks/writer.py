@@ -24,7 +24,7 @@ class ColumnWriter:
 
     info: what made it; None for annotations, which nothing made.
 
-    Raises SscError when the drive is full, read-only or closed to the user.
+    Raises SscError when the drive is full, read-only or closed to the user, and for numbers that are not finite.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class ColumnWriter:
         """Add rows to a column; whole chunks go to the file."""
         column, chunk = self._columns[name], self._chunks[name]
         rows = np.asarray(values, dtype=column.dtype).reshape(-1, *column.tail)
+        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+            raise SscError(f"{self._path}: /{name} would hold numbers that are not finite (NaN or infinite)")
         while len(rows):
             filled = self._filled[name]
             count = min(len(rows), column.chunk - filled)

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
-from ssc_core.masks.attributes import read_text
 from ssc_core.masks.columnar import Column, offsets
+from ssc_core.masks.reader import ColumnReader, Ids
 from ssc_core.masks.writer import ColumnWriter
 
 FORMAT = "ssc-truth"
@@ -60,35 +59,24 @@ def write_truth(path: Path, masks: Iterable[TruthMask]) -> None:
             writer.append(mask)
 
 
-class TruthStore:
+class TruthStore(ColumnReader):
     """Ground truth by ref id. Holds the run-length codes in memory (about 15 MB for RefCOCO), so no file stays open.
 
     Raises SscError when the file is missing, damaged, unfinished, or not a truth file.
     """
 
+    _maker = "index_refs"
+
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise SscError(f"{self.path} does not exist; the rule index_refs makes it")
-        try:
-            with h5py.File(self.path, "r", locking=False) as file:
-                self._check_header(file)
-                ids = file["ref/id"][:]
-                self._size = file["ref/size"][:]
-                self._first = file["ref/rle_first"][:]
-                self._rle = file["rle"][:].tobytes()
-        except (OSError, KeyError, RuntimeError, AttributeError, TypeError, ValueError) as error:
-            raise SscError(f"{self.path} is damaged ({error}); delete it and run index_refs again") from error
-        self._row = {int(ref_id): row for row, ref_id in enumerate(ids)}
-        consistent = (
-            self._first.shape == (len(ids) + 1,)
-            and self._size.shape == (len(ids), 2)
-            and self._first[0] == 0
-            and self._first[-1] == len(self._rle)
-            and (np.diff(self._first) > 0).all()
-        )
-        if not consistent or len(self._row) != len(ids):
-            raise SscError(f"{self.path} is damaged (its tables disagree); delete it and run index_refs again")
+        super().__init__(path, kinds={FORMAT: _COLUMNS})
+        with self:
+            ids = Ids(self._read("ref/id"), "ref", self._path).values.tolist()
+            self._row = {ref_id: row for row, ref_id in enumerate(ids)}
+            self._size = self._read_sizes("ref/size", len(ids))
+            self._first = self._read_offsets("ref/rle_first", len(ids))
+            self._rle = self._read("rle").tobytes()
+        if self._first[-1] != len(self._rle) or np.any(np.diff(self._first) == 0):
+            raise self._damaged("/ref/rle_first has not a mask of every ref")
 
     @property
     def ref_ids(self) -> tuple[int, ...]:
@@ -110,17 +98,5 @@ class TruthStore:
             return rle.decode([code], size)[0]
         except SscError as error:
             raise SscError(
-                f"{self.path} is damaged at ref {ref_id} ({error}); delete it and run index_refs again"
+                f"{self._path} is damaged at ref {ref_id} ({error}); delete it and run {self._maker} again"
             ) from error
-
-    def _check_header(self, file: h5py.File) -> None:
-        found = read_text(file.attrs, "format")
-        if found != FORMAT:
-            raise SscError(f"{self.path} is no file of ground-truth masks (format {found!r:.100})")
-        if file.attrs.get("version") != VERSION:
-            raise SscError(
-                f"{self.path} has version {file.attrs.get('version')}, this program reads {VERSION}; "
-                "run index_refs again"
-            )
-        if not file.attrs.get("complete", False):
-            raise SscError(f"{self.path} is unfinished: the job that wrote it was stopped; run index_refs again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ssc_core.errors import SscError
 from ssc_core.masks.choice import NONE, choose_blindly, eligible
 from ssc_core.settings import CompatSettings, SelectSettings
 
@@ -18,11 +19,22 @@ def choose(
     scores: (S, K), cosine times 100 of every sentence and candidate; areas: (K,), pixels. ``score`` takes the highest
     mean over the sentences of the ``eligible`` candidates, and of equal ones the last, as published. ``random`` and
     ``first``: see ``choose_blindly``.
+
+    Raises SscError when it is made from scores of which one is not finite.
     """
     if settings.choice != "score":
         return choose_blindly(settings.choice, areas, settings, compat, ref_id=ref_id)
     among = np.flatnonzero(eligible(areas, settings.min_area))
+    require_finite(scores, ref_id)
     return int(among[_last_argmax(mean_scores(scores)[among])]) if len(among) else NONE
+
+
+def require_finite(scores: np.ndarray, ref_id: int) -> None:
+    """Raise SscError where a score is NaN or infinite: it would win or lose by how numbers are compared."""
+    if not np.isfinite(scores).all():
+        raise SscError(
+            f"ref {ref_id} has scores that are not finite (NaN or infinite), so nothing can be chosen by them"
+        )
 
 
 def mean_scores(scores: np.ndarray) -> np.ndarray:

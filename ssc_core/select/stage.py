@@ -15,7 +15,7 @@ from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import Sentences
 from ssc_core.select.assign import assign_jointly
-from ssc_core.select.choice import NONE, choose, eligible, mean_scores
+from ssc_core.select.choice import NONE, choose, eligible, mean_scores, require_finite
 from ssc_core.select.spatial import spatial_scores
 from ssc_core.settings import CompatSettings, SelectSettings
 
@@ -119,6 +119,8 @@ def _read_ref(
 
 def _pick_jointly(refs: Sequence[ScoredRef], settings: SelectSettings) -> list[list[int]]:
     """Indices into each ref's candidates, a list a ref. With a choice a sentence, the n-th ones are made together."""
+    for ref in refs:
+        require_finite(ref.scores, ref.ref_id)
     allowed = [eligible(ref.areas, settings.min_area) for ref in refs]
     picks: list[list[int]] = [[] for _ in refs]
     for turn in range(max((len(ref.scores) for ref in refs), default=0)):

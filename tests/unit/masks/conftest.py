@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -47,6 +48,18 @@ class Photos:
             for image_id in image_ids:
                 self.append(writer, image_id, with_masks=with_masks)
         return path
+
+
+def replace_column(path: Path, name: str, values: Any, **changes: Any) -> None:
+    """Put other values in the place of a column, packed as the writer packs them but for ``changes``."""
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        old = file[name]
+        rows = np.asarray(values, changes.pop("dtype", old.dtype))
+        chunks = (old.chunks[0], *rows.shape[1:])
+        shuffle = rows.dtype.itemsize > 1
+        del file[name]
+        options = {"chunks": chunks, "maxshape": (None, *rows.shape[1:]), "compression": "gzip", "shuffle": shuffle}
+        file.create_dataset(name, data=rows, **(options | changes))
 
 
 @pytest.fixture

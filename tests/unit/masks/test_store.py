@@ -95,10 +95,10 @@ def test_masks_of_one_image_only(rows: list[int], masks_h5: Path) -> None:
 
 
 def test_reading_a_ref_touches_nothing_else(photos, tmp_path: Path) -> None:
-    """With every other chunk destroyed, the ref still reads."""
+    """With other chunks of numbers and run lengths destroyed, the ref still reads."""
     path = photos.write(tmp_path / "masks.h5", list(range(3, 1503)))
     with h5py.File(path) as file:
-        chunks = [file[name].id.get_chunk_info(1) for name in ("rle", "instance/box_xyxy", "ref/candidate")]
+        chunks = [file[name].id.get_chunk_info(1) for name in ("rle", "instance/box_xyxy", "instance/mask_score")]
     with path.open("r+b") as raw:
         for chunk in chunks:
             raw.seek(chunk.byte_offset)

@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ssc_core.errors import SscError
+from ssc_core.masks.candidates import Candidates
 from ssc_core.select.choice import NONE, choose, eligible, mean_scores
+from ssc_core.select.stage import ScoredRef, select_image
 from ssc_core.settings import CompatSettings, SelectSettings
 
 BIG = 1000
@@ -71,3 +74,19 @@ def test_eligible():
 
 def test_mean_scores_without_sentences_is_zero():
     assert mean_scores(np.zeros((0, 3))).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_nothing_is_chosen_by_scores_that_are_not_finite(wrong):
+    with pytest.raises(SscError, match="ref 7 has scores that are not finite"):
+        pick([[wrong, 20, 30]], [BIG] * 3, ref_id=7)
+    assert pick([[wrong, 20, 30]], [BIG] * 3, choice="first") == 0
+
+
+@pytest.mark.parametrize("assignment", ["independent", "joint"])
+def test_no_choice_of_a_photo_is_made_by_scores_that_are_not_finite(assignment):
+    candidates, areas = Candidates((40, 60), np.arange(2), np.zeros((2, 4)), [b"", b""]), np.array([BIG, BIG])
+    values = {1: [1, 2], 7: [np.nan, 2]}
+    refs = [ScoredRef(ref, candidates, np.array([row], np.float32), areas) for ref, row in values.items()]
+    with pytest.raises(SscError, match="ref 7 has scores that are not finite"):
+        list(select_image(refs, SelectSettings(assignment=assignment), CompatSettings()))
