@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +83,7 @@ def annotated_images(
 
     Of masks.h5, every instance with its class, ``score`` and ``ref_ids``; of selected.h5, the choices of every ref with
     the ref's class, ``ref_id`` and ``sentences``. Refs of a table without classes get the class that the chosen one of
-    ``candidates`` was found as, or ``NO_CATEGORY``. What has no mask, or a score that is no number, is noted in
+    ``candidates`` was found as, or ``NO_CATEGORY``. What has no mask is noted in
     ``left_out``.
 
     Raises SscError when the files do not belong together, and for a photo whose name leaves the images folder.
@@ -111,11 +110,8 @@ def _instances(store: MaskStore, files: dict[int, str], left_out: LeftOut) -> It
         for row, label, score, rle in zip(
             found.rows.tolist(), found.labels, found.box_scores.tolist(), store.rles(found.rows), strict=True
         ):
-            about: dict[str, Any] = {"score": score, "ref_ids": ref_ids[row]}
+            about = {"score": score, "ref_ids": ref_ids[row]}  # a store's scores are finite, as JSON's must be
             name = f"mask {row - found.rows[0] + 1} of {file}"
-            if not math.isfinite(score):  # JSON knows no NaN
-                del about["score"]
-                left_out.add("scores that are no number", name)
             annotations.append(Annotation(name, store.info.class_names[label], rle, about))
         yield AnnotatedImage(image_id, file, store.image_size(image_id), annotations)
 
