@@ -25,6 +25,7 @@ include: "rules/ablation_training.smk"
 include: "rules/ablations.smk"
 include: "rules/select_report.smk"
 include: "rules/micro_models.smk"
+include: "rules/targets.smk"
 
 
 rule all:

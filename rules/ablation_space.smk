@@ -107,6 +107,10 @@ def beyond_evals(wildcards):
 
 
 def evals_of(settings):
+    try:
+        check_split(SETTINGS, SETTINGS.ablations.dataset, SETTINGS.ablations.split)
+    except SscError as error:
+        raise WorkflowError(str(error))
     folder = f"{ABLATIONS}/{SETTINGS.ablations.dataset}/{SETTINGS.ablations.split}"
     rows = zip(ablated().variants, ablation_space().instance_patterns)
     return [

@@ -14,7 +14,6 @@ from ssc_core.datasets import (
     dataset_identity,
     dataset_source,
     micro_name,
-    source_files,
 )
 from ssc_core.errors import SscError
 from ssc_core.files import check_writable
@@ -23,6 +22,7 @@ from ssc_core.registry import backend_version, weights_version
 from ssc_core.sections.stages import NLTK_TAGGER
 from ssc_core.settings import load_settings
 from ssc_core.stale_locks import clear_stale_locks
+from ssc_core.targets import dataset_pattern
 
 if {"{", "}"} & set(workflow.basedir):
     raise WorkflowError(
@@ -51,7 +51,7 @@ SHARDS = SETTINGS.compute.shards
 
 
 wildcard_constraints:
-    dataset="|".join(re.escape(name) for name in SETTINGS.datasets),
+    dataset=dataset_pattern(SETTINGS),
     split="|".join(
         sorted({re.escape(s) for d in SETTINGS.datasets.values() for s in d.splits})
     ),

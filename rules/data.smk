@@ -30,7 +30,7 @@ rule make_world:
 
 rule index_refs:
     input:
-        annotations=lambda wildcards: source_files(SETTINGS, wildcards.dataset),
+        annotations=annotations,
     output:
         refs=f"{RESULTS}/{{dataset}}/refs.parquet",
         truth=f"{RESULTS}/{{dataset}}/truth.h5",

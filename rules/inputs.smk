@@ -1,5 +1,22 @@
 # Functions of the rules: what training, comparisons and reports read. (Rules and functions lie apart: snakemake --lint.)
+import os
 from glob import glob
+
+from ssc_core.datasets import check_annotations, source_files
+from ssc_core.targets import check_split
+
+
+def annotations(wildcards):
+    """Files that a dataset is read from."""
+    fetch = [
+        "ssc fetch",
+        *(f"--config {os.path.relpath(f)}" for f in CONFIGS.configfiles),
+    ]
+    try:
+        check_annotations(SETTINGS, wildcards.dataset, " ".join(fetch))
+    except SscError as error:
+        raise WorkflowError(str(error))
+    return source_files(SETTINGS, wildcards.dataset)
 
 
 def training(phase, run, settings=SETTINGS):

@@ -108,7 +108,7 @@ rule select_report:
     params:
         compare=section("compare"),
         select=section("select"),
-        images=images_of(SETTINGS.compare.dataset),
+        images=lambda wildcards: images_of(SETTINGS.compare.dataset),
         code=code("select_report"),
     message:
         "writing the comparison of ways to select"

@@ -32,6 +32,19 @@ def source_files(settings: Settings, name: str) -> list[str]:
     return [str(path) for path in dataset_source(settings, name).annotation_files]
 
 
+def check_annotations(settings: Settings, name: str, fetch: str) -> None:
+    """Raise SscError when annotations are missing that are needed and that no rule makes. fetch: what gets them."""
+    source = settings.datasets[name].source
+    missing = [path for path in source_files(settings, name) if not Path(path).is_file()]
+    if isinstance(source, MicroSource) or not missing or (dataset_folder(settings, name) / "refs.parquet").exists():
+        return
+    published = f"`{fetch}` gets what is published. " if source.layout == "refer" else ""
+    raise SscError(
+        f"dataset '{name}': {' and '.join(missing)} not found. {published}Data that lie elsewhere are named in "
+        f"`datasets.{name}.source`; `datasets: {{{name}: null}}` drops the dataset"
+    )
+
+
 def dataset_world(settings: Settings, name: str) -> str:
     """``micro`` for generated data, ``files`` for anything else."""
     return "micro" if isinstance(settings.datasets[name].source, MicroSource) else "files"

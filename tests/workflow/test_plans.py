@@ -55,3 +55,49 @@ def test_an_unknown_split_does_not_plan(snakemake, tmp_path: Path) -> None:
     )
     assert result.returncode
     assert "eval_testC" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("config", "target", "message"),
+    [
+        ("", "refcoco/eval_testC.json", "has no split 'testC'; did you mean 'testB'? It has train, val, testA, testB"),
+        ("", "refcocog_google/eval_test.json", "'refcocog_google' has no split 'test'. It has train, val"),
+        ("", "refcoco/test/selected.h5", "'refcoco' has no split 'test'; did you mean 'testB'?"),
+        ("", "recoco/eval_val.json", "no dataset 'recoco'; did you mean 'refcoco'?"),
+        ("report: {datasets: [refcocog_google], splits: [test]}", "report/index.html", "has no split 'test'"),
+        ("datasets: {refcoco: null}", "refcoco/eval_val.json", "no dataset 'refcoco'"),
+        ("datasets: {refcoco: null}", "report/select.html", "no dataset 'refcoco'"),
+        ("ablations: {split: tset}", "ablations/table.csv", "has no split 'tset'"),
+        ("detect: {backend: {name: grounding_dion}}", "refcoco/val/masks.h5", "did you mean 'grounding_dino'?"),
+        ("segment: {backend: {name: mine.py:Mine}}", "refcoco/val/masks.h5", "mine.py does not exist"),
+        ("datasets: {refcoco: {source: {layout: refer, root: gone, name: refcoco, split_by: unc}}}",
+         "refcoco/refs.parquet", r"gone/refcoco/refs\(unc\)\.p and .* not found. `ssc fetch --config \S*mine.yaml` gets"),
+        ("select: {seed: 1}\nselect: {seed: 2}", "refcoco/refs.parquet", "'select' is there twice, in lines 2 and 3"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_is_refused_before_anything_runs(
+    snakemake, tmp_path: Path, config: str, target: str, message: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(f"results: {tmp_path}/results\n{config}\n")
+    made = f"{tmp_path}/results/{target}"
+    result = snakemake("-n", "--configfile", str(tmp_path / "mine.yaml"), "--", made, check=False)
+    assert result.returncode
+    assert re.search(message.replace("? ", "[?] ").removesuffix("?"), result.stdout), result.stdout
+
+
+def test_datasets_that_are_not_here_do_not_block_others(snakemake, tmp_path: Path) -> None:
+    gone = "{source: {layout: refer, root: gone, name: refcoco, split_by: unc}}"
+    (tmp_path / "mine.yaml").write_text(f"results: {tmp_path}/results\ndatasets: {{refcoco: {gone}, refcoco+: null}}\n")
+    target = f"{tmp_path}/results/refcocog_umd/eval_val.json"
+    plan = snakemake("-n", "--configfile", str(tmp_path / "mine.yaml"), "--", target).stdout
+    assert jobs(plan)["evaluate"] == 1
+
+
+def test_another_backend_has_settings_of_its_own(snakemake, tmp_path: Path) -> None:
+    (tmp_path / "plugin.py").write_text("class Mine:\n    pass\n")
+    backend = f"{{name: {tmp_path}/plugin.py:Mine, settings: {{box_threshold: 0.17}}}}"
+    (tmp_path / "mine.yaml").write_text(f"results: {tmp_path}/results\ndetect: {{backend: {backend}}}\n")
+    target = f"{tmp_path}/results/refcoco/val/boxes.h5"
+    plan = snakemake("-n", "-p", "--configfile", str(tmp_path / "mine.yaml"), "--", target).stdout
+    assert '"settings": {"box_threshold": 0.17}' in plan
+    assert "text_threshold" not in plan

@@ -1,0 +1,15 @@
+# Targets that no dataset of the config has: refused when they are planned, with what there is in their place.
+from ssc_core.targets import refusal, refused_pattern
+
+
+def refuse(wildcards):
+    raise WorkflowError(str(refusal(SETTINGS, wildcards.refused)))
+
+
+rule no_such_target:
+    input:
+        refuse,
+    output:
+        f"{RESULTS}/{{refused}}",
+    wildcard_constraints:
+        refused=refused_pattern(SETTINGS),
