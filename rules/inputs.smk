@@ -3,7 +3,11 @@ import os
 from glob import glob
 
 from ssc_core.datasets import check_annotations, source_files
-from ssc_core.targets import check_split
+from ssc_core.targets import check_split, refusal
+
+
+def refuse(wildcards):
+    raise WorkflowError(str(refusal(SETTINGS, wildcards.refused)))
 
 
 def annotations(wildcards):

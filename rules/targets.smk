@@ -1,9 +1,5 @@
 # Targets that no dataset of the config has: refused when they are planned, with what there is in their place.
-from ssc_core.targets import refusal, refused_pattern
-
-
-def refuse(wildcards):
-    raise WorkflowError(str(refusal(SETTINGS, wildcards.refused)))
+from ssc_core.targets import refused_pattern
 
 
 rule no_such_target:

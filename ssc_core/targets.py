@@ -10,7 +10,7 @@ from ssc_core.errors import SscError, did_you_mean
 from ssc_core.settings import Method, Settings
 
 RUN = r"(?:seed\d+/)?"
-METHODS = ("masks", *(method for method in get_args(Method) if method != "corrected"))
+METHODS = ("masks", "published", *(method for method in get_args(Method) if method != "corrected"))
 """What stands between ``eval_`` and the split in names of files; of the corrected network, nothing does."""
 
 _FILES = r"nouns\.parquet|contact_sheet\.jpg|(?:shards/)?[^/]+\.h5|select/.+\.(?:json|parquet|h5)"

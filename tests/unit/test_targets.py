@@ -10,7 +10,7 @@ import pytest
 from ssc_core.cli.config_files import read_config
 from ssc_core.errors import SscError
 from ssc_core.settings import Settings
-from ssc_core.targets import check_split, dataset_pattern, refusal, refused_pattern
+from ssc_core.targets import METHODS, check_split, dataset_pattern, refusal, refused_pattern
 
 DATASETS = """
 datasets:
@@ -97,6 +97,12 @@ def test_every_result_of_a_split_has_a_pattern(root: Path) -> None:
         )
         if not name.startswith(("logs/", "benchmarks/")) and "/logs/" not in name and "/benchmarks/" not in name:
             assert re.fullmatch(refused_pattern(config), f"refcoco/{name}"), name
+
+
+def test_every_method_of_the_rules_is_known(root: Path) -> None:
+    names = set(re.findall(r"eval_(\w+)_\{\{split", rules(root)))
+    assert "published" in names
+    assert names <= set(METHODS)
 
 
 def rules(root: Path) -> str:

@@ -71,7 +71,7 @@ def test_an_unknown_split_does_not_plan(snakemake, tmp_path: Path) -> None:
         ("detect: {backend: {name: grounding_dion}}", "refcoco/val/masks.h5", "did you mean 'grounding_dino'?"),
         ("segment: {backend: {name: mine.py:Mine}}", "refcoco/val/masks.h5", "mine.py does not exist"),
         ("datasets: {refcoco: {source: {layout: refer, root: gone, name: refcoco, split_by: unc}}}",
-         "refcoco/refs.parquet", r"gone/refcoco/refs\(unc\)\.p and .* not found. `ssc fetch --config \S*mine.yaml` gets"),
+         "refcoco/refs.parquet", r"gone/refcoco/refs\(unc\)\.p and .* not found. `ssc fetch --config \S*mine.yaml`"),
         ("select: {seed: 1}\nselect: {seed: 2}", "refcoco/refs.parquet", "'select' is there twice, in lines 2 and 3"),
     ],
 )  # fmt: skip
