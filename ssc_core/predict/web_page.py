@@ -14,7 +14,7 @@ from ssc_core.errors import SscError
 from ssc_core.files import path_inside
 from ssc_core.masks.resize import resize_nearest
 from ssc_core.predict.web_gate import Gate
-from ssc_core.refer.images import BadImage, image_size, load_image
+from ssc_core.refer.images import BadImage, load_image
 from ssc_core.report.overlay import candidates_overlay, overlay
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 SIDE = 800
 """Longer side of the pictures, pixels."""
-
-MAX_PIXELS = 50_000_000
-"""Of a photo: what cameras make, and what the models' memory takes."""
 
 MAX_LETTERS = 1000
 """Of a sentence."""
@@ -81,13 +78,10 @@ def look(photo: np.ndarray, sentence: str, network: Predictor | None, zero_shot:
 def read_upload(path: Path, folder: Path) -> np.ndarray:
     """A visitor's photo, RGB uint8 (H, W, 3). folder: of uploads; ``path`` is what the visitor says.
 
-    Raises BadImage, also for a path outside of ``folder`` and for a photo of more than ``MAX_PIXELS``.
+    Raises BadImage as ``load_image``, and for a path outside of ``folder``.
     """
     try:
         _check_uploaded(path, folder)
-        height, width = image_size(path)
-        if height * width > MAX_PIXELS:
-            raise BadImage(f"{path} has {height} x {width} pixels; photos of {MAX_PIXELS // 10**6} million are taken")
         return load_image(path)
     except BadImage as error:
         raise BadImage(str(error).replace(str(path), path.name)) from error  # where it lies is not the visitor's

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core import pictures
 from ssc_core.errors import SscError
-from ssc_core.predict import web_page
 from ssc_core.predict.web_page import HEADERS, SIDE, build_page, look, read_upload, run_page
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import BadImage
@@ -53,9 +53,9 @@ def test_uploads_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "other").mkdir()
     Image.new("RGB", (80, 60)).save(tmp_path / "other/b.png")
     (tmp_path / "other/link.png").symlink_to(tmp_path / "a.png")
-    monkeypatch.setattr(web_page, "MAX_PIXELS", 80 * 60 - 1)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 80 * 60 - 1)
     for folder, path, message in [
-        (tmp_path, tmp_path / "a.png", r"^a\.png has 60 x 80 pixels"),
+        (tmp_path, tmp_path / "a.png", r"^a\.png has the size 60 x 80"),
         (tmp_path, tmp_path / "eps.jpg", r"^eps\.jpg "),
         (tmp_path / "other", tmp_path / "a.png", "Upload the photo itself"),
         (tmp_path / "other", Path("b.png"), "Upload the photo itself"),
