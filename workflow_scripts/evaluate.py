@@ -33,7 +33,7 @@ def main(
     evaluation = evaluate_model(
         refs=read_refs(refs),
         split=split,
-        images=photos,
+        images=photos.or_none,
         truth=objects,
         predict=predictor,
         out=report,
@@ -51,7 +51,7 @@ def main(
     )
     write_eval_picture(
         rows=sentences_path(report),
-        sources=Sources(photos, objects),
+        sources=Sources(photos.or_grey, objects),
         out=picture,
         method=method,
         where=f"{evaluation.dataset} {split}, {evaluation.world} world",

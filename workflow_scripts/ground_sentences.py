@@ -29,7 +29,7 @@ def main(
     models = [model_digests(backend.settings, name) for name, (backend, _) in backends.items()]
     ground_sentences(
         refs=read_refs(refs, split),
-        images=open_photos(refs, images),
+        images=open_photos(refs, images).or_none,
         detector=detector,
         segmenter=segmenter,
         out=out,

@@ -47,7 +47,7 @@ def main(
     )
     with ExitStack() as stack:
         sources = Sources(
-            photos=open_photos(refs, images),
+            photos=open_photos(refs, images).or_grey,
             truth=TruthStore(truth),
             masks=stack.enter_context(MaskStore.open(masks)),
             selected=stack.enter_context(SelectionStore(selected)),

@@ -41,7 +41,7 @@ def choose_candidates(
 
     refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5. Scores are the soft IoU of prediction
     and candidate at the network's input size, the measure of Correct's matching; the highest wins, the first of equal
-    ones. Refs without candidates get none.
+    ones. Refs without candidates, and those of photos that are skipped, get none.
 
     Raises SscError when the files do not belong together, or the checkpoint cannot be used.
     """
@@ -61,10 +61,12 @@ def choose_candidates(
         ):
             for start in range(0, len(by_image), IMAGES_A_PASS):
                 groups = by_image[start : start + IMAGES_A_PASS]
-                pictures = list(pool.map(photos, [members[0].file_name for members in groups]))
-                texts = [[text for ref in members for text in ref.sentences] for members in groups]
-                for members, foreground in zip(groups, predictor.foreground(pictures, texts), strict=True):
-                    _choose_image(members, foreground, store, writer)
+                pictures = list(pool.map(photos.or_none, [members[0].file_name for members in groups]))
+                read = {i: picture for i, picture in enumerate(pictures) if picture is not None}
+                texts = [[text for ref in groups[i] for text in ref.sentences] for i in read]
+                drawn = dict(zip(read, predictor.foreground(list(read.values()), texts), strict=True))
+                for i, members in enumerate(groups):
+                    _choose_image(members, drawn.get(i), store, writer)
                 progress.update(len(groups))
 
 
@@ -75,13 +77,14 @@ def fit(predicted: Tensor, masks: np.ndarray) -> np.ndarray:
     return soft_iou(predicted, small).cpu().numpy()
 
 
-def _choose_image(members: Sequence[Ref], foreground: Tensor, store: MaskStore, writer: SelectionWriter) -> None:
-    """foreground: float32 (S, side, side), of all sentences of all refs."""
+def _choose_image(members: Sequence[Ref], foreground: Tensor | None, store: MaskStore, writer: SelectionWriter) -> None:
+    """foreground: float32 (S, side, side), of all sentences of all refs; None for a photo that is skipped."""
     size = store.image_size(members[0].image_id)
-    by_ref = foreground.split([len(ref.sentences) for ref in members])
+    counts = [len(ref.sentences) for ref in members]
+    by_ref = [None] * len(members) if foreground is None else foreground.split(counts)
     for ref, predicted in zip(members, by_ref, strict=True):
         rows, sentences = store.candidates(ref.ref_id).rows, len(ref.sentences)
-        if len(rows):
+        if len(rows) and predicted is not None:
             scores = fit(predicted, store.masks(rows))
             chosen = rows[scores.argmax(1)]
             codes: list[bytes | None] = [*store.rles(chosen)]

@@ -100,11 +100,13 @@ def build_items(
     photos: Callable[[str], np.ndarray],
     *,
     side: int,
+    unreadable: Callable[[str], bool] = lambda file_name: False,
 ) -> Items:
     """Read the masks of all refs, by image id; drop refs without a usable one, and images without a ref.
 
     A mask that is empty or full at the input size is not usable. Masks of one image that are equal in every pixel there
-    are one instance. Raises SscError when nothing is left.
+    are one instance. unreadable: whether a photo, by file name, is to be skipped; its refs are dropped. Raises SscError
+    when nothing is left.
     """
     dropped: Counter[str] = Counter()
     images = []
@@ -118,7 +120,9 @@ def build_items(
                 continue
             ids, attention = tokenize(ref.sentences)
             kept.append(RefItem(ref.ref_id, ids, attention, rows, sources))
-        if kept:
+        if kept and unreadable(members[0].file_name):
+            dropped["photo cannot be read"] += len(kept)
+        elif kept:
             images.append(ImageItem(image_id, members[0].file_name, tuple(kept), tuple(masks)))
     if not images:
         reasons = ", ".join(f"{count} refs: {reason}" for reason, count in dropped.items()) or "no refs at all"

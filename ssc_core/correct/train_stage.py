@@ -176,7 +176,12 @@ def _items(split: str, targets: Targets, *, refs: Path, images: Path, network: N
         return ids.numpy(), attention.numpy()
 
     table = refs_by_image(read_refs(refs, split))
-    return build_items(table, targets, ids_and_attention, open_photos(refs, images), side=network.image_size)
+    photos = open_photos(refs, images)
+
+    def unreadable(file_name: str) -> bool:
+        return photos.skip_bad and photos.or_none(file_name) is None
+
+    return build_items(table, targets, ids_and_attention, photos, side=network.image_size, unreadable=unreadable)
 
 
 def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:

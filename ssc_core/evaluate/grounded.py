@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ssc_core.backends import Detections, Detector, Segmenter
 from ssc_core.errors import SscError
-from ssc_core.evaluate.pairs import LoadImage, one_ahead
+from ssc_core.evaluate.pairs import LoadOrSkip, one_ahead
 from ssc_core.masks import rle
 from ssc_core.tables import read_frame, write_frame
 
@@ -23,7 +23,7 @@ SENTENCES_A_CALL = 16
 def ground_sentences(
     *,
     refs: pd.DataFrame,
-    images: LoadImage,
+    images: LoadOrSkip,
     detector: Detector,
     segmenter: Segmenter,
     out: Path,
@@ -32,15 +32,19 @@ def ground_sentences(
     """Write ``out`` (grounded.parquet): for every sentence the detector's best box, and the segmenter's mask of it.
 
     A row a sentence: ``sent_id``, ``box_score`` (NaN without a box) and the COCO RLE ``rle height width`` in photo
-    pixels; without a box the mask is empty. refs: a RefTable; provenance: JSON values for ``read_grounded``.
+    pixels; without a box, and for a photo that is skipped, the mask is empty. refs: a RefTable; provenance: JSON values
+    for ``read_grounded``.
     """
     rows: list[dict[str, Any]] = []
     asked = list(refs.itertuples())
     batches = [asked[start : start + SENTENCES_A_CALL] for start in range(0, len(asked), SENTENCES_A_CALL)]
     with tqdm(total=len(refs), desc="ground", unit="sentence", mininterval=10) as progress:
         for batch in one_ahead(lambda part: _load(part, images), batches):
-            sentences, photos = zip(*batch, strict=True)
-            rows += _ground(sentences, photos, detector, segmenter)
+            rows += [_row(row, rle.empty((row.height, row.width))) for row, photo in batch if photo is None]
+            read = [(row, photo) for row, photo in batch if photo is not None]
+            if read:
+                sentences, photos = zip(*read, strict=True)
+                rows += _ground(sentences, photos, detector, segmenter)
             progress.update(len(batch))
     table = pd.DataFrame(rows, columns=["sent_id", "box_score", "rle", "height", "width"])
     table.attrs.update(provenance)
@@ -68,7 +72,7 @@ class GroundedMasks:
         return rle.decode([row.rle.encode("ascii")], (row.height, row.width))[0]
 
 
-def _load(sentences: Sequence[Any], images: LoadImage) -> list[tuple[Any, np.ndarray]]:
+def _load(sentences: Sequence[Any], images: LoadOrSkip) -> list[tuple[Any, np.ndarray | None]]:
     """Sentences with their photos; a photo that several of them share is read once."""
     photos = {name: images(name) for name in dict.fromkeys(row.file_name for row in sentences)}
     return [(row, photos[row.file_name]) for row in sentences]
@@ -81,14 +85,13 @@ def _ground(
     best = [_best(boxes).clipped(photo.shape[:2]) for boxes, photo in zip(found, photos, strict=True)]
     masks = segmenter.segment(photos, [boxes.boxes_xyxy for boxes in best])
     for row, photo, boxes, instances in zip(sentences, photos, best, masks, strict=True):
-        size = photo.shape[:2]
-        yield {
-            "sent_id": row.sent_id,
-            "box_score": float(boxes.scores[0]) if len(boxes.scores) else float("nan"),
-            "rle": (rle.encode(instances.masks[:1])[0] if len(instances.masks) else rle.empty(size)).decode("ascii"),
-            "height": size[0],
-            "width": size[1],
-        }
+        code = rle.encode(instances.masks[:1])[0] if len(instances.masks) else rle.empty(photo.shape[:2])
+        yield _row(row, code, float(boxes.scores[0]) if len(boxes.scores) else float("nan"))
+
+
+def _row(row: Any, code: bytes, score: float = float("nan")) -> dict[str, Any]:
+    about = {"sent_id": row.sent_id, "box_score": score}
+    return {**about, "rle": code.decode("ascii"), "height": row.height, "width": row.width}
 
 
 def _best(boxes: Detections) -> Detections:

@@ -13,7 +13,7 @@ import pandas as pd
 from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, ref_weights, require_pairs, summarise
-from ssc_core.evaluate.pairs import LoadImage, MaskOf, Pairs, Predict, Truth, measure_pairs, measure_stored
+from ssc_core.evaluate.pairs import LoadOrSkip, MaskOf, Pairs, Predict, Truth, measure_pairs, measure_stored
 from ssc_core.evaluate.schema import Figures, ModelEval, Resolution, RunMeta, Timing, write_eval
 from ssc_core.settings import EvaluateSettings
 from ssc_core.tables import write_frame
@@ -25,7 +25,7 @@ def evaluate_model(
     *,
     refs: pd.DataFrame,
     split: str,
-    images: LoadImage,
+    images: LoadOrSkip,
     truth: Truth,
     predict: Predict,
     out: Path,
@@ -83,6 +83,7 @@ def _write(
         n_sentences=len(rows),
         n_images=rows["image_id"].nunique(),
         refs_without_truth=pairs.without_truth,
+        unreadable_photos=pairs.skipped,
         resolution=settings.resolution,
         by_resolution=by_resolution,
         per_ref=Figures(**summarise(overlaps, ref_weights(rows["ref_id"]))),

@@ -32,6 +32,9 @@ MaskOf = Callable[[int], np.ndarray]
 LoadImage = Callable[[str], np.ndarray]
 """A photo's file name to RGB uint8 (H, W, 3), such as ``refer.ref_table.open_photos``."""
 
+LoadOrSkip = Callable[[str], np.ndarray | None]
+"""The same, None for a photo that cannot be read and is skipped."""
+
 
 class Truth(Protocol):
     """Ground truth by ref, such as ``refer.truth.TruthStore``."""
@@ -43,35 +46,43 @@ class Truth(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Measured sentences, see ``measure_pairs``. without_truth: refs left out; model_s: seconds in the predictor."""
+    """Measured sentences, see ``measure_pairs``. without_truth: refs left out; skipped: photos that could not be read;
+    model_s: seconds in the predictor."""
 
     rows: pd.DataFrame
     without_truth: int
+    skipped: int
     model_s: float
 
 
-def measure_pairs(*, refs: pd.DataFrame, images: LoadImage, truth: Truth, predict: Predict) -> Pairs:
+def measure_pairs(*, refs: pd.DataFrame, images: LoadOrSkip, truth: Truth, predict: Predict) -> Pairs:
     """Measure every sentence of ``refs`` (a RefTable with ``same_class``, see ``bins.same_class_refs``).
 
     A row a sentence: ``image_id file_name ref_id category sent_id sentence``, ``intersection_R union_R iou_R`` for R in
     480 and native (IoU in 0..1), the groups ``sentence_length num_candidates object_size``, and the predicted mask at
-    the predictor's resolution: its ``area`` in pixels and its COCO RLE ``rle rle_height rle_width``.
+    the predictor's resolution: its ``area`` in pixels and its COCO RLE ``rle rle_height rle_width``. A photo that
+    is skipped is not predicted for: its sentences have empty masks.
     """
     by_image = [table for _, table in refs.groupby("image_id", sort=False)]
     batches = [by_image[start : start + IMAGES_A_CALL] for start in range(0, len(by_image), IMAGES_A_CALL)]
     rows: list[dict[str, Any]] = []
-    without_truth, model_s = 0, 0.0
+    without_truth, skipped, model_s = 0, 0, 0.0
     with tqdm(total=len(by_image), desc="evaluate", unit="image", mininterval=5) as progress:
         for batch in one_ahead(lambda tables: [_read(table, images, truth) for table in tables], batches):
             without_truth += sum(photo.without_truth for photo in batch)
-            photos = [photo for photo in batch if photo.rows]
+            for photo in batch:
+                if photo.rows and photo.image is None:
+                    skipped += 1
+                    rows.extend(_measure(photo, _empty_masks(photo)))
+            photos = [photo for photo in batch if photo.rows and photo.image is not None]
+            pictures = [photo.image for photo in photos if photo.image is not None]
             started = time.perf_counter()
-            predictions = predict([p.image for p in photos], [[r.sentence for r in p.rows] for p in photos])
+            predictions = predict(pictures, [[r.sentence for r in p.rows] for p in photos])
             model_s += time.perf_counter() - started
             for photo, masks in zip(photos, predictions, strict=True):
                 rows.extend(_measure(photo, masks))
             progress.update(len(batch))
-    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, model_s)
+    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, skipped, model_s)
 
 
 def measure_stored(*, refs: pd.DataFrame, truth: Truth, mask_of: MaskOf) -> Pairs:
@@ -83,7 +94,7 @@ def measure_stored(*, refs: pd.DataFrame, truth: Truth, mask_of: MaskOf) -> Pair
         without_truth += photo.without_truth
         for row in photo.rows:
             rows.extend(_measure(replace(photo, rows=[row]), mask_of(row.sent_id)[None]))
-    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, model_s=0.0)
+    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, skipped=0, model_s=0.0)
 
 
 def selected_masks(refs: pd.DataFrame, selection: SelectionStore) -> MaskOf:
@@ -96,9 +107,10 @@ def selected_masks(refs: pd.DataFrame, selection: SelectionStore) -> MaskOf:
 
 @dataclass(frozen=True, slots=True)
 class _Photo:
-    """A photo (RGB uint8), its rows of the ref table that have ground truth, and that truth: bool (H, W) by ref."""
+    """A photo (RGB uint8, None when it is skipped), its rows of the ref table that have ground truth, and that truth:
+    bool (H, W) by ref."""
 
-    image: np.ndarray
+    image: np.ndarray | None
     rows: list[Any]
     truths: dict[int, np.ndarray]
     without_truth: int
@@ -120,13 +132,18 @@ def one_ahead(load: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Ou
             yield current.result()
 
 
-def _read(table: pd.DataFrame, images: LoadImage, truth: Truth) -> _Photo:
+def _read(table: pd.DataFrame, images: LoadOrSkip, truth: Truth) -> _Photo:
     masks = {ref_id: truth.mask(ref_id) for ref_id in table["ref_id"].unique().tolist()}
     truths = {ref_id: mask for ref_id, mask in masks.items() if mask is not None}
     rows: list[Any] = [row for row in table.itertuples() if row.ref_id in truths]
     # a photo without ground truth is not read: nothing will be predicted for it
     image = images(rows[0].file_name) if rows else np.zeros((0, 0, 3), np.uint8)
     return _Photo(image, rows, truths, len(masks) - len(truths))
+
+
+def _empty_masks(photo: _Photo) -> np.ndarray:
+    size = next(iter(photo.truths.values())).shape
+    return np.zeros((len(photo.rows), *size), dtype=bool)
 
 
 def _measure(photo: _Photo, predictions: np.ndarray) -> Iterator[dict[str, Any]]:

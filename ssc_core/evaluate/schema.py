@@ -94,6 +94,9 @@ class ModelEval(RunMeta, Measured):
     n_sentences: int = Field(ge=1)
     n_images: int = Field(ge=1)
     refs_without_truth: int = Field(ge=0, description="left out")
+    unreadable_photos: int = Field(
+        default=0, ge=0, description="photos that were skipped (detect.on_bad_image); their sentences have empty masks"
+    )
     resolution: Resolution = Field(description="where the figures at the top and the groups were measured")
     by_resolution: dict[Resolution, Measured] = Field(description="the same sentences at 480 x 480 and in photo pixels")
     per_ref: Figures = Field(description="as at the top, but every ref counts once, whatever its number of sentences")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ssc_core.pictures import BadImage, looks_like_jpeg, open_picture, read_levels, size_text
+
+log = logging.getLogger(__name__)
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -51,10 +54,15 @@ def load_image(path: Path, size: tuple[int, int] | None = None, *, upright: bool
 class PhotoReader:
     """Photos by file name, each in the orientation that the annotations refer to. See ``index.open_photos``.
 
-    sizes: (height, width) by file name relative to ``folder``. upright: as in ``load_image``.
+    sizes: (height, width) by file name relative to ``folder``. upright: as in ``load_image``. skip_bad: whether
+    ``or_none`` and ``or_grey`` do without a photo that cannot be read; who calls them says what that means.
     """
 
-    def __init__(self, folder: Path, sizes: Mapping[str, tuple[int, int]], *, upright: bool) -> None:
+    def __init__(
+        self, folder: Path, sizes: Mapping[str, tuple[int, int]], *, upright: bool, skip_bad: bool = False
+    ) -> None:
+        self.skip_bad = skip_bad
+        self._skipped: set[str] = set()
         self._folder = Path(folder)
         self._sizes = sizes
         self._upright = upright
@@ -65,6 +73,23 @@ class PhotoReader:
         if size is None:
             raise BadImage(f"photo '{file_name}' is not in the annotations")
         return load_image(self._folder / file_name, size, upright=self._upright)
+
+    def or_none(self, file_name: str) -> np.ndarray | None:
+        """The photo; where bad ones are skipped, None for one that cannot be read, which is named in the log once."""
+        try:
+            return self(file_name)
+        except BadImage as error:
+            if not self.skip_bad:
+                raise
+            if file_name not in self._skipped:
+                log.warning("photo %s is skipped: %s", file_name, error)
+            self._skipped.add(file_name)
+            return None
+
+    def or_grey(self, file_name: str) -> np.ndarray:
+        """The photo, or a grey picture of its size in place of one that is skipped: for pages and sheets."""
+        photo = self.or_none(file_name)
+        return np.full((*self._sizes[file_name], 3), 128, np.uint8) if photo is None else photo
 
 
 def image_size(path: Path) -> tuple[int, int]:

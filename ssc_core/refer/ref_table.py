@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
 )
 COLUMNS = tuple(SCHEMA.names)
 _REF_COLUMNS = tuple(column for column in COLUMNS if column not in ("dataset", "sent_id", "sentence", "raw"))
+SKIP_BAD_PHOTOS = b"skip_bad_photos"
+"""In the metadata where ``detect.on_bad_image`` is skip: so every stage that opens photos obeys it."""
 FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
 
 
@@ -108,7 +110,8 @@ def open_photos(path: Path, images_folder: Path) -> PhotoReader:
     photos = table.group_by(table.column_names, use_threads=False).aggregate([])  # a photo has many rows
     files, heights, widths = (photos[column].to_pylist() for column in table.column_names)
     sizes = dict(zip(files, zip(heights, widths, strict=True), strict=True))
-    return PhotoReader(images_folder, sizes, upright=_upright(table))
+    skip = SKIP_BAD_PHOTOS in table.schema.metadata
+    return PhotoReader(images_folder, sizes, upright=_upright(table), skip_bad=skip)
 
 
 def photos_upright(path: Path) -> bool:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from html import escape
 from pathlib import Path
 
+from ssc_core.evaluate.schema import ModelEval
 from ssc_core.files import atomic_path
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
@@ -100,6 +101,12 @@ def _results_note(dataset: DatasetResults) -> str:
         notes.append("Lines measured at 480 × 480 and lines in photo pixels differ a little for that reason alone.")
     left_out = {e.content.split: e.content.refs_without_truth for e in dataset.evaluations}
     notes += [f"{split}: {n} refs without ground truth are left out." for split, n in left_out.items() if n]
+    unreadable = {
+        e.content.split: e.content.unreadable_photos for e in dataset.evaluations if isinstance(e.content, ModelEval)
+    }
+    notes += [
+        f"{split}: {n} photos cannot be read; their masks count as empty." for split, n in unreadable.items() if n
+    ]
     if any(m.published for m in methods):
         second_hand = any(m.published and m.published.second_hand for m in methods)
         notes.append(
@@ -179,7 +186,7 @@ def _contact_sheets(dataset: DatasetResults) -> str:
 
 def _galleries(dataset: DatasetResults, photos: Path, size: int) -> str:
     blocks = []
-    shelf = PhotoShelf(open_photos(dataset.folder / "refs.parquet", photos), f"{dataset.name}-photo")
+    shelf = PhotoShelf(open_photos(dataset.folder / "refs.parquet", photos).or_grey, f"{dataset.name}-photo")
     for i, model in enumerate(dataset.models):
         with ExitStack() as stack:
             sources = _sources(dataset, model.content.split, shelf, stack)

@@ -56,7 +56,7 @@ def write_select_page(
         stores = Stores.open(
             stack, read_refs(refs, content.split), TruthStore(truth), masks=masks, scores=scores, selected=selected
         )
-        photos = PhotoShelf(open_photos(refs, images), "photo")
+        photos = PhotoShelf(open_photos(refs, images).or_grey, "photo")
         choices = own_choices(rows, stores, select.min_area)
         gallery = choice_gallery(list(tagged(choices, CARDS_A_TAG)), stores, photos, "choice")
     sections = (

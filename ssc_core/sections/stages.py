@@ -41,7 +41,7 @@ class DetectSettings(Section):
         default=None, description="box NMS within a class above this IoU; null: none, as published"
     )
     on_bad_image: Literal["stop", "skip"] = Field(
-        default="stop", description="an unreadable photo stops the job or is skipped and counted"
+        default="stop", description="an unreadable photo stops the job, or every stage does without it and counts it"
     )
 
 

@@ -102,3 +102,17 @@ def test_masks_of_other_annotations(files: dict[str, Path], tmp_path: Path) -> N
     with pytest.raises(SscError, match=r"masks\.h5 has no image 1; was it made from other annotations"):
         choose.choose_candidates(**files, split="val", out=tmp_path / "chosen.h5", device="cpu")
     assert not (tmp_path / "chosen.h5").exists()
+
+
+def test_refs_of_photos_that_are_skipped_get_no_choice(files: dict[str, Path], tmp_path: Path) -> None:
+    (files["images"] / "a.png").write_bytes(b"")
+    with pytest.raises(SscError, match=r"a\.png is empty"):
+        choose.choose_candidates(**files, split="val", out=tmp_path / "chosen.h5", device="cpu")
+    source = DatasetSource(layout="table", file=tmp_path / "refs.jsonl", images=files["images"])
+    Image.new("RGB", SIZE[::-1]).save(files["images"] / "a.png")
+    refs = {"out_refs": files["refs"], "out_truth": tmp_path / "truth.h5"}
+    build_index(dataset="x", source=source, check_counts=False, skip_bad_photos=True, **refs)
+    (files["images"] / "a.png").write_bytes(b"")
+    choose.choose_candidates(**files, split="val", out=tmp_path / "chosen.h5", device="cpu")
+    with SelectionStore(tmp_path / "chosen.h5") as store:
+        assert [store.chosen(ref, 0) for ref in store.ref_ids.tolist()] == [-1, -1, -1]

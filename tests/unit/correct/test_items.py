@@ -40,8 +40,8 @@ def mask(*boxes):
     return masks
 
 
-def build(masks, refs):
-    return build_items(refs, Given(masks), tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8)
+def build(masks, refs, **options):
+    return build_items(refs, Given(masks), tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8, **options)
 
 
 def test_photos_are_resized_with_antialiasing():
@@ -80,6 +80,13 @@ def test_refs_without_a_usable_mask_are_dropped_and_counted():
     assert items.corrupted == 3
     with pytest.raises(SscError, match=r"nothing to train on .*1 refs: no candidate"):
         build(masks, {1: [ref(1)]})
+
+
+def test_refs_of_photos_that_are_skipped_are_dropped_and_counted():
+    masks = {i: (mask((2, 4)),) for i in (1, 2, 3)}
+    items = build(masks, {1: [ref(1)], 2: [ref(2, 2), ref(3, 2)]}, unreadable=lambda name: name == ref(2, 2).file_name)
+    assert [[r.ref_id for r in image.refs] for image in items.images] == [[1]]
+    assert items.dropped == {"photo cannot be read": 2}
 
 
 def test_masks_of_each_sentence():

@@ -115,6 +115,23 @@ def test_bad_photo_stops(refs: pd.DataFrame, truth: Truths, meta: dict[str, Any]
         run(refs, truth, meta, tmp_path / "eval_val.json", images=broken)
 
 
+def test_a_photo_that_is_skipped_counts_as_empty_masks(
+    refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    def some(name: str) -> np.ndarray | None:
+        return None if name == "1.jpg" else np.zeros((8, 10, 3), np.uint8)
+
+    whole = run(refs, truth, meta, tmp_path / "a.json")
+    found = run(refs, truth, meta, tmp_path / "b.json", images=some)
+    assert (whole.unreadable_photos, found.unreadable_photos) == (0, 1)
+    assert found.n_sentences == whole.n_sentences
+    rows = pd.read_parquet(sentences_path(tmp_path / "b.json")).set_index("file_name")
+    assert (rows.loc[["1.jpg"], ["area", "intersection_native", "iou_480"]] == 0).all(axis=None)
+    assert (rows.loc[["1.jpg"], "union_480"] > 0).all()
+    others = pd.read_parquet(sentences_path(tmp_path / "a.json")).set_index("file_name").drop("1.jpg")
+    pd.testing.assert_frame_equal(rows.drop("1.jpg").sort_values("sent_id"), others.sort_values("sent_id"))
+
+
 @pytest.mark.parametrize("masks", [np.zeros((1, 8, 10), bool), np.zeros((3, 8, 10), np.uint8), np.zeros((3, 80), bool)])
 def test_predictor_of_the_wrong_shape(
     masks: np.ndarray, refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path

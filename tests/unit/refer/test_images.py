@@ -227,6 +227,19 @@ def test_photo_reader(tmp_path: Path) -> None:
         PhotoReader(tmp_path, {}, upright=False)("other.jpg")
 
 
+def test_a_bad_photo_is_done_without_only_where_that_was_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"none")
+    stop, skip = (PhotoReader(tmp_path, {"bad.jpg": (3, 4)}, upright=False, skip_bad=s) for s in (False, True))
+    for read in (stop, stop.or_none, stop.or_grey, skip):
+        with pytest.raises(BadImage, match=r"bad\.jpg"):
+            read("bad.jpg")
+    assert skip.or_none("bad.jpg") is None
+    np.testing.assert_array_equal(skip.or_grey("bad.jpg"), np.full((3, 4, 3), 128, np.uint8))
+    assert caplog.text.count("photo bad.jpg is skipped") == 1
+
+
 MASK = picture()[..., 0] == 200
 
 

@@ -173,3 +173,27 @@ def test_real_sample(real_sample: Path, index: Index) -> None:
             assert mask is None or mask.shape == (ref.height, ref.width)
     motorcyclist = store.mask(800000)
     assert motorcyclist is not None and 0.10 < motorcyclist.mean() < 0.12
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_every_reader_of_photos_learns_what_a_bad_one_means(refer_folder: Any, index: Index, skip: bool) -> None:
+    summary = index.build(refer_folder.source, skip_bad_photos=skip)
+    assert summary.n_refs == 3
+    assert open_photos(index.refs, refer_folder.photos).skip_bad == skip
+
+
+def test_a_sentence_without_an_end_is_refused(refer_folder: Any, index: Index) -> None:
+    refer_folder.refs[1]["sentences"][0]["raw"] = "a" * 6000
+    with pytest.raises(SscError, match=r"ref id 102\): a sentence has 6000 letters"):
+        index.build(refer_folder.write().source)
+
+
+def test_rows_without_their_photos_are_left_out_with_a_note(tmp_path: Path, photo_folder: Path, index: Index) -> None:
+    (tmp_path / "mine.csv").write_text("image,sentences\na.png,dog\ngone.png,cat\n")
+    source = DatasetSource(layout="table", file=tmp_path / "mine.csv", images=photo_folder)
+    with pytest.raises(SscError, match="1 of 2 photos cannot be read"):
+        index.build(source)
+    summary = index.build(source, skip_bad_photos=True)
+    assert (summary.n_refs, read_refs(index.refs)["ref_id"].tolist()) == (1, [1])
+    (note,) = [note for note in summary.notes if "left out (" in note]
+    assert note.startswith("1 rows are left out (1 of 2 photos cannot be read")
