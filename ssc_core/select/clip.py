@@ -19,11 +19,14 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,10 +47,15 @@ from ssc_core.torch_device import resolve_device
 Precision = Literal["auto", "fp32", "bf16"]
 
 
+PASS_BYTES = 2**29
+"""Memory that the activations of a forward pass may take on a CPU, about: more images a pass are no faster there."""
+
+
 class OpenClip:
     """An open_clip model behind the ``ImageTextEncoder`` contract, and behind ``StagedEncoder`` of ``scoring``.
 
-    ``batch_size``: images or sentences a forward pass. ``precision``: of the image tower; ``auto`` is bf16 autocast on
+    ``batch_size``: images or sentences a forward pass; on a CPU fewer images, where they would need more than
+    ``PASS_BYTES``. ``precision``: of the image tower; ``auto`` is bf16 autocast on
     a GPU and fp32 elsewhere. The text tower always runs in fp32: it is cheap, and class projection compares near ties.
     ``quick_gelu``: the activation of OpenAI's models; null takes what the tag was trained with, which open_clip by
     itself does not do for names such as ``ViT-B-32``. ``threads``: workers that resize images.
@@ -76,6 +84,9 @@ class OpenClip:
         self.model.to(self.device).eval().requires_grad_(False)
         config = PreprocessCfg(**self.model.visual.preprocess_cfg)
         self._fit = _geometry(config)
+        self._images_a_pass = batch_size
+        if self.device.type == "cpu":
+            self._images_a_pass = max(1, min(batch_size, PASS_BYTES // bytes_an_image(self.model.visual)))
         self._mean = torch.tensor(config.mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(config.std, device=self.device).view(1, 3, 1, 1)
 
@@ -95,8 +106,8 @@ class OpenClip:
     def encode_prepared(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """Images from ``prepare_image`` to float32 (N, D), unit norm."""
         features = []
-        for start in range(0, len(prepared), self.batch_size):
-            pixels = torch.from_numpy(np.stack(prepared[start : start + self.batch_size]))
+        for start in range(0, len(prepared), self._images_a_pass):
+            pixels = torch.from_numpy(np.stack(prepared[start : start + self._images_a_pass]))
             pixels = pixels.to(self.device).permute(0, 3, 1, 2).float().div_(255)
             pixels = pixels.sub_(self._mean).div_(self._std)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
@@ -152,13 +163,64 @@ def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> t
     return _create(model, pretrained=pretrained, quick_gelu=quick_gelu), tokenizer
 
 
+def bytes_an_image(tower: torch.nn.Module) -> int:
+    """What the activations of an image take at most while it goes through an image tower, about.
+
+    The largest output of a layer, four times: it is alive with its input and with what an activation function makes of
+    it. Found without computing: tensors on the device "meta" have shapes only.
+    """
+    largest = 0
+
+    def note(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        nonlocal largest
+        if isinstance(output, torch.Tensor):
+            largest = max(largest, output.numel() * output.element_size())
+
+    shapes = {name: value.to("meta") for name, value in [*tower.named_parameters(), *tower.named_buffers()]}
+    height, width = _pair(tower.image_size)
+    hooks = [module.register_forward_hook(note) for module in tower.modules()]
+    try:
+        torch.func.functional_call(tower, shapes, torch.zeros(1, 3, height, width, device="meta"))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 4 * largest
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
 def _create(name: str, *, quick_gelu: bool, **options: Any) -> Any:
     try:
         return open_clip.create_model(name, force_quick_gelu=quick_gelu, **options)
     except pickle.UnpicklingError as error:
-        raise SscError(f"open_clip: {options['pretrained']} holds more than weights, or is damaged; refused") from error
+        raise SscError(f"open_clip: {name} holds more than weights, or is damaged; refused") from error
     except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
-        raise SscError(f"open_clip cannot make '{name}': {error}") from error
+        raise SscError(f"open_clip cannot make '{name}': {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """The first lines of a message: of weights that do not fit, PyTorch lists every one."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:300]} ..."
+
+
+@contextmanager
+def _expected_warnings() -> Iterator[None]:
+    """Weights follow: open_clip need not warn of a network without, nor PyTorch that it may once not read archives."""
+
+    def unexpected(record: logging.LogRecord) -> bool:
+        return "initialized randomly" not in record.getMessage()
+
+    root = logging.getLogger()
+    root.addFilter(unexpected)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*torch\.jit\.load")
+            yield
+    finally:
+        root.removeFilter(unexpected)
 
 
 def _tokenizer(name: str) -> Callable[..., Any]:
@@ -169,23 +231,42 @@ def _tokenizer(name: str) -> Callable[..., Any]:
 
 
 def _load_file(model: str, path: Path, quick_gelu: bool | None) -> Any:
+    """A network with the weights of a file, which are never in memory twice."""
     archive = _is_torchscript(path)
     check_zip(path, script=True) if archive else check_weights(path)
     if quick_gelu is None:
         quick_gelu = archive  # OpenAI is who publishes CLIP as TorchScript, always with this activation
-    if not archive:
-        network = _create(model, pretrained=str(path), quick_gelu=quick_gelu)
-        named_tensors(path, network.state_dict())
-        return network
-    network = _create(model, quick_gelu=quick_gelu)
+    with _expected_warnings():
+        network = _create(model, quick_gelu=quick_gelu)
+        _drop_values(network)
+        network.load_state_dict = partial(network.load_state_dict, assign=True)  # open_clip calls it, too
+        try:
+            if archive:
+                network.load_state_dict(_archived_tensors(path))
+            else:
+                open_clip.load_checkpoint(network, str(path))
+        except pickle.UnpicklingError as error:
+            raise SscError(f"open_clip: {path} holds more than weights, or is damaged; refused") from error
+        except (RuntimeError, ValueError, KeyError, AttributeError, OSError, SafetensorError) as error:
+            raise SscError(f"open_clip: {path} does not hold the weights of {model}: {_one_line(error)}") from error
+        finally:
+            del network.load_state_dict
+    named_tensors(path, network.state_dict())
+    return network.float()
+
+
+def _drop_values(network: torch.nn.Module) -> None:
+    """Parameters without memory, until weights are loaded in their place."""
+    for module in network.modules():
+        for name, value in list(module.named_parameters(recurse=False)):
+            setattr(module, name, torch.nn.Parameter(torch.empty_like(value, device="meta"), requires_grad=False))
+
+
+def _archived_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of OpenAI's archive that are weights."""
+    sizes = ("input_resolution", "context_length", "vocab_size")
     state = torch.jit.load(str(path), map_location="cpu").state_dict()
-    for extra in ("input_resolution", "context_length", "vocab_size"):
-        state.pop(extra, None)
-    try:
-        network.load_state_dict({key: value.float() for key, value in named_tensors(path, state).items()})
-    except RuntimeError as error:
-        raise SscError(f"open_clip: {path} does not hold the weights of {model}: {error}") from error
-    return network
+    return {name: value for name, value in state.items() if name not in sizes}
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import open_clip
@@ -155,9 +156,8 @@ def test_a_local_checkpoint(small_model, tmp_path, suffix):
     torch.testing.assert_close(model.state_dict(), state)
 
 
-def test_openais_own_archive(small_model, tmp_path):
-    """OpenAI publishes TorchScript with half-precision weights and three extra numbers."""
-    network = open_clip.create_model(small_model, force_quick_gelu=True)
+def write_archive(network, path):
+    """As OpenAI publishes them: TorchScript with half-precision weights and three extra numbers."""
 
     class Archive(torch.nn.Module):
         def __init__(self):
@@ -170,12 +170,87 @@ def test_openais_own_archive(small_model, tmp_path):
         def forward(self, x):
             return x
 
-    path = tmp_path / "ViT-small.pt"
     torch.jit.script(Archive()).save(str(path))
+
+
+def test_openais_own_archive(small_model, tmp_path):
+    network = open_clip.create_model(small_model, force_quick_gelu=True)
+    path = tmp_path / "ViT-small.pt"
+    write_archive(network, path)
     model, _ = clip.load_model(small_model, str(path), None)
     assert has_quick_gelu(model)
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
     for name, value in network.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value.half().float())
+
+
+@pytest.mark.parametrize("kind", ["archive.pt", "weights.pt", "weights.safetensors"])
+def test_weights_that_are_there_are_loaded_without_a_warning(small_model, tmp_path, kind, caplog):
+    from safetensors.torch import save_file
+
+    network = open_clip.create_model(small_model)
+    write = {
+        "archive.pt": lambda path: write_archive(network, path),
+        "weights.pt": lambda path: torch.save(network.state_dict(), path),
+        "weights.safetensors": lambda path: save_file(network.state_dict(), path),
+    }
+    write[kind](tmp_path / kind)
+    caplog.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model, _ = clip.load_model(small_model, str(tmp_path / kind), None)
+    assert caplog.text == ""
+    assert all(value.device.type == "cpu" for value in [*model.parameters(), *model.buffers()])
+    with pytest.warns(UserWarning, match="random weights"):
+        clip.load_model(small_model, None, None)
+    assert "initialized randomly" in caplog.text, "where no weights follow, open_clip may say so"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("cut", "cut off"), ("page", "is a web page"), ("other", "does not hold the weights of ssc-small")],
+)
+def test_a_file_that_is_no_clip_is_named_with_one_line_of_reason(small_model, tmp_path, kind, reason):
+    path = tmp_path / "ViT-L-14-336px.pt"
+    write_archive(open_clip.create_model(small_model), path)
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    elif kind == "page":
+        path.write_text("<!DOCTYPE html><html><body>Quota exceeded</body></html>")
+    else:
+        write_archive(torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(200))), path)
+    with pytest.raises(SscError) as error:
+        clip.load_model(small_model, str(path), None)
+    message = str(error.value)
+    assert str(path) in message and reason in message
+    assert "\n" not in message and len(message) < 600
+
+
+def test_a_pass_takes_as_many_images_as_its_memory_allows(clip_folder, images, monkeypatch):
+    """On a CPU; and how images fall into passes changes no score beyond the last bits."""
+    whole = OpenClip(str(clip_folder), device="cpu", batch_size=64)
+    need = clip.bytes_an_image(whole.model.visual)
+    assert need == 4 * 17 * 4 * 64 * 4, "float32 of 17 tokens in the wider layer of the perceptron, four times"
+    monkeypatch.setattr(clip, "PASS_BYTES", 3 * need + need // 2)
+    bounded = OpenClip(str(clip_folder), device="cpu", batch_size=64)
+    seen = []
+    bounded.model.visual.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    np.testing.assert_allclose(bounded.encode_images(images), whole.encode_images(images), atol=1e-6)
+    assert seen == [3, 3, 1]
+    monkeypatch.setattr(clip, "PASS_BYTES", 1)
+    assert len(OpenClip(str(clip_folder), device="cpu").encode_images(images[:2])) == 2
+
+
+def test_the_published_model_needs_far_less_than_four_gibibytes_a_pass():
+    """ViT-L-14-336 at official size, as shapes: 577 tokens of 4096 values; 64 images would take 2.3 GiB."""
+    with torch.device("meta"):
+        tower = open_clip.create_model("ViT-L-14-336", device="meta").visual
+    assert clip.bytes_an_image(tower) == 4 * 577 * 4096 * 4
+    assert clip.PASS_BYTES // clip.bytes_an_image(tower) == 14
+
+
+def test_the_micro_worlds_scores_come_from_passes_of_64(root):
+    assert OpenClip(str(root / "resources" / "micro" / "clip"), device="cpu")._images_a_pass == 64
 
 
 def _set_buffer(root, name, value):
@@ -190,7 +265,7 @@ def _set_buffer(root, name, value):
 def test_weights_of_another_model_are_an_error(small_model, tmp_path):
     path = tmp_path / "other.pt"
     torch.save({"wrong": torch.zeros(1)}, path)
-    with pytest.raises(SscError, match="cannot make 'ssc-small'"):
+    with pytest.raises(SscError, match="does not hold the weights of ssc-small"):
         clip.load_model(small_model, str(path), None)
 
 
