@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,6 +89,14 @@ def path_inside(folder: Path, name: str | Path) -> Path:
     raise SscError(
         f"'{name!s:.200}' is not inside {folder}: it is an absolute path, goes up by .., or is a link that leads out"
     )
+
+
+_WEB_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|!--|\?xml|html|head|body|title|meta|script)", re.IGNORECASE)
+
+
+def is_web_page(head: bytes) -> bool:
+    """Whether a file that begins so is a web page, or a host's error as XML, whatever its name says."""
+    return _WEB_PAGE.match(head) is not None
 
 
 def check_writable(folder: Path) -> None:

@@ -10,7 +10,8 @@ import os
 import zipfile
 from pathlib import Path
 
-from ssc_core.errors import SscError
+from ssc_core.errors import FETCH, SscError
+from ssc_core.files import is_web_page
 from ssc_core.pickle_check import BrokenPickleError, RefusedPickleError, check_pickle
 from ssc_core.provenance import file_sha256
 from ssc_core.weights.lock import LockFile
@@ -27,7 +28,6 @@ MAX_CODE = 64 * 2**20
 """Bytes of a TorchScript archive's code, which is compressed."""
 
 _SEAL, _HEX = b"sha256 ", 64
-_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")
 
 IMPORTS = frozenset(
     {
@@ -154,10 +154,10 @@ def _check_kind(path: Path, *, safetensors: bool = False) -> str:
         with path.open("rb") as file:
             head = file.read(512)
     except FileNotFoundError as error:
-        raise SscError(f"{path} does not exist; `ssc fetch` gets published files") from error
+        raise SscError(f"{path} does not exist; {FETCH}") from error
     except OSError as error:
         raise SscError(f"{path} cannot be read: {error.strerror}") from error
-    if head.lstrip().lower().startswith(_PAGES):
+    if is_web_page(head):
         raise SscError(f"{path} is a web page, not weights: its host answered with a page. Download it again")
     if head.startswith(b"version https://git-lfs"):
         raise SscError(f"{path} is a pointer of Git LFS, not weights; `git lfs pull` gets them")

@@ -13,7 +13,7 @@ from transformers import BertModel, BertTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ssc_core.correct.lavt import LAVT
-from ssc_core.errors import SscError
+from ssc_core.errors import FETCH, SscError
 from ssc_core.tensor_checks import check_weights
 from ssc_core.tensor_files import named_tensors
 
@@ -151,5 +151,5 @@ def _unusable(path_or_name: Path | str, error: Exception) -> str:
     detail = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return (
         f"no usable BERT in {path_or_name} ({detail}); give a folder with config.json, vocab.txt and "
-        "model.safetensors or pytorch_model.bin, for example a copy of bert-base-uncased"
+        f"model.safetensors or pytorch_model.bin, for example a copy of bert-base-uncased; {FETCH}"
     )

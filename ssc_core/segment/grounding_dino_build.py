@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoTokenizer, BertConfig, GroundingDinoForObjectDetection
 from transformers.utils.logging import disable_progress_bar
 
-from ssc_core.errors import SscError
+from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
 from ssc_core.segment.grounding_dino_convert import load_official
 from ssc_core.tensor_checks import check_weights
@@ -47,7 +47,9 @@ def load_grounding_dino(model: str, tokenizer: str | None) -> LoadedDetector:
         network = load_official(path, bert_config(folder))
         return LoadedDetector(network, load_tokenizer(folder), network.config.max_text_len)
     if not (path / "config.json").is_file():
-        raise SscError(f"GroundingDINO model '{model}' is neither a folder with config.json nor a checkpoint file")
+        raise SscError(
+            f"GroundingDINO model '{model}' is neither a folder with config.json nor a checkpoint file; {FETCH}"
+        )
     network = _from_folder(path)
     config = path / "preprocessor_config.json"
     processing: dict[str, Any] = read_json(config) if config.is_file() else {}

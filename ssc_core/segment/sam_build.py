@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-from ssc_core.errors import SscError
+from ssc_core.errors import FETCH, SscError
 from ssc_core.files import atomic_path, read_json
 from ssc_core.tensor_files import named_tensors, read_safetensors, read_torch, state_dict_of
 
@@ -139,7 +139,7 @@ def load_sam(model: str, checkpoint: str | None = None) -> Sam:
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """Tensors of a ``.safetensors`` or ``.pth`` file, at its top or under ``model``. Raises SscError for all else."""
     if not path.is_file():
-        raise SscError(f"weights file {path} does not exist; `ssc fetch` lists where each file comes from")
+        raise SscError(f"weights file {path} does not exist; {FETCH}")
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     content = read_torch(path)

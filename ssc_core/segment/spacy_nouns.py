@@ -8,7 +8,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ssc_core.errors import SscError
+from ssc_core.errors import FETCH, SscError
 
 NOT_NEEDED = ("ner", "lemmatizer", "senter", "entity_linker", "textcat")
 """Components that neither the part of speech nor the dependency of a token depends on."""
@@ -55,7 +55,7 @@ def _load(pipeline: str) -> Language:
     except (OSError, ValueError) as error:
         raise SscError(
             f"the spaCy pipeline '{pipeline}' cannot be loaded ({str(error).splitlines()[0]}). Install it, or set "
-            "`nouns.spacy_model` to one that is installed; `python -m spacy info` lists them"
+            f"`nouns.spacy_model` to one that is installed; `python -m spacy info` lists them. {FETCH}"
         ) from error
     if not {"tagger", "parser"} <= set(nlp.pipe_names):
         raise SscError(f"the spaCy pipeline '{pipeline}' has no tagger and parser, only {', '.join(nlp.pipe_names)}")

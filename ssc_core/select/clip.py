@@ -39,7 +39,7 @@ from safetensors import SafetensorError
 from torch.nn import functional
 from torchvision import transforms
 
-from ssc_core.errors import SscError
+from ssc_core.errors import FETCH, SscError
 from ssc_core.tensor_checks import check_weights, check_zip
 from ssc_core.tensor_files import named_tensors
 from ssc_core.torch_device import resolve_device
@@ -157,7 +157,9 @@ def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> t
     tag = open_clip.get_pretrained_cfg(model, pretrained)
     if not tag:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
-        raise SscError(f"open_clip: {model} has no weights '{pretrained}', and there is no such file; its tags: {tags}")
+        raise SscError(
+            f"open_clip: {model} has no weights '{pretrained}', and there is no such file ({FETCH}); its tags: {tags}"
+        )
     if quick_gelu is None:
         quick_gelu = bool(tag.get("quick_gelu", False))
     return _create(model, pretrained=pretrained, quick_gelu=quick_gelu), tokenizer

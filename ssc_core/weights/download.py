@@ -28,7 +28,8 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from ssc_core.errors import SscError
-from ssc_core.weights.web_pages import MOST_PAGE, is_web_page, read_page
+from ssc_core.files import is_web_page
+from ssc_core.weights.web_pages import MOST_PAGE, read_page
 
 _CHUNK = 2**18
 _MOST_PAGES = 2

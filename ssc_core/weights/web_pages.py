@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 MOST_PAGE = 2**16
 """Bytes of a page that are read."""
 _MOST_TEXT = 300
-_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|!--|html|head|body|title|meta|script)", re.IGNORECASE)
 _TAG = re.compile(r"<(/?[a-z][a-z0-9]*)\b([^<>]{0,2000})>|<!--|<![^<>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""(?<![\w-])([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+))""")
 _COOKIE = "download_warning"
@@ -29,11 +28,6 @@ class WebPage:
 
     text: str
     way_on: str | None
-
-
-def is_web_page(head: bytes) -> bool:
-    """Whether a file that begins so is a web page, whatever its name says."""
-    return _PAGE.match(head) is not None
 
 
 def read_page(content: bytes, url: str, cookies: Mapping[str, str]) -> WebPage:

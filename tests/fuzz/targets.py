@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from ssc_core.errors import SscError
-from ssc_core.files import read_json
+from ssc_core.files import is_web_page, read_json
 from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.refer.index import build_index
@@ -34,7 +34,7 @@ from ssc_core.refer.table import read_table
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack
-from ssc_core.weights.web_pages import is_web_page, read_page
+from ssc_core.weights.web_pages import read_page
 
 HEIGHT, WIDTH = 8, 12
 INFO = StoreInfo(class_names=("cat", "dog"), settings={"a": 1}, code="c0de", models={"sam": "ab12"})

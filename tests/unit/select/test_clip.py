@@ -280,7 +280,11 @@ def test_pickles_that_run_code_are_refused(small_model, tmp_path):
     ("model", "pretrained", "message"),
     [
         ("ViT-Z-99", None, "neither a folder nor a model that open_clip knows"),
-        ("ViT-B-32", "opnai", "has no weights 'opnai', and there is no such file; its tags: .*openai"),
+        (
+            "ViT-B-32",
+            "opnai",
+            "has no weights 'opnai', and there is no such file .*ssc fetch --config.*; its tags: .*openai",
+        ),
     ],
 )
 def test_wrong_names(model, pretrained, message):

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from ssc_core.weights.web_pages import MOST_PAGE, is_web_page, read_page
+from ssc_core.files import is_web_page
+from ssc_core.weights.web_pages import MOST_PAGE, read_page
 from tests.unit.weights.conftest import QUOTA, WARNING
 
 URL = "https://drive.google.com/uc?export=download&id=1"
