@@ -86,6 +86,13 @@ def check_digest(path: Path) -> None:
                 return
 
 
+def check_tokenizer(folder: Path | str) -> None:
+    """Compare the files of a tokenizer, which are texts, with their digests. A name of no folder is passed over."""
+    for pattern in ("*.txt", "*.json", "*.model"):
+        for file in sorted(Path(folder).glob(pattern)):
+            check_digest(file)
+
+
 def check_zip(path: Path, *, script: bool = False) -> None:
     """Check a file of ``torch.save`` since PyTorch 1.6: its seal, else the sum of every record; and its pickle.
 

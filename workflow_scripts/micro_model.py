@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ssc_core.microworld.training import recipes
+from ssc_core.microworld.training.loop import pin_files
 from ssc_core.microworld.world_settings import WorldSettings
 from workflow_scripts._script import run
 
@@ -21,6 +22,7 @@ def main(
         getattr(recipes, step)(build, out, threads=threads, **chosen)
     else:
         getattr(recipes, step)(build, out, **chosen)
+        pin_files(out)
 
 
 run(main)

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from ssc_core.correct.lavt import LAVT
 from ssc_core.errors import FETCH, SscError
-from ssc_core.tensor_checks import check_weights
+from ssc_core.tensor_checks import check_tokenizer, check_weights
 from ssc_core.tensor_files import named_tensors
 
 
@@ -108,6 +108,7 @@ def load_tokenizer(path_or_name: Path | str) -> BertTokenizer:
     """The tokenizer alone, for workers that make batches. Raises SscError when it is missing."""
     if "/" in str(path_or_name) and not Path(path_or_name).is_dir():
         raise SscError(_unusable(path_or_name, FileNotFoundError("no such folder")))
+    check_tokenizer(path_or_name)
     try:
         tokenizer = BertTokenizer.from_pretrained(path_or_name, local_files_only=True)
     except (OSError, ValueError, TypeError) as error:

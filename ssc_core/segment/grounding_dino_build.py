@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
 from ssc_core.segment.grounding_dino_convert import load_official
-from ssc_core.tensor_checks import check_weights
+from ssc_core.tensor_checks import check_tokenizer, check_weights
 from ssc_core.tensor_files import named_tensors
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -100,7 +100,8 @@ def _from_folder(folder: Path) -> GroundingDinoForObjectDetection:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer of ``folder``. Raises SscError when there is none."""
+    """The fast tokenizer of ``folder``. Raises SscError when there is none, or it is damaged."""
+    check_tokenizer(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:

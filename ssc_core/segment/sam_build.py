@@ -18,6 +18,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import atomic_path, read_json
+from ssc_core.tensor_checks import check_digest
 from ssc_core.tensor_files import named_tensors, read_safetensors, read_torch, state_dict_of
 
 _DECODER = {"transformer_depth": 2, "num_heads": 8, "mlp_dim": 2048, "iou_head_depth": 3, "iou_head_hidden_dim": 256}
@@ -128,6 +129,7 @@ def load_sam(model: str, checkpoint: str | None = None) -> Sam:
         folder = Path(model)
         if not folder.is_dir():
             raise SscError(f"SAM model '{model}' is neither {', '.join(CONFIGS)} nor a folder with config.json")
+        check_digest(folder / "config.json")
         config, weights = read_json(folder / "config.json"), Path(checkpoint or folder / "model.safetensors")
     sam = build_sam(config)
     mismatch = _load_strictly(sam, read_state_dict(weights))

@@ -56,11 +56,11 @@ class LockFile:
         """The pin of a file."""
         return self.pins().get(path)
 
-    def add(self, path: str, *, sha256: str, size: int, source: str) -> None:
-        """Pin a file. Raises SscError when it is pinned to other bytes already; the first pin stays."""
+    def add(self, path: str, *, sha256: str, size: int, source: str, replace: bool = False) -> None:
+        """Pin a file. Raises SscError when it is pinned to other bytes already, unless they are replaced."""
         with _folder_lock(self.path.parent):
             pins = self.pins()
-            pinned = pins.get(path)
+            pinned = None if replace else pins.get(path)
             if pinned is not None and pinned.sha256 != sha256:
                 raise SscError(
                     f"{path} is pinned to other bytes in {self.path}; remove its entry there to accept the new"

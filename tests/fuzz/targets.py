@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -254,6 +255,8 @@ def _read_truth(path: Path) -> None:
 def _checkpoint_seeds(folder: Path) -> list[bytes]:
     import torch
 
+    from ssc_core.tensor_files import write_torch
+
     content = {
         "model": {"module.backbone.weight": torch.arange(6.0).reshape(2, 3), "module.bias": torch.ones(3).half()},
         "bert_model": {"embeddings.word_embeddings.weight": torch.ones(4, 2)},
@@ -266,7 +269,51 @@ def _checkpoint_seeds(folder: Path) -> list[bytes]:
     for new in (True, False):
         torch.save(content, folder / "seed.pth", _use_new_zipfile_serialization=new)
         found.append((folder / "seed.pth").read_bytes())
+    write_torch(folder / "seed.pth", content)
+    return [*found, (folder / "seed.pth").read_bytes()]
+
+
+def _pickle_seeds(folder: Path) -> list[bytes]:
+    """The pickle inside a checkpoint, and one with values nested nearly as deep as is allowed, and shared."""
+    import torch
+
+    nested: Any = (1,)
+    for _ in range(90):
+        nested = (nested, "x")
+    one = torch.ones(2)
+    found = []
+    (folder / "whole.pth").write_bytes(_checkpoint_seeds(folder)[0])
+    torch.save({"model": {"a": one, "b": one}, "bert_model": {"c": one}, "meta": {"n": nested}}, folder / "deep.pth")
+    for name in ("whole.pth", "deep.pth"):
+        with zipfile.ZipFile(folder / name) as archive:
+            found.append(archive.read(next(name for name in archive.namelist() if name.endswith("/data.pkl"))))
     return found
+
+
+def _read_checkpoint_pickle(path: Path) -> None:
+    """In an archive with the right sums, which would else refuse all that is damaged."""
+    whole = path.with_suffix(".pth")
+    (path.parent / "good").mkdir(exist_ok=True)
+    good = path.parent / "good" / f"{os.getpid()}.pth"
+    good.write_bytes(_checkpoint_seeds(path.parent / "good")[0])
+    with zipfile.ZipFile(good) as archive, zipfile.ZipFile(whole, "w") as damaged:
+        for name in archive.namelist():
+            damaged.writestr(name, path.read_bytes() if name.endswith("/data.pkl") else archive.read(name))
+    _read_checkpoint(whole)
+
+
+def _safetensors_seeds(folder: Path) -> list[bytes]:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(3).half()}, folder / "seed.safetensors")
+    return [(folder / "seed.safetensors").read_bytes()]
+
+
+def _read_safetensors(path: Path) -> None:
+    from ssc_core.tensor_files import read_safetensors
+
+    read_safetensors(path)
 
 
 def _read_checkpoint(path: Path) -> None:
@@ -280,7 +327,6 @@ def _read_checkpoint(path: Path) -> None:
 
 
 def _archive_seeds(folder: Path) -> list[bytes]:
-    import zipfile
 
     (folder / "one").write_bytes(bytes(range(256)))
     with zipfile.ZipFile(folder / "seed.zip", "w", zipfile.ZIP_DEFLATED) as file:
@@ -366,6 +412,8 @@ TARGETS: Mapping[str, Target] = {
     "score_store": Target("bytes", ".h5", _score_seeds, _read_scores, share=1),
     "truth_store": Target("bytes", ".h5", _truth_seeds, _read_truth, share=1),
     "checkpoint": Target("bytes", ".pth", _checkpoint_seeds, _read_checkpoint, share=1),
+    "checkpoint_pickle": Target("bytes", ".pkl", _pickle_seeds, _read_checkpoint_pickle, share=1),
+    "safetensors": Target("bytes", ".safetensors", _safetensors_seeds, _read_safetensors),
     "archive": Target("bytes", ".zip", _archive_seeds, _read_archive),
     "tar": Target("bytes", ".tar", _tar_seeds, _read_archive),
     "tar_gz": Target(

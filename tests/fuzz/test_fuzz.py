@@ -22,7 +22,7 @@ from ssc_core.refer.safe_pickle import load_plain_pickle
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import TARGETS, read_one
 
-SLOW = {"index_refs", "index_coco", "index_table", "checkpoint"}
+SLOW = {"index_refs", "index_coco", "index_table", "checkpoint", "checkpoint_pickle"}
 IN_THIS_PROCESS = sorted(set(TARGETS) - {name for name in TARGETS if name.endswith("_store")})
 """A damaged HDF5 file can hang the HDF5 library itself, so stores are fuzzed in child processes only (`make fuzz`)."""
 

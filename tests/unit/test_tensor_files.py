@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -267,3 +268,38 @@ def test_what_nobody_looks_at_takes_no_memory(tmp_path: Path) -> None:
     torch.save({"model": {"w": torch.ones(10)}}, tmp_path / "x.pth.small")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.pth")], capture_output=True, text=True)
     assert int(done.stdout) < 40_000, f"kB, of 160,000 that the optimizer has; {done.stderr}"
+
+
+def test_every_file_of_the_micro_models_is_known_by_its_digest(tmp_path: Path) -> None:
+    micro = Path(__file__).parents[2] / "resources/micro"
+    files = [path for path in micro.rglob("*") if path.is_file() and path.suffix != ".md"]
+    pinned = LockFile(micro / "sources.lock.json").pins()
+    assert pinned.keys() == {path.relative_to(micro).as_posix() for path in files} - {"sources.lock.json"}
+    shutil.copytree(micro, tmp_path / "micro")
+    from ssc_core.correct.text import load_text, load_tokenizer
+    from ssc_core.segment.grounding_dino_build import load_grounding_dino
+    from ssc_core.segment.sam_build import load_sam
+    from ssc_core.select.clip import load_model
+
+    readers = {
+        "lavt/bert": load_text,
+        "detector": lambda folder: load_grounding_dino(folder, None),
+        "sam": load_sam,
+        "clip": lambda folder: load_model(folder, None, None),
+    }
+    vocabulary = tmp_path / "micro/lavt/bert/vocab.txt"
+    whole = vocabulary.read_bytes()
+    vocabulary.write_bytes(_spoiled(vocabulary, 4000))
+    with pytest.raises(SscError, match=r"vocab\.txt does not have the bytes"):
+        load_tokenizer(vocabulary.parent)
+    vocabulary.write_bytes(whole)
+    for name, read in readers.items():
+        read(str(tmp_path / "micro" / name))
+        for file in ("config.json", "open_clip_config.json", "model.safetensors", "open_clip_model.safetensors"):
+            path = tmp_path / "micro" / name / file
+            if path.exists():
+                whole = path.read_bytes()
+                path.write_bytes(_spoiled(path, 8 * (len(whole) // 2)))
+                with pytest.raises(SscError, match=rf"{file} does not have the bytes"):
+                    read(str(tmp_path / "micro" / name))
+                path.write_bytes(whole)

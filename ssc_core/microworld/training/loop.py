@@ -13,6 +13,9 @@ from torch import nn
 from tqdm import trange
 
 from ssc_core.files import atomic_path
+from ssc_core.provenance import file_sha256
+from ssc_core.tensor_checks import LOCK_NAME
+from ssc_core.weights.lock import LockFile
 
 
 def fit(
@@ -86,6 +89,14 @@ def write_card(folder: Path, *, title: str, what: str, data: str, figures: dict[
     )
     with atomic_path(folder / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def pin_files(folder: Path) -> None:
+    """Note the digests of a model's files in the lock file beside its folder, where readers look for them."""
+    lock = LockFile(folder.parent / LOCK_NAME)
+    for file in sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".md"):
+        path = file.relative_to(folder.parent).as_posix()
+        lock.add(path, sha256=file_sha256(file), size=file.stat().st_size, source="make micro-models", replace=True)
 
 
 def _rate(step: int, steps: int, warmup: int) -> float:
