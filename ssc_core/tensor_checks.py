@@ -15,6 +15,7 @@ from ssc_core.files import is_web_page
 from ssc_core.pickle_check import BrokenPickleError, RefusedPickleError, check_pickle
 from ssc_core.provenance import file_sha256
 from ssc_core.weights.lock import LockFile
+from ssc_core.weights.unpack import ShortReads
 
 LOCK_NAME = "sources.lock.json"
 """A lock file of ``ssc fetch`` by its default name; the micro models have one of their own beside them."""
@@ -101,7 +102,7 @@ def check_zip(path: Path, *, script: bool = False) -> None:
     sealed = _check_seal(path)
     most = path.stat().st_size + (MAX_CODE if script else 0)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with ShortReads(path.open("rb", buffering=0)) as stream, zipfile.ZipFile(stream) as archive:
             records = archive.infolist()
             names = {record.filename.casefold() for record in records}
             if len(names) < len(records) or sum(record.file_size for record in records) > most:

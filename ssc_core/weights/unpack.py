@@ -154,7 +154,7 @@ def _write(member: _Member, target: Path, archive: Path) -> None:
 def _members(archive: Path, most_bytes: int) -> Iterator[Iterator[_Member]]:
     """The regular files of an archive, each checked before it is handed out."""
     if archive.name.endswith((".zip", ".whl")):
-        with _ShortReads(archive.open("rb", buffering=0)) as stream, zipfile.ZipFile(stream) as file:
+        with ShortReads(archive.open("rb", buffering=0)) as stream, zipfile.ZipFile(stream) as file:
             yield _zip_members(file, archive)
     elif archive.name.endswith(".tar"):
         with archive.open("rb") as tar:
@@ -216,7 +216,7 @@ def _checked(name: str, archive: Path) -> str:
     return "/".join(parts)
 
 
-class _ShortReads(io.BufferedReader):
+class ShortReads(io.BufferedReader):
     """A zip file, of which zipfile does not get its list of files in one piece when that is too long."""
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -321,3 +321,22 @@ def test_damaged_files_of_a_folder_are_errors_for_people(clip_folder, tmp_path, 
 def test_the_folder_may_be_relative(clip_folder, monkeypatch):
     monkeypatch.chdir(clip_folder.parent)
     assert OpenClip(clip_folder.name, device="cpu").encode_texts(["red dog"]).shape == (1, 24)
+
+
+@pytest.mark.parametrize("script", [False, True], ids=["checkpoint", "TorchScript"])
+def test_a_clip_file_that_is_cut_or_a_web_page_is_named_in_a_line(small_model, tmp_path, script) -> None:
+    path = tmp_path / "clip.pt"
+    if script:
+        torch.jit.script(torch.nn.Linear(2, 2)).save(path)
+    else:
+        torch.save({"weight": torch.ones(300)}, path)
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    contents = {"is damaged": (whole[: len(whole) * 3 // 4], bytes(flipped)), "is a web page": (b"<html>Quota</html>",)}
+    for reason, spoiled in contents.items():
+        for content in spoiled:
+            path.write_bytes(content)
+            with pytest.raises(SscError, match=rf"clip\.pt {reason}") as caught:
+                OpenClip(small_model, str(path), device="cpu")
+            assert "\n" not in str(caught.value)
