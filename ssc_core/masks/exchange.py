@@ -83,8 +83,7 @@ def annotated_images(
 
     Of masks.h5, every instance with its class, ``score`` and ``ref_ids``; of selected.h5, the choices of every ref with
     the ref's class, ``ref_id`` and ``sentences``. Refs of a table without classes get the class that the chosen one of
-    ``candidates`` was found as, or ``NO_CATEGORY``. What has no mask is noted in
-    ``left_out``.
+    ``candidates`` was found as, or ``NO_CATEGORY``. What has no mask is noted in ``left_out``.
 
     Raises SscError when the files do not belong together, and for a photo whose name leaves the images folder.
     """

@@ -24,7 +24,7 @@ import numpy as np
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import Column, StoreInfo, offsets
-from ssc_core.masks.reader import ColumnReader, Ids
+from ssc_core.masks.reader import ColumnReader, Ids, rises
 from ssc_core.masks.writer import ColumnWriter
 
 Rows = Sequence[int] | np.ndarray
@@ -297,4 +297,4 @@ def _within(values: np.ndarray, low: Any, high: Any) -> bool:
 
 def _rises_below(values: np.ndarray, end: int) -> bool:
     """Whether values never fall and all are within 0 to end - 1."""
-    return len(values) == 0 or bool(values[0] >= 0 and values[-1] < end and np.all(np.diff(values) >= 0))
+    return len(values) == 0 or bool(values[0] >= 0 and values[-1] < end and rises(values))

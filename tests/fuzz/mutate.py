@@ -45,11 +45,15 @@ _ODD_VALUES: list[Any] = [
 
 
 def mutated(kind: str, seeds: Sequence[bytes], seed: int) -> bytes:
-    """A damaged file. kind: "bytes", or "json", which is damaged as values and now and then as bytes."""
+    """A damaged file. kind: "bytes", or "json" and "hdf5", which are damaged as values and now and then as bytes."""
     chance = random.Random(seed)
     content = chance.choice(seeds)
     if kind == "json" and chance.random() < 0.9:
         return _json_mutated(content, chance)
+    if kind == "hdf5" and chance.random() < 0.7:
+        from tests.fuzz.mutate_hdf5 import hdf5_mutated
+
+        return hdf5_mutated(content, chance)
     return _bytes_mutated(content, seeds, chance)
 
 

@@ -20,11 +20,12 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.refer.safe_pickle import load_plain_pickle
 from tests.fuzz.mutate import mutated
+from tests.fuzz.run import fuzz
 from tests.fuzz.targets import TARGETS, read_one
 
 SLOW = {"index_refs", "index_coco", "index_table", "checkpoint", "checkpoint_pickle"}
 IN_THIS_PROCESS = sorted(set(TARGETS) - {name for name in TARGETS if name.endswith("_store")})
-"""A damaged HDF5 file can hang the HDF5 library itself, so stores are fuzzed in child processes only (`make fuzz`)."""
+"""A damaged HDF5 file can hang the HDF5 library itself, so stores are fuzzed in child processes only."""
 
 few = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
@@ -46,6 +47,13 @@ def test_damaged_files_are_taken_or_refused(name: str, tmp_path: Path) -> None:
         path.write_bytes(mutated(target.kind, seeds, number))
         outcomes.add(read_one(target, path))
     assert "refused" in outcomes
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if name.endswith("_store")])
+def test_damaged_stores_are_taken_or_refused(name: str, tmp_path: Path) -> None:
+    counts, problems, _ = fuzz(name, 0, 50, tmp_path)
+    assert not problems
+    assert counts["refused"] > 20
 
 
 @pytest.mark.parametrize("name", [name for name in TARGETS if name.endswith("_store")])

@@ -25,6 +25,7 @@ from ssc_core.masks import (
     rle,
 )
 from ssc_core.masks.gather import gather
+from ssc_core.masks.reader import rises
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from tests.unit.masks.conftest import INFO, Photos, replace_column
 
@@ -315,6 +316,7 @@ def test_what_made_it_is_no_such_thing(kind: str, name: str, value: bytes | None
         ("boxes", "ref/candidate", [2, 1, -1, 5, 4, 3]),
         ("masks", "image/id", [3, 3]),
         ("masks", "ref/id", [70, 71, 30, 70]),
+        ("masks", "ref/image", [0, 2, 255, -(2**31)]),
         ("masks", "image/size", [[0, 12], [8, 12]]),
         ("masks", "image/size", [[-8, -12], [8, 12]]),
         ("masks", "image/size", [[2**20, 2**20], [8, 12]]),
@@ -343,6 +345,11 @@ def test_values_that_cannot_be(kind: str, name: str, values: list[Any], tmp_path
     path = made(kind, tmp_path)
     replace_column(path, name, values)
     assert "is damaged" in refusal(KINDS[kind][1], path)
+
+
+def test_offsets_that_rise_by_overflow_do_not_rise() -> None:
+    assert rises(np.array([0, 0, 2**63 - 1])) and rises(np.zeros(0, np.int64))
+    assert not rises(np.array([0, 2**63 - 1, -(2**63), -1, 6]))
 
 
 @pytest.mark.parametrize("kind", ["masks", "selected", "truth"])
