@@ -196,7 +196,7 @@ def gather(folder: Path) -> None:
 
 def select(folder: Path) -> None:
     from ssc_core.select.stage import select_masks
-    from ssc_core.settings import SelectSettings
+    from ssc_core.settings import CompatSettings, SelectSettings
 
     started = time.process_time()
     select_masks(
@@ -206,6 +206,7 @@ def select(folder: Path) -> None:
         scores=folder / "scores.h5",
         out=folder / "selected.h5",
         settings=SelectSettings(),
+        compat=CompatSettings(),
     )
     report(started)
 
@@ -216,7 +217,7 @@ def evaluate(folder: Path) -> None:
     from ssc_core.masks.selection import SelectionStore
     from ssc_core.refer.ref_table import read_refs
     from ssc_core.refer.truth import TruthStore
-    from ssc_core.settings import CompatSettings, EvaluateSettings
+    from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 
     started = time.process_time()
     meta: dict[str, Any] = {key: {} for key in ("model", "settings", "data", "versions")}
@@ -228,7 +229,7 @@ def evaluate(folder: Path) -> None:
             masks=masks,
             truth=TruthStore(folder / "truth.h5"),
             selections={"selected": selected},
-            min_area=500,
+            select=SelectSettings(),
             out=folder / "eval_masks.json",
             settings=EvaluateSettings(),
             compat=CompatSettings(),

@@ -32,7 +32,7 @@ from ssc_core.files import write_json
 from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
 from ssc_core.refer.images import PhotoReader, load_image
 from ssc_core.select.clip import OpenClip
-from ssc_core.select.scoring import Marker, Photo, TextFeatures, encode_photos, score
+from ssc_core.select.scoring import Marker, Photo, Prompter, TextFeatures, encode_photos, score
 from ssc_core.settings import Backend, CompatSettings, ScoreSettings
 
 HEIGHT, WIDTH = 480, 640
@@ -121,21 +121,16 @@ def score_in_batches(
     """What ``score_candidates`` does between opening its files and writing its result."""
     settings = ScoreSettings(backend=Backend(name="open_clip"))
     reader = PhotoReader(folder, dict.fromkeys(names, (HEIGHT, WIDTH)), upright=False)
-    marker = Marker(reader, store, encoder, settings, CompatSettings())
+    marker = Marker(reader, store, Prompter(encoder, settings, CompatSettings()), merged=False)
     texts = TextFeatures(encoder, SENTENCES)
     scores = []
     for marked, features in encode_photos(photos_of(names, store), marker, arguments.threads, arguments.batch):
-        for rows in marked.photo.candidates.values():
-            scores.append(score(features[np.searchsorted(marked.photo.rows, rows)], texts[SENTENCES]))
+        scores += [score(features[own], texts[SENTENCES]) for own in marked.places]
     return scores
 
 
 def photos_of(names: list[str], store: MaskStore) -> list[Photo]:
-    photos = []
-    for image_id, name in enumerate(names, start=1):
-        candidates = {ref: store.candidates(ref).rows for ref in store.all_refs_of(image_id)}
-        photos.append(Photo(name, candidates, np.unique(np.concatenate(list(candidates.values())))))
-    return photos
+    return [Photo(name, tuple(store.all_refs_of(image_id))) for image_id, name in enumerate(names, start=1)]
 
 
 class TimedEncoder:
