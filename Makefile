@@ -65,8 +65,8 @@ finding: env ## all methods over seeds, a page a dataset: docs/results*.md (hour
 report: env ## one HTML page of everything in results/
 	$(SNAKEMAKE) results/report/index.html
 
-bench: env ## all benchmarks of the stages against the published way of working, as docs/benchmarks.md
-	$(BIN)/python benchmarks/page.py
+bench: env ## all benchmarks of the stages against the published way, as docs/benchmarks.md (SAMPLE=folder of real data)
+	$(BIN)/python benchmarks/page.py $(if $(SAMPLE),--sample $(SAMPLE))
 
 micro-models: env ## train the micro world's small models again (hours on two cores)
 	$(SNAKEMAKE) micro_models

@@ -24,7 +24,8 @@ from ssc_core.files import atomic_path, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"
-REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
+REAL = {"nouns": "refcoco_val_sentences.jsonl", "masks": "coco64"}
+"""Real sentences, one a line, and a folder of COCO photos with instances.json, looked for in ``--sample``."""
 
 CPU = {
     "nouns": "nouns.py --every 10",
@@ -52,36 +53,38 @@ def main() -> None:
     runs = GPU if torch.cuda.is_available() else CPU
     parser.add_argument("--only", nargs="+", choices=sorted(runs), default=list(runs))
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    parser.add_argument("--sample", type=Path, help="folder of real data; without it, benchmarks make theirs up")
     options = parser.parse_args()
     for name in options.only:
-        run(name, runs[name])
+        run(name, runs[name], options.sample)
     found = {name: read_json(BUILD / f"{name}.json") for name in runs if (BUILD / f"{name}.json").is_file()}
     with atomic_path(options.page) as temporary:
         temporary.write_text(page(found), encoding="utf-8")
     print(options.page)
 
 
-def run(name: str, command: str) -> None:
+def run(name: str, command: str, sample: Path | None) -> None:
     """Run one benchmark and write its figures, with its command and peak memory."""
     BUILD.mkdir(parents=True, exist_ok=True)
     out = BUILD / f"{name}.json"
     print(f"{name}: {command}", flush=True)
-    script, *options = [*command.split(), *_data_of(name)]
+    script, *options = command.split()
+    real = [sample / REAL[name]] if sample is not None and name in REAL and (sample / REAL[name]).exists() else []
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "benchmarks" / script), *options, "--json", str(out)], cwd=ROOT
+        [sys.executable, ROOT / "benchmarks" / script, *options, *(path.resolve() for path in real), "--json", out],
+        cwd=ROOT,
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{script} failed")
     write_json(
-        out, {"command": " ".join([script, *options]), "peak_mib": usage.ru_maxrss / 1024, "figures": read_json(out)}
+        out,
+        {
+            "command": " ".join([script, *options, *(path.name for path in real)]),
+            "peak_mib": usage.ru_maxrss / 1024,
+            "figures": read_json(out),
+        },
     )
-
-
-def _data_of(name: str) -> list[str]:
-    """Real sentences and masks where the real sample lies beside the checkout, else what the benchmark makes up."""
-    real = {"nouns": REAL_SAMPLE / "refcoco_val_sentences.jsonl", "masks": REAL_SAMPLE / "coco64"}.get(name)
-    return [os.path.relpath(real, ROOT)] if real is not None and real.exists() else []
 
 
 def page(found: dict[str, dict[str, Any]]) -> str:

@@ -52,6 +52,9 @@ rule index_refs:
         check=lambda wildcards: (
             "--check-counts" if dataset(wildcards).check_counts else ""
         ),
+        limit=lambda wildcards: (
+            f"--limit {dataset(wildcards).limit}" if dataset(wildcards).limit else ""
+        ),
         skip="--skip-bad-photos" if SETTINGS.detect.on_bad_image == "skip" else "",
         compat=compat("gt_overlap_hole"),
         code=code("index_refs"),
@@ -61,6 +64,6 @@ rule index_refs:
         job(
             "index_refs",
             "--dataset {wildcards.dataset:q} --source {params.source:q}",
-            "--identity {params.identity:q} --compat {params.compat:q} {params.check} {params.skip}",
+            "--identity {params.identity:q} --compat {params.compat:q} {params.check} {params.skip} {params.limit}",
             "--refs {output.refs:q} --truth {output.truth:q} --data {output.data:q}",
         )

@@ -14,7 +14,7 @@ from ssc_core.contracts import Detections, Detector, ImageTextEncoder, InstanceM
 from ssc_core.errors import SscError, did_you_mean
 from ssc_core.registry import backend_place
 
-__all__ = ["Detections", "Detector", "ImageTextEncoder", "InstanceMasks", "Segmenter", "load_backend"]
+__all__ = ["Detections", "Detector", "ImageTextEncoder", "InstanceMasks", "Segmenter", "backend_class", "load_backend"]
 
 
 def load_backend(

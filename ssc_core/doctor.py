@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ssc_core.datasets import check_world, dataset_source
+from ssc_core.checkout import HOME
+from ssc_core.datasets import check_world, dataset_folder, dataset_source
 from ssc_core.errors import SscError
 from ssc_core.settings import MicroSource, Settings
-from ssc_core.weights.catalogue import needed_by
+from ssc_core.weights.catalogue import PublishedFile, needed_by
 from ssc_core.weights.fetch import is_here, size_text
+from ssc_core.weights.lock import LockFile
 
 State = Literal["ok", "note", "problem"]
 
@@ -35,6 +37,9 @@ PACKAGES = {
     "pyarrow": "tables",
 }
 """Packages without which a part of the pipeline does not run, and that part."""
+
+MOST_PHOTOS = 100_000
+"""Of a dataset, whose age is looked at."""
 
 LITTLE_DISK = 10 * 2**30
 LITTLE_MEMORY = 4 * 2**30
@@ -62,7 +67,9 @@ def examine(settings: Settings, root: Path) -> list[Check]:
         lambda: _snakemake(root),
         lambda: _built_from(settings),
         lambda: _data(settings, root),
+        lambda: _photos(settings, root),
         lambda: _weights(settings, root),
+        lambda: _backends(settings),
         lambda: _spacy(settings),
     ]
     found: list[Check] = []
@@ -203,18 +210,76 @@ def _data(settings: Settings, root: Path) -> Iterator[Check]:
             yield Check(f"data {name}", "ok", f"annotations and photos in {source.images_folder}")
 
 
+def _photos(settings: Settings, root: Path) -> Iterator[Check]:
+    """Photos that were changed or replaced after they were indexed: Snakemake does not look at photos."""
+    if not _version("pandas") or not _version("pyarrow"):
+        return
+    from ssc_core.refer.ref_table import read_refs
+
+    for name, dataset in settings.datasets.items():
+        refs = root / dataset_folder(settings, name) / "refs.parquet"
+        if isinstance(dataset.source, MicroSource) or not refs.is_file():
+            continue
+        folder = root / dataset_source(settings, name).images_folder
+        indexed = refs.stat().st_mtime_ns
+        files = read_refs(refs, columns=("file_name",))["file_name"].unique()[:MOST_PHOTOS]
+        newer = [file for file in files if (folder / file).is_file() and (folder / file).stat().st_ctime_ns > indexed]
+        if newer:
+            text = (
+                f"{len(newer)} of {len(files)} have changed since {refs.relative_to(root)} was made "
+                f"(first: {newer[0]}). Other photos of the same names? "
+                "`snakemake --forcerun index_refs -- TARGET` makes all of TARGET anew"
+            )
+            yield Check(f"photos {name}", "note", text)
+
+
+def _backends(settings: Settings) -> Iterator[Check]:
+    """Whether the classes that the config names are there, take its settings and do what is asked of them."""
+    from ssc_core.backends import Detector, ImageTextEncoder, Segmenter, backend_class
+
+    named = (
+        ("nouns.encoder", settings.nouns.encoder, ImageTextEncoder),
+        ("detect.backend", settings.detect.backend, Detector),
+        ("segment.backend", settings.segment.backend, Segmenter),
+        ("score.backend", settings.score.backend, ImageTextEncoder),
+    )
+    for place, backend, protocol in named:
+        try:
+            cls = backend_class(backend.name, backend.settings)
+            methods = [method for method in vars(protocol) if not method.startswith("_")]
+            lacking = [method for method in methods if isinstance(cls, type) and not hasattr(cls, method)]
+            if lacking:
+                raise SscError(f"'{backend.name}' is no {protocol.__name__}: it lacks {', '.join(lacking)}")
+            yield Check(f"backend {place}", "ok", f"{backend.name} takes these settings")
+        except Exception as error:  # a plug-in may raise whatever it likes when it is imported
+            reason = str(error) if isinstance(error, SscError) else f"{type(error).__name__}: {error}"
+            yield Check(f"backend {place}", "problem", reason)
+
+
 def _weights(settings: Settings, root: Path) -> Iterator[Check]:
     published = {name: file for name, file in needed_by(settings).items() if file.path.startswith("weights/")}
     absent = [file.path for file in published.values() if not is_here(file, root)]
-    named = {path for path in _named_paths(settings) if not (root / path).exists()}
+    named = {path for path in _named_paths(settings) if not ((root / path).exists() or (HOME / path).exists())}
     absent += sorted(named - {path for file in published.values() for path in (file.path, *file.results)})
+    lock = LockFile(root / settings.sources.lock)
+    wrong = [line for file in published.values() for line in _wrong_size(file, lock, root)]
+    if wrong:
+        yield Check("weights sizes", "problem", f"{'; '.join(wrong)}. Delete what is cut off and run `ssc fetch` again")
     if absent:
         text = (
             f"not there: {', '.join(dict.fromkeys(absent))}; `ssc fetch` gets published files, `--offline` lists them"
         )
         yield Check("weights", "problem", text)
-    else:
+    elif not wrong:
         yield Check("weights", "ok", "every file that the config names is there")
+
+
+def _wrong_size(file: PublishedFile, lock: LockFile, root: Path) -> Iterator[str]:
+    """A line unless a file has the size that was published, or that it had when it was fetched."""
+    pin, path = lock.get(file.path), root / file.path
+    size = file.size or (pin.size if pin else None)
+    if file.unpack is None and size is not None and path.is_file() and path.stat().st_size != size:
+        yield f"{file.path} has {path.stat().st_size} bytes, the right file has {size}"
 
 
 def _spacy(settings: Settings) -> Iterator[Check]:
@@ -228,15 +293,20 @@ def _verdict(found: Sequence[Check]) -> Iterator[Check]:
     """What will work, from what was found."""
     broken = {check.name.split()[0] for check in found if check.state == "problem"}
     basis = {"python", "packages", "disk", "results", "hdf5"}
+    data = {check.name: check.state == "problem" for check in found if check.name.startswith("data ")}
+    gone = [name.removeprefix("data ") for name, absent in data.items() if absent]
+    if len(gone) < len(data):
+        broken.discard("data")
     gpu = any(check.name == "gpu" and check.state == "ok" for check in found)
     stages = {
         "index and ground truth": basis | {"data"},
-        "Segment and Select": basis | {"data", "weights", "spacy"},
-        f"training and evaluation ({'GPU' if gpu else 'CPU'})": basis | {"data", "weights", "spacy"},
+        "Segment and Select": basis | {"data", "weights", "spacy", "backend"},
+        f"training and evaluation ({'GPU' if gpu else 'CPU'})": basis | {"data", "weights", "spacy", "backend"},
     }
     for stage, needs in stages.items():
         missing = sorted(needs & broken)
-        text = f"needs what is told above about {', '.join(missing)}" if missing else "will work"
+        works = f"will work, but not for {', '.join(gone)}" if gone else "will work"
+        text = f"needs what is told above about {', '.join(missing)}" if missing else works
         yield Check(stage, "problem" if missing else "ok", text)
 
 

@@ -1,7 +1,7 @@
 """The config: one frozen pydantic class a section. ``schemas/config.schema.json`` is generated from these classes.
 
 A stage function takes its own section only, so that a rule reruns when its section changes and not otherwise. What
-changes no result (device, threads, batch caps) lives in ``ComputeSettings`` and reaches rules as resources.
+reruns no rule (device, threads, batch caps) lives in ``ComputeSettings`` and reaches rules as resources.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ def main(
     data: Path,
     check_counts: bool = False,
     skip_bad_photos: bool = False,
+    limit: int | None = None,
 ) -> None:
     summary = build_index(
         dataset=dataset,
@@ -29,6 +30,7 @@ def main(
         check_counts=check_counts,
         gt_overlap_hole=compat.gt_overlap_hole,
         skip_bad_photos=skip_bad_photos,
+        limit=limit,
     )
     stamp = {
         "dataset": dataset,

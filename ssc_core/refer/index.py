@@ -52,13 +52,15 @@ def build_index(
     check_counts: bool,
     gt_overlap_hole: bool = False,
     skip_bad_photos: bool = False,
+    limit: int | None = None,
 ) -> IndexSummary:
     """Read a dataset; write its RefTable to ``out_refs`` and its ground truth to ``out_truth``, each whole or not.
 
     dataset: name in the config. check_counts: compare refs per split with the published counts. gt_overlap_hole: see
-    ``segmentation_to_rle``; skip_bad_photos: see ``read_table`` and ``PhotoReader``. Blank sentences, and refs that are
-    left without any, are dropped; every such count is logged as a warning. Refs pass through one by one, so memory
-    holds no more of a table than its photos' names. Raises SscError for data that do not fit together.
+    ``segmentation_to_rle``; skip_bad_photos: see ``read_table`` and ``PhotoReader``. limit: only the first refs of each
+    split, so many. Blank sentences, and refs that are left without any, are dropped; every such count is logged as a
+    warning. Refs pass through one by one, so memory holds no more of a table than its photos' names. Raises SscError
+    for data that do not fit together.
     """
     data = open_source(dataset, source, skip_bad_photos=skip_bad_photos)
     if check_counts:
@@ -66,6 +68,7 @@ def build_index(
         check_published_counts(dataset, name, split_by, (ref.split for ref in data.refs))
     notes: Counter[str] = Counter()
     photos = _Photos(data.images_folder)
+    of_split: Counter[str] = Counter()
     n_refs = n_sentences = n_with_truth = 0
     with ExitStack() as stack:
         rows = stack.enter_context(_refs_writer(out_refs, dataset, data, upright=source.upright, skip=skip_bad_photos))
@@ -74,6 +77,10 @@ def build_index(
             _check_lengths(dataset, ref)
             kept = _without_blank_sentences(ref, notes)
             if kept is None:
+                continue
+            of_split[kept.split] += 1
+            if limit is not None and of_split[kept.split] > limit:
+                notes[f"refs were left out: `limit` takes the first {limit} of each split"] += 1
                 continue
             photos.add(kept.image.file_name)
             rows.write(kept)

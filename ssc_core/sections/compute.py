@@ -18,7 +18,11 @@ class BatchSettings(Section):
 
 
 class ComputeSettings(Section):
-    """Where and how wide jobs run. Nothing here changes a result, so nothing here reruns a rule."""
+    """Where and how wide jobs run. Nothing here reruns a rule.
+
+    Labels (boxes, masks, scores, choices) are the same for any number of threads. Trained weights are not: sums of
+    floats depend on threads, device and number of GPUs (1 and 2 threads: weights differ by 1e-4).
+    """
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
     threads: int = Field(default=8, ge=1, description="CPU threads a job, capped by --cores")

@@ -27,6 +27,9 @@ class Dataset(Section):
         description="micro (generated), refer (published layout) or table (your own CSV or JSONL)"
     )
     splits: tuple[FolderName, ...] = Field(description="splits, as the annotations name them", min_length=1)
+    limit: int | None = Field(
+        default=None, ge=1, description="only the first refs of each split, so many, for a quick look; null: all"
+    )
     check_counts: bool = Field(default=False, description="compare refs per split with the published counts")
     checkpoint: WorkflowPath | None = Field(
         default=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from ssc_core import doctor
 from ssc_core.cli.config_files import read_config
 from ssc_core.cli.main import app
 from ssc_core.doctor import Check, examine
+from ssc_core.refer.sources import DatasetSource
 from ssc_core.settings import Settings
+from ssc_core.weights.catalogue import published_files
+from ssc_core.weights.lock import LockFile
 
 ROOT = Path(__file__).parents[2]
 TABLE = "datasets: {mine: {source: {layout: table, file: refs.csv, images: photos}, splits: [train]}}\n"
@@ -53,6 +57,85 @@ def test_a_table_without_photos_then_with(tmp_path: Path) -> None:
     assert "no photos in photos" in checks(examine(mine, tmp_path))[name].text
     (tmp_path / "photos" / "a.jpg").touch()
     assert checks(examine(mine, tmp_path))[name].state == "ok"
+
+
+def test_data_that_are_not_here_do_not_block_others(tmp_path: Path) -> None:
+    found = checks(examine(settings(tmp_path, TABLE), tmp_path))
+    assert found["data mine"].state == "problem"
+    assert found["index and ground truth"].text == "will work, but not for mine"
+
+
+def test_a_replaced_photo_is_found(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from ssc_core.refer.index import build_index
+
+    mine = settings(tmp_path, TABLE)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 6)).save(tmp_path / "photos" / name)
+    (tmp_path / "refs.csv").write_text("image,sentences\na.png,the top\nb.png,the left\n")
+    build_index(
+        dataset="mine",
+        source=DatasetSource(layout="table", file=tmp_path / "refs.csv", images=tmp_path / "photos"),
+        out_refs=tmp_path / "results/mine/refs.parquet",
+        out_truth=tmp_path / "results/mine/truth.h5",
+        check_counts=False,
+    )
+    assert not list(doctor._photos(mine, tmp_path))
+    Image.new("RGB", (8, 6), "red").save(tmp_path / "b.png")
+    os.utime(tmp_path / "b.png", (1, 1))  # an old photo, moved over the other: only the inode knows
+    (tmp_path / "b.png").replace(tmp_path / "photos" / "b.png")
+    (found,) = doctor._photos(mine, tmp_path)
+    assert (found.name, found.state) == ("photos mine", "note")
+    assert "1 of 2 have changed since results/mine/refs.parquet was made (first: b.png)" in found.text
+    assert "--forcerun index_refs" in found.text
+
+
+def test_a_file_that_was_cut_off_is_found(tmp_path: Path) -> None:
+    text = "segment: {backend: {name: sam, settings: {model: vit_b, checkpoint: weights/sam_vit_b_01ec64.pth}}}"
+    mine = settings(tmp_path, text)
+    published = published_files()["sam_vit_b"]
+    path = tmp_path / published.path
+    path.parent.mkdir()
+    path.touch()
+    os.truncate(path, published.size * 3 // 4)
+    found = checks(doctor._weights(mine, tmp_path))["weights sizes"]
+    assert (found.state, f"the right file has {published.size}" in found.text) == ("problem", True)
+    os.truncate(path, published.size)
+    assert "weights sizes" not in checks(doctor._weights(mine, tmp_path))
+
+
+def test_a_file_is_compared_with_what_was_fetched(tmp_path: Path) -> None:
+    mine = settings(tmp_path, "network: {swin_weights: weights/swin_base_patch4_window12_384_22k.pth}")
+    path = tmp_path / published_files()["swin_base_22k"].path
+    path.parent.mkdir()
+    path.write_bytes(b"123")
+    LockFile(tmp_path / mine.sources.lock).add(
+        path.relative_to(tmp_path).as_posix(), sha256="0" * 64, size=4, source="x"
+    )
+    assert "has 3 bytes, the right file has 4" in checks(doctor._weights(mine, tmp_path))["weights sizes"].text
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("{name: grounding_dion}", "did you mean 'grounding_dino'?"),
+        ("{name: grounding_dino_original, settings: {box_treshold: 1}}", "did you mean 'box_threshold'?"),
+        ("{settings: {text_treshold: 1}}", "did you mean 'text_threshold'?"),
+        ("{name: sam, settings: {model: x}}", "'sam' is no Detector: it lacks detect"),
+        ("{name: FOLDER/plugin.py:Broken}", "ZeroDivisionError"),
+    ],
+)
+def test_backends_are_looked_at(tmp_path: Path, backend: str, message: str) -> None:
+    (tmp_path / "plugin.py").write_text("1 / 0")
+    mine = settings(tmp_path, f"detect: {{backend: {backend.replace('FOLDER', str(tmp_path))}}}")
+    found = checks(list(doctor._backends(mine)))
+    assert found["backend detect.backend"].state == "problem"
+    assert message in found["backend detect.backend"].text
+    assert found["backend segment.backend"].state == "ok"
+    verdict = {check.name: check for check in doctor._verdict(list(found.values()))}
+    assert verdict["Segment and Select"].text == "needs what is told above about backend"
 
 
 def test_a_lock_and_broken_off_jobs(tmp_path: Path) -> None:

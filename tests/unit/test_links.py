@@ -43,6 +43,22 @@ def links(page: Path) -> list[str]:
     return [target for target in targets if not re.match(r"[a-z]+:", target)]
 
 
+TEXTS = [
+    *PAGES,
+    ROOT / "config.yaml",
+    ROOT / "Makefile",
+    *(ROOT / "presets").glob("*"),
+    *(ROOT / "profiles").rglob("*.*"),
+]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_page_names_a_file_outside_the_repository(page: Path) -> None:
+    """Commands and code spans too: a reader has no folder beside the checkout, and no path of somebody's machine."""
+    text = re.sub(r"\]\([^)]*\)", "", page.read_text(encoding="utf-8"))  # links are looked at below
+    assert not re.findall(r"(?<![\w.])\.\./[\w.-]+|(?<![\w.:/])/(?:work|tmp/team|root|home/\w)[\w./-]*", text)
+
+
 def test_there_are_pages_with_links() -> None:
     assert sum(len(links(page)) for page in PAGES) > 3
 

@@ -207,7 +207,7 @@ def test_every_setting_is_described_and_read(root: Path) -> None:
 
 
 def test_compute_settings_never_reach_params(root: Path) -> None:
-    """What changes no result must not rerun a rule; only the number of shards, which changes file names, may."""
+    """How wide a job runs must not rerun a rule; only the number of shards, which changes file names, may."""
     for path in (root / "rules").glob("*.smk"):
         for block in re.findall(r"\n    params:\n((?:        .*\n|\n)+)", path.read_text()):
             for name in set(ComputeSettings.model_fields) - {"shards"}:

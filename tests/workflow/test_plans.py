@@ -93,6 +93,15 @@ def test_datasets_that_are_not_here_do_not_block_others(snakemake, tmp_path: Pat
     assert jobs(plan)["evaluate"] == 1
 
 
+def test_a_limit_is_of_one_dataset(snakemake, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"results: {tmp_path}/results\ndatasets: {{refcoco: {{limit: 3}}}}\n")
+    targets = [f"{tmp_path}/results/{name}/refs.parquet" for name in ("refcoco", "refcoco+")]
+    plan = snakemake("-n", "-p", "--configfile", str(tmp_path / "mine.yaml"), "--", *targets).stdout
+    lines = [line for line in plan.splitlines() if " index_refs " in line]
+    assert len(lines) == 2
+    assert all(("--limit 3" in line) == ("results/refcoco/refs" in line) for line in lines)
+
+
 def test_another_backend_has_settings_of_its_own(snakemake, tmp_path: Path) -> None:
     (tmp_path / "plugin.py").write_text("class Mine:\n    pass\n")
     backend = f"{{name: {tmp_path}/plugin.py:Mine, settings: {{box_threshold: 0.17}}}}"

@@ -45,6 +45,28 @@ def test_one_row_a_sentence_in_the_files_order(refer_folder: Any, index: Index) 
     }
 
 
+@pytest.mark.parametrize(
+    ("limit", "kept"), [(1, {"train": 1, "val": 1}), (2, {"train": 2, "val": 1}), (5, {"train": 3, "val": 1})]
+)
+def test_a_limit_takes_the_first_refs_of_each_split(
+    tmp_path: Path, photo_folder: Path, index: Index, limit: int, kept: dict[str, int]
+) -> None:
+    photo = next(photo_folder.glob("*.png")).name
+    rows = [("train", "  "), ("train", "a"), ("val", "b"), ("train", "c"), ("train", "d")]  # a blank one does not count
+    table = "image,sentences,split\n" + "".join(f"{photo},{sentence},{split}\n" for split, sentence in rows)
+    (tmp_path / "refs.csv").write_text(table)
+    source = DatasetSource(layout="table", file=tmp_path / "refs.csv", images=photo_folder)
+    summary = index.build(source, limit=limit)
+    frame = read_refs(index.refs)
+    assert frame["split"].value_counts().to_dict() == kept
+    assert frame["sentence"].tolist() == {1: ["a", "b"], 2: ["a", "b", "c"], 5: ["a", "b", "c", "d"]}[limit]
+    left_out = 4 - sum(kept.values())
+    told = [note for note in summary.notes if "limit" in note]
+    assert told == (
+        [f"{left_out} refs were left out: `limit` takes the first {limit} of each split"] if left_out else []
+    )
+
+
 def test_ground_truth_goes_to_its_own_file(refer_folder: Any, index: Index) -> None:
     summary = index.build(refer_folder.source)
     store = TruthStore(index.truth)
