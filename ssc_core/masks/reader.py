@@ -15,7 +15,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks.attributes import read_attribute
 from ssc_core.masks.chunks import ColumnData
 from ssc_core.masks.columnar import VERSION, Column, StoreInfo
-from ssc_core.masks.rle import MAX_PIXELS
+from ssc_core.pictures import MAX_PIXELS
 
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError)
 """What h5py, columns and the parsing of attributes raise on a damaged file."""

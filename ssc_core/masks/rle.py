@@ -13,9 +13,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from ssc_core.errors import SscError
-
-MAX_PIXELS = 2**28
-"""Largest accepted mask. Pillow refuses bigger photos too (as a decompression bomb)."""
+from ssc_core.pictures import MAX_PIXELS
 
 Size = tuple[int, int]
 """(height, width)."""

@@ -244,5 +244,12 @@ def _photos(refs: Mapping[int, Ref], store: MaskStore) -> list[Photo]:
     photos = []
     for image_id in store.image_ids.tolist():
         if members := store.all_refs_of(image_id):
-            photos.append(Photo(refs[members[0]].file_name, tuple(members)))
+            ref, size = refs[members[0]], store.image_size(image_id)
+            if size != (ref.height, ref.width):
+                raise SscError(
+                    f"{store.path} has masks of {size[0]} x {size[1]} pixels (height x width) for {ref.file_name}, "
+                    f"which has {ref.height} x {ref.width}: was it made from other photos? Delete it and run the same "
+                    "command again"
+                )
+            photos.append(Photo(ref.file_name, tuple(members)))
     return photos

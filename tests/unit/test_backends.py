@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssc_core.backends import Detector, load_backend
+from ssc_core.contracts import CheckedDetector
 from ssc_core.errors import SscError
 from ssc_core.registry import backend_version, weights_version
 
@@ -93,6 +94,14 @@ def test_a_wrong_name_says_what_is_wrong(plugin: Path, name: str, settings: dict
 def test_a_plan_knows_that_a_backend_is_not_there(name: str) -> None:
     with pytest.raises(SscError, match="backend"):
         backend_version(name)
+
+
+def test_a_stage_gets_a_checker_and_never_the_class_itself(plugin: Path) -> None:
+    plugin.write_text(PLUGIN + "\n    def detect(self, images, prompts):\n        return None\n")
+    detector = load_backend(f"{plugin}:NoDetector", {}, Detector, device="cpu", threads=1)
+    assert isinstance(detector, CheckedDetector)
+    with pytest.raises(SscError, match=r"NoDetector\.detect gave None"):
+        detector.detect([np.zeros((4, 6, 3), np.uint8)], [["dog"]])
 
 
 def test_versions_follow_code_and_weights(plugin: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import h5py
 import numpy as np
 import pytest
 
@@ -97,6 +98,13 @@ def test_masks_of_other_annotations_are_refused(world):
     with pytest.raises(SscError, match="1 refs that the annotations do not have in split 'val', such as 5"):
         score_world(world)
     assert not (world.folder / "scores.h5").exists()
+
+
+def test_masks_of_another_size_than_the_photo_are_refused_before_any_is_decoded(world):
+    with h5py.File(world.masks, "r+") as file:
+        file["image/size"][2] = (2**13, 2**13)
+    with pytest.raises(SscError, match=r"masks\.h5 has masks of 8192 x 8192 pixels .* for c\.png, which has 40 x 60"):
+        score_world(world)
 
 
 def test_a_missing_photo_is_named_and_leaves_no_file(world):
