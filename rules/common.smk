@@ -36,12 +36,8 @@ if workflow.is_main_process and clear_stale_locks():
 CONFIGS = workflow.config_settings
 CONFIG_FILES = [Path(workflow.basedir, "config.yaml"), *CONFIGS.configfiles]
 try:
-    SETTINGS = load_settings(
-        read_layers(
-            CONFIG_FILES[CONFIGS.replace_workflow_config :],
-            CONFIGS.config,
-        )
-    )
+    LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
+    SETTINGS = load_settings(read_layers(LAYERS, CONFIGS.config))
     check_world(SETTINGS)
 except SscError as error:
     raise WorkflowError(str(error))

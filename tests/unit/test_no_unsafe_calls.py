@@ -60,7 +60,7 @@ def test_values_in_shell_lines_of_rules_are_quoted() -> None:
     """Names of files, datasets and settings come from configs. The others are numbers, names that stand in the rules
     themselves, or options that ``shlex.quote`` made (``params.files``, ``params.joint``)."""
     plain = re.compile(
-        r"\{(threads|resources\.\w+|wildcards\.(name|kind|shards?)|params\.(check|skip|files|joint|method|build|out))\}"
+        r"\{(threads|resources\.\w+|wildcards\.(name|kind|shards?)|params\.(check|limit|skip|files|joint|method|build|out))\}"
     )
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for block in re.findall(r"\n    shell:\n((?:        .*\n)+)", path.read_text(encoding="utf-8")):
