@@ -62,8 +62,10 @@ def parse_json(text: str, where: Path | str, advice: str = "") -> Any:
         return json.loads(text, object_pairs_hook=_unique)
     except _TwiceError as error:
         raise SscError(f"{where} has the key '{error!s:.100}' twice in one object; which value is meant?") from error
-    except (ValueError, RecursionError) as error:  # ValueError is also what Python says to a number of 5000 digits
+    except (json.JSONDecodeError, RecursionError) as error:
         raise SscError(f"{where} is not valid JSON ({error!s:.200}){advice}") from error
+    except ValueError as error:
+        raise SscError(f"{where} is not valid JSON (it has a number of thousands of digits){advice}") from error
 
 
 class _TwiceError(Exception):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 MAX_DEPTH = 100
 MAX_VALUES = 40_000_000
 """Instructions, and values that one value spells out to. RefCOCO's annotations are about 5 million instructions."""
-MAX_CONTAINERS = 4_000_000
+MAX_CONTAINERS = 2_000_000
 """Lists, dicts and tuples: an instruction of one byte makes one of 64. RefCOCO has half a million."""
 MAX_ARGUMENTS = 10_000
 """Values of a call's arguments."""
@@ -109,13 +109,9 @@ class _Walk:
         self._stack.append(value)
         return value
 
-    def _container(self, members: Iterable[_Value] = ()) -> None:
-        self._containers += 1
-        if self._containers > MAX_CONTAINERS:
-            raise RefusedPickleError(f"make more than {MAX_CONTAINERS} lists")
-        value = _Value(depth=1)
-        self._add(value, members)
-        self._stack.append(value)
+    def _container(self, members: Iterable[_Value]) -> None:
+        self._empty()
+        self._add(self._stack[-1], members)
 
     def _add(self, container: _Value, members: Iterable[_Value]) -> None:
         depth, size = container.depth, container.size
@@ -165,8 +161,11 @@ class _Walk:
         is_text = self._content[last - 1 : last] == b"\n" and self._content[first - 1 : first] in (b"I", b"L")
         self._stack.append(_KEY if last - first <= (22 if is_text else 8) else _OTHER)
 
-    def _empty(self, first: int, last: int) -> None:
-        self._container()
+    def _empty(self, first: int = 0, last: int = 0) -> None:
+        self._containers += 1
+        if self._containers > MAX_CONTAINERS:
+            raise RefusedPickleError(f"make more than {MAX_CONTAINERS} lists")
+        self._stack.append(_Value(1))
 
     def _marked(self, first: int, last: int) -> None:
         self._container(self._pop_marked())
@@ -177,7 +176,7 @@ class _Walk:
 
     def _dict(self, first: int, last: int) -> None:
         members = self._pop_marked()
-        self._container()
+        self._empty()
         self._add_items(self._stack[-1], members)
 
     def _append(self, first: int, last: int) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 _ODD_BYTES = [0, 1, 0x7F, 0x80, 0xFF, 0x2E, 0x30, 0x6F, 0x5F]
@@ -49,7 +50,8 @@ def mutated(kind: str, seeds: Sequence[bytes], seed: int) -> bytes:
     chance = random.Random(seed)
     content = chance.choice(seeds)
     if kind == "json" and chance.random() < 0.9:
-        return _json_mutated(content, chance)
+        with suppress(ValueError, RecursionError):  # some seeds are no JSON that Python reads
+            return _json_mutated(content, chance)
     if kind == "hdf5" and chance.random() < 0.7:
         from tests.fuzz.mutate_hdf5 import hdf5_mutated
 

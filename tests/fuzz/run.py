@@ -19,9 +19,11 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.hostile import HOSTILE
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import TARGETS, read_one
 
@@ -36,7 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=200_000, help="inputs in all, shared out among the targets")
     parser.add_argument("--target", action="append", choices=list(TARGETS), help="only these; may be repeated")
-    parser.add_argument("--first", type=int, default=0, help="number of the first input")
+    parser.add_argument("--first", type=int, help="number of the first input; those below 0 are files of hostile.py")
     parser.add_argument("--only", type=int, help="read one input, with its traceback")
     parser.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="folder for inputs that were findings")
     options = parser.parse_args()
@@ -52,7 +54,9 @@ def main() -> int:
         started = time.monotonic()
         count = -(-options.inputs * shares[name] // sum(shares.values()))
         total += count
-        counts, problems, memory = fuzz(name, options.first, count, options.keep)
+        hostile = len(_hostile(name)) if options.first is None else 0
+        total += hostile
+        counts, problems, memory = fuzz(name, options.first or -hostile, count + hostile, options.keep)
         findings += len(problems)
         speed = sum(counts.values()) / (time.monotonic() - started)
         print(
@@ -98,7 +102,7 @@ def fuzz(name: str, first: int, count: int, keep: Path) -> tuple[Counter[str], l
                 stop = number + 1
             for number, what in failed:
                 keep.mkdir(parents=True, exist_ok=True)
-                (keep / f"{name}-{number}").write_bytes(mutated(TARGETS[name].kind, seeds, number))
+                (keep / f"{name}-{number}").write_bytes(_input(name, number, seeds))
                 problems.append(f"--target {name} --only {number}: {what}")
             start = stop
     return counts, problems, memory
@@ -136,8 +140,19 @@ def _chunk(name: str, start: int, stop: int, folder: Path, seeds: list[bytes], c
 def _read(name: str, number: int, folder: Path, seeds: list[bytes]) -> str:
     target = TARGETS[name]
     path = folder / f"input{target.suffix}"
-    path.write_bytes(mutated(target.kind, seeds, number))
+    path.write_bytes(_input(name, number, seeds))
     return read_one(target, path)
+
+
+def _input(name: str, number: int, seeds: list[bytes]) -> bytes:
+    """Input of a number: a damaged seed; below 0, a hostile file as it is."""
+    hostile = _hostile(name)
+    return hostile[number] if number < 0 else mutated(TARGETS[name].kind, [*seeds, *hostile], number)
+
+
+@cache
+def _hostile(name: str) -> list[bytes]:
+    return HOSTILE[name]() if name in HOSTILE else []
 
 
 def _seeds(name: str, folder: Path) -> list[bytes]:

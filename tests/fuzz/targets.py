@@ -25,8 +25,11 @@ from PIL import Image
 from ssc_core.errors import SscError
 from ssc_core.files import is_web_page, read_json
 from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks.png_folder import ImportedRef, read_png
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
+from ssc_core.refer.images import image_size, load_image, read_mask_png
 from ssc_core.refer.index import build_index
+from ssc_core.refer.ref_table import open_photos, read_categories, read_refs, refs_by_image
 from ssc_core.refer.refer_layout import read_refer
 from ssc_core.refer.safe_pickle import load_plain_pickle
 from ssc_core.refer.segmentation import segmentation_to_rle
@@ -376,7 +379,65 @@ _LOCK = {"sha256": "a" * 64, "size": 3, "source": "https://x/", "recorded": "202
 
 _PICKLES = [pickle.dumps(refs(), protocol) for protocol in (0, 1, 2, 4)]
 
+
+def _photo_seeds(folder: Path) -> list[bytes]:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = []
+    for suffix in ("jpg", "png", "webp", "tif", "bmp", "gif", "ppm"):
+        picture.save(folder / f"seed.{suffix}", exif=exif)
+        found.append((folder / f"seed.{suffix}").read_bytes())
+    return found
+
+
+def _read_photo(path: Path) -> None:
+    size = image_size(path)
+    assert load_image(path).shape == (*size, 3)
+    assert load_image(path, size, upright=True).shape == (*size, 3)
+
+
+def _mask_seeds(folder: Path) -> list[bytes]:
+    mask = np.eye(HEIGHT, WIDTH, dtype=np.uint8)
+    palette = Image.fromarray(mask, "P")
+    palette.putpalette([9, 9, 9, 0, 0, 0])
+    alpha = Image.fromarray(np.dstack([mask * 0, mask * 0, mask * 0, mask * 255]))
+    wide = Image.fromarray(mask.astype(np.uint16) * 700)
+    found = []
+    for picture in (Image.fromarray(mask * 255), palette, alpha, wide, Image.fromarray(mask > 0)):
+        picture.save(folder / "pseudo_gt_mask_1.png", transparency=1 if picture is palette else None)
+        found.append((folder / "pseudo_gt_mask_1.png").read_bytes())
+    return found
+
+
+def _read_mask(path: Path) -> None:
+    mask, _ = read_mask_png(path, (HEIGHT, WIDTH))
+    assert mask.shape == (HEIGHT, WIDTH)
+    (path.parent / "pseudo_gt_mask_1.png").write_bytes(path.read_bytes())
+    masks = read_png(path.parent, ImportedRef(1, 1, (HEIGHT, WIDTH), "cat"))
+    assert masks is not None
+    assert np.array_equal(masks.any(axis=0), mask)
+
+
+def _ref_table_seeds(folder: Path) -> list[bytes]:
+    _photo(folder)
+    table = folder / "table.csv"
+    table.write_text("image,sentences\na.jpg,dog|cat\n", encoding="utf-8")
+    out = {"out_refs": folder / "refs.parquet", "out_truth": folder / "truth.h5"}
+    build_index(dataset="x", source=DatasetSource(layout="table", file=table, images=folder), check_counts=False, **out)
+    return [(folder / "refs.parquet").read_bytes()]
+
+
+def _read_ref_table(path: Path) -> None:
+    refs_by_image(read_refs(path, "train"))
+    open_photos(path, path.parent)
+    read_categories(path)
+
+
 TARGETS: Mapping[str, Target] = {
+    "photo": Target("bytes", ".jpg", _photo_seeds, _read_photo),
+    "mask": Target("bytes", ".png", _mask_seeds, _read_mask),
+    "ref_table": Target("bytes", ".parquet", _ref_table_seeds, _read_ref_table, share=1),
     "pickle": Target(
         "bytes",
         ".p",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.refer.safe_pickle import load_plain_pickle
+from tests.fuzz.hostile import HOSTILE
 from tests.fuzz.mutate import mutated
 from tests.fuzz.run import fuzz
 from tests.fuzz.targets import TARGETS, read_one
@@ -47,6 +48,14 @@ def test_damaged_files_are_taken_or_refused(name: str, tmp_path: Path) -> None:
         path.write_bytes(mutated(target.kind, seeds, number))
         outcomes.add(read_one(target, path))
     assert "refused" in outcomes
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_hostile_files_are_refused_within_seconds_and_a_gigabyte(name: str, tmp_path: Path) -> None:
+    files = len(HOSTILE[name]())
+    counts, problems, _ = fuzz(name, -files, files, tmp_path)
+    assert problems == []
+    assert counts == {"refused": files}
 
 
 @pytest.mark.parametrize("name", [name for name in TARGETS if name.endswith("_store")])
