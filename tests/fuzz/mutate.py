@@ -84,7 +84,7 @@ def _bytes_mutated(content: bytes, seeds: Sequence[bytes], chance: random.Random
                 del data[at:]
             case 8:
                 other = chance.choice(seeds)
-                start = chance.randrange(len(other))
+                start = chance.randrange(len(other) + 1)
                 data[at : at + 32] = other[start : start + 32]
     return bytes(data)
 

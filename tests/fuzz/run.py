@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,8 @@ SECONDS_AN_INPUT = 4
 MEMORY = 1 << 30
 """Bytes that reading a file of a few kilobytes may add to the process."""
 CHUNK = 1000
+BIGGEST_SEED = 10_000
+"""Bytes of a hostile file that is damaged, too: bigger ones take a second each."""
 
 
 def main() -> int:
@@ -111,6 +114,7 @@ def fuzz(name: str, first: int, count: int, keep: Path) -> tuple[Counter[str], l
 def _chunk(name: str, start: int, stop: int, folder: Path, seeds: list[bytes], current: Any, sender: Any) -> None:
     """In a child: read inputs start to stop, and send what came of them."""
     faulthandler.enable()
+    warnings.simplefilter("ignore")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     address_space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (address_space + MEMORY, address_space + MEMORY))
@@ -147,7 +151,9 @@ def _read(name: str, number: int, folder: Path, seeds: list[bytes]) -> str:
 def _input(name: str, number: int, seeds: list[bytes]) -> bytes:
     """Input of a number: a damaged seed; below 0, a hostile file as it is."""
     hostile = _hostile(name)
-    return hostile[number] if number < 0 else mutated(TARGETS[name].kind, [*seeds, *hostile], number)
+    if number < 0:
+        return hostile[number]
+    return mutated(TARGETS[name].kind, [*seeds, *(file for file in hostile if len(file) <= BIGGEST_SEED)], number)
 
 
 @cache
