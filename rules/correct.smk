@@ -1,97 +1,134 @@
-# Stage 3: LAVT pre-trained on the selected masks, then trained on all candidates with constrained greedy matching.
-# `{run}` is empty, or `seed7/` for the same with another seed.
+# Stage 3: LAVT pre-trained on the selected masks, then trained on all candidates with constrained greedy matching; and
+# the other trainings that these are compared with (`PHASES` in ssc_core/config/methods.py).
 
 
-RUN = f"{RESULTS}/{{dataset}}/{{run}}"
-REFS = f"{RESULTS}/{{dataset}}/refs.parquet"
-TRAIN_MASKS = f"{RESULTS}/{{dataset}}/train/masks.h5"
-TRAIN_SELECTED = f"{RESULTS}/{{dataset}}/train/selected.h5"
-TRAIN_TRUTH = f"{RESULTS}/{{dataset}}/truth.h5"
-PRETRAINED = f"{RUN}checkpoints/pretrain.pt"
-NETWORK_WEIGHTS = weights(
-    SETTINGS.network.bert, SETTINGS.network.tokenizer, SETTINGS.network.swin_weights
-)
-
-
-rule pretrain:
+rule train:
+    # of all phases, `supervised` alone has the truth among its inputs (and those that keep the best by validation)
     input:
-        **train_start("pretrain"),
-        **validation_truth("pretrain"),
-        refs=REFS,
-        masks=TRAIN_MASKS,
-        selected=TRAIN_SELECTED,
+        unpack(training_inputs),
     output:
-        checkpoint=PRETRAINED,
-        curve=f"{RUN}checkpoints/pretrain.csv",
+        checkpoint=home(TRAINED["pt"]),
+        curve=home(TRAINED["csv"]),
+        matches=home(TRAINED["matches"]),
     log:
-        f"{RUN}logs/pretrain.log",
+        logs("{phase}"),
     benchmark:
-        f"{RUN}benchmarks/pretrain.tsv"
+        benchmarks("{phase}")
     conda:
         "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=gpu(SETTINGS.compute.gpus),
-        gres=gres(SETTINGS.compute.gpus),
+        **gpu_job(SETTINGS.compute.gpus, minutes=2880, memory=32000),
         processes=SETTINGS.compute.gpus,
         nodes=SETTINGS.compute.nodes,
-        mem_mb=32000,
-        runtime=2880,
-        device=SETTINGS.compute.device,
         save_minutes=str(SETTINGS.compute.save_minutes),
         log_to=SETTINGS.compute.log_to,
-        activations=(
-            "--checkpoint-activations"
-            if SETTINGS.compute.checkpoint_activations
-            else ""
-        ),
+        checkpoint_activations=str(SETTINGS.compute.checkpoint_activations),
     params:
-        settings=train_settings("pretrain"),
-        compat=compat(
-            "lr_by_loader_length",
-            "drop_first_batch",
-            "loader_images",
-            "matching_double_count",
-            "palette_targets",
-            "merged_masks",
-        ),
+        **reads("{phase}"),
         images=images_folder,
-        weights=NETWORK_WEIGHTS,
-        start=start_version("pretrain"),
-        code=code("train"),
+        start=start_version,
         files=file_options,
         # resumes from here after a crash; not an output, since Snakemake deletes the outputs of a failed job
-        state=lambda wildcards, output: "{0.parent}/state/{0.stem}".format(
-            Path(output.checkpoint)
-        ),
+        state=training_state,
     message:
-        "{wildcards.dataset}: pre-training LAVT on the selected masks {wildcards.run}"
+        "{wildcards.dataset}: training LAVT, phase {wildcards.phase} {wildcards.variant}"
     shell:
-        job(
-            "train",
-            "{params.files} --images {params.images:q} --settings {params.settings:q}",
-            "--compat {params.compat:q} --state {params.state:q} --save-minutes {resources.save_minutes}",
-            "--log-to {resources.log_to} --gpus {resources.processes} --nodes {resources.nodes} --device {resources.device:q}",
-            "--threads {threads} {resources.activations}",
+        calls(
+            "correct",
+            "wildcards.phase params.images params.settings params.compat params.state"
+            " resources.save_minutes resources.log_to gpus=resources.processes resources.nodes resources.device"
+            " threads resources.checkpoint_activations",
+            files=True,
         )
 
 
-use rule pretrain as correct with:
+rule matching_accuracy:
+    # how often training matched the true object, epoch by epoch
     input:
-        **train_start("correct", PRETRAINED),
-        **validation_truth("correct"),
-        refs=REFS,
-        masks=TRAIN_MASKS,
+        matches=found("{phase}.matches"),
+        masks=found("masks", split="train"),
+        truth=found("truth"),
     output:
-        checkpoint=f"{RUN}checkpoints/correct.pt",
-        curve=f"{RUN}checkpoints/correct.csv",
-        matches=f"{RUN}checkpoints/correct.matches.parquet",
+        table=home("checkpoints/{phase}.matching.csv"),
     log:
-        f"{RUN}logs/correct.log",
+        logs("matching_accuracy_{phase}"),
     benchmark:
-        f"{RUN}benchmarks/correct.tsv"
+        benchmarks("matching_accuracy_{phase}")
+    wildcard_constraints:
+        phase="|".join(MATCHED),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
     params:
-        settings=train_settings("correct"),
-        start=start_version("correct"),
+        **reads("matching_{phase}"),
     message:
-        "{wildcards.dataset}: training LAVT on all candidates with constrained greedy matching {wildcards.run}"
+        "{wildcards.dataset}: how often {wildcards.phase} matched the true object {wildcards.variant}"
+    shell:
+        calls(
+            "matching_correct",
+            "input.matches input.masks input.truth params.compat output.table",
+        )
+
+
+rule training_curves:
+    input:
+        curves=each(found("pretrain.csv"), found("correct.csv")),
+        matching=found("correct.matching"),
+    output:
+        picture=report(
+            made("curves"),
+            category="Training",
+            labels={"dataset": "{dataset}", "variant": "{variant}"},
+            caption="../docs/captions/training_curves.rst",
+        ),
+    log:
+        logs("training_curves"),
+    benchmark:
+        benchmarks("training_curves")
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        **reads("training_curves"),
+    message:
+        "{wildcards.dataset}: drawing the training curves {wildcards.variant}"
+    shell:
+        calls("training_curves", "input.curves input.matching out=output.picture")
+
+
+rule choose_candidates:
+    # a network's choice among Segment's candidates, sentence by sentence: its decision with Segment's outlines
+    input:
+        refs=found("refs"),
+        masks=found("masks"),
+        checkpoint=network_of,
+    output:
+        out=home("{split}/chosen_{method}.h5"),
+    log:
+        logs("{split}/choose_candidates_{method}"),
+    benchmark:
+        benchmarks("{split}/choose_candidates_{method}")
+    wildcard_constraints:
+        method="|".join(NETWORKS),
+    conda:
+        "../envs/correct.yaml"
+    threads: SETTINGS.compute.threads
+    resources:
+        **gpu_job(minutes=240),
+    params:
+        **reads("choose_{method}"),
+        images=images_folder,
+    message:
+        "{wildcards.dataset} {wildcards.split}: candidates that the {wildcards.method} network fits best"
+        " {wildcards.variant}"
+    shell:
+        calls(
+            "choose_corrected",
+            "input.refs wildcards.split params.images input.masks input.checkpoint"
+            " resources.device threads output.out",
+        )

@@ -17,14 +17,13 @@ rule make_world:
     params:
         settings=section("micro"),
         name=lambda wildcards: micro_name(SETTINGS, wildcards.dataset),
-        code=code("make_world"),
+        code=code("workflow_scripts.make_world:main"),
     message:
         "{wildcards.dataset}: drawing the micro world"
     shell:
-        job(
-            "make_world",
-            "--name {params.name:q} --settings {params.settings:q} --threads {threads}",
-            "--stamp {output.stamp:q}",
+        call(
+            "workflow_scripts.make_world:main",
+            "params.name params.settings threads output.stamp",
         )
 
 
@@ -32,38 +31,32 @@ rule index_refs:
     input:
         annotations=annotations,
     output:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        truth=f"{RESULTS}/{{dataset}}/truth.h5",
-        data=f"{RESULTS}/{{dataset}}/data.json",
+        refs=made("refs"),
+        truth=made("truth"),
+        data=made("data"),
     log:
-        f"{RESULTS}/{{dataset}}/logs/index_refs.log",
+        logs("index_refs"),
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/index_refs.tsv"
+        benchmarks("index_refs")
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
+        **reads("index_refs"),
         source=lambda wildcards: dataset_source(
             SETTINGS, wildcards.dataset
         ).model_dump_json(),
         identity=lambda wildcards: dataset_identity(SETTINGS, wildcards.dataset),
-        check=lambda wildcards: (
-            "--check-counts" if dataset(wildcards).check_counts else ""
-        ),
-        limit=lambda wildcards: (
-            f"--limit {dataset(wildcards).limit}" if dataset(wildcards).limit else ""
-        ),
-        skip="--skip-bad-photos" if SETTINGS.detect.on_bad_image == "skip" else "",
-        compat=compat("gt_overlap_hole"),
-        code=code("index_refs"),
+        check=lambda wildcards: str(SETTINGS.datasets[wildcards.dataset].check_counts),
+        limit=lambda wildcards: SETTINGS.datasets[wildcards.dataset].limit or 0,
+        skip=str(SETTINGS.detect.on_bad_image == "skip"),
     message:
         "{wildcards.dataset}: indexing refs and ground truth"
     shell:
-        job(
+        calls(
             "index_refs",
-            "--dataset {wildcards.dataset:q} --source {params.source:q}",
-            "--identity {params.identity:q} --compat {params.compat:q} {params.check} {params.skip} {params.limit}",
-            "--refs {output.refs:q} --truth {output.truth:q} --data {output.data:q}",
+            "wildcards.dataset params.source params.identity params.compat check_counts=params.check skip_bad_photos=params.skip params.limit"
+            " output.refs output.truth output.data",
         )

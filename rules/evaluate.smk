@@ -1,124 +1,116 @@
-# Metrics of the trained networks.
-
-METHOD_PHASES = {
-    "pretrained": "pretrain",
-    "continued": "continue_pretrain",
-    "without_constraints": "correct_without_constraints",
-    "supervised": "supervised",
-}
-SPLIT = f"{RESULTS}/{{dataset}}/{{split}}"
+# Metrics: of a network's masks, of its choices among candidates, of the candidates and of Select.
 
 
 rule evaluate:
     input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        truth=f"{RESULTS}/{{dataset}}/truth.h5",
-        data=f"{RESULTS}/{{dataset}}/data.json",
-        checkpoint=f"{RUN}checkpoints/correct.pt",
+        refs=found("refs"),
+        truth=found("truth"),
+        data=found("data"),
+        checkpoint=network_of,
     output:
-        report=f"{RUN}eval_{{split}}.json",
-        sentences=f"{RUN}eval_{{split}}.parquet",
+        report=home("eval_{method}{split}.json"),
+        sentences=home("eval_{method}{split}.parquet"),
         picture=report(
-            f"{RUN}eval_{{split}}.png",
+            home("eval_{method}{split}.png"),
             category="Examples",
             labels={
                 "dataset": "{dataset}",
-                "seed": "{run}",
                 "split": "{split}",
-                "method": "corrected",
+                "method": "{method}",
+                "variant": "{variant}",
             },
             caption="../docs/captions/examples.rst",
         ),
     log:
-        f"{RUN}logs/evaluate_{{split}}.log",
+        logs("evaluate_{method}{split}"),
     benchmark:
-        f"{RUN}benchmarks/evaluate_{{split}}.tsv"
+        benchmarks("evaluate_{method}{split}")
+    wildcard_constraints:
+        # eval_val.json is of the corrected network, eval_pretrained_val.json of another
+        method=f"(?:(?:{'|'.join({*NETWORKS, 'published'} - {'corrected'})})_)?",
     conda:
         "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=gpu(),
-        gres=gres(),
-        mem_mb=16000,
-        runtime=240,
-        device=SETTINGS.compute.device,
+        **gpu_job(minutes=240),
     params:
-        settings=section("evaluate"),
+        **reads("evaluate_corrected"),
         images=images_folder,
-        method="corrected",
-        bert="",
-        code=code("evaluate"),
+        method=method_of,
+        bert=bert_of,
+        bert_version=bert_version,
     message:
-        "{wildcards.dataset} {wildcards.run} {wildcards.split}: evaluating the {params.method} network"
+        "{wildcards.dataset} {wildcards.split}: evaluating the {params.method} network {wildcards.variant}"
     shell:
-        job(
-            "evaluate",
-            "--refs {input.refs:q} --truth {input.truth:q} --data {input.data:q}",
-            "--checkpoint {input.checkpoint:q} --images {params.images:q} --split {wildcards.split:q}",
-            "--settings {params.settings:q} --device {resources.device:q} --threads {threads} --code {params.code:q}",
-            "--method {params.method} --bert {params.bert:q} --report {output.report:q} --picture {output.picture:q}",
+        calls(
+            "evaluate_corrected",
+            "input.refs input.truth input.data input.checkpoint params.images wildcards.split params.settings"
+            " resources.device threads params.code params.method params.bert output.report output.picture",
         )
 
 
-use rule evaluate as evaluate_method with:
+rule evaluate_chosen:
     input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        truth=f"{RESULTS}/{{dataset}}/truth.h5",
-        data=f"{RESULTS}/{{dataset}}/data.json",
-        checkpoint=lambda wildcards: (
-            f"{RUN}checkpoints/{METHOD_PHASES[wildcards.method]}.pt"
-        ),
+        refs=found("refs"),
+        truth=found("truth"),
+        data=found("data"),
+        chosen=found("chosen.{method}"),
     output:
-        report=f"{RUN}eval_{{method}}_{{split}}.json",
-        sentences=f"{RUN}eval_{{method}}_{{split}}.parquet",
-        picture=report(
-            f"{RUN}eval_{{method}}_{{split}}.png",
-            category="Examples",
-            labels={
-                "dataset": "{dataset}",
-                "seed": "{run}",
-                "split": "{split}",
-                "method": "{method}",
-            },
-            caption="../docs/captions/examples.rst",
-        ),
+        report=home("eval_{method}_choice_{split}.json"),
+        sentences=home("eval_{method}_choice_{split}.parquet"),
     log:
-        f"{RUN}logs/evaluate_{{method}}_{{split}}.log",
+        logs("evaluate_{method}_choice_{split}"),
     benchmark:
-        f"{RUN}benchmarks/evaluate_{{method}}_{{split}}.tsv"
+        benchmarks("evaluate_{method}_choice_{split}")
     wildcard_constraints:
-        method="|".join(METHOD_PHASES),
+        method="|".join(NETWORKS),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
     params:
-        method=lambda wildcards: wildcards.method,
-
-
-use rule evaluate as evaluate_published with:
-    # a network that was trained elsewhere: no training, and no masks of Segment
-    input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        truth=f"{RESULTS}/{{dataset}}/truth.h5",
-        data=f"{RESULTS}/{{dataset}}/data.json",
-        checkpoint=given_checkpoint,
-    output:
-        report=f"{RESULTS}/{{dataset}}/eval_published_{{split}}.json",
-        sentences=f"{RESULTS}/{{dataset}}/eval_published_{{split}}.parquet",
-        picture=report(
-            f"{RESULTS}/{{dataset}}/eval_published_{{split}}.png",
-            category="Examples",
-            labels={
-                "dataset": "{dataset}",
-                "split": "{split}",
-                "method": "published",
-            },
-            caption="../docs/captions/examples.rst",
-        ),
-    log:
-        f"{RESULTS}/{{dataset}}/logs/evaluate_published_{{split}}.log",
-    benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_published_{{split}}.tsv"
-    params:
-        method="published",
-        bert=SETTINGS.network.bert,
-        weights=weights(SETTINGS.network.bert),
+        **reads("evaluate_corrected_choice"),
     message:
-        "{wildcards.dataset} {wildcards.split}: evaluating {input.checkpoint}"
+        "{wildcards.dataset} {wildcards.split}: evaluating what the {wildcards.method} network chose"
+        " {wildcards.variant}"
+    shell:
+        calls(
+            "evaluate_corrected_choice",
+            "input.refs input.truth input.data input.chosen wildcards.split wildcards.method params.settings"
+            " params.code output.report",
+        )
+
+
+rule evaluate_masks:
+    # joint: the same scores, and different refs of a photo take different candidates: a row of the table
+    input:
+        refs=found("refs"),
+        truth=found("truth"),
+        data=found("data"),
+        masks=found("masks"),
+        selections=each(found("selected"), found("selected", JOINT)),
+    output:
+        report=home("eval_masks_{split}.json"),
+        candidates=home("eval_masks_{split}.parquet"),
+    log:
+        logs("evaluate_masks_{split}"),
+    benchmark:
+        benchmarks("evaluate_masks_{split}")
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        **reads("evaluate_masks"),
+        names=["selected", "joint"],
+        chain=chain_of,
+    message:
+        "{wildcards.dataset} {wildcards.split}: evaluating candidates and selected masks {wildcards.variant}"
+    shell:
+        calls(
+            "evaluate_masks",
+            "input.refs input.truth input.data input.masks input.selections params.names wildcards.split"
+            " params.settings params.chain params.compat params.code output.report",
+        )

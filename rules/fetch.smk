@@ -44,7 +44,4 @@ rule fetch_file:
     message:
         "fetching {wildcards.published}"
     shell:
-        job(
-            "fetch_file",
-            "--name {params.name:q} --sources {resources.sources:q}",
-        )
+        call("workflow_scripts.fetch_file:main", "params.name resources.sources")

@@ -1,9 +1,10 @@
-# Functions of the rules: what training, comparisons and reports read. (Rules and functions lie apart: snakemake --lint.)
+# Inputs and params that take more than a name. (Rules and functions lie apart: snakemake --lint.)
 import os
-from glob import glob
 
 from ssc_core.datasets import check_annotations, source_files
-from ssc_core.targets import check_split, refusal
+from ssc_core.targets import refusal
+
+JOINT = {"select.assignment": "joint"}
 
 
 def refuse(wildcards):
@@ -23,35 +24,57 @@ def annotations(wildcards):
     return source_files(SETTINGS, wildcards.dataset)
 
 
-def training(phase, run, settings=SETTINGS):
-    """Network and phase as one param: both decide the weights. ``run`` (seed7/) may name another seed."""
-    train = getattr(settings, phase).model_dump(mode="json")
-    if run:
-        train["seed"] = int(run.removeprefix("seed").removesuffix("/"))
-    network = settings.network.model_dump(mode="json")
-    return json.dumps({"network": network, "train": train}, sort_keys=True)
+def shards_of(wildcards):
+    """The shards of boxes, masks or scores of a split."""
+    count = SETTINGS.compute.shards
+    return [
+        path_of(
+            f"{wildcards.kind}_shard",
+            Fixed(wildcards, {"shard": shard, "shards": count}),
+        )
+        for shard in range(count)
+    ]
 
 
-def train_settings(phase):
-    return lambda wildcards: training(phase, wildcards.run)
+def training_inputs(wildcards):
+    """What a phase is trained on, and what it starts from: `init_from`, the phase before, or Swin and BERT weights."""
+    phase, settings = wildcards.phase, varied(wildcards)
+    train, start = settings.training(phase), f"{PHASES[phase].after}.pt"
+    names = {start: "init"} | ({"truth": "val_truth"} if train.keep == "best" else {})
+    of_train = Fixed(wildcards, {"split": "train"})
+    files = {
+        names.get(name, name): path_of(name, of_train)
+        for name in inputs(settings, phase)
+    }
+    if PHASES[phase].learns_from == "truth":
+        files["truth"] = path_of("truth", wildcards)
+    if train.init_from:
+        files["init"] = train.init_from
+    return files
 
 
-def train_start(phase, before=None):
-    """What training starts from: `init_from`, else the checkpoint of the phase before, else Swin and BERT weights."""
-    start = getattr(SETTINGS, phase).init_from or before
-    return {"init": start} if start else {}
-
-
-def start_version(phase):
+def start_version(wildcards):
     """Digest of `init_from`. What this workflow makes itself, Snakemake follows."""
-    path = getattr(SETTINGS, phase).init_from
+    path = varied(wildcards).training(wildcards.phase).init_from
     made_here = path is not None and Path(path).is_relative_to(RESULTS)
     return "" if made_here else weights_version(path)
 
 
-def given_checkpoint(wildcards):
-    """`datasets.<name>.checkpoint`. A published one that is not here yet is fetched."""
-    path = dataset(wildcards).checkpoint
+def training_state(wildcards, output):
+    return "{0.parent}/state/{0.stem}".format(Path(output.checkpoint))
+
+
+def method_of(wildcards):
+    """The method of an evaluated network: eval_val.json is of the corrected one, eval_pretrained_val.json of another."""
+    return wildcards.method.removesuffix("_") or "corrected"
+
+
+def network_of(wildcards):
+    """The checkpoint of a method; of `published`, one that was trained elsewhere. It is fetched if it is not here yet."""
+    method = method_of(wildcards)
+    if method != "published":
+        return path_of(f"{NETWORKS[method]}.pt", wildcards)
+    path = SETTINGS.datasets[wildcards.dataset].checkpoint
     if path is None:
         raise WorkflowError(
             f"datasets.{wildcards.dataset}.checkpoint is not set: name the file that is to be evaluated"
@@ -59,42 +82,18 @@ def given_checkpoint(wildcards):
     return path
 
 
-def validation_truth(phase):
-    """Validation masks, and only where the best checkpoint is kept by them: nothing else of training sees the truth."""
-    if getattr(SETTINGS, phase).keep == "best":
-        return {"val_truth": f"{RESULTS}/{{dataset}}/truth.h5"}
-    return {}
+def bert_of(wildcards):
+    """Whose tokenizer a network takes that was trained elsewhere; ours say so themselves."""
+    published = method_of(wildcards) == "published"
+    return varied(wildcards).network.bert if published else ""
 
 
-def eval_file(dataset, split, method="corrected", run=""):
-    """The eval file of a method; `masks` for the choices among candidates. What has no training has no run either."""
-    if method in ("masks", "grounded_sentence"):
-        run = ""
-    name = "" if method == "corrected" else f"{method}_"
-    return f"{RESULTS}/{dataset}/{run}eval_{name}{split}.json"
+def bert_version(wildcards):
+    return weights(bert_of(wildcards)) if bert_of(wildcards) else ""
 
 
-def other_evals(wildcards):
-    """What has been evaluated besides, by content: a new evaluation writes the page anew, but none is asked for."""
-    found = {*glob(f"{RESULTS}/*/eval_*.json"), *glob(f"{RESULTS}/*/seed*/eval_*.json")}
-    return [
-        f"{path} {file_sha256(Path(path))[:8]}"
-        for path in sorted(found - set(REPORT_EVALS))
-    ]
-
-
-def variant_section(name):
-    """The section `score` or `select` as a variant has it, as canonical JSON."""
-
-    def settings(wildcards):
-        changed = getattr(SETTINGS, f"variant_{name}")(wildcards.variant)
-        return json.dumps(changed.model_dump(mode="json"), sort_keys=True)
-
-    return settings
-
-
-def variant_scores(wildcards):
-    """scores.h5 that a variant chooses from. Variants that score alike share one."""
-    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.split}"
-    scorer = SETTINGS.variant_scorer(wildcards.variant)
-    return f"{folder}/select/{scorer}/scores.h5" if scorer else f"{folder}/scores.h5"
+def chain_of(wildcards):
+    """The sections that led to selected masks."""
+    settings = varied(wildcards)
+    sections = ("nouns", "detect", "segment", "score", "select")
+    return as_json({name: settings.values(name) for name in sections})

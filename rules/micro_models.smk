@@ -9,9 +9,7 @@ MICRO_STEPS = {
     "clip": {"cycles": [1800, 1000]},
     "lavt_parts": {"bert_steps": 2500, "close_up_steps": 3000, "scene_steps": 6000},
 }
-MICRO_OPTIONS = (
-    "--build {params.build} --options {params.options:q} --threads {threads}"
-)
+MICRO_MODEL = "workflow_scripts.micro_model:main"
 MICRO_CARDS = {
     "detector": {
         "box_threshold": SETTINGS.detect.backend.settings.get("box_threshold", 0.35),
@@ -44,13 +42,17 @@ rule micro_data:
     resources:
         mem_mb=4000,
     params:
+        step="data",
         build=lambda wildcards: MICRO_BUILD,
         options=json.dumps({"scenes": 6000}),
         world=section("micro"),
     message:
         "micro models: drawing scenes"
     shell:
-        job("micro_model", "--step data --world {params.world:q}", MICRO_OPTIONS)
+        call(
+            MICRO_MODEL,
+            "params.step params.build params.options threads params.world",
+        )
 
 
 rule micro_weights:
@@ -71,6 +73,7 @@ rule micro_weights:
     resources:
         mem_mb=4000,
     params:
+        step=lambda wildcards: f"make_{wildcards.name}",
         build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
         out=lambda wildcards, output: str(Path(output[0]).parent),
@@ -80,11 +83,7 @@ rule micro_weights:
     message:
         "micro models: training {wildcards.name}"
     shell:
-        job(
-            "micro_model",
-            "--step make_{wildcards.name} --out {params.out}",
-            MICRO_OPTIONS,
-        )
+        call(MICRO_MODEL, "params.step params.build params.options threads params.out")
 
 
 rule micro_card:
@@ -104,17 +103,14 @@ rule micro_card:
     resources:
         mem_mb=4000,
     params:
+        step=lambda wildcards: f"card_{wildcards.name}",
         build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
         out=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "micro models: measuring {wildcards.name}"
     shell:
-        job(
-            "micro_model",
-            "--step card_{wildcards.name} --out {params.out}",
-            MICRO_OPTIONS,
-        )
+        call(MICRO_MODEL, "params.step params.build params.options threads params.out")
 
 
 rule micro_lavt_parts:
@@ -133,6 +129,7 @@ rule micro_lavt_parts:
     resources:
         mem_mb=4000,
     params:
+        step="make_lavt_parts",
         build=lambda wildcards: MICRO_BUILD,
         options=json.dumps(MICRO_STEPS["lavt_parts"]),
         out=lambda wildcards, output: str(Path(output.swin).parent),
@@ -143,4 +140,4 @@ rule micro_lavt_parts:
     message:
         "micro models: pre-training Swin and BERT"
     shell:
-        job("micro_model", "--step make_lavt_parts --out {params.out}", MICRO_OPTIONS)
+        call(MICRO_MODEL, "params.step params.build params.options threads params.out")

@@ -1,20 +1,12 @@
-# What people look at: one HTML page of all evaluations.
+# What people look at: one HTML page of all evaluations, and docs/results*.md.
 
 
 report: "../docs/captions/workflow.rst"
 
 
-REPORT_EVALS = [
-    eval_file(name, split, method)
-    for name in SETTINGS.report.datasets
-    for split in SETTINGS.report.splits
-    for method in ("masks", *SETTINGS.report.methods)
-]
-
-
 rule report:
     input:
-        evals=REPORT_EVALS,
+        evals=lambda wildcards: evals_of("report"),
     output:
         page=report(
             f"{RESULTS}/report/index.html",
@@ -32,16 +24,63 @@ rule report:
         runtime=30,
     params:
         results=lambda wildcards, output: str(Path(output.page).parents[1]),
-        images=json.dumps(
-            {name: images_of(name) for name in SETTINGS.datasets}, sort_keys=True
-        ),
+        images=as_json({name: images_of(name) for name in SETTINGS.datasets}),
         others=other_evals,
-        code=code("report"),
+        code=code("workflow_scripts.report:main"),
     message:
         "writing the report"
     shell:
-        job(
-            "report",
-            "--results {params.results:q} --images {params.images:q}",
-            "--page {output.page:q}",
+        call("workflow_scripts.report:main", "params.results params.images output.page")
+
+
+rule results_page:
+    # a study `results_x` has the page docs/results_x.md: one can be made without the others
+    input:
+        [f"docs/{name}.md" for name in PAGES],
+    message:
+        "the pages of results are here"
+
+
+rule write_results:
+    input:
+        evals=lambda wildcards: evals_of(f"results{wildcards.of}"),
+        matching=page_training("matching"),
+        curves=page_training("csv"),
+        beyond=lambda wildcards: [one.path for one in page_beyond(wildcards)],
+        refs=page_file("refs"),
+        truth=page_file("truth"),
+        masks=page_file("masks"),
+        selected=page_file("selected"),
+        network=page_file("eval.corrected"),
+        candidates=page_file("eval.masks"),
+    output:
+        page="docs/results{of}.md",
+        repaired="docs/images/repaired{of}.png",
+        learning="docs/images/learning{of}.svg",
+    log:
+        f"{RESULTS}/report/logs/results{{of}}.log",
+    benchmark:
+        f"{RESULTS}/report/benchmarks/results{{of}}.tsv"
+    wildcard_constraints:
+        # a group, since an empty constraint would be none
+        of=f"(?:{'|'.join(re.escape(name.removeprefix('results')) for name in PAGES)})",
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        images=lambda wildcards: images_of(page_dataset(wildcards).values["dataset"]),
+        rows=lambda wildcards: as_json(
+            [(one.row.variant, one.row.seed) for one in page_beyond(wildcards)]
+        ),
+        note=lambda wildcards: page_study(wildcards).note,
+        code=code("workflow_scripts.results_page:main"),
+    message:
+        "writing {output.page}"
+    shell:
+        call(
+            "workflow_scripts.results_page:main",
+            "input.evals input.matching input.curves input.beyond input.refs input.truth input.masks input.selected"
+            " input.network input.candidates params.images params.rows params.note output.page output.repaired output.learning",
         )

@@ -3,13 +3,13 @@
 
 rule extract_nouns:
     input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
+        refs=found("refs"),
     output:
-        nouns=f"{RESULTS}/{{dataset}}/{{split}}/nouns.parquet",
+        nouns=made("nouns"),
     log:
-        f"{RESULTS}/{{dataset}}/{{split}}/logs/extract_nouns.log",
+        logs("{split}/extract_nouns"),
     benchmark:
-        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/extract_nouns.tsv"
+        benchmarks("{split}/extract_nouns")
     conda:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
@@ -18,107 +18,85 @@ rule extract_nouns:
         runtime=60,
         device=SETTINGS.compute.device,
     params:
-        settings=section("nouns"),
-        backend=backend_state(SETTINGS.nouns.encoder),
-        weights=weights(SETTINGS.nouns.spacy_model, NLTK_TAGGER),
-        code=code("extract_nouns"),
+        **reads("extract_nouns"),
     message:
-        "{wildcards.dataset} {wildcards.split}: extracting nouns"
+        "{wildcards.dataset} {wildcards.split}: extracting nouns {wildcards.variant}"
     shell:
-        job(
+        calls(
             "extract_nouns",
-            "--refs {input.refs:q} --split {wildcards.split:q}",
-            "--settings {params.settings:q} --device {resources.device:q} --threads {threads}",
-            "--out {output.nouns:q}",
+            "input.refs wildcards.split params.settings resources.device threads out=output.nouns",
         )
 
 
 rule detect_boxes:
     input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        nouns=f"{RESULTS}/{{dataset}}/{{split}}/nouns.parquet",
+        refs=found("refs"),
+        nouns=found("nouns"),
     output:
-        boxes=f"{RESULTS}/{{dataset}}/{{split}}/shards/boxes.{{shard}}-of-{{shards}}.h5",
+        boxes=made("boxes_shard"),
     log:
-        f"{RESULTS}/{{dataset}}/{{split}}/logs/detect_boxes.{{shard}}-of-{{shards}}.log",
+        logs("{split}/detect_boxes.{shard}-of-{shards}"),
     benchmark:
-        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/detect_boxes.{{shard}}-of-{{shards}}.tsv"
+        benchmarks("{split}/detect_boxes.{shard}-of-{shards}")
     conda:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=gpu(),
-        gres=gres(),
-        mem_mb=16000,
-        runtime=720,
-        device=SETTINGS.compute.device,
-        batch=SETTINGS.compute.batch.detect or 0,
+        **gpu_job(batch=SETTINGS.compute.batch.detect or 0),
     params:
-        settings=section("detect"),
-        compat=compat("detector_retry_plural", "query_order", "unclipped_boxes"),
+        **reads("detect_boxes"),
         images=images_folder,
-        backend=backend_state(SETTINGS.detect.backend),
-        code=code("detect_boxes"),
     message:
         "{wildcards.dataset} {wildcards.split}: detecting boxes, shard {wildcards.shard} of {wildcards.shards}"
+        " {wildcards.variant}"
     shell:
-        job(
+        calls(
             "detect_boxes",
-            "--refs {input.refs:q} --nouns {input.nouns:q} --images {params.images:q}",
-            "--split {wildcards.split:q} --shard {wildcards.shard} --shards {wildcards.shards}",
-            "--settings {params.settings:q} --compat {params.compat:q}",
-            "--device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.boxes:q}",
+            "input.refs input.nouns params.images wildcards.split wildcards.shard wildcards.shards"
+            " params.settings params.compat resources.device threads batch_size=resources.batch out=output.boxes",
         )
 
 
 rule segment_boxes:
     input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        nouns=f"{RESULTS}/{{dataset}}/{{split}}/nouns.parquet",
-        boxes=f"{RESULTS}/{{dataset}}/{{split}}/shards/boxes.{{shard}}-of-{{shards}}.h5",
+        refs=found("refs"),
+        nouns=found("nouns"),
+        boxes=found("boxes_shard"),
     output:
-        masks=f"{RESULTS}/{{dataset}}/{{split}}/shards/masks.{{shard}}-of-{{shards}}.h5",
+        masks=made("masks_shard"),
     log:
-        f"{RESULTS}/{{dataset}}/{{split}}/logs/segment_boxes.{{shard}}-of-{{shards}}.log",
+        logs("{split}/segment_boxes.{shard}-of-{shards}"),
     benchmark:
-        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/segment_boxes.{{shard}}-of-{{shards}}.tsv"
+        benchmarks("{split}/segment_boxes.{shard}-of-{shards}")
     conda:
         "../envs/segment.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=gpu(),
-        gres=gres(),
-        mem_mb=16000,
-        runtime=720,
-        device=SETTINGS.compute.device,
-        batch=SETTINGS.compute.batch.segment or 0,
+        **gpu_job(batch=SETTINGS.compute.batch.segment or 0),
     params:
-        settings=section("segment"),
-        compat=compat("candidates_any_noun"),
+        **reads("segment_boxes"),
         images=images_folder,
-        backend=backend_state(SETTINGS.segment.backend),
-        code=code("segment_boxes"),
     message:
         "{wildcards.dataset} {wildcards.split}: segmenting boxes, shard {wildcards.shard} of {wildcards.shards}"
+        " {wildcards.variant}"
     shell:
-        job(
+        calls(
             "segment_boxes",
-            "--refs {input.refs:q} --nouns {input.nouns:q} --boxes {input.boxes:q}",
-            "--images {params.images:q} --settings {params.settings:q} --compat {params.compat:q}",
-            "--device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.masks:q}",
+            "input.refs input.nouns input.boxes params.images params.settings params.compat"
+            " resources.device threads batch_size=resources.batch out=output.masks",
         )
 
 
 rule gather:
     # boxes.h5, masks.h5 and scores.h5 of a split from their shards, without decoding a mask
     input:
-        shards=lambda wildcards: shard_files(wildcards.kind),
+        shards=shards_of,
     output:
-        whole=f"{RESULTS}/{{dataset}}/{{split}}/{{kind}}.h5",
+        whole=home("{split}/{kind}.h5"),
     log:
-        f"{RESULTS}/{{dataset}}/{{split}}/logs/gather_{{kind}}.log",
+        logs("{split}/gather_{kind}"),
     benchmark:
-        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/gather_{{kind}}.tsv"
+        benchmarks("{split}/gather_{kind}")
     wildcard_constraints:
         kind="boxes|masks|scores",
     conda:
@@ -127,11 +105,46 @@ rule gather:
         mem_mb=2000,
         runtime=60,
     params:
-        code=code("gather"),
+        **reads("gather_{kind}"),
     message:
-        "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind}"
+        "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind} {wildcards.variant}"
     shell:
-        job(
-            "gather",
-            "--kind {wildcards.kind} --out {output.whole:q} --shards {input.shards:q}",
+        calls("gather_masks", "wildcards.kind input.shards out=output.whole")
+
+
+rule contact_sheet:
+    # boxes, masks and candidates of some photos of a split, to look at
+    input:
+        refs=found("refs"),
+        nouns=found("nouns"),
+        masks=found("masks"),
+    output:
+        sheet=report(
+            made("contact_sheet"),
+            category="Segment",
+            labels={
+                "dataset": "{dataset}",
+                "split": "{split}",
+                "variant": "{variant}",
+            },
+            caption="../docs/captions/contact_sheet.rst",
+        ),
+    log:
+        logs("{split}/contact_sheet"),
+    benchmark:
+        benchmarks("{split}/contact_sheet")
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        **reads("contact_sheet"),
+        images=images_folder,
+    message:
+        "{wildcards.dataset} {wildcards.split}: drawing the contact sheet of Segment {wildcards.variant}"
+    shell:
+        calls(
+            "contact_sheet",
+            "input.refs input.nouns input.masks params.images wildcards.split out=output.sheet",
         )

@@ -3,67 +3,55 @@
 
 rule score_candidates:
     input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        masks=f"{RESULTS}/{{dataset}}/{{split}}/shards/masks.{{shard}}-of-{{shards}}.h5",
+        refs=found("refs"),
+        masks=found("masks_shard"),
     output:
-        scores=f"{RESULTS}/{{dataset}}/{{split}}/shards/scores.{{shard}}-of-{{shards}}.h5",
+        scores=made("scores_shard"),
     log:
-        f"{RESULTS}/{{dataset}}/{{split}}/logs/score_candidates.{{shard}}-of-{{shards}}.log",
+        logs("{split}/score_candidates.{shard}-of-{shards}"),
     benchmark:
-        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/score_candidates.{{shard}}-of-{{shards}}.tsv"
+        benchmarks("{split}/score_candidates.{shard}-of-{shards}")
     conda:
         "../envs/select.yaml"
     threads: SETTINGS.compute.threads
     resources:
-        gpu=gpu(),
-        gres=gres(),
-        mem_mb=16000,
-        runtime=720,
-        device=SETTINGS.compute.device,
-        batch=SETTINGS.compute.batch.score or 0,
+        **gpu_job(batch=SETTINGS.compute.batch.score or 0),
     params:
-        settings=section("score"),
-        compat=compat("clip_bgr", "merged_masks"),
+        **reads("score_candidates"),
         images=images_folder,
-        backend=backend_state(SETTINGS.score.backend),
-        code=code("score_candidates"),
     message:
         "{wildcards.dataset} {wildcards.split}: scoring candidates, shard {wildcards.shard} of {wildcards.shards}"
+        " {wildcards.variant}"
     shell:
-        job(
+        calls(
             "score_candidates",
-            "--refs {input.refs:q} --masks {input.masks:q} --images {params.images:q}",
-            "--split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}",
-            "--device {resources.device:q} --threads {threads} --batch {resources.batch} --out {output.scores:q}",
+            "input.refs input.masks params.images wildcards.split params.settings params.compat"
+            " resources.device threads batch_size=resources.batch out=output.scores",
         )
 
 
 rule select_masks:
     input:
-        refs=f"{RESULTS}/{{dataset}}/refs.parquet",
-        masks=f"{RESULTS}/{{dataset}}/{{split}}/masks.h5",
-        scores=f"{RESULTS}/{{dataset}}/{{split}}/scores.h5",
+        refs=found("refs"),
+        masks=found("masks"),
+        scores=found("scores"),
     output:
-        selected=f"{RESULTS}/{{dataset}}/{{split}}/selected.h5",
+        selected=made("selected"),
     log:
-        f"{RESULTS}/{{dataset}}/{{split}}/logs/select_masks.log",
+        logs("{split}/select_masks"),
     benchmark:
-        f"{RESULTS}/{{dataset}}/{{split}}/benchmarks/select_masks.tsv"
+        benchmarks("{split}/select_masks")
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=section("select"),
-        compat=compat("merged_masks", "blind_to_size"),
-        code=code("select_masks"),
+        **reads("select_masks"),
     message:
-        "{wildcards.dataset} {wildcards.split}: selecting one candidate a ref"
+        "{wildcards.dataset} {wildcards.split}: selecting one candidate per ref {wildcards.variant}"
     shell:
-        job(
+        calls(
             "select_masks",
-            "--refs {input.refs:q} --masks {input.masks:q} --scores {input.scores:q}",
-            "--split {wildcards.split:q} --settings {params.settings:q} --compat {params.compat:q}",
-            "--out {output.selected:q}",
+            "input.refs input.masks input.scores wildcards.split params.settings params.compat out=output.selected",
         )

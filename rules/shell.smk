@@ -14,15 +14,29 @@ shell.prefix(
 )
 
 
-def job(script, *options):
-    """The shell line of a rule: a script of workflow_scripts. `ssc_core.job` keeps its log and tells how it ended."""
-    return " ".join(
-        ["python -m ssc_core.job {log:q} {resources.mem_mb}", script, *options]
-    )
+def call(calls, places, files=False):
+    """A shell line that calls a function. places: where its arguments are, as `input.refs` or `out=output.masks`.
+
+    files: with all named inputs and outputs too, which `params.files` has, where they differ from job to job.
+    `ssc_core.job` keeps the log and tells how the job ended.
+    """
+    options = []
+    for place in places.split():
+        name, _, value = place.rpartition("=")
+        name = name or value.rpartition(".")[2]
+        options.append(f"--{name.replace('_', '-')} {{{value}:q}}")
+    named = ["{params.files}"] if files else []
+    runner = "python -m ssc_core.job {log:q} {resources.mem_mb} call"
+    return " ".join([runner, calls, *named, *options])
+
+
+def calls(stage, places, files=False):
+    """The shell line of a stage."""
+    return call(STAGES[stage].calls, places, files)
 
 
 def file_options(wildcards, input, output):
-    """Named inputs and outputs as options of the script."""
+    """Named inputs and outputs as options."""
     files = [*input.items(), *output.items()]
     return " ".join(
         f"--{name.replace('_', '-')} {shlex.quote(path)}" for name, path in files

@@ -7,10 +7,11 @@ reruns no rule (device, threads, batch caps) lives in ``ComputeSettings`` and re
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from ssc_core.config.methods import PHASES
 from ssc_core.config_layers import check_size
 from ssc_core.config_mistakes import mistakes
 from ssc_core.errors import SscError
@@ -29,38 +30,25 @@ from ssc_core.sections.stages import (
     SelectSettings,
     VisualPrompt,
 )
-from ssc_core.sections.studies import (
-    AblationSettings,
-    CompareSettings,
-    FindingSettings,
-    Method,
-    ReportSettings,
-    SelectVariant,
-)
+from ssc_core.sections.studies import Study
 from ssc_core.sections.training import NetworkSettings, SwinSize, TrainSettings
 
 __all__ = [
-    "DERIVED_PHASES",
-    "AblationSettings",
     "Backend",
-    "CompareSettings",
     "CompatSettings",
     "ComputeSettings",
     "Dataset",
     "DetectSettings",
     "EvaluateSettings",
-    "FindingSettings",
-    "Method",
     "MicroSource",
     "NetworkSettings",
     "NounSettings",
-    "ReportSettings",
     "ScoreSettings",
     "SegmentSettings",
     "SelectSettings",
-    "SelectVariant",
     "Settings",
     "SourceSettings",
+    "Study",
     "SwinSize",
     "TrainSettings",
     "VisualPrompt",
@@ -69,14 +57,13 @@ __all__ = [
     "schema_text",
 ]
 
-S = TypeVar("S", bound=Section)
-
-DERIVED_PHASES: dict[str, tuple[str, str]] = {
-    "supervised": ("pretrain", "supervised"),
-    "correct_without_constraints": ("correct", "greedy_no_constraints"),
-    "continue_pretrain": ("correct", "random_ce"),
+_MOVED = {
+    "compare": "studies.select (results/select/page.html); a variant is now {section.key: value}",
+    "ablations": "studies.ablations; `dataset` and `split` are now `datasets: {refcoco: [val]}`",
+    "finding": "a study for each page, such as studies.results for docs/results.md",
+    "report": "studies.report; `datasets` and `splits` are now `datasets: {refcoco: [val]}`",
 }
-"""Phases that pretrain and correct are compared with: the section that theirs starts from, and their loss."""
+"""Sections that a config may have from earlier versions, and where what they say belongs now."""
 
 
 class Settings(Section):
@@ -90,7 +77,6 @@ class Settings(Section):
     segment: SegmentSettings = Field(description="boxes to masks")
     score: ScoreSettings = Field(description="scores of candidates against sentences")
     select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate a ref")
-    compare: CompareSettings = Field(default_factory=CompareSettings, description="ways to select that are compared")
     network: NetworkSettings = Field(description="LAVT and its text encoder")
     pretrain: TrainSettings = Field(description="training on the selected masks")
     correct: TrainSettings = Field(description="training on all candidates")
@@ -109,60 +95,42 @@ class Settings(Section):
         "as in correct",
     )
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings, description="metrics")
-    ablations: AblationSettings = Field(
-        default_factory=AblationSettings, description="settings that `snakemake ablations` compares"
+    studies: dict[FolderName, Study] = Field(
+        default_factory=dict, description="what is compared with what, by name; null drops one"
     )
-    finding: FindingSettings = Field(default_factory=FindingSettings, description="docs/results.md")
-    report: ReportSettings = Field(default_factory=ReportSettings, description="the HTML report")
     compat: CompatSettings = Field(default_factory=CompatSettings, description="defects of the published code")
     compute: ComputeSettings = Field(default_factory=ComputeSettings, description="where and how wide jobs run")
     sources: SourceSettings = Field(default_factory=SourceSettings, description="where weights and data come from")
 
     @model_validator(mode="before")
     @classmethod
-    def _derive_phases(cls, config: Any) -> Any:
-        """Complete the sections of ``DERIVED_PHASES`` before they are validated."""
-        if not isinstance(config, dict):
-            return config
-        phases = {name: config.get(name, {}) for name in ("pretrain", "correct", *DERIVED_PHASES)}
-        if not all(isinstance(section, dict) for section in phases.values()):
-            return config
-        default = TrainSettings.model_fields["epochs"].default
-        epochs = [phases[name].get("epochs", default) for name in ("pretrain", "correct")]
-        length = {"supervised": {"epochs": sum(epochs)}} if all(isinstance(e, int) for e in epochs) else {}
-        derived = {
-            name: {**phases[base], "loss": loss, **length.get(name, {}), **phases[name]}
-            for name, (base, loss) in DERIVED_PHASES.items()
-        }
-        return {**config, **derived}
+    def _sections_that_moved(cls, config: Any) -> Any:
+        for name, place in _MOVED.items():
+            if isinstance(config, dict) and name in config:
+                raise ValueError(f"the section '{name}' is now {place}")
+        return config
 
-    @field_validator("datasets", mode="before")
+    @field_validator("datasets", "studies", mode="before")
     @classmethod
-    def _null_drops(cls, datasets: Any) -> Any:
-        if not isinstance(datasets, dict):
-            return datasets
-        return {name: dataset for name, dataset in datasets.items() if dataset is not None}
+    def _null_drops(cls, named: Any) -> Any:
+        return {k: v for k, v in named.items() if v is not None} if isinstance(named, dict) else named
 
-    @model_validator(mode="after")
-    def _variants_are_valid(self) -> Settings:
-        for name in self.compare.variants:
-            self.variant_score(name), self.variant_select(name)
-        return self
+    def training(self, phase: str) -> TrainSettings:
+        """The settings of a training: of ``pretrain`` and ``correct``, or of a phase that starts from theirs."""
+        about = PHASES[phase]
+        if about.loss is None:
+            found: TrainSettings = getattr(self, phase)
+            return found
+        epochs = {"epochs": self.pretrain.epochs + self.correct.epochs} if phase == "supervised" else {}
+        base = getattr(self, about.section).model_dump()
+        given = getattr(self, phase).model_dump(exclude_unset=True)
+        return TrainSettings.model_validate({**base, "loss": about.loss, **epochs, **given})
 
-    def variant_score(self, name: str) -> ScoreSettings:
-        """The section ``score`` as a variant has it."""
-        return _changed(self.score, self.compare.variants[name].score, f"compare.variants.{name}.score.")
-
-    def variant_select(self, name: str) -> SelectSettings:
-        """The section ``select`` as a variant has it."""
-        return _changed(self.select, self.compare.variants[name].select, f"compare.variants.{name}.select.")
-
-    def variant_scorer(self, name: str) -> str | None:
-        """The first variant that scores as variant ``name`` does, whose scores serve both; None: ``score`` does."""
-        score = self.variant_score(name)
-        if score == self.score:
-            return None
-        return next(other for other in self.compare.variants if self.variant_score(other) == score)
+    def values(self, section: str) -> dict[str, Any]:
+        """A section as JSON values; of a phase, its settings in full."""
+        found = self.training(section) if section in PHASES else getattr(self, section)
+        values: dict[str, Any] = found.model_dump(mode="json")
+        return values
 
 
 def load_settings(config: dict[str, Any]) -> Settings:
@@ -171,22 +139,9 @@ def load_settings(config: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        told = [e for e in error.errors() if not _is_derived(e["loc"], config)]
-        raise SscError("\n  ".join(["the config has mistakes:", *mistakes(told, config, Settings)])) from error
-
-
-def _is_derived(place: tuple[str | int, ...], config: dict[str, Any]) -> bool:
-    """Whether a value of a derived phase comes from the section that it starts from, where its mistake is named."""
-    return len(place) > 1 and place[0] in DERIVED_PHASES and place[1] not in config.get(place[0], {})
-
-
-def _changed(section: S, changes: dict[str, Any], prefix: str) -> S:
-    """A section with other values. prefix: where they are, for messages. Raises ValueError."""
-    values = section.model_dump() | changes
-    try:
-        return type(section).model_validate(values)
-    except ValidationError as error:
-        raise ValueError("; ".join(mistakes(error.errors(), values, type(section), prefix))) from None
+        raise SscError(
+            "\n  ".join(["the config has mistakes:", *mistakes(error.errors(), config, Settings)])
+        ) from error
 
 
 def schema_text() -> str:

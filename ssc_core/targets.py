@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import get_args
 
+from ssc_core.config.stages import MADE_BY, STAGES
+from ssc_core.config.variants import PATTERN
 from ssc_core.errors import SscError, did_you_mean
-from ssc_core.settings import Method, Settings
+from ssc_core.settings import Settings
 
-RUN = r"(?:seed\d+/)?"
-METHODS = ("masks", "published", *(method for method in get_args(Method) if method != "corrected"))
+_EVALS = [name.removeprefix("eval.") for name in MADE_BY if name.startswith("eval.")]
+METHODS = tuple(name for name in _EVALS if name != "corrected" and "." not in name)
 """What stands between ``eval_`` and the split in names of files; of the corrected network, nothing does."""
 
-_FILES = r"nouns\.parquet|contact_sheet\.jpg|(?:shards/)?[^/]+\.h5|select/.+\.(?:json|parquet|h5)"
-_OF_SPLIT = rf"{RUN}(?:eval_[^/]+\.(?:json|parquet|png)|[^/]+/(?:{_FILES}))"
+
+def _pattern(path: str) -> str:
+    """Regular expression of a stage's result, of any split."""
+    escaped = re.escape(path).replace(r"\{split\}", r"(?!seed\d+/)[^/=]+")
+    return re.sub(r"\\\{shards?\\\}", r"\\d+", escaped)
+
+
+_SPLIT_PATHS = sorted({path for stage in STAGES.values() for path in stage.writes.values() if "{split}" in path})
+_OF_SPLIT = rf"{PATTERN}(?:{'|'.join(map(_pattern, _SPLIT_PATHS))}|eval_[^/]+\.(?:json|parquet|png))"
 _OF_DATASET = r"(?:refs\.parquet|truth\.h5|data\.json)"
 """Not checkpoints: `init_from` may name one of a dataset that the config no longer has."""
 
@@ -33,7 +41,8 @@ def refused_pattern(settings: Settings) -> str:
     known = "|".join(map(re.escape, settings.datasets))
     good = "|".join(f"{re.escape(name)}/{_split(dataset.splits)}" for name, dataset in settings.datasets.items())
     unknown = rf"(?!(?:{known})/)[^/]+/{_OF_DATASET}"
-    return rf"(?!(?:report|ablations|fetch)/)(?:(?!{good})[^/]+/{_OF_SPLIT}|{unknown})"
+    no_datasets = "|".join(map(re.escape, ("report", "fetch", *settings.studies)))
+    return rf"(?!(?:{no_datasets})/)(?:(?!{good})[^/]+/{_OF_SPLIT}|{unknown})"
 
 
 def check_split(settings: Settings, name: str, split: str) -> None:
@@ -49,7 +58,7 @@ def refusal(settings: Settings, asked: str) -> SscError:
         guess = did_you_mean(name, settings.datasets)
         return SscError(f"the config has no dataset '{name}'{guess} It has {', '.join(settings.datasets)}")
     splits = settings.datasets[name].splits
-    rest = re.sub(rf"^{RUN}", "", rest)
+    rest = re.sub(rf"^{PATTERN}", "", rest)
     split = rest.partition("/")[0]
     if "/" not in rest:
         stem = rest.removeprefix("eval_").rpartition(".")[0]
@@ -67,4 +76,4 @@ def refusal(settings: Settings, asked: str) -> SscError:
 
 def _split(splits: Iterable[str]) -> str:
     """What comes after a dataset's folder in the path of a file of one of ``splits``."""
-    return rf"{RUN}(?:eval_(?:(?:{'|'.join(METHODS)})_)?)?(?:{'|'.join(map(re.escape, sorted(splits)))})[./]"
+    return rf"{PATTERN}(?:eval_(?:(?:{'|'.join(METHODS)})_)?)?(?:{'|'.join(map(re.escape, sorted(splits)))})[./]"

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -25,11 +25,13 @@ from ssc_core.provenance import file_sha256, versions
 from ssc_core.settings import Section
 
 
-def run(main: Callable[..., Any]) -> None:
+def run(main: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run ``main`` with its parameters as command-line options, and with GPUs of its own where it has a ``device``.
 
+    arguments: the command line; None: the process's own.
+
     Errors that people can mend are printed without a traceback. A parameter's annotation says how its option is read: a
-    pydantic class reads JSON, a bool is a switch.
+    pydantic class reads JSON, a bool True or False.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "transformers", "h5py", "PIL", "root"):
@@ -37,7 +39,7 @@ def run(main: Callable[..., Any]) -> None:
     parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
     for name, parameter in inspect.signature(main, eval_str=True).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **_option(parameter))
-    options = vars(parser.parse_args())
+    options = vars(parser.parse_args(arguments))
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts; else the fastest card is 0
     try:
         with lease(options.get("device", "cpu"), options.get("gpus", 1)):
@@ -55,7 +57,7 @@ def run(main: Callable[..., Any]) -> None:
 def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     kind, optional = parameter.annotation, parameter.default is not inspect.Parameter.empty
     if kind is bool:
-        return {"action": "store_true"}
+        return {"type": "True".__eq__, "default": parameter.default if optional else None, "required": not optional}
     if get_origin(kind) is UnionType:  # Path | None
         kind = get_args(kind)[0]
     if get_origin(kind) is list:

@@ -9,7 +9,7 @@ from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources, write_eval_picture
 from ssc_core.settings import EvaluateSettings
-from workflow_scripts._script import plain, run, run_meta
+from workflow_scripts._script import plain, run_meta
 
 
 def main(
@@ -59,6 +59,3 @@ def main(
     )
     half = evaluation.precision["0.5"]
     print(f"{split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  P@0.5 {half:.2f}  -> {report}")
-
-
-run(main)

@@ -7,7 +7,7 @@ from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.settings import EvaluateSettings
-from workflow_scripts._script import plain, run, run_meta
+from workflow_scripts._script import plain, run_meta
 
 
 def main(
@@ -38,6 +38,3 @@ def main(
         ),
     )
     print(f"{split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  -> {report}")
-
-
-run(main)

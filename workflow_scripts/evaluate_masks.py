@@ -1,4 +1,4 @@
-"""Rule evaluate_masks: how good the candidates and the choices among them are."""
+"""Rules evaluate_masks and evaluate_selections: how good the candidates and the choices among them are."""
 
 import json
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
-from workflow_scripts._script import plain, run, run_meta
+from workflow_scripts._script import plain, run_meta
 
 
 def main(
@@ -18,28 +18,28 @@ def main(
     truth: Path,
     data: Path,
     masks: Path,
-    selected: Path,
+    selections: list[Path],
+    names: list[str],
     split: str,
     settings: EvaluateSettings,
     chain: str,
     compat: CompatSettings,
     code: str,
     report: Path,
-    joint: Path | None = None,
 ) -> None:
-    """chain: the sections that led to the selected masks, as JSON."""
+    """names: of ``selections``, the pipeline's own as ``selected``. chain: the sections that led to it, as JSON."""
     sections = json.loads(chain)
     select = SelectSettings.model_validate(sections["select"])
-    files = {"selected": selected, **({"joint": joint} if joint else {})}
+    files = dict(zip(names, selections, strict=True))
     with MaskStore.open(masks) as store, ExitStack() as stack:
-        selections = {name: stack.enter_context(SelectionStore(path)) for name, path in files.items()}
-        chosen = selections["selected"].info
+        opened = {name: stack.enter_context(SelectionStore(path)) for name, path in files.items()}
+        chosen = opened["selected"].info
         evaluation = evaluate_masks(
             refs=read_refs(refs, columns=REF_COLUMNS),
             split=split,
             masks=store,
             truth=TruthStore(truth),
-            selections=selections,
+            selections=opened,
             select=select,
             out=report,
             settings=settings,
@@ -49,13 +49,10 @@ def main(
                 inputs={"refs": refs, "truth": truth, "masks": masks, **files},
                 method="zero_shot",
                 model={**store.info.models, **chosen.models},
-                code=f"{code} {store.info.code} {selections['selected'].info.code}",
+                code=f"{code} {store.info.code} {chosen.code}",
                 settings={**sections, **plain(evaluate=settings, compat=compat)},
                 seed=select.seed,
             ),
         )
     for name, choice in evaluation.choices.items():
-        print(f"{split}: {name:<10} oIoU {choice.oIoU:.2f}  mIoU {choice.mIoU:.2f}")
-
-
-run(main)
+        print(f"{split}: {name:<24} oIoU {choice.oIoU:.2f}  mIoU {choice.mIoU:.2f}")

@@ -6,22 +6,29 @@ from ssc_core.backends import Detector, Segmenter, load_backend
 from ssc_core.evaluate.grounded import ground_sentences
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.registry import model_digests
+from ssc_core.sections.base import Section
 from ssc_core.settings import DetectSettings, SegmentSettings
-from workflow_scripts._script import plain, run
+from workflow_scripts._script import plain
+
+
+class Models(Section):
+    """The sections of the config that name the two models."""
+
+    detect: DetectSettings
+    segment: SegmentSettings
 
 
 def main(
     refs: Path,
     images: Path,
     split: str,
-    detect: DetectSettings,
-    segment: SegmentSettings,
+    settings: Models,
     code: str,
     device: str,
     threads: int,
     out: Path,
 ) -> None:
-    backends = {"detect": (detect.backend, Detector), "segment": (segment.backend, Segmenter)}
+    backends = {"detect": (settings.detect.backend, Detector), "segment": (settings.segment.backend, Segmenter)}
     detector, segmenter = (
         load_backend(backend.name, backend.settings, protocol, device=device, threads=threads)
         for backend, protocol in backends.values()
@@ -34,11 +41,8 @@ def main(
         segmenter=segmenter,
         out=out,
         provenance={
-            "settings": plain(detect=detect, segment=segment),
+            "settings": plain(detect=settings.detect, segment=settings.segment),
             "models": {name: digest for found in models for name, digest in found.items()},
             "code": code,
         },
     )
-
-
-run(main)

@@ -7,7 +7,6 @@ from ssc_core.files import write_json
 from ssc_core.refer.index import build_index
 from ssc_core.refer.sources import DatasetSource, data_digest
 from ssc_core.settings import CompatSettings
-from workflow_scripts._script import run
 
 
 def main(
@@ -18,9 +17,9 @@ def main(
     refs: Path,
     truth: Path,
     data: Path,
-    check_counts: bool = False,
-    skip_bad_photos: bool = False,
-    limit: int | None = None,
+    check_counts: bool,
+    skip_bad_photos: bool,
+    limit: int,
 ) -> None:
     summary = build_index(
         dataset=dataset,
@@ -30,7 +29,7 @@ def main(
         check_counts=check_counts,
         gt_overlap_hole=compat.gt_overlap_hole,
         skip_bad_photos=skip_bad_photos,
-        limit=limit,
+        limit=limit or None,
     )
     stamp = {
         "dataset": dataset,
@@ -44,6 +43,3 @@ def main(
         "identity": identity,
     }
     write_json(data, stamp)
-
-
-run(main)

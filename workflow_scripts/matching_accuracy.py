@@ -8,7 +8,6 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.truth import TruthStore
 from ssc_core.settings import CompatSettings
 from ssc_core.tables import read_frame
-from workflow_scripts._script import run
 
 
 def main(matches: Path, masks: Path, truth: Path, compat: CompatSettings, table: Path) -> None:
@@ -17,6 +16,3 @@ def main(matches: Path, masks: Path, truth: Path, compat: CompatSettings, table:
     with atomic_path(table) as temporary:
         accuracy.to_csv(temporary, index=False)
     print(accuracy.to_string(index=False))
-
-
-run(main)

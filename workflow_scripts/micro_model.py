@@ -8,7 +8,6 @@ import torch
 from ssc_core.microworld.training import recipes
 from ssc_core.microworld.training.loop import pin_files
 from ssc_core.microworld.world_settings import WorldSettings
-from workflow_scripts._script import run
 
 
 def main(
@@ -23,6 +22,3 @@ def main(
     else:
         getattr(recipes, step)(build, out, **chosen)
         pin_files(out)
-
-
-run(main)

@@ -4,12 +4,8 @@ import json
 from pathlib import Path
 
 from ssc_core.report.html import build_report
-from workflow_scripts._script import run
 
 
 def main(results: Path, images: str, page: Path) -> None:
     folders = {name: Path(folder) for name, folder in json.loads(images).items()}
     build_report(results=results, out=page, images=folders)
-
-
-run(main)

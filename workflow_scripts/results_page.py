@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ssc_core.evaluate.ablation_table import ablation_table
 from ssc_core.evaluate.schema import read_eval
+from ssc_core.evaluate.study_table import StudyRows, study_table
 from ssc_core.files import atomic_path
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
@@ -18,7 +18,6 @@ from ssc_core.report.finding_pictures import compare_picks, repairs, write_curve
 from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
 from ssc_core.tables import read_frame
-from workflow_scripts._script import run
 
 
 def main(
@@ -35,10 +34,11 @@ def main(
     page: Path,
     repaired: Path,
     learning: Path,
-    name: str,
+    rows: StudyRows,
+    note: str,
     beyond: list[Path] | None = None,
 ) -> None:
-    """network, candidates: the eval files of the split that pictures are taken from."""
+    """network, candidates: eval files of the split that pictures show; rows: variant and seed of ``beyond``."""
     about = read_eval(network)
     where = f"{about.dataset} {about.split}, {about.world} world"
     compared = compare_picks(
@@ -68,7 +68,7 @@ def main(
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
     with atomic_path(page) as temporary:
         content = results_page(
-            over_seeds(read_figures(evals)), relative, [note], ablation_table(beyond or []), name=name
+            over_seeds(read_figures(evals)), relative, [note], study_table(beyond or [], rows.root), note=note
         )
         temporary.write_text(content, encoding="utf-8")
 
@@ -78,6 +78,3 @@ def _by_phase(paths: list[Path]) -> dict[str, list[pd.DataFrame]]:
     for path in paths:
         tables.setdefault(path.name.split(".")[0], []).append(pd.read_csv(path))
     return tables
-
-
-run(main)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ssc_core.report.collect import method_order
-from ssc_core.report.published import method_name
+from ssc_core.config.methods import method_name, method_order
+from ssc_core.layout import DatasetFolder
 from ssc_core.report.seeds import over_seeds, seed_table
 
 
 def main(folder: Path, split: str) -> None:
-    table = seed_table(folder)
+    table = seed_table(DatasetFolder(folder))
     rows = over_seeds(table[table["split"] == split]).to_dict("records")
     print(f"\n{folder.name} {split}, world: {rows[0]['world']}; every sentence counts, at 480 x 480")
     print(f"\n{'':<44}{'oIoU':>6}   {'95 % interval':<15}{'mIoU':>6}{'P@0.5':>8}")

@@ -1,4 +1,4 @@
-"""Rules pretrain, correct and those that they are compared with: train a network for one phase."""
+"""Rule train: train a network for one phase."""
 
 import json
 import os
@@ -9,10 +9,10 @@ from ssc_core.checkout import find_paths
 from ssc_core.correct.launch import distributed_command
 from ssc_core.correct.train_stage import train
 from ssc_core.settings import CompatSettings, NetworkSettings, TrainSettings
-from workflow_scripts._script import run
 
 
 def main(
+    phase: str,
     refs: Path,
     images: Path,
     settings: str,
@@ -27,16 +27,14 @@ def main(
     checkpoint_activations: bool,
     checkpoint: Path,
     curve: Path,
-    matches: Path | None = None,
+    matches: Path,
     masks: Path | None = None,
     selected: Path | None = None,
     init: Path | None = None,
     truth: Path | None = None,
     val_truth: Path | None = None,
 ) -> None:
-    command = distributed_command(
-        "workflow_scripts.train", sys.argv[1:], gpus=gpus, nodes=nodes, environment=os.environ
-    )
+    command = distributed_command("workflow_scripts.call", sys.argv[1:], gpus=gpus, nodes=nodes, environment=os.environ)
     if command:  # this process becomes torchrun: it keeps the GPUs, and its end is the job's
         sys.stdout.flush()
         os.execvp(command[0], command)
@@ -55,7 +53,7 @@ def main(
         matches=matches,
         state_dir=state,
         network=NetworkSettings.model_validate(sections["network"]),
-        settings=TrainSettings.model_validate(sections["train"]),
+        settings=TrainSettings.model_validate(sections[phase]),
         compat=compat,
         device=device,
         threads=threads,
@@ -63,6 +61,3 @@ def main(
         log_to=log_to,
         checkpoint_activations=checkpoint_activations,
     )
-
-
-run(main)

@@ -22,6 +22,11 @@ from ssc_core.masks.store import MaskStore, MaskStoreWriter
 Store = TypeVar("Store", bound=ColumnReader)
 
 
+def gather_shards(*, kind: str, shards: list[Path], out: Path) -> None:
+    """Write one file from the shards of a split. kind: boxes, masks or scores. Raises as ``gather`` does."""
+    (gather_scores if kind == "scores" else gather)(shards, out)
+
+
 def gather(parts: Sequence[Path], out: Path, *, order: Sequence[int] | None = None) -> None:
     """Join boxes.h5 or masks.h5 files into ``out``, images in ``order`` (ascending ids by default).
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from ssc_core.config.methods import MATCHED, PHASES, method_order
 from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
-from ssc_core.report.published import METHODS, PUBLISHED, Published
+from ssc_core.layout import DatasetFolder, dataset_folders
+from ssc_core.report.published import PUBLISHED, Published
 from ssc_core.report.seeds import seed_table
 from ssc_core.tables import read_frame
 
-PHASES = ("pretrain", "correct", "correct_without_constraints", "continue_pretrain", "supervised")
 _SPLITS = ("val", "testA", "testB", "test", "train")
 
 
@@ -63,14 +64,17 @@ class DatasetResults:
     benchmarked job.
     """
 
-    name: str
-    folder: Path
+    folder: DatasetFolder
     models: tuple[Evaluated, ...]
     candidates: tuple[Candidates, ...]
     logs: dict[str, pd.DataFrame]
     matching: dict[str, pd.DataFrame]
     seeds: pd.DataFrame
     jobs: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
     @property
     def evaluations(self) -> list[Evaluated | Candidates]:
@@ -89,7 +93,7 @@ class DatasetResults:
         return self._sorted(list(self._choices(as_networks=False)))
 
     def _sorted(self, methods: list[Method]) -> list[Method]:
-        """By split, and within a split in the order of ``published.METHODS``."""
+        """By split, and within a split in the order of ``config.methods.METHODS``."""
         return sorted(methods, key=lambda m: (split_order(m.split), method_order(m.name)))
 
     def candidates_of(self, split: str) -> Candidates | None:
@@ -136,14 +140,9 @@ def split_order(split: str) -> tuple[int, str]:
     return (_SPLITS.index(split) if split in _SPLITS else len(_SPLITS), split)
 
 
-def method_order(method: str) -> tuple[int, str]:
-    """Sorts in the order of ``published.METHODS``, methods of the user's own last."""
-    return (list(METHODS).index(method) if method in METHODS else len(METHODS), method)
-
-
 def collect(results: Path) -> list[DatasetResults]:
     """Datasets below ``results`` that have an eval file, by name. Raises SscError when there is none."""
-    folders = sorted({path.parent for path in Path(results).glob("*/eval_*.json")})
+    folders = dataset_folders(results)
     if not folders:
         raise SscError(
             f"{results} holds no eval file yet; make one first, e.g. snakemake {results}/refcoco/eval_val.json"
@@ -151,10 +150,10 @@ def collect(results: Path) -> list[DatasetResults]:
     return [_collect_dataset(folder) for folder in folders]
 
 
-def _collect_dataset(folder: Path) -> DatasetResults:
+def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
     models: list[Evaluated] = []
     candidates: list[Candidates] = []
-    for path in sorted(folder.glob("eval_*.json")):
+    for path in folder.eval_files():
         content, rows = read_eval(path), _read_rows(path.with_suffix(".parquet"))
         if isinstance(content, ModelEval):
             models.append(Evaluated(content, rows))
@@ -163,19 +162,18 @@ def _collect_dataset(folder: Path) -> DatasetResults:
     worlds = {m.content.world for m in models} | {c.content.world for c in candidates}
     if len(worlds) > 1:
         raise SscError(
-            f"{folder} mixes results of generated scenes and of photos; delete those that do not belong there"
+            f"{folder.folder} mixes results of generated scenes and of photos; delete those that do not belong there"
         )
-    logs = {phase: folder / "checkpoints" / f"{phase}.csv" for phase in PHASES}
-    matching = {phase: folder / "checkpoints" / f"{phase}.matching.csv" for phase in PHASES}
+    logs = {phase: folder(f"{phase}.csv") for phase in PHASES}
+    matching = {phase: folder(f"{phase}.matching") for phase in MATCHED}
     return DatasetResults(
-        name=folder.name,
         folder=folder,
         models=tuple(sorted(models, key=lambda m: (split_order(m.content.split), method_order(m.content.method)))),
         candidates=tuple(sorted(candidates, key=lambda c: split_order(c.content.split))),
         logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},
         matching={phase: _read_log(path) for phase, path in matching.items() if path.is_file()},
         seeds=seed_table(folder),
-        jobs=_read_jobs(folder),
+        jobs=_read_jobs(folder.folder),
     )
 
 

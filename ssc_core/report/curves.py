@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from ssc_core.config.methods import PHASES
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.report.style import CANDIDATE, INK, PICK, PREDICTION, QUIET, TRUTH, css
@@ -20,13 +21,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 COLOURS = [css(colour) for colour in (PICK, PREDICTION, TRUTH, QUIET)]
-NAMES = {
-    "pretrain": "pre-training on the selected masks",
-    "correct": "constrained greedy matching",
-    "correct_without_constraints": "matching without constraints",
-    "continue_pretrain": "selected masks for as long again",
-    "supervised": "supervised",
-}
 _SMOOTHING = 40
 """A running mean covers one part in so many of a phase's steps."""
 
@@ -42,10 +36,10 @@ class _Phase:
 
     @property
     def label(self) -> str:
-        return NAMES.get(self.name, self.name)
+        return PHASES[self.name].title if self.name in PHASES else self.name
 
 
-def draw_curves(curves: Sequence[Path], matching: Sequence[Path], out: Path) -> None:
+def draw_curves(curves: list[Path], matching: list[Path], out: Path) -> None:
     """Draw training logs (CSV of ``trainer.LOG_COLUMNS``), one phase after the other, into a PNG.
 
     matching: CSV files of ``evaluate.matching``, drawn where there are any. Raises SscError for a log without steps.
@@ -100,7 +94,8 @@ def _draw_accuracy(axis: Axes, matching: Sequence[Path]) -> None:
     highest = 0
     for path, colour in zip(matching, [COLOURS[1], COLOURS[0], *COLOURS[2:]], strict=False):
         table = pd.read_csv(path)
-        label = NAMES.get(Path(path).name.split(".")[0], Path(path).name)
+        phase = Path(path).name.split(".")[0]
+        label = PHASES[phase].title if phase in PHASES else phase
         epochs = table["epoch"].to_numpy() + 1
         highest = max(highest, int(epochs[-1]))
         axis.plot(epochs, table["accuracy"], color=colour, linewidth=1.8, marker="o", markersize=3, label=label)

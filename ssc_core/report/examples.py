@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssc_core.config.methods import method_name
 from ssc_core.evaluate.pairs import LoadImage, Truth
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.report.gallery import Example, gallery, write_picture
-from ssc_core.report.published import method_name
 from ssc_core.tables import read_frame
 
 

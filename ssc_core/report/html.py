@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from html import escape
 from pathlib import Path
 
+from ssc_core.config.methods import method_name
 from ssc_core.evaluate.schema import ModelEval
 from ssc_core.files import atomic_path
 from ssc_core.masks.selection import SelectionStore
@@ -26,7 +27,7 @@ from ssc_core.report.plots import (
     time_chart,
     training_charts,
 )
-from ssc_core.report.published import RUN_TO_RUN, method_name
+from ssc_core.report.published import RUN_TO_RUN
 from ssc_core.report.seeds import over_seeds
 from ssc_core.report.style import PICK, PREDICTION, TRUTH, css
 from ssc_core.report.tables import choices_table, facts_table, group_tables, job_table, results_table, seeds_table
@@ -172,7 +173,7 @@ def _stages(dataset: DatasetResults) -> str:
 
 def _contact_sheets(dataset: DatasetResults) -> str:
     """What Segment found, photo by photo, for the splits that have a sheet."""
-    sheets = sorted(dataset.folder.glob("*/contact_sheet.jpg"), key=lambda path: split_order(path.parent.name))
+    sheets = sorted(dataset.folder.folder.glob("*/contact_sheet.jpg"), key=lambda path: split_order(path.parent.name))
     blocks = []
     for path in sheets:
         name = f"{path.parent.name}: contact sheet of boxes, masks and candidates"
@@ -186,7 +187,7 @@ def _contact_sheets(dataset: DatasetResults) -> str:
 
 def _galleries(dataset: DatasetResults, photos: Path, size: int) -> str:
     blocks = []
-    shelf = PhotoShelf(open_photos(dataset.folder / "refs.parquet", photos).or_grey, f"{dataset.name}-photo")
+    shelf = PhotoShelf(open_photos(dataset.folder("refs"), photos).or_grey, f"{dataset.name}-photo")
     for i, model in enumerate(dataset.models):
         with ExitStack() as stack:
             sources = _sources(dataset, model.content.split, shelf, stack)
@@ -198,13 +199,13 @@ def _galleries(dataset: DatasetResults, photos: Path, size: int) -> str:
 
 
 def _sources(dataset: DatasetResults, split: str, photos: PhotoShelf, stack: ExitStack) -> Sources:
-    folder = dataset.folder / split
-    has_masks = (folder / "masks.h5").is_file() and (folder / "selected.h5").is_file()
+    masks, selected = (dataset.folder(name, split=split) for name in ("masks", "selected"))
+    has_masks = masks.is_file() and selected.is_file()
     return Sources(
         photos=photos,
-        truth=TruthStore(dataset.folder / "truth.h5"),
-        masks=stack.enter_context(MaskStore(folder / "masks.h5", with_masks=True)) if has_masks else None,
-        selected=stack.enter_context(SelectionStore(folder / "selected.h5")) if has_masks else None,
+        truth=TruthStore(dataset.folder("truth")),
+        masks=stack.enter_context(MaskStore(masks, with_masks=True)) if has_masks else None,
+        selected=stack.enter_context(SelectionStore(selected)) if has_masks else None,
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ssc_core.config.methods import method_name
 from ssc_core.report.collect import Candidates, Method
-from ssc_core.report.published import method_name
 from ssc_core.report.svg import Axis, Line, bar_chart, histogram, line_chart, row_chart
 
 _BINS = 20

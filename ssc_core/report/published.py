@@ -43,26 +43,3 @@ PUBLISHED: dict[tuple[str, str, str], Published] = {
 
 RUN_TO_RUN = 0.5
 """Run-to-run spread of oIoU that LAVT's author states."""
-
-METHODS = {
-    "random": "Random candidate",
-    "first": "First candidate",
-    "grounded_sentence": "Detector on the whole sentence + SAM",
-    "selected": "Select (zero-shot)",
-    "joint": "Select, jointly over an image's refs",
-    "pretrained": "Pre-trained on selected masks",
-    "pretrained_choice": "Pre-trained, as the candidate that it fits best",
-    "continued": "Pre-trained for as long again",
-    "without_constraints": "Corrected, without constraints",
-    "corrected": "Corrected (constrained greedy matching)",
-    "corrected_choice": "Corrected, as the candidate that it fits best",
-    "published": "Checkpoint that was trained elsewhere",
-    "supervised": "Trained on ground-truth masks",
-    "best": "Best candidate (oracle)",
-}
-"""What a reader calls a method, weakest information first: the order of tables."""
-
-
-def method_name(method: str) -> str:
-    """Readable name; a method of the user's own keeps the name that it has."""
-    return METHODS.get(method, method.replace("_", " "))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from ssc_core.evaluate.ablations import BASE
-from ssc_core.report.collect import method_order, split_order
-from ssc_core.report.published import PUBLISHED, method_name
+from ssc_core.config.methods import method_name, method_order
+from ssc_core.config.studies import BASE
+from ssc_core.report.collect import split_order
+from ssc_core.report.published import PUBLISHED
 
 _WORLDS = {
     "micro": "World: **micro**. These are generated scenes. The figures say how the method and the code behave, and "
@@ -37,16 +38,15 @@ def results_page(
     pictures: Mapping[str, Path],
     notes: Sequence[str] = (),
     beyond: pd.DataFrame | None = None,
-    name: str = "",
+    note: str = "",
 ) -> str:
     """Markdown. summary: ``seeds.over_seeds`` of all datasets; pictures: caption to path, relative to the page.
 
-    beyond: ``ablation_table`` of settings that go beyond the paper; name: of the preset, empty for config.yaml itself.
+    beyond: ``study_table`` of variants that go beyond the paper; note: a sentence for the head of the page.
     """
-    preset = f", with `presets/{name}.yaml`" if name else ""
     parts = [
-        "# Results" + (f": {name}" if name else ""),
-        f"Written by `make finding` from the eval files{preset}; nothing here was typed.",
+        "# Results",
+        "Written by `make finding` from the eval files; nothing here was typed." + (f" {note}" if note else ""),
         *(_WORLDS[world] for world in summary["world"].unique()),
         "Every line counts every sentence, at 480 x 480, choices among candidates too. oIoU: mean over seeds, ± its "
         "standard deviation over seeds, and in brackets the mean of the seeds' 95 % bootstrap intervals (photos "
@@ -141,17 +141,17 @@ def _method_table(rows: pd.DataFrame) -> str:
 def _beyond_table(table: pd.DataFrame) -> str:
     """A row a changed value: of Select's masks, and of the corrected network where the value changes its training."""
     wanted = table[(table["per"] == "sentence") & (table["resolution"] == "480") & table["method"].isin(_TOLD)]
-    means = wanted.groupby(["setting", "value", "method"], sort=False)[_BEYOND].mean().reset_index()
-    rows: dict[tuple[str, str], dict[str, _Row]] = {}
+    means = wanted.groupby(["variant", "method"], sort=False)[_BEYOND].mean().reset_index()
+    rows: dict[str, dict[str, _Row]] = {}
     for row in means.to_dict("records"):
-        rows.setdefault((str(row["setting"]), str(row["value"])), {})[str(row["method"])] = row  # type: ignore[assignment]
-    plain = rows.pop((BASE, BASE))
-    lines = [_beyond_row("as configured", "", method, plain[method], None) for method in _TOLD if method in plain]
-    for (setting, value), found in rows.items():
+        rows.setdefault(str(row["variant"]), {})[str(row["method"])] = row  # type: ignore[assignment]
+    plain = rows.pop(BASE)
+    lines = [_beyond_row("as configured", method, plain[method], None) for method in _TOLD if method in plain]
+    for variant, found in rows.items():
         method = next(method for method in _TOLD if method in found)
-        lines.append(_beyond_row(f"`{setting}`", value, method, found[method], plain[method]))
+        lines.append(_beyond_row(f"`{variant}`", method, found[method], plain[method]))
     about, seeds = wanted.iloc[0], ", ".join(str(seed) for seed in sorted(wanted["seed"].unique()))
-    head = ["| setting | value | measured | oIoU | gain | mIoU | gain |", "|---|---|---|---|---|---|---|"]
+    head = ["| changed | measured | oIoU | gain | mIoU | gain |", "|---|---|---|---|---|---|"]
     return "\n".join(
         [
             f"{about['dataset']} {about['split']}, the config with one value changed at a time, seeds {seeds}. A "
@@ -162,10 +162,10 @@ def _beyond_table(table: pd.DataFrame) -> str:
     )
 
 
-def _beyond_row(setting: str, value: str, method: str, found: _Row, plain: _Row | None) -> str:
+def _beyond_row(variant: str, method: str, found: _Row, plain: _Row | None) -> str:
     gains = ["", ""] if plain is None else [f"{found[name] - plain[name]:+.1f}" for name in ("oIoU", "mIoU")]
     oiou = f"{found['oIoU']:.1f} ({found['oIoU_low']:.1f} to {found['oIoU_high']:.1f})"
-    cells = [setting, value, method_name(method), oiou, gains[0], f"{found['mIoU']:.1f}", gains[1]]
+    cells = [variant, method_name(method), oiou, gains[0], f"{found['mIoU']:.1f}", gains[1]]
     return f"| {' | '.join(cells)} |"
 
 

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ssc_core.config.variants import SEED, parse
 from ssc_core.evaluate.schema import Measured, ModelEval, read_eval
+from ssc_core.layout import DatasetFolder
 
 FIGURES = ("oIoU", "mIoU", "P@0.5")
-_SEED_FOLDER = re.compile(r"seed\d+")
 
 
-def seed_table(folder: Path) -> pd.DataFrame:
-    """A row an evaluation of a dataset's folder, of its ``seed*/`` folders too; empty when there is none.
+def seed_table(folder: DatasetFolder) -> pd.DataFrame:
+    """A row an evaluation of a dataset's folder, of its variants that change the seed alone too; empty without any.
 
     Columns: ``dataset world split method seed n oIoU low high mIoU P@0.5``, percentages with oIoU's 95 %
     interval. All are per sentence at the network's resolution, choices among candidates too; these have no training
     and so no seed (NaN).
     """
-    return read_figures(_eval_files(Path(folder)))
+    seeded = [variant for variant in folder.variants() if set(parse(variant.variant)) == {SEED}]
+    return read_figures(path for one in (folder, *seeded) for path in one.eval_files())
 
 
 def read_figures(evals: Iterable[Path]) -> pd.DataFrame:
@@ -42,12 +43,6 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     for name in FIGURES:
         columns |= {name: groups[name].mean(), f"{name}_sd": groups[name].std()}
     return pd.DataFrame(columns).reset_index()
-
-
-def _eval_files(folder: Path) -> list[Path]:
-    own = sorted(folder.glob("eval_*.json"))
-    seeded = sorted(path for path in folder.glob("seed*/eval_*.json") if _SEED_FOLDER.fullmatch(path.parent.name))
-    return own + seeded
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

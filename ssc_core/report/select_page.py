@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from dataclasses import asdict
 from html import escape
@@ -20,7 +21,7 @@ from ssc_core.report.cards import PhotoShelf
 from ssc_core.report.html import whole_page
 from ssc_core.report.select_cards import Stores, choice_gallery, own_choices, tagged
 from ssc_core.report.select_table import OWN, compared, csv_table, html_table
-from ssc_core.settings import CompareSettings, SelectSettings
+from ssc_core.settings import SelectSettings
 from ssc_core.tables import read_frame
 
 CARDS_A_TAG = 24
@@ -35,7 +36,7 @@ def write_select_page(
     selected: Path,
     evaluation: Path,
     images: Path,
-    compare: CompareSettings,
+    variants: str,
     select: SelectSettings,
     page: Path,
     figures: Path,
@@ -44,12 +45,13 @@ def write_select_page(
     """Write the page, and its table as JSON (``figures``) and CSV (``table``).
 
     evaluation: eval file of the split's masks with the choice ``selected``, made from ``selected``, and a choice a
-    variant of ``compare``, its rows beside it; images: folder of the photos; select: settings of ``selected``.
+    variant, its rows beside it; variants: what each changes, as JSON; images: folder of the photos; select: settings
+    of ``selected``.
 
     Raises SscError when a file is missing or damaged, or the evaluation is of something else.
     """
     content, rows = _read(evaluation)
-    lines = compared(content, rows, compare)
+    lines = compared(content, rows, json.loads(variants))
     where = f"{content.dataset} {content.split}"
     caption = f"{where}: percentages with 95 % intervals; gains over the pipeline's own choice, in percentage points"
     with ExitStack() as stack:
@@ -74,8 +76,8 @@ def write_select_page(
 def _read(evaluation: Path) -> tuple[MasksEval, pd.DataFrame]:
     content = read_eval(evaluation)
     if not isinstance(content, MasksEval) or OWN not in content.choices:
-        raise SscError(f"{evaluation} holds no choices of Select; run evaluate_variants again")
-    return content, read_frame(candidates_path(evaluation), made_by="evaluate_variants")
+        raise SscError(f"{evaluation} holds no choices of Select; run evaluate_selections again")
+    return content, read_frame(candidates_path(evaluation), made_by="evaluate_selections")
 
 
 def _facts(content: MasksEval) -> dict[str, Any]:

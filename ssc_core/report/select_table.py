@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssc_core.config.variants import Changes, plain
 from ssc_core.evaluate.metrics import CONFIDENCE, Overlaps
 from ssc_core.evaluate.schema import MasksEval
 from ssc_core.report.tables import scrolling_table, table_body, table_head
-from ssc_core.settings import CompareSettings
 
 OWN = "selected"
 """The choice that the pipeline itself makes, which all gains are measured from."""
@@ -49,12 +48,13 @@ class Line:
     mIoU_gain: Figure
 
 
-def compared(evaluation: MasksEval, rows: pd.DataFrame, compare: CompareSettings) -> list[Line]:
-    """A line a choice of an eval file, in its order. rows: ``evaluate.masks.candidates_path`` of it."""
+def compared(evaluation: MasksEval, rows: pd.DataFrame, variants: Mapping[str, Changes]) -> list[Line]:
+    """A line a choice of an eval file, in its order.
+
+    rows: ``evaluate.masks.candidates_path`` of it; variants: what each way to select changes."""
     settings = evaluation.settings["evaluate"]
     lines = []
     for name, choice in evaluation.choices.items():
-        variant = compare.variants.get(name)
         ci = choice.ci95
         ours, own = (_overlaps(rows, one, skip_empty=evaluation.oiou_skips_empty) for one in (name, OWN))
         oiou_gain, miou_gain = paired_gains(
@@ -63,7 +63,7 @@ def compared(evaluation: MasksEval, rows: pd.DataFrame, compare: CompareSettings
         lines.append(
             Line(
                 name=name,
-                what=_NAMES[name] if variant is None else changes({"score": variant.score, "select": variant.select}),
+                what=_NAMES[name] if name in _NAMES else changes(variants[name]),
                 test_only=choice.test_only,
                 oIoU=Figure(choice.oIoU, *(ci.oIoU if ci else ())),
                 mIoU=Figure(choice.mIoU, *(ci.mIoU if ci else ())),
@@ -93,10 +93,9 @@ def paired_gains(ours: Overlaps, theirs: Overlaps, groups: np.ndarray, *, sample
     return [Figure(float(value), float(low), float(high)) for value, low, high in zip(values, *bounds, strict=True)]
 
 
-def changes(sections: dict[str, dict[str, Any]]) -> str:
+def changes(variant: Changes) -> str:
     """What a variant changes, in words of the config: ``score.prompt: crop; select.assignment: joint``."""
-    found = [f"{section}.{key}: {_plain(value)}" for section, keys in sections.items() for key, value in keys.items()]
-    return "; ".join(found) or "nothing"
+    return "; ".join(f"{key}: {plain(value)}" for key, value in variant.items()) or "nothing"
 
 
 def html_table(lines: Sequence[Line], caption: str) -> str:
@@ -150,12 +149,6 @@ def _differences(sums: np.ndarray) -> np.ndarray:
     ours, theirs, count = sums[:, 0:3], sums[:, 3:6], sums[:, 6]
     oiou = ours[:, 0] / np.maximum(ours[:, 1], 1) - theirs[:, 0] / np.maximum(theirs[:, 1], 1)
     return 100 * np.column_stack([oiou, (ours[:, 2] - theirs[:, 2]) / count])
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " + ".join(map(str, value))
-    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _bound(line: Line) -> str:

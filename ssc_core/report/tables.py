@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from ssc_core.config.methods import method_name
 from ssc_core.evaluate.metrics import THRESHOLDS
 from ssc_core.evaluate.schema import Groups, Interval, ModelEval
 from ssc_core.report.collect import DatasetResults, Method
-from ssc_core.report.published import Published, method_name
+from ssc_core.report.published import Published
 from ssc_core.report.seeds import FIGURES
 
 

@@ -16,6 +16,7 @@ from ssc_core.backends import Detections, Detector, load_backend
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.provenance import code_version
+from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
 from ssc_core.segment.nms import class_nms
@@ -42,12 +43,12 @@ def detect_boxes(
     device: str = "auto",
     threads: int = 1,
     batch_size: int | None = None,
-    shard: tuple[int, int] = (0, 1),
-    upright: bool = False,
+    shard: int = 0,
+    shards: int = 1,
 ) -> None:
-    """Write ``boxes.h5`` for shard ``(index, count)`` of a split, index from 0.
+    """Write ``boxes.h5`` for shard ``shard`` of ``shards`` of a split, counted from 0.
 
-    batch_size: ``compute.batch.detect``; images: folder of the photos; upright: see ``load_image``. Images are in
+    batch_size: ``compute.batch.detect``, 0 or None: the detector's own; images: folder of the photos. Images are in
     ascending order of id, boxes of an image in descending order of score and cut at its borders (``compat`` changes
     both); labels index the store's class names, which are all that the split is asked for. A photo that is skipped
     (``on_bad_image``) is in the file, without boxes.
@@ -56,12 +57,12 @@ def detect_boxes(
     """
     tasks = image_tasks(refs, nouns, split)
     class_names = tuple(sorted({name for task in tasks for prompt in prompts_of(task, settings) for name in prompt}))
-    batches = shard_of(plan_batches(tasks), shard)
+    batches = shard_of(plan_batches(tasks), (shard, shards))
     backend = settings.backend
     detector = load_backend(
-        backend.name, backend.settings, Detector, device=device, threads=threads, batch_size=batch_size
+        backend.name, backend.settings, Detector, device=device, threads=threads, batch_size=batch_size or None
     )
-    load = PhotoLoader(images, settings.on_bad_image, detector, upright)
+    load = PhotoLoader(images, settings.on_bad_image, detector, photos_upright(refs))
     finder = BoxFinder(detector, settings, compat, class_names)
     with (
         MaskStoreWriter(out, _store_info(settings, compat, class_names), with_masks=False) as writer,

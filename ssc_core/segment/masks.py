@@ -18,6 +18,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import Instances, MaskStore, MaskStoreWriter
 from ssc_core.provenance import code_version
+from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
 from ssc_core.segment.tasks import Batch, ImageTask, RefQuery, image_tasks, plan_batches
@@ -45,12 +46,11 @@ def segment_boxes(
     device: str = "auto",
     threads: int = 1,
     batch_size: int | None = None,
-    upright: bool = False,
 ) -> None:
     """Write ``masks.h5`` for the images of ``boxes``, a shard's ``boxes.h5`` or a whole split's.
 
     A ref's candidates are the instances of its query, in descending order of box score. images: folder of the photos,
-    of which those without boxes are not read; batch_size: ``compute.batch.segment``; upright: see ``load_image``.
+    of which those without boxes are not read; batch_size: ``compute.batch.segment``, 0 or None: the segmenter's own.
 
     Raises SscError when a photo cannot be read, and for a segmenter that breaks its contract.
     """
@@ -58,9 +58,9 @@ def segment_boxes(
         batches = _batches_in(store, image_tasks(refs, nouns))
         backend = settings.backend
         segmenter = load_backend(
-            backend.name, backend.settings, Segmenter, device=device, threads=threads, batch_size=batch_size
+            backend.name, backend.settings, Segmenter, device=device, threads=threads, batch_size=batch_size or None
         )
-        load_photo = PhotoLoader(images, "stop", segmenter, upright)
+        load_photo = PhotoLoader(images, "stop", segmenter, photos_upright(refs))
 
         def load(task: ImageTask) -> tuple[Instances, Any]:
             found = store.instances(task.image_id)

@@ -93,7 +93,7 @@ def score_candidates(
         ImageTextEncoder,
         device=device,
         threads=threads,
-        batch_size=batch_size,
+        batch_size=batch_size or None,
     )
     info = StoreInfo(
         class_names=(),

@@ -60,7 +60,7 @@ def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
     config["correct"] |= {"epochs": 4, "lr": 0.25}
     config["continue_pretrain"] = {"lr": 0.125}
     settings = load_settings(config)
-    found = [settings.supervised, settings.correct_without_constraints, settings.continue_pretrain]
+    found = [settings.training(name) for name in ("supervised", "correct_without_constraints", "continue_pretrain")]
     assert [phase.epochs for phase in found] == [7, 4, 4]
     assert [phase.lr for phase in found] == [0.5, 0.25, 0.125]
     assert [phase.loss for phase in found] == ["supervised", "greedy_no_constraints", "random_ce"]
@@ -80,15 +80,15 @@ def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
         ("network", {"swin": {"embed_dim": 8, "depths": [1, 1, 1, 1], "haeds": [1] * 4, "heads": [1] * 4}},
          "network.swin.haeds: unknown key; did you mean 'heads'? (got [1, 1, 1, 1])"),
         ("supervised", {"epohcs": 3}, "supervised.epohcs: unknown key; did you mean 'epochs'? (got 3)"),
-        ("finding", {"datasets": {"refcoco": {"sedes": [1]}}},
-         "finding.datasets.refcoco.sedes: unknown key; did you mean 'seeds'? (got [1])"),
+        ("studies", {"mine": {"datasets": {}, "sedes": [1]}},
+         "studies.mine.sedes: unknown key; did you mean 'seeds'? (got [1])"),
         ("detect", {"backend": {"name": "x:Y", "settings": {"when": {1, 2}}}},
          "detect.backend.settings.when: input was not a valid JSON value (got {1, 2})"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(config: dict, section: str, values: object, line: str) -> None:
     old = config.get(section, {})
-    config[section] = {**old, **values} if isinstance(values, dict) and section != "finding" else values
+    config[section] = {**old, **values} if isinstance(values, dict) else values
     with pytest.raises(SscError) as error:
         load_settings(config)
     told = str(error.value).splitlines()[1:]
@@ -99,18 +99,15 @@ def test_a_mistake_is_one_line(config: dict, section: str, values: object, line:
 @pytest.mark.parametrize("name", ["../../x", "", "a/b", "a.b", "-x", "x" * 101, "a\n", "a b", ".."])
 @pytest.mark.parametrize(
     "place",
-    ["datasets", "datasets.refcoco.splits", "compare.variants", "compare.split", "ablations.split", "report.splits",
-     "finding.datasets.refcoco.splits", "finding.name"],
+    ["datasets", "datasets.refcoco.splits", "studies", "studies.report.datasets", "studies.report.datasets.refcoco"],
 )  # fmt: skip
 def test_names_that_become_folders_are_checked(config: dict, place: str, name: str) -> None:
-    if (place, name) in {("finding.name", "")}:
-        pytest.skip("no name is the default page's")
     *sections, last = place.split(".")
     section = config
     for step in sections:
         section = section[step]
-    whole = config["datasets"]["refcoco"] if place == "datasets" else {}
-    section[last] = {name: whole} if last in ("datasets", "variants") else [name] if last == "splits" else name
+    kept = next(iter(section[last].values())) if isinstance(section[last], dict) else None
+    section[last] = [name] if kept is None else {name: kept}
     with pytest.raises(SscError, match=re.escape(place)):
         load_settings(config)
 
@@ -148,35 +145,36 @@ def test_null_takes_back_a_key_of_another_backend(config: dict) -> None:
     assert load_settings(config).detect.backend.settings == {"threshold": 1}
 
 
-def test_variants_that_score_alike_share_one_job(config: dict) -> None:
-    config["compare"]["variants"] = {
-        "own": {"select": {"assignment": "joint"}},
-        "crop": {"score": {"prompt": "crop"}},
-        "joint_crop": {"score": {"prompt": "crop"}, "select": {"assignment": "joint"}},
-        "dropped": None,
-    }
-    settings = load_settings(config)
-    assert list(settings.compare.variants) == ["own", "crop", "joint_crop"]
-    assert [settings.variant_scorer(name) for name in settings.compare.variants] == [None, "crop", "crop"]
-    assert settings.variant_select("joint_crop").assignment == "joint"
-    assert settings.variant_select("joint_crop").min_area == settings.select.min_area
-
-
 @pytest.mark.parametrize(
-    ("variants", "message"),
+    ("section", "said"),
     [
-        ({"mine": {"score": {"prompt": "blur"}}}, "compare.variants.mine.score.prompt: Input should be"),
-        (
-            {"mine": {"select": {"chioce": "first"}}},
-            "compare.variants.mine.select.chioce: unknown key; did you mean 'choice'?",
-        ),
-        ({"best": {}}, "'best' is a line of the table already"),
-        ({"a/b": {}}, "compare.variants.a/b: use letters"),
+        ("compare", "studies.select"),
+        ("ablations", "studies.ablations"),
+        ("finding", "studies.results"),
+        ("report", "studies.report"),
     ],
 )
-def test_a_mistake_in_a_variant_is_named(config: dict, variants: dict, message: str) -> None:
-    config["compare"]["variants"] = variants
-    with pytest.raises(SscError, match=re.escape(message)):
+def test_a_section_of_earlier_versions_says_where_it_went(config: dict, section: str, said: str) -> None:
+    with pytest.raises(SscError, match=f"'{section}' is now .*{said}"):
+        load_settings({**config, section: {}})
+
+
+def test_null_drops_studies_and_what_is_in_them(config: dict) -> None:
+    config["studies"] = {
+        "report": None,
+        "mine": {
+            "datasets": {"refcoco": ["val"], "refcoco+": None},
+            "variants": {"a": None, "b": {"select.choice": "first"}},
+        },
+    }
+    (study,) = load_settings(config).studies.values()
+    assert list(study.datasets) == ["refcoco"]
+    assert list(study.variants) == ["b"]
+
+
+def test_a_variant_cannot_have_the_name_of_a_line_of_the_table(config: dict) -> None:
+    config["studies"]["select"]["variants"] = {"best": {}}
+    with pytest.raises(SscError, match="'best' is a line of the table already"):
         load_settings(config)
 
 

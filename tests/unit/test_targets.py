@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from ssc_core.cli.config_files import read_config
+from ssc_core.config.stages import STAGES
 from ssc_core.errors import SscError
 from ssc_core.settings import Settings
-from ssc_core.targets import METHODS, check_split, dataset_pattern, refusal, refused_pattern
+from ssc_core.targets import check_split, dataset_pattern, refusal, refused_pattern
 
 DATASETS = """
 datasets:
@@ -86,24 +86,13 @@ def test_sections_that_name_a_dataset_are_checked_by_the_same(settings: Settings
         check_split(settings, "refcoco+", "val")
 
 
-def test_every_result_of_a_split_has_a_pattern(root: Path) -> None:
-    """Rules may get new outputs: what they name by split is what is refused for other splits."""
-    outputs = re.findall(r'f"(?:\{RESULTS\}/\{\{dataset\}\}|\{RUN\})/?([^"]*\{\{split\}\}[^"]*\.[^"]*)"', rules(root))
-    assert len(outputs) > 20
+def test_every_result_of_a_split_is_refused_for_another() -> None:
+    """Stages may get new results: what they name by split is what is refused for other splits."""
     config = read_config()
-    for pattern in outputs:
-        name = re.sub(
-            r"\{\{(\w+)\}\}", lambda m: {"split": "nope", "shard": "0", "shards": "1"}.get(m[1], "masks"), pattern
-        )
-        if not name.startswith(("logs/", "benchmarks/")) and "/logs/" not in name and "/benchmarks/" not in name:
-            assert re.fullmatch(refused_pattern(config), f"refcoco/{name}"), name
-
-
-def test_every_method_of_the_rules_is_known(root: Path) -> None:
-    names = set(re.findall(r"eval_(\w+)_\{\{split", rules(root)))
-    assert "published" in names
-    assert names <= set(METHODS)
-
-
-def rules(root: Path) -> str:
-    return "\n".join(path.read_text() for path in (root / "rules").glob("*.smk"))
+    paths = [path for stage in STAGES.values() for path in stage.writes.values() if "{split}" in path]
+    assert len(paths) > 20
+    for path in paths:
+        for variant in ("", "seed7/", "select.choice=first/"):
+            name = f"refcoco/{variant}{path.format(split='nope', shard=0, shards=1)}"
+            assert re.fullmatch(refused_pattern(config), name), name
+            assert not re.fullmatch(refused_pattern(config), name.replace("nope", "val")), name

@@ -30,9 +30,8 @@ def test_every_method_and_seed_is_evaluated_on_its_checkpoint(snakemake, tmp_pat
     folder = f"{tmp_path}/refcoco"
     targets = [f"{folder}/{run}eval_{method}_val.json" for run in ("", "seed1/") for method in methods]
     found = counts(snakemake("-n", "--config", f"results={tmp_path}", "--", *targets).stdout)
-    assert found["evaluate_method"] == 8
-    assert {phase: found[phase] for phase in methods.values()} == dict.fromkeys(methods.values(), 2)
-    assert "correct" not in found
+    assert found["evaluate"] == 8
+    assert found["train"] == 8, "four phases, two seeds; not `correct`"
     assert found["detect_boxes"] == 1, "labels are shared by seeds"
 
 
@@ -43,46 +42,45 @@ def test_a_networks_choice_among_candidates_needs_its_checkpoint_and_the_splits_
     targets = [f"{folder}/seed1/eval_{method}_choice_testA.json" for method in ("corrected", "pretrained")]
     found = counts(snakemake("-n", "--config", f"results={tmp_path}", "--", *targets).stdout)
     assert found["choose_candidates"] == found["evaluate_chosen"] == 2
-    assert found["pretrain"] == found["correct"] == 1
+    assert found["train"] == 2
     assert found["segment_boxes"] == 2, "of train and of testA"
 
 
 def test_the_report_asks_for_what_the_config_says(snakemake, tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
-    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "report": {"methods": ["corrected"]}}))
+    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "studies": {"report": {"methods": ["corrected"]}}}))
     found = counts(snakemake("-n", "--configfile", str(config), "--", f"{tmp_path}/r/report/index.html").stdout)
     assert found["evaluate"] == found["evaluate_masks"] == found["report"] == 1
-    assert "evaluate_method" not in found
     assert "ground_sentences" not in found
 
 
 def test_the_results_page_needs_every_seed(snakemake, tmp_path: Path) -> None:
-    told = {"splits": ["val"], "seeds": [0, 4], "methods": ["corrected", "grounded_sentence"]}
-    others = {"refcoco+": None, "refcocog_umd": None}
-    finding = {"datasets": {"refcoco": told, **others}, "beyond": ["correct.assignment", "select.assignment"]}
+    told = {"datasets": {"refcoco": ["val"]}, "seeds": [0, 4], "methods": ["corrected", "grounded_sentence"]}
+    told["beyond"] = ["correct.assignment", "select.assignment"]
+    studies = {"results": told, "results_refcoco+": None, "results_refcocog_umd": None}
     config = tmp_path / "mine.yaml"
-    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "finding": finding}))
+    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "studies": studies}))
     found = counts(
         snakemake("-n", "--forcerun", "write_results", "--configfile", str(config), "--", "results_page").stdout
     )
-    assert found["evaluate"] == found["pretrain"] == found["correct"] == 2
-    assert found["ground_sentences"] == found["evaluate_masks"] == 1, "what is not trained has no seed"
-    assert found["ablation_correct"] == 1
-    assert found["ablation_evaluate"] == 2, "the changed value and the config as it is"
-    assert found["ablation_evaluate_masks"] == 3
+    assert found["train"] == 5, "two phases, two seeds, and the changed value"
+    assert found["evaluate"] == 3
+    assert found["ground_sentences"] == 1, "what is not trained has no seed"
+    assert found["evaluate_masks"] == 2, "the config as it is, and the changed choice"
     assert found["matching_accuracy"] == 2, "correct, both seeds; what is not told is not trained"
     assert found["write_results"] == 1
 
 
 def test_every_dataset_has_a_page_of_its_own(snakemake, tmp_path: Path) -> None:
-    told = {"splits": ["val"], "seeds": [0], "methods": ["corrected", "without_constraints"]}
-    finding = {"datasets": {"refcoco": None, "refcoco+": told, "refcocog_umd": told}, "beyond": ["correct.assignment"]}
+    told = {"seeds": [0], "methods": ["corrected", "without_constraints"], "beyond": []}
+    datasets = {"results_refcoco+": {"refcoco+": ["val"]}, "results_refcocog_umd": {"refcocog_umd": ["val"]}}
+    studies = {"results": None, **{name: {**told, "datasets": of} for name, of in datasets.items()}}
     config = tmp_path / "mine.yaml"
-    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "finding": finding}))
+    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "studies": studies}))
     page = "docs/results_refcocog_umd.md"
     output = snakemake("-n", "--forcerun", "write_results", "--configfile", str(config), "--", page).stdout
     found = counts(output)
-    assert found["write_results"] == found["pretrain"] == found["correct_without_constraints"] == 1
+    assert found["write_results"] == 1
+    assert found["train"] == 3
     assert found["matching_accuracy"] == 2
-    assert not any(name.startswith("ablation") for name in found), "these are of another dataset"
     assert "refcoco+" not in output

@@ -44,7 +44,8 @@ class World:
 
     def detect(self, out: Path, settings: DetectSettings, shard: tuple[int, int] = (0, 1)) -> Path:
         compat = CompatSettings()
-        detect_boxes(**self.tables, split="train", out=out, settings=settings, compat=compat, device="cpu", shard=shard)
+        part = {"shard": shard[0], "shards": shard[1]}
+        detect_boxes(**self.tables, split="train", out=out, settings=settings, compat=compat, device="cpu", **part)
         return out
 
     def segment(self, boxes: Path, out: Path) -> Path:

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ssc_core.config.variants import Variants
 from ssc_core.datasets import dataset_identity
 from ssc_core.settings import Settings, load_settings
 
 TARGET = "results/refcoco/val/selected.h5"
-ON_A_GPU = {"detect_boxes", "segment_boxes", "score_candidates", "score_variant"}
+ON_A_GPU = {"detect_boxes", "segment_boxes", "score_candidates"}
 
 
 @pytest.fixture(scope="module")
@@ -69,32 +70,23 @@ def test_other_scores_do(plan) -> None:
 
 
 def test_the_comparison_scores_each_way_of_scoring_once(plan, settings: Settings) -> None:
-    variants = settings.compare.variants
-    scorers = {settings.variant_scorer(name) for name in variants} - {None}
-    assert 0 < len(scorers) < len(variants)
-    found = plan("{}", "results/report/select.html")
-    assert found == {
-        "score_variant": len(scorers),
-        "select_variant": len(variants),
-        "evaluate_variants": 1,
+    variants, found = Variants(settings), settings.studies["select"].variants.values()
+    scorers = {variants.folder("scores", changes=changes) for changes in found} - {""}
+    choices = {variants.folder("selected", changes=changes) for changes in found} - {""}
+    assert 0 < len(scorers) < len(choices)
+    assert plan("{}", "results/report/select.html") == {
+        "score_candidates": len(scorers),
+        "gather": len(scorers),
+        "select_masks": len(choices),
+        "evaluate_selections": 1,
         "select_report": 1,
     }
 
 
 def test_a_new_choice_in_the_comparison_runs_no_model(plan) -> None:
     before = plan("{}", "results/report/select.html")
-    after = plan(
-        "compare: {variants: {mine: {select: {per: sentence, assignment: joint}}}}", "results/report/select.html"
-    )
+    mine = "{select.per: sentence, select.assignment: joint}"
+    after = plan(f"studies: {{select: {{variants: {{mine: {mine}}}}}}}", "results/report/select.html")
     grown = {rule for rule in after if after[rule] > before.get(rule, 0)}
-    assert grown == {"select_variant"}
+    assert grown == {"select_masks"}
     assert not grown & ON_A_GPU
-
-
-def test_a_mistake_in_a_variant_is_named(snakemake, tmp_path: Path) -> None:
-    config = tmp_path / "wrong.yaml"
-    config.write_text(f"results: {tmp_path}/results\ncompare: {{variants: {{mine: {{score: {{prompt: blur}}}}}}}}\n")
-    result = snakemake("-n", "--configfile", str(config), check=False)
-    assert result.returncode
-    assert "compare.variants.mine" in result.stdout
-    assert "Traceback" not in result.stdout

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ssc_core.config.methods import PHASES
 from ssc_core.errors import SscError
 from ssc_core.report import curves
 from ssc_core.report.curves import draw_curves
@@ -32,7 +33,7 @@ def matching(tmp_path: Path) -> Path:
 def test_phases_follow_each_other(logs: list[Path]) -> None:
     first, second = curves._phases(logs)
     assert (first.x[0], first.x[-1], second.x[0], second.x[-1]) == (1, 30, 31, 50)
-    assert (first.label, second.label) == ("pre-training on the selected masks", "constrained greedy matching")
+    assert (first.label, second.label) == (PHASES["pretrain"].title, PHASES["correct"].title)
 
 
 def test_the_picture(logs: list[Path], matching: Path, tmp_path: Path) -> None:

@@ -78,13 +78,12 @@ def test_page() -> None:
 
 def test_a_presets_page_says_so() -> None:
     assert results_page(pd.DataFrame(PROMISED), {}).startswith("# Results\n")
-    page = results_page(pd.DataFrame(PROMISED), {}, name="best")
-    assert page.startswith("# Results: best\n")
-    assert "from the eval files, with `presets/best.yaml`; nothing" in page
+    page = results_page(pd.DataFrame(PROMISED), {}, note="With `presets/best.yaml`.")
+    assert "from the eval files; nothing here was typed. With `presets/best.yaml`." in page
 
 
-def beyond(setting: str, value: str, method: str, oiou: float, **changes: Any) -> dict[str, Any]:
-    about = {"setting": setting, "value": value, "seed": 0, "dataset": "refcoco", "split": "val", "method": method}
+def beyond(variant: str, method: str, oiou: float, **changes: Any) -> dict[str, Any]:
+    about = {"variant": variant, "seed": 0, "dataset": "refcoco", "split": "val", "method": method}
     measured = {"per": "sentence", "resolution": "480", "oIoU": oiou, "oIoU_low": oiou - 2, "oIoU_high": oiou + 2}
     return {**about, **measured, "mIoU": oiou + 1, **changes}
 
@@ -92,16 +91,16 @@ def beyond(setting: str, value: str, method: str, oiou: float, **changes: Any) -
 def test_what_goes_beyond_the_paper_is_compared_with_the_config() -> None:
     table = pd.DataFrame(
         [
-            beyond("config", "config", "selected", 99.0, per="ref"),
-            beyond("config", "config", "selected", 40.0),
-            beyond("config", "config", "corrected", 50.0),
-            beyond("select.assignment", "joint", "selected", 43.0),
-            beyond("correct.ema_decay", "0.99", "selected", 40.0),
-            beyond("correct.ema_decay", "0.99", "corrected", 49.5),
+            beyond("config", "selected", 99.0, per="ref"),
+            beyond("config", "selected", 40.0),
+            beyond("config", "corrected", 50.0),
+            beyond("select.assignment = joint", "selected", 43.0),
+            beyond("correct.ema_decay = 0.99", "selected", 40.0),
+            beyond("correct.ema_decay = 0.99", "corrected", 49.5),
         ]
     )
     lines = results_page(pd.DataFrame(PROMISED), {}, beyond=table).splitlines()
-    assert "| as configured |  | Corrected (constrained greedy matching) | 50.0 (48.0 to 52.0) |  | 51.0 |  |" in lines
-    assert "| `select.assignment` | joint | Select (zero-shot) | 43.0 (41.0 to 45.0) | +3.0 | 44.0 | +3.0 |" in lines
+    assert "| as configured | Corrected (constrained greedy matching) | 50.0 (48.0 to 52.0) |  | 51.0 |  |" in lines
+    assert "| `select.assignment = joint` | Select (zero-shot) | 43.0 (41.0 to 45.0) | +3.0 | 44.0 | +3.0 |" in lines
     (changed,) = [line for line in lines if "ema_decay" in line]
-    assert changed.split("|")[4:8] == [" 49.5 (47.5 to 51.5) ", " -0.5 ", " 50.5 ", " -0.5 "]
+    assert changed.split("|")[3:7] == [" 49.5 (47.5 to 51.5) ", " -0.5 ", " 50.5 ", " -0.5 "]

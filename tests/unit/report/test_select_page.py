@@ -21,11 +21,11 @@ from ssc_core.report.select_cards import Stores, _number
 from ssc_core.report.select_docs import write_table
 from ssc_core.report.select_page import write_select_page
 from ssc_core.report.select_table import Figure, Line, changes, csv_table, markdown_table, paired_gains, read_lines
-from ssc_core.settings import CompareSettings, CompatSettings, EvaluateSettings, SelectSettings, load_settings
+from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings, load_settings
 from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
 from tests.unit.report.test_html import Page
 
-COMPARE = CompareSettings.model_validate({"variants": {"right": {"score": {"prompt": "crop"}}}})
+VARIANTS = json.dumps({"selected": {}, "right": {"score.prompt": "crop"}})
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def written(results: Path, photos_folder: Path, folder: Path) -> Path:
     write_select_page(
         refs=source / "refs.parquet", truth=source / "truth.h5", masks=source / "val" / "masks.h5",
         scores=folder / "scores.h5", selected=source / "val" / "selected.h5", evaluation=folder / "eval.json",
-        images=photos_folder, compare=COMPARE, select=SelectSettings(min_area=9),
+        images=photos_folder, variants=VARIANTS, select=SelectSettings(min_area=9),
         page=folder / "select.html", figures=folder / "select.json", table=folder / "select.csv",
     )  # fmt: skip
     return folder
@@ -129,7 +129,7 @@ def test_an_evaluation_of_a_network_is_refused(results: Path, folder: Path, phot
         write_select_page(
             refs=source / "refs.parquet", truth=source / "truth.h5", masks=source / "val" / "masks.h5",
             scores=folder / "scores.h5", selected=source / "val" / "selected.h5", evaluation=source / "eval_val.json",
-            images=photos_folder, compare=COMPARE, select=SelectSettings(),
+            images=photos_folder, variants=VARIANTS, select=SelectSettings(),
             page=folder / "x.html", figures=folder / "x.json", table=folder / "x.csv",
         )  # fmt: skip
 
@@ -178,16 +178,16 @@ def test_what_is_hard_for_both_cancels_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "expected"),
+    ("variant", "expected"),
     [
-        ({"score": {}, "select": {}}, "nothing"),
-        ({"score": {"prompt": ["crop", "rectangle"]}, "select": {"per": "sentence"}},
+        ({}, "nothing"),
+        ({"score.prompt": ["crop", "rectangle"], "select.per": "sentence"},
          "score.prompt: crop + rectangle; select.per: sentence"),
-        ({"score": {"backend": {"name": "mine.py:Mine"}}}, 'score.backend: {"name": "mine.py:Mine"}'),
+        ({"score.backend": {"name": "mine.py:Mine"}}, 'score.backend: {"name": "mine.py:Mine"}'),
     ],
 )  # fmt: skip
-def test_changes(sections: dict, expected: str) -> None:
-    assert changes(sections) == expected
+def test_changes(variant: dict, expected: str) -> None:
+    assert changes(variant) == expected
 
 
 def test_markdown_and_csv_of_lines() -> None:
@@ -214,7 +214,7 @@ def test_the_table_of_the_docs_is_written_from_the_json(written: Path, tmp_path:
 
 def test_the_docs_have_a_table_of_what_the_config_compares(root: Path) -> None:
     text = (root / "docs" / "select.md").read_text(encoding="utf-8")
-    compared = load_settings(yaml.safe_load((root / "config.yaml").read_text())).compare.variants
+    compared = load_settings(yaml.safe_load((root / "config.yaml").read_text())).studies["select"].variants
     assert re.findall(r"^\| `(\w+)`", text, re.MULTILINE)[-len(compared) - 4 :] == [
         *("random", "first", "selected"), *compared, "best",
     ]  # fmt: skip

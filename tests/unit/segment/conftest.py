@@ -58,7 +58,8 @@ class Split:
             compat=CompatSettings(detector_retry_plural=retry, **(compat or {})),
             device="cpu",
             threads=2,
-            shard=shard,
+            shard=shard[0],
+            shards=shard[1],
         )
         return out
 

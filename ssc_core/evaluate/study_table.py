@@ -1,38 +1,46 @@
-"""The eval files of `snakemake ablations` as one tidy table."""
+"""The eval files of a study as one tidy table."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import RootModel
 
-from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import MasksEval, Measured, read_eval
 
 CHOICES = ("selected", "best")
 """Choices among candidates that a row of masks is told by."""
 
-_ROW = re.compile(r"setting~(?P<setting>[^/]+)/value~(?P<value>[^/]+)/seed~(?P<seed>\d+)/")
-_VARIED = ["setting", "value", "dataset", "split", "world", "method", "per", "resolution"]
+_VARIED = ["variant", "dataset", "split", "world", "method", "per", "resolution"]
 _FIGURES = ["oIoU", "mIoU", "P@0.5"]
 
 
-def ablation_table(evals: Sequence[Path]) -> pd.DataFrame:
-    """A row an eval file, method and measure, in the order of ``evals``.
+class StudyRows(RootModel[list[tuple[str, int | None]]]):
+    """Variant and seed of each eval file of a study, as JSON; seed null: those that the config states."""
 
-    Columns: ``setting value seed dataset split world method per resolution oIoU oIoU_low oIoU_high mIoU P@0.5
-    candidates share_empty``; percentages; candidates: mean number a ref, share_empty: refs without, 0..1 (masks only).
-    Choices are given once a ref in photo pixels, as published, and as networks are: once a sentence at 480 x 480.
 
-    Raises SscError for a path that names no row, and for files that are no eval files.
+def study_table(evals: Sequence[Path], rows: Sequence[tuple[str, int | None]]) -> pd.DataFrame:
+    """A row an eval file, method and measure, in the order of ``evals``. rows: variant and seed of each.
+
+    Columns: ``variant seed dataset split world method per resolution oIoU oIoU_low oIoU_high mIoU P@0.5 candidates
+    share_empty``; percentages; candidates: mean number per ref, share_empty: refs without, 0..1 (masks only). Choices
+    are given once per ref in photo pixels, as published, and as networks are: once per sentence at 480 x 480.
+
+    Raises SscError for files that are no eval files.
     """
-    return pd.DataFrame([row for path in evals for row in _rows(Path(path))])
+    return pd.DataFrame(
+        [
+            {"variant": variant, "seed": seed, **row}
+            for path, (variant, seed) in zip(evals, rows, strict=True)
+            for row in _rows(Path(path))
+        ]
+    )
 
 
-def ablation_summary(table: pd.DataFrame) -> pd.DataFrame:
+def study_summary(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds: the columns of ``table`` with ``seeds oIoU oIoU_sd mIoU mIoU_sd ...``."""
     groups = table.groupby(_VARIED, sort=False)
     columns: dict[str, pd.Series] = {"seeds": groups["seed"].nunique()}
@@ -42,12 +50,8 @@ def ablation_summary(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    named = _ROW.search(path.as_posix())
-    if named is None:
-        raise SscError(f"{path}: no row of the ablations; rows lie in setting~X/value~Y/seed~Z")
     content = read_eval(path)
-    about = {**named.groupdict(), "seed": int(named["seed"])}
-    about |= {"dataset": content.dataset, "split": content.split, "world": content.world}
+    about = {"dataset": content.dataset, "split": content.split, "world": content.world}
     if isinstance(content, MasksEval):
         of_masks = {"candidates": content.candidates.mean, "share_empty": content.candidates.share_empty}
         for name in CHOICES:

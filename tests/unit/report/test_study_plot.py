@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ssc_core.report.ablation_plot import write_ablation_plot
+from ssc_core.report.study_plot import write_study_plot
 
 
-def row(setting: str, value: str, method: str, seed: int, oiou: float) -> dict[str, object]:
+def row(variant: str, method: str, seed: int, oiou: float) -> dict[str, object]:
     resolution, per = ("native", "ref") if method == "selected" else ("480", "sentence")
-    about = {"setting": setting, "value": value, "seed": seed, "dataset": "refcoco", "split": "val", "world": "micro"}
+    about = {"variant": variant, "seed": seed, "dataset": "refcoco", "split": "val", "world": "micro"}
     measure = {"method": method, "per": per, "resolution": resolution}
     return {**about, **measure, "oIoU": oiou, "oIoU_low": oiou - 2, "oIoU_high": oiou + 2}
 
@@ -17,16 +17,16 @@ def row(setting: str, value: str, method: str, seed: int, oiou: float) -> dict[s
 def test_a_panel_a_method_a_line_a_value(tmp_path: Path) -> None:
     table = pd.DataFrame(
         [
-            row("config", "config", "selected", 0, 51.1),
-            row("select.choice", "random", "selected", 0, 20.0),
-            row("select.choice", "random", "selected", 1, 30.0),
-            row("config", "config", "corrected", 0, 57.2),
+            row("config", "selected", 0, 51.1),
+            row("select.choice = random", "selected", 0, 20.0),
+            row("select.choice = random", "selected", 1, 30.0),
+            row("config", "corrected", 0, 57.2),
         ]
     )
     out = tmp_path / "plot.svg"
-    write_ablation_plot(table, out)
+    write_study_plot(table, out)
     text = out.read_text()
     for words in ("select.choice = random", "51.1", "25.0", "57.2", "once a ref, photo pixels", "micro world"):
         assert f"<!-- {words}" in text or words in text
-    write_ablation_plot(table[table["method"] == "selected"], out)
+    write_study_plot(table[table["method"] == "selected"], out)
     assert "57.2" not in out.read_text()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ssc_core.errors import SscError
-from ssc_core.evaluate.ablation_table import ablation_summary, ablation_table
 from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.evaluate.schema import MasksEval, read_eval, write_eval
+from ssc_core.evaluate.study_table import study_summary, study_table
 from ssc_core.settings import EvaluateSettings
 from tests.unit.evaluate.conftest import SIZE, Truths
 
@@ -29,8 +27,7 @@ CHOICE = {
 
 @pytest.fixture
 def masks_eval(meta: dict[str, Any], tmp_path: Path) -> Path:
-    path = tmp_path / "setting~score.prompt" / "value~crop" / "seed~0" / "eval_masks.json"
-    path.parent.mkdir(parents=True)
+    path = tmp_path / "eval_masks_val.json"
     content = {
         **meta, "kind": "masks", "split": "val", "per": "ref", "n_refs": 3, "n_pairs": 3, "n_images": 2,
         "refs_without_truth": 0, "resolution": "native", "oiou_skips_empty": False, "empty_truths": 0,
@@ -44,8 +41,7 @@ def masks_eval(meta: dict[str, Any], tmp_path: Path) -> Path:
 def model_eval(
     refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], tmp_path: Path, *, seed: int, full: bool
 ) -> Path:
-    path = tmp_path / "setting~correct.loss" / "value~random_ce" / f"seed~{seed}" / "eval.json"
-    path.parent.mkdir(parents=True)
+    path = tmp_path / f"eval_{seed}.json"
     evaluate_stored(
         refs=refs, split="val", truth=truth, mask_of=lambda _: np.full(SIZE, full), out=path,
         settings=EvaluateSettings(bootstrap_samples=9), meta=meta,
@@ -54,12 +50,12 @@ def model_eval(
 
 
 def test_a_masks_row_is_given_in_both_measures(masks_eval: Path) -> None:
-    table = ablation_table([masks_eval])
-    assert table[["setting", "value", "seed", "method", "per", "resolution", "oIoU"]].to_numpy().tolist() == [
-        ["score.prompt", "crop", 0, "selected", "ref", "native", 50.0],
-        ["score.prompt", "crop", 0, "selected", "sentence", "480", 51.0],
-        ["score.prompt", "crop", 0, "best", "ref", "native", 50.0],
-        ["score.prompt", "crop", 0, "best", "sentence", "480", 51.0],
+    table = study_table([masks_eval], [("crop", 0)])
+    assert table[["variant", "seed", "method", "per", "resolution", "oIoU"]].to_numpy().tolist() == [
+        ["crop", 0, "selected", "ref", "native", 50.0],
+        ["crop", 0, "selected", "sentence", "480", 51.0],
+        ["crop", 0, "best", "ref", "native", 50.0],
+        ["crop", 0, "best", "sentence", "480", 51.0],
     ]
     assert table["candidates"].tolist() == [2.5] * 4
 
@@ -69,15 +65,9 @@ def test_seeds_have_a_mean_and_a_spread(
 ) -> None:
     evals = [model_eval(refs, truth, meta, tmp_path, seed=seed, full=bool(seed)) for seed in (0, 1)]
     full = read_eval(evals[1]).oIoU
-    summary = ablation_summary(ablation_table([masks_eval, *evals])).set_index(["method", "resolution"])
+    rows = [("crop", 0), ("random", 0), ("random", 1)]
+    summary = study_summary(study_table([masks_eval, *evals], rows)).set_index(["method", "resolution"])
     network = summary.loc[("corrected", "480")]
     assert network[["seeds", "oIoU"]].tolist() == [2, pytest.approx(full / 2)]
     assert network["oIoU_sd"] == pytest.approx(full / 2**0.5)
     assert summary.loc[("best", "480"), "seeds"] == 1
-
-
-def test_a_file_elsewhere_is_no_row(masks_eval: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "eval_masks.json"
-    elsewhere.write_text(json.dumps(json.loads(masks_eval.read_text())))
-    with pytest.raises(SscError, match="no row of the ablations"):
-        ablation_table([elsewhere])

@@ -1,0 +1,90 @@
+# What decides whether a stage runs again, from ssc_core.config.stages: `params` of its rule. All are values, and none a time.
+
+
+def as_json(values):
+    return json.dumps(values, sort_keys=True)
+
+
+def section(name):
+    """One section of the config as canonical JSON."""
+    return as_json(SETTINGS.values(name))
+
+
+def stage_of(name, wildcards):
+    return STAGES[name.format(**dict(wildcards.items()))]
+
+
+def settings_of(name):
+    """Param: the sections that a stage reads; of a single one, its keys alone."""
+
+    def found(wildcards):
+        stage, settings = stage_of(name, wildcards), varied(wildcards)
+        values = {section: settings.values(section) for section in stage.sections}
+        return as_json(values[stage.sections[0]] if len(values) == 1 else values)
+
+    return found
+
+
+def compat_of(name):
+    """Param: the compat switches that a stage reads."""
+
+    def found(wildcards):
+        switches = varied(wildcards).values("compat")
+        return as_json({key: switches[key] for key in stage_of(name, wildcards).compat})
+
+    return found
+
+
+def models_of(name):
+    """Param: digests of the code and weights of the models that a stage uses."""
+
+    def found(wildcards):
+        settings = varied(wildcards)
+        places = [place.split(".") for place in stage_of(name, wildcards).models]
+        models = [getattr(getattr(settings, section), key) for section, key in places]
+        return "; ".join(
+            weights(model) if isinstance(model, str) else backend_state(model)
+            for model in models
+            if model
+        )
+
+    return found
+
+
+def reads(name):
+    """`params` with all that decides whether a stage runs again, besides its inputs."""
+    stage = STAGES[name.format(phase="correct", kind="masks", method="corrected")]
+    params = {"code": code(stage.calls)}
+    if stage.sections:
+        params["settings"] = settings_of(name)
+    if stage.compat:
+        params["compat"] = compat_of(name)
+    if stage.models:
+        params["models"] = models_of(name)
+    return params
+
+
+def code(calls):
+    """Digest of a function's module and of all that it imports from ssc_core: `snakemake -n` shows it."""
+    place, _, function = calls.partition(":")
+    name = place.removeprefix("workflow_scripts.") if function == "main" else function
+    return f"code of {name}: {code_version(place)}"
+
+
+def weights(*paths):
+    """Digests of the weights that lie at paths."""
+    return "; ".join(
+        f"weights {path}: {weights_version(path)}"
+        for path in paths
+        if weights_version(path)
+    )
+
+
+def backend_state(backend):
+    """Code and weights behind a backend."""
+    paths = [v for v in backend.settings.values() if isinstance(v, str)]
+    try:
+        version = backend_version(backend.name)
+    except SscError as error:
+        raise WorkflowError(str(error))
+    return f"backend {backend.name}: {version}; {weights(*paths)}"

@@ -1,0 +1,119 @@
+# What studies and their pages are made from. (Rules and functions lie apart: snakemake --lint.)
+from glob import glob
+
+
+def study_of(name):
+    try:
+        return find_study(SETTINGS, name)
+    except SscError as error:
+        raise WorkflowError(str(error))
+
+
+def study_evaluations(name):
+    """All eval files of a study."""
+    try:
+        return evaluations(SETTINGS, study_of(name), VARIANTS)
+    except SscError as error:
+        raise WorkflowError(str(error))
+
+
+def evals_of(name, kept=lambda evaluation: True):
+    return [one.path for one in study_evaluations(name) if kept(one)]
+
+
+def study_evals(wildcards):
+    return evals_of(wildcards.study)
+
+
+def rows_of(name):
+    """Param: the variant and seed of each eval file of a study, in their order."""
+    return as_json([(one.row.variant, one.row.seed) for one in study_evaluations(name)])
+
+
+def other_evals(wildcards):
+    """What has been evaluated besides, by content: a new evaluation writes the page anew, but none is asked for."""
+    found = {*glob(f"{RESULTS}/*/eval_*.json"), *glob(f"{RESULTS}/*/seed*/eval_*.json")}
+    return [
+        f"{path} {file_sha256(Path(path))[:8]}"
+        for path in sorted(found - set(evals_of("report")))
+    ]
+
+
+def page_study(wildcards):
+    """The study of a page of results, docs/{study}.md."""
+    return study_of(f"results{wildcards.of}")
+
+
+def page_dataset(wildcards):
+    """The dataset, split and variant that the pictures of a page are taken from: the first of each."""
+    study = page_study(wildcards)
+    dataset, splits = next(iter(study.datasets.items()))
+    seeds = study.seeds[:1]
+    return Fixed(
+        {},
+        {
+            "dataset": dataset,
+            "split": splits[0],
+            "variant": f"seed{seeds[0]}/" if seeds else "",
+        },
+    )
+
+
+def page_file(result):
+    """Input: a result of the dataset, split and variant of a page's pictures."""
+    return lambda wildcards: path_of(result, page_dataset(wildcards))
+
+
+def page_training(kind):
+    """Input: logs (csv) or matching accuracy (matching) of the trainings that a page shows."""
+
+    def files(wildcards):
+        study, where = page_study(wildcards), page_dataset(wildcards)
+        phases = ["pretrain", "correct"] if kind == "csv" else ["correct"]
+        if kind == "matching" and "without_constraints" in study.methods:
+            phases.append("correct_without_constraints")
+        return [
+            path_of(f"{phase}.{kind}", Fixed(where, {"variant": f"seed{seed}/"}))
+            for phase in phases
+            for seed in study.seeds or [SETTINGS.correct.seed]
+        ]
+
+    return files
+
+
+def page_beyond(wildcards):
+    """Rows of the study `ablations` that a page tells of, with the row that they are compared with."""
+    told = set(page_study(wildcards).beyond)
+    if not told:
+        return []
+    study = study_of("ablations")
+    kept = {BASE} | {
+        row.variant for row in rows(SETTINGS, study) if told & set(row.changes)
+    }
+    return [one for one in study_evaluations("ablations") if one.row.variant in kept]
+
+
+def select_at():
+    """The dataset and split of the study `select`: the first of each."""
+    dataset, splits = next(iter(study_of("select").datasets.items()))
+    return {"dataset": dataset, "split": splits[0], "variant": ""}
+
+
+def select_file(result):
+    """Input: a result of the dataset and split of the study `select`."""
+    return lambda wildcards: path_of(result, Fixed({}, select_at()))
+
+
+PAGES = [
+    name
+    for name in SETTINGS.studies
+    if name == "results" or name.startswith("results_")
+]
+SELECTIONS = {
+    "selected": {},
+    **(
+        named_changes(SETTINGS.studies["select"])
+        if "select" in SETTINGS.studies
+        else {}
+    ),
+}

@@ -1,0 +1,247 @@
+"""Every stage of the pipeline: what it writes, and all that what it writes depends on. Stated here and nowhere else.
+
+Rules take their ``params`` from this table, variants of the config the folders of their results
+(``ssc_core.config.variants``), and the layout its paths (``ssc_core.layout``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ssc_core.config.methods import NETWORKS, PHASES
+
+
+class Config(Protocol):
+    """What is asked of the settings."""
+
+    def values(self, section: str) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage.
+
+    calls: ``module:function``, whose code is part of what decides on reruns. writes: path by name of a result, below
+    ``results/{dataset}/{variant}``. after: results that it is made from. sections, compat: keys of the config that it
+    reads. models: where in the config models are named whose code and weights count, as ``detect.backend``.
+    same: results that neither sections nor compat change.
+    """
+
+    calls: str
+    writes: Mapping[str, str]
+    after: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    compat: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    same: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def module(self) -> str:
+        return self.calls.partition(":")[0]
+
+
+def _shard(kind: str) -> str:
+    return "{split}/shards/" + kind + ".{shard}-of-{shards}.h5"
+
+
+_MASKS_COMPAT = ("oiou_skips_empty", "merged_masks", "blind_to_size")
+
+TRAINED = {
+    "pt": "checkpoints/{phase}.pt",
+    "csv": "checkpoints/{phase}.csv",
+    "matches": "checkpoints/{phase}.matches.parquet",
+}
+"""What a training writes: checkpoint, log, and which candidate each sample was matched with."""
+
+_TRAIN_COMPAT = ("lr_by_loader_length", "drop_first_batch", "loader_images", "palette_targets", "merged_masks")
+
+
+def _gather(kind: str) -> Stage:
+    return Stage(
+        calls="ssc_core.masks.gather:gather_shards", writes={kind: f"{{split}}/{kind}.h5"}, after=(f"{kind}_shard",)
+    )
+
+
+def _training(name: str) -> Stage:
+    phase = PHASES[name]
+    writes = {f"{name}.{kind}": path.format(phase=name) for kind, path in TRAINED.items()}
+    learns_from = {"selected": ("masks", "selected"), "masks": ("masks",), "truth": ("truth",)}[phase.learns_from]
+    return Stage(
+        calls="workflow_scripts.train:main",
+        writes=writes,
+        after=("refs", *learns_from, *([f"{phase.after}.pt"] if phase.after else [])),
+        sections=("network", name),
+        compat=(*_TRAIN_COMPAT, *(["matching_double_count"] if phase.learns_from == "masks" else [])),
+        models=("network.bert", "network.tokenizer", "network.swin_weights"),
+    )
+
+
+def _evaluation(method: str, script: str, *made_from: str, compat: tuple[str, ...] = ()) -> Stage:
+    stem = "eval_{split}" if method == "corrected" else f"eval_{method}_{{split}}"
+    return Stage(
+        calls=f"workflow_scripts.{script}:main",
+        writes={f"eval.{method}": f"{stem}.json", f"eval.{method}.rows": f"{stem}.parquet"},
+        after=("refs", "truth", "data", *made_from),
+        sections=("evaluate",),
+        compat=compat,
+    )
+
+
+def _choice(method: str) -> Stage:
+    return Stage(
+        calls="ssc_core.correct.choose:choose_candidates",
+        writes={f"chosen.{method}": f"{{split}}/chosen_{method}.h5"},
+        after=("refs", "masks", f"{NETWORKS[method]}.pt"),
+    )
+
+
+def _matching(name: str) -> Stage:
+    return Stage(
+        calls="workflow_scripts.matching_accuracy:main",
+        writes={f"{name}.matching": f"checkpoints/{name}.matching.csv"},
+        after=(f"{name}.matches", "masks", "truth"),
+        compat=("palette_targets", "merged_masks"),
+    )
+
+
+STAGES: dict[str, Stage] = {
+    # data
+    "index_refs": Stage(
+        calls="workflow_scripts.index_refs:main",
+        writes={"refs": "refs.parquet", "truth": "truth.h5", "data": "data.json"},
+        compat=("gt_overlap_hole",),
+        same=frozenset({"refs", "data"}),
+    ),
+    # Segment
+    "extract_nouns": Stage(
+        calls="ssc_core.segment.nouns:extract_nouns",
+        writes={"nouns": "{split}/nouns.parquet"},
+        after=("refs",),
+        sections=("nouns",),
+        models=("nouns.encoder",),
+    ),
+    "detect_boxes": Stage(
+        calls="ssc_core.segment.boxes:detect_boxes",
+        writes={"boxes_shard": _shard("boxes")},
+        after=("refs", "nouns"),
+        sections=("detect",),
+        compat=("detector_retry_plural", "query_order", "unclipped_boxes"),
+        models=("detect.backend",),
+    ),
+    "segment_boxes": Stage(
+        calls="ssc_core.segment.masks:segment_boxes",
+        writes={"masks_shard": _shard("masks")},
+        after=("refs", "nouns", "boxes_shard"),
+        sections=("segment",),
+        compat=("candidates_any_noun",),
+        models=("segment.backend",),
+    ),
+    "contact_sheet": Stage(
+        calls="ssc_core.report.contact_sheet:write_contact_sheet",
+        writes={"contact_sheet": "{split}/contact_sheet.jpg"},
+        after=("refs", "nouns", "masks"),
+    ),
+    **{f"gather_{kind}": _gather(kind) for kind in ("boxes", "masks", "scores")},
+    # Select
+    "score_candidates": Stage(
+        calls="ssc_core.select.scoring:score_candidates",
+        writes={"scores_shard": _shard("scores")},
+        after=("refs", "masks_shard"),
+        sections=("score",),
+        compat=("clip_bgr", "merged_masks"),
+        models=("score.backend",),
+    ),
+    "select_masks": Stage(
+        calls="ssc_core.select.stage:select_masks",
+        writes={"selected": "{split}/selected.h5"},
+        after=("refs", "masks", "scores"),
+        sections=("select",),
+        compat=("merged_masks", "blind_to_size"),
+    ),
+    # Correct
+    **{name: _training(name) for name in PHASES},
+    **{f"matching_{name}": _matching(name) for name in PHASES if PHASES[name].learns_from == "masks"},
+    "training_curves": Stage(
+        calls="ssc_core.report.curves:draw_curves",
+        writes={"curves": "checkpoints/curves.png"},
+        after=("pretrain.csv", "correct.csv", "correct.matching"),
+    ),
+    **{f"choose_{method}": _choice(method) for method in NETWORKS},
+    # metrics
+    "ground_sentences": Stage(
+        calls="workflow_scripts.ground_sentences:main",
+        writes={"grounded": "{split}/grounded.parquet"},
+        after=("refs",),
+        sections=("detect", "segment"),
+        models=("detect.backend", "segment.backend"),
+    ),
+    **{f"evaluate_{method}": _evaluation(method, "evaluate", f"{phase}.pt") for method, phase in NETWORKS.items()},
+    **{
+        f"evaluate_{method}_choice": _evaluation(f"{method}_choice", "evaluate_chosen", f"chosen.{method}")
+        for method in NETWORKS
+    },
+    "evaluate_published": _evaluation("published", "evaluate"),
+    "evaluate_masks": _evaluation(
+        "masks",
+        "evaluate_masks",
+        "masks",
+        "selected",
+        compat=_MASKS_COMPAT,
+    ),
+    "evaluate_selections": Stage(
+        calls="workflow_scripts.evaluate_masks:main",
+        writes={"selections": "{split}/select/eval.json", "selections.rows": "{split}/select/eval.parquet"},
+        after=("refs", "truth", "data", "masks", "selected"),
+        sections=("evaluate",),
+        compat=_MASKS_COMPAT,
+    ),
+    "evaluate_grounded_sentence": _evaluation("grounded_sentence", "evaluate_grounded", "grounded"),
+}
+"""By name, in the order in which they run."""
+
+MADE_BY = {result: name for name, stage in STAGES.items() for result in stage.writes}
+"""The stage of a result."""
+
+
+def reads(settings: Config, stage: str) -> dict[str, Any]:
+    """What a stage reads of the config, without the stages before it: values by section, and by ``compat.switch``."""
+    found = STAGES[stage]
+    switches = settings.values("compat") if found.compat else {}
+    return {name: settings.values(name) for name in found.sections} | {
+        f"compat.{name}": switches[name] for name in found.compat
+    }
+
+
+def depends_on(settings: Config, result: str) -> dict[str, Any]:
+    """All of the config that a result depends on, by section or ``compat.switch``: its stage's and the ones before."""
+    found: dict[str, Any] = {}
+    for name in _made_from(settings, result):
+        if name not in STAGES[MADE_BY[name]].same:
+            found |= reads(settings, MADE_BY[name])
+    return found
+
+
+def inputs(settings: Config, stage: str) -> tuple[str, ...]:
+    """The results that a stage is made from, as the settings have it."""
+    after = STAGES[stage].after
+    if stage not in PHASES:
+        return after
+    train = settings.values(stage)
+    if train["init_from"]:
+        after = tuple(name for name in after if name != f"{PHASES[stage].after}.pt")
+    # a checkpoint that is kept by its validation depends on the truth
+    return (*after, "truth") if train["keep"] == "best" and "truth" not in after else after
+
+
+def _made_from(settings: Config, result: str) -> Iterator[str]:
+    """A result and all that it is made from, each once."""
+    seen: set[str] = set()
+    waiting = [result]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            yield name
+            waiting.extend(inputs(settings, MADE_BY[name]))

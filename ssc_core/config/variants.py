@@ -1,0 +1,156 @@
+"""A config with some values changed, as a folder name and back: the one way in which anything is varied.
+
+A variant is a folder below a dataset's, named after what it changes: ``results/refcoco/select.choice=first/``, or
+``results/refcoco/seed7/`` for all trainings with another seed, or both, joined by ``+``. A result lies in the folder
+of those changes that reach it (``Variants.folder``), so that variants share with each other and with the config itself
+whatever their changes do not reach. Imports nothing heavy: the Snakefile uses it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import quote, unquote
+
+import yaml
+from pydantic import ValidationError
+
+from ssc_core.config.methods import DERIVED
+from ssc_core.config.stages import depends_on
+from ssc_core.config_mistakes import mistakes
+from ssc_core.errors import SscError
+from ssc_core.settings import Settings
+
+SEED = "seed"
+"""The change of all seeds of training at once, and of a random choice."""
+
+_ITEM = r"(?:seed\d+|[a-z_]+(?:\.[\w-]+)+=[^/+]+)"
+PATTERN = rf"(?:{_ITEM}(?:\+{_ITEM})*/)?"
+"""What the wildcard ``variant`` may be: empty for the config itself."""
+
+_KEPT = "[],._-"
+_LONGEST = 200
+
+Changes = Mapping[str, Any]
+"""Values by ``section.key``, or by ``seed``."""
+
+
+class Variants:
+    """Variants of one config."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._changed = cache(lambda folder: change(settings, parse(folder)))
+        self._reached = cache(self._find_folder)
+
+    def settings_of(self, folder: str) -> Settings:
+        """The settings of a variant's folder; of ``""``: the config's own. Raises SscError for a bad one."""
+        return self._changed(folder)
+
+    def folder(self, result: str, variant: str = "", changes: Changes | None = None) -> str:
+        """Where a result lies: ``""`` where nothing of a variant reaches it, else as ``a.b=1+seed7/``.
+
+        variant: a folder; changes: on top of what it names.
+        """
+        return self._reached(result, label({**parse(variant), **(changes or {})}))
+
+    def _find_folder(self, result: str, folder: str) -> str:
+        changes = parse(folder)
+        all_of_it = depends_on(self.settings_of(folder), result)
+        if all_of_it == depends_on(self.settings, result):
+            return ""
+        kept = dict(changes)
+        for name in changes:
+            without = {other: value for other, value in kept.items() if other != name}
+            if depends_on(self.settings_of(label(without)), result) == all_of_it:
+                kept = without
+        return label(kept)
+
+
+def change(settings: Settings, changes: Changes) -> Settings:
+    """The settings with some values changed. Raises SscError for a key that does not exist or a value that it cannot
+    have."""
+    values = settings.model_dump(mode="json")
+    for phase in DERIVED:  # these hold only what differs from another, whose changes they follow
+        values[phase] = getattr(settings, phase).model_dump(mode="json", exclude_unset=True)
+    for name, value in changes.items():
+        if name != SEED:
+            _put(values, name, value)
+    if SEED in changes:  # last, since it depends on the others which seeds there are
+        for key in _seed_keys(values):
+            _put(values, key, changes[SEED])
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        said = ", ".join(f"{name}={_text(value)}" for name, value in changes.items())
+        why = "; ".join(mistakes(error.errors(), values, Settings))
+        raise SscError(f"the config cannot be varied by {said}: {why}") from error
+
+
+def label(changes: Changes) -> str:
+    """The folder of changes, with its slash; ``""`` for none. Equal changes have one name, whatever their order."""
+    items = [f"{name}{_text(value)}" if name == SEED else f"{name}={_text(value)}" for name, value in changes.items()]
+    name = "+".join(sorted(items))
+    if len(name) > _LONGEST:
+        raise SscError(f"'{name}' is too long for a folder; put some of it into a config file of its own")
+    return f"{name}/" if name else ""
+
+
+def parse(folder: str) -> dict[str, Any]:
+    """Changes of a folder's name. Raises SscError when it is none."""
+    if not re.fullmatch(PATTERN, folder):
+        raise SscError(f"'{folder}' names no change; write section.key=value, such as select.choice=first, or seed7")
+    changes: dict[str, Any] = {}
+    for item in filter(None, folder.rstrip("/").split("+")):
+        name, equals, value = item.partition("=")
+        if equals:
+            changes[name] = _value(unquote(value))
+        else:
+            changes[SEED] = int(name.removeprefix(SEED))
+    return changes
+
+
+def plain(value: Any) -> str:
+    """A value in words: ``crop``, ``reverse_blur + crop``, ``true``."""
+    if isinstance(value, list | tuple):
+        return " + ".join(map(plain, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)  # [reverse_blur,crop] and bare words, which are no JSON
+
+
+def _text(value: Any) -> str:
+    """A value as part of a path that YAML reads again."""
+    return quote(_flow(value), safe=_KEPT)
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_flow, value))}]"
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value) and _value(value) == value:
+        return value
+    return json.dumps(value, sort_keys=True)
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    section: Any = values
+    for name in parents:
+        section = section.get(name)
+        if not isinstance(section, dict):
+            raise SscError(f"the config has no '{key}' to vary; write section.key, such as select.choice")
+    section[last] = value
+
+
+def _seed_keys(values: dict[str, Any]) -> list[str]:
+    """Where seeds of trainings are; of a random choice too, where one is made."""
+    keys = ["pretrain.seed", "correct.seed", *(f"{name}.seed" for name in DERIVED if "seed" in values[name])]
+    return [*keys, "select.seed"] if values["select"]["choice"] == "random" else keys

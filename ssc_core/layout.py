@@ -1,0 +1,60 @@
+"""Where results lie: every path below the results folder, for rules, reports and the command line.
+
+``results/{dataset}/{variant}`` and then the path that ``ssc_core.config.stages`` gives for a result. ``variant`` is
+empty for the config itself, else a folder with its slash (``ssc_core.config.variants``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssc_core.config.stages import MADE_BY, STAGES
+from ssc_core.config.variants import PATTERN
+
+HOME = "{dataset}/{variant}"
+"""What the path of a stage's result starts with, below the results folder."""
+
+_EVAL = re.compile(r"eval_.*\.json")
+_VARIANT = re.compile(PATTERN.removesuffix(")?").removeprefix("(?:").removesuffix("/"))
+
+
+def template(result: str, results: str = "") -> str:
+    """Path of a result with ``{dataset} {variant} {split} {shard} {shards}`` left open.
+
+    results: the folder of all results; ``""``: relative to it. Raises KeyError for a result that no stage writes.
+    """
+    path = HOME + STAGES[MADE_BY[result]].writes[result]
+    return f"{results}/{path}" if results else path
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFolder:
+    """What is made for a dataset: of the config itself, or of a variant of it."""
+
+    folder: Path
+    variant: str = ""
+
+    def __call__(self, result: str, **wildcards: object) -> Path:
+        """Path of a result, as ``folder("masks", split="val")``."""
+        path = template(result).removeprefix(HOME).format(**wildcards)
+        return self.folder / f"{self.variant}{path}"
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def eval_files(self) -> list[Path]:
+        """Eval files that are here, of the config itself or of this variant."""
+        return sorted(path for path in (self.folder / self.variant).glob("eval_*.json") if _EVAL.fullmatch(path.name))
+
+    def variants(self) -> list[DatasetFolder]:
+        """Variants that something was made for."""
+        folders = sorted(path for path in self.folder.glob("*") if path.is_dir() and _VARIANT.fullmatch(path.name))
+        return [DatasetFolder(self.folder, f"{path.name}/") for path in folders]
+
+
+def dataset_folders(results: Path) -> list[DatasetFolder]:
+    """Datasets that something was evaluated for, by name."""
+    return [DatasetFolder(folder) for folder in sorted({path.parent for path in Path(results).glob("*/eval_*.json")})]

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssc_core.config.methods import EVALUATED, PHASES
+from ssc_core.config.stages import MADE_BY, STAGES, depends_on, inputs, reads
+from ssc_core.layout import DatasetFolder, template
+from ssc_core.sections.stages import CompatSettings
+from ssc_core.settings import Settings, load_settings
+
+TYPO = re.compile(r"\{(?!split\}|shard\}|shards\})")
+
+
+@pytest.fixture(scope="module")
+def settings(root: Path) -> Settings:
+    return load_settings(yaml.safe_load((root / "config.yaml").read_text()))
+
+
+def test_every_compat_switch_reaches_a_stage() -> None:
+    assert {name for stage in STAGES.values() for name in stage.compat} == set(CompatSettings.model_fields)
+
+
+def test_every_stage_is_made_from_what_another_writes(settings: Settings) -> None:
+    for name, stage in STAGES.items():
+        assert set(stage.after) <= MADE_BY.keys(), name
+        assert set(stage.sections) <= {*Settings.model_fields}, name
+        assert {place.split(".")[0] for place in stage.models} <= {*stage.sections}, f"{name}: models of other sections"
+        assert not any(TYPO.search(path) for path in stage.writes.values()), name
+        assert reads(settings, name).keys() >= {*stage.sections}
+
+
+def test_no_two_stages_write_one_file() -> None:
+    paths = [path for stage in STAGES.values() for path in stage.writes.values()]
+    assert len(paths) == len(set(paths))
+
+
+def test_every_stage_calls_a_function_that_is_there() -> None:
+    for stage in STAGES.values():
+        module, _, function = stage.calls.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_what_is_evaluated_has_an_eval_file() -> None:
+    assert {f"eval.{method}" for method in EVALUATED} <= MADE_BY.keys()
+
+
+def test_no_mask_of_the_truth_reaches_segment_select_or_correct(settings: Settings) -> None:
+    """Of the published method's results none depends on the truth; the upper bound does."""
+    made_from = {phase: set(depends_on(settings, f"{phase}.pt")) for phase in PHASES}
+    assert [phase for phase in PHASES if "compat.gt_overlap_hole" in made_from[phase]] == ["supervised"]
+
+
+def test_init_from_takes_the_place_of_the_phase_before(settings: Settings) -> None:
+    assert "pretrain.pt" in inputs(settings, "correct")
+    other = settings.model_copy(update={"correct": settings.correct.model_copy(update={"init_from": "x.pth"})})
+    assert "pretrain.pt" not in inputs(other, "correct")
+
+
+def test_paths() -> None:
+    assert template("masks_shard", "out") == "out/{dataset}/{variant}{split}/shards/masks.{shard}-of-{shards}.h5"
+    folder = DatasetFolder(Path("results/refcoco"), "seed7/")
+    assert folder("eval.pretrained", split="val") == Path("results/refcoco/seed7/eval_pretrained_val.json")
+    assert folder("correct.matching") == Path("results/refcoco/seed7/checkpoints/correct.matching.csv")
+
+
+def test_variants_of_a_dataset_are_found(tmp_path: Path) -> None:
+    for name in ("seed7", "select.choice=first+seed3", "val", "checkpoints", "world"):
+        (tmp_path / name).mkdir()
+    assert [one.variant for one in DatasetFolder(tmp_path).variants()] == ["seed7/", "select.choice=first+seed3/"]

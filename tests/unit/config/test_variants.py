@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ssc_core.config.variants import Variants, change, label, parse, plain
+from ssc_core.errors import SscError
+from ssc_core.settings import Settings, load_settings
+
+
+@pytest.fixture(scope="module")
+def settings(root: Path) -> Settings:
+    return load_settings(yaml.safe_load((root / "config.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def variants(settings: Settings) -> Variants:
+    return Variants(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "folder"),
+    [
+        ({}, ""),
+        ({"seed": 7}, "seed7/"),
+        ({"select.choice": "first"}, "select.choice=first/"),
+        ({"select.min_area": 6, "score.prompt": ["crop", "red"]}, "score.prompt=[crop,red]+select.min_area=6/"),
+        ({"seed": 3, "correct.ema_decay": 0.99}, "correct.ema_decay=0.99+seed3/"),
+        ({"correct.ema_decay": None, "compat.clip_bgr": True}, "compat.clip_bgr=true+correct.ema_decay=null/"),
+        ({"correct.lr": 1e-05}, "correct.lr=1e-05/"),
+        ({"network.bert": "weights/bert base+"}, "network.bert=%22weights%2Fbert%20base%2B%22/"),
+        ({"evaluate.resolution": "480"}, "evaluate.resolution=%22480%22/"),
+    ],
+)  # fmt: skip
+def test_a_folder_says_what_is_changed_and_is_read_again(changes: dict[str, Any], folder: str) -> None:
+    assert label(changes) == folder
+    assert parse(folder) == changes
+
+
+@pytest.mark.parametrize(
+    "folder", ["seven/", "select.choice/", "select=first/", "seed/", "a.b=1", "a.b=1//", "../a.b=1/"]
+)
+def test_what_names_no_change_is_refused(folder: str) -> None:
+    with pytest.raises(SscError, match="names no change"):
+        parse(folder)
+
+
+def test_a_folder_has_an_end() -> None:
+    with pytest.raises(SscError, match="too long"):
+        label({"network.bert": "x" * 300})
+
+
+@pytest.mark.parametrize(
+    ("changes", "result", "folder"),
+    [
+        ({"nouns.project": False}, "nouns", "nouns.project=false/"),
+        ({"nouns.project": False}, "refs", ""),
+        ({"score.prompt": "crop"}, "masks", ""),
+        ({"score.prompt": "crop"}, "scores_shard", "score.prompt=crop/"),
+        ({"score.prompt": "crop"}, "correct.pt", "score.prompt=crop/"),
+        ({"score.prompt": "crop", "select.assignment": "joint"}, "scores", "score.prompt=crop/"),
+        ({"score.prompt": "crop", "select.per": "sentence"}, "selected", "score.prompt=crop+select.per=sentence/"),
+        ({"correct.loss": "random_ce"}, "pretrain.pt", ""),
+        ({"correct.loss": "random_ce"}, "eval.corrected", "correct.loss=random_ce/"),
+        ({"correct.loss": "random_ce"}, "eval.masks", ""),
+        ({"correct.lr": 0.5}, "continue_pretrain.pt", "correct.lr=0.5/"),
+        ({"compat.matching_double_count": True}, "pretrain.pt", ""),
+        ({"compat.gt_overlap_hole": True}, "refs", ""),
+        ({"compat.gt_overlap_hole": True}, "truth", "compat.gt_overlap_hole=true/"),
+        ({"compat.gt_overlap_hole": True}, "correct.pt", ""),
+        ({"compat.gt_overlap_hole": True}, "supervised.pt", "compat.gt_overlap_hole=true/"),
+        ({"seed": 7}, "selected", ""),
+        ({"seed": 7}, "supervised.pt", "seed7/"),
+        ({"seed": 0}, "correct.pt", ""),
+        ({"seed": 7, "select.choice": "random"}, "selected", "seed7+select.choice=random/"),
+        ({"seed": 7, "select.choice": "random"}, "scores", ""),
+        ({"select.choice": "score"}, "selected", ""),
+        ({"select.choice": "score", "select.min_area": 1}, "selected", "select.min_area=1/"),
+        ({"evaluate.seed": 3}, "eval.pretrained", "evaluate.seed=3/"),
+        ({"detect.nms_iou": 0.1}, "grounded", "detect.nms_iou=0.1/"),
+    ],
+)  # fmt: skip
+def test_a_result_lies_with_the_changes_that_reach_it(
+    variants: Variants, changes: dict[str, Any], result: str, folder: str
+) -> None:
+    assert variants.folder(result, changes=changes) == folder
+
+
+def test_a_checkpoint_kept_by_validation_depends_on_the_truth(settings: Settings) -> None:
+    kept = Variants(change(settings, {"correct.keep": "best"}))
+    changes = {"compat.gt_overlap_hole": True}
+    assert kept.folder("correct.pt", changes=changes) == "compat.gt_overlap_hole=true/"
+    assert kept.folder("pretrain.pt", changes=changes) == ""
+
+
+def test_changes_come_on_top_of_a_folder(variants: Variants) -> None:
+    assert variants.folder("selected", "score.prompt=crop/", {"select.assignment": "joint"}) == (
+        "score.prompt=crop+select.assignment=joint/"
+    )
+    assert variants.settings_of("score.prompt=crop/").score.prompt == "crop"
+
+
+def test_a_seed_changes_every_training_and_a_random_choice(settings: Settings) -> None:
+    found = change(settings, {"seed": 5, "select.choice": "random"})
+    assert found.select.seed == 5
+    assert {found.training(phase).seed for phase in ("pretrain", "correct", "supervised", "continue_pretrain")} == {5}
+    assert change(settings, {"seed": 5}).select == settings.select
+
+
+def test_what_starts_from_a_phase_follows_its_change(settings: Settings) -> None:
+    assert change(settings, {"pretrain.lr": 0.5}).training("supervised").lr == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"selekt.choice": "first"}, "the config has no 'selekt.choice'"),
+        ({"select.choice": "worst"}, "cannot be varied by select.choice=worst: select.choice"),
+        ({"select.nothing": 1}, "cannot be varied by select.nothing=1: select.nothing"),
+    ],
+)
+def test_mistakes_are_named(settings: Settings, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(SscError, match=said):
+        change(settings, changes)
+
+
+def test_change_leaves_the_config_alone(settings: Settings, root: Path) -> None:
+    assert change(settings, {"detect.backend.settings.box_threshold": 0.35}).detect != settings.detect
+    assert settings == load_settings(yaml.safe_load((root / "config.yaml").read_text()))
+
+
+@pytest.mark.parametrize(("value", "words"), [(True, "true"), ("crop", "crop"), (["a", "b"], "a + b"), (None, "null")])
+def test_values_in_words(value: Any, words: str) -> None:
+    assert plain(value) == words

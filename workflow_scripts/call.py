@@ -1,0 +1,9 @@
+"""Call a function as a rule does: `python -m workflow_scripts.call MODULE:FUNCTION --option value ...`."""
+
+import importlib
+import sys
+
+from workflow_scripts._script import run
+
+module, _, function = sys.argv[1].partition(":")
+run(getattr(importlib.import_module(module), function), sys.argv[2:])

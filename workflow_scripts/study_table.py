@@ -1,0 +1,15 @@
+"""Rule study_table: the eval files of a study as tables and a plot."""
+
+from pathlib import Path
+
+from ssc_core.evaluate.study_table import StudyRows, study_summary, study_table
+from ssc_core.files import atomic_path
+from ssc_core.report.study_plot import write_study_plot
+
+
+def main(evals: list[Path], rows: StudyRows, table: Path, summary: Path, plot: Path) -> None:
+    found = study_table(evals, rows.root)
+    for frame, out in ((found, table), (study_summary(found), summary)):
+        with atomic_path(out) as temporary:
+            frame.to_csv(temporary, index=False)
+    write_study_plot(found, plot)
