@@ -51,7 +51,7 @@ lint: env ## formatting, lints and types, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/python -m snakefmt --check Snakefile rules
 	$(BIN)/python -m snakemake --lint
-	$(BIN)/python -m mypy ssc_core
+	$(BIN)/python -m mypy ssc_core microworld
 
 format: env ## format Python and Snakemake files
 	$(BIN)/ruff check --fix --quiet . || true
@@ -72,7 +72,7 @@ micro-models: env ## train the micro world's small models again (hours on two co
 	$(SNAKEMAKE) micro_models
 
 schema: env ## write schemas/config.schema.json from the settings classes
-	$(BIN)/python -m ssc_core.settings > schemas/config.schema.json
+	$(BIN)/python -m ssc_core.config.settings > schemas/config.schema.json
 
 clean: ## remove results and caches, keep the environment
 	rm -rf results build .snakemake .pytest_cache .ruff_cache .mypy_cache

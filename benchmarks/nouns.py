@@ -16,10 +16,10 @@ from pathlib import Path
 import spacy
 from tqdm import tqdm
 
+from microworld.scenes import generate_scene, scene_seed
+from microworld.sentences import describe
+from ssc_core.config.world import WorldSettings
 from ssc_core.files import write_json
-from ssc_core.microworld.scenes import generate_scene, scene_seed
-from ssc_core.microworld.sentences import describe
-from ssc_core.microworld.world_settings import WorldSettings
 from ssc_core.segment.spacy_nouns import SpacyNouns, head_nouns
 
 

@@ -123,8 +123,8 @@ def write_annotations(folder: Path, refs: int) -> None:
 
 
 def index(folder: Path) -> None:
+    from ssc_core.config.sources import DatasetSource
     from ssc_core.refer.index import build_index
-    from ssc_core.refer.sources import DatasetSource
 
     started = time.process_time()
     build_index(
@@ -138,8 +138,8 @@ def index(folder: Path) -> None:
 
 
 def nouns(folder: Path) -> None:
+    from ssc_core.config.settings import load_settings
     from ssc_core.segment.nouns import extract_nouns
-    from ssc_core.settings import load_settings
 
     settings = load_settings(yaml.safe_load((ROOT / "config.yaml").read_text())).nouns
     started = time.process_time()
@@ -195,8 +195,8 @@ def gather(folder: Path) -> None:
 
 
 def select(folder: Path) -> None:
+    from ssc_core.config.labelling import CompatSettings, SelectSettings
     from ssc_core.select.stage import select_masks
-    from ssc_core.settings import CompatSettings, SelectSettings
 
     started = time.process_time()
     select_masks(
@@ -212,12 +212,12 @@ def select(folder: Path) -> None:
 
 
 def evaluate(folder: Path) -> None:
+    from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
     from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
     from ssc_core.masks import MaskStore
     from ssc_core.masks.selection import SelectionStore
     from ssc_core.refer.ref_table import read_refs
     from ssc_core.refer.truth import TruthStore
-    from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 
     started = time.process_time()
     meta: dict[str, Any] = {key: {} for key in ("model", "settings", "data", "versions")}

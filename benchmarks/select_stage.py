@@ -28,12 +28,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ssc_core.config.base import Backend
+from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.files import write_json
 from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
 from ssc_core.refer.images import PhotoReader, load_image
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.scoring import Marker, Photo, Prompter, TextFeatures, encode_photos, score
-from ssc_core.settings import Backend, CompatSettings, ScoreSettings
 
 HEIGHT, WIDTH = 480, 640
 CANDIDATES = ((0, 1, 2, 3), (0, 1, 2, 3), (4, 5))

@@ -29,6 +29,8 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers import BertConfig
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import TrainSettings
 from ssc_core.correct.batches import Batch, make_batch
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.lavt import LAVT
@@ -40,7 +42,6 @@ from ssc_core.correct.trainer import Trainer, uses_bf16
 from ssc_core.files import write_json
 from ssc_core.refer.images import load_image
 from ssc_core.refer.ref_table import Ref
-from ssc_core.settings import CompatSettings, TrainSettings
 
 HEIGHT, WIDTH, REFS, CANDIDATES, TOKENS = 480, 640, 3, 3, 12
 clock = time.perf_counter

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from ssc_core.config_layers import read_layers
+from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
 from ssc_core.config.stages import STAGES, TRAINED, inputs
 from ssc_core.config.studies import (
@@ -21,7 +21,7 @@ from ssc_core.config.studies import (
 )
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
 from ssc_core.config.variants import Variants
-from ssc_core.datasets import (
+from ssc_core.config.datasets import (
     check_world,
     dataset_identity,
     dataset_source,
@@ -32,10 +32,9 @@ from ssc_core.files import check_writable
 from ssc_core.layout import HOME, template
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, weights_version
-from ssc_core.settings import load_settings
+from ssc_core.config.settings import load_settings
 from ssc_core.stale_locks import clear_stale_locks
-from ssc_core.targets import dataset_pattern
-from ssc_core.targets import dataset_pattern
+from ssc_core.config.targets import dataset_pattern
 
 if {"{", "}"} & set(workflow.basedir):
     raise WorkflowError(
@@ -45,7 +44,7 @@ if {"{", "}"} & set(workflow.basedir):
 if workflow.is_main_process and clear_stale_locks():
     print("The last run here was killed: its lock is removed.", file=sys.stderr)
 
-# Not Snakemake's `config`: see ssc_core/config_layers.py. With --replace-workflow-config, config.yaml is left out.
+# Not Snakemake's `config`: see ssc_core/config/layers.py. With --replace-workflow-config, config.yaml is left out.
 CONFIGS = workflow.config_settings
 CONFIG_FILES = [Path(workflow.basedir, "config.yaml"), *CONFIGS.configfiles]
 try:

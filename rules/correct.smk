@@ -98,7 +98,7 @@ rule training_curves:
     message:
         "{wildcards.dataset}: drawing the training curves {wildcards.variant}"
     shell:
-        calls("training_curves", "input.curves input.matching out=output.picture")
+        calls("training_curves", "*input.curves *input.matching out=output.picture")
 
 
 rule choose_candidates:

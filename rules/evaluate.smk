@@ -111,6 +111,6 @@ rule evaluate_masks:
     shell:
         calls(
             "evaluate_masks",
-            "input.refs input.truth input.data input.masks input.selections params.names wildcards.split"
+            "input.refs input.truth input.data input.masks *input.selections *params.names wildcards.split"
             " params.settings params.chain params.compat params.code output.report",
         )

@@ -1,8 +1,8 @@
 # Inputs and params that take more than a name. (Rules and functions lie apart: snakemake --lint.)
 import os
 
-from ssc_core.datasets import check_annotations, source_files
-from ssc_core.targets import refusal
+from ssc_core.config.datasets import check_annotations, source_files
+from ssc_core.config.targets import refusal
 
 JOINT = {"select.assignment": "joint"}
 

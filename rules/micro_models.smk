@@ -78,7 +78,7 @@ rule micro_weights:
         options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
         out=lambda wildcards, output: str(Path(output[0]).parent),
         code=lambda wildcards: code_version(
-            f"ssc_core.microworld.training.{wildcards.name}"
+            f"microworld.training.{wildcards.name}"
         ),
     message:
         "micro models: training {wildcards.name}"
@@ -134,8 +134,8 @@ rule micro_lavt_parts:
         options=json.dumps(MICRO_STEPS["lavt_parts"]),
         out=lambda wildcards, output: str(Path(output.swin).parent),
         code=code_version(
-            "ssc_core.microworld.training.swin_scenes",
-            "ssc_core.microworld.training.bert",
+            "microworld.training.swin_scenes",
+            "microworld.training.bert",
         ),
     message:
         "micro models: pre-training Swin and BERT"

@@ -81,6 +81,6 @@ rule write_results:
     shell:
         call(
             "workflow_scripts.results_page:main",
-            "input.evals input.matching input.curves input.beyond input.refs input.truth input.masks input.selected"
+            "*input.evals *input.matching *input.curves *input.beyond input.refs input.truth input.masks input.selected"
             " input.network input.candidates params.images params.rows params.note output.page output.repaired output.learning",
         )

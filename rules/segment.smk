@@ -109,7 +109,7 @@ rule gather:
     message:
         "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind} {wildcards.variant}"
     shell:
-        calls("gather_masks", "wildcards.kind input.shards out=output.whole")
+        calls("gather_masks", "wildcards.kind *input.shards out=output.whole")
 
 
 rule contact_sheet:

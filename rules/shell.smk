@@ -15,16 +15,18 @@ shell.prefix(
 
 
 def call(calls, places, files=False):
-    """A shell line that calls a function. places: where its arguments are, as `input.refs` or `out=output.masks`.
+    """A shell line that calls a function. places: where its arguments are, as `input.refs` or `out=output.masks`, with a
+    star before those that are several, as `*input.shards`.
 
     files: with all named inputs and outputs too, which `params.files` has, where they differ from job to job.
     `ssc_core.job` keeps the log and tells how the job ended.
     """
     options = []
     for place in places.split():
-        name, _, value = place.rpartition("=")
-        name = name or value.rpartition(".")[2]
-        options.append(f"--{name.replace('_', '-')} {{{value}:q}}")
+        name, _, value = place.lstrip("*").rpartition("=")
+        name = (name or value.rpartition(".")[2]).replace("_", "-")
+        # after a sign of equality an empty text is a value, too
+        options.append(f"--{name}{' ' if place.startswith('*') else '='}{{{value}:q}}")
     named = ["{params.files}"] if files else []
     runner = "python -m ssc_core.job {log:q} {resources.mem_mb} call"
     return " ".join([runner, calls, *named, *options])

@@ -44,7 +44,7 @@ rule study_table:
     shell:
         call(
             "workflow_scripts.study_table:main",
-            "input.evals params.rows output.table output.summary output.plot",
+            "*input.evals params.rows output.table output.summary output.plot",
         )
 
 
@@ -79,7 +79,7 @@ rule evaluate_selections:
     shell:
         calls(
             "evaluate_selections",
-            "input.refs input.truth input.data input.masks input.selections params.names wildcards.split"
+            "input.refs input.truth input.data input.masks *input.selections *params.names wildcards.split"
             " params.settings params.chain params.compat params.code output.report",
         )
 

@@ -1,5 +1,5 @@
 # Targets that no dataset of the config has: refused when they are planned, with what there is in their place.
-from ssc_core.targets import refused_pattern
+from ssc_core.config.targets import refused_pattern
 
 
 rule no_such_target:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from ssc_core.checkout import HOME
-from ssc_core.datasets import check_world, dataset_folder, dataset_source
+from ssc_core.config.data import MicroSource
+from ssc_core.config.datasets import check_world, dataset_folder, dataset_source
+from ssc_core.config.published_file import PublishedFile
+from ssc_core.config.settings import Settings
 from ssc_core.errors import SscError
-from ssc_core.settings import MicroSource, Settings
-from ssc_core.weights.catalogue import PublishedFile, needed_by
+from ssc_core.weights.catalogue import needed_by
 from ssc_core.weights.fetch import is_here, size_text
 from ssc_core.weights.lock import LockFile
 

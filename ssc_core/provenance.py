@@ -18,11 +18,12 @@ from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent
-PACKAGE = ROOT.name
+PACKAGES = (ROOT.name, "microworld")
+"""Whose modules count: ours, all beside each other."""
 
-VALUE_MODULES = frozenset({"ssc_core.settings", "ssc_core.errors", "ssc_core.provenance"})
-"""Modules that code_version() leaves out. Settings reach rules by value, as ``params``, and the other two change no
-result; were they counted, a new key for one stage would rerun all stages."""
+_VALUES = ("ssc_core.config", "ssc_core.errors", "ssc_core.provenance")
+"""What code_version() leaves out. The config reaches rules by value, as ``params``, and the other two change no result;
+were they counted, a new key for one stage would rerun all stages."""
 
 
 @cache
@@ -36,7 +37,7 @@ def code_version(*modules: str) -> str:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in seen or name in VALUE_MODULES or name.startswith("ssc_core.config"):
+        if name in seen or name.startswith(_VALUES):
             continue
         seen[name], imports = _read_module(name)
         waiting.extend(imports)
@@ -126,14 +127,14 @@ def _mentioned_modules(tree: ast.Module, module: str, *, is_package: bool) -> It
     """Names that may be modules of ssc_core: `from ssc_core.masks import rle` may name a module or a value."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] in PACKAGES)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parts = module.split(".")
                 package = parts if is_package else parts[:-1]
                 base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
-            if base.split(".")[0] != PACKAGE:
+            if base.split(".")[0] not in PACKAGES:
                 continue
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 

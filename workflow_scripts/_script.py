@@ -17,12 +17,12 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from ssc_core.checkout import find_paths
+from ssc_core.config.base import Section
 from ssc_core.devices import VISIBLE, lease
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
 from ssc_core.files import read_json
 from ssc_core.provenance import file_sha256, versions
-from ssc_core.settings import Section
 
 
 def run(main: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:

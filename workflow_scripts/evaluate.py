@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.correct.predictor import Predictor
 from ssc_core.evaluate.model import evaluate_model, sentences_path
 from ssc_core.provenance import file_sha256
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources, write_eval_picture
-from ssc_core.settings import EvaluateSettings
 from workflow_scripts._script import plain, run_meta
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.evaluate.grounded import read_grounded
 from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
-from ssc_core.settings import EvaluateSettings
 from workflow_scripts._script import plain, run_meta
 
 

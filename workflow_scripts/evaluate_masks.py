@@ -4,12 +4,12 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
+from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
 from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
-from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 from workflow_scripts._script import plain, run_meta
 
 

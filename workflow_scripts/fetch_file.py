@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from ssc_core.settings import SourceSettings
+from ssc_core.config.data import SourceSettings
 from ssc_core.weights.catalogue import published_files
 from ssc_core.weights.fetch import Depot, fetch_file
 from ssc_core.weights.lock import LockFile

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from ssc_core.backends import Detector, Segmenter, load_backend
+from ssc_core.config.base import Section
+from ssc_core.config.labelling import DetectSettings, SegmentSettings
 from ssc_core.evaluate.grounded import ground_sentences
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.registry import model_digests
-from ssc_core.sections.base import Section
-from ssc_core.settings import DetectSettings, SegmentSettings
 from workflow_scripts._script import plain
 
 

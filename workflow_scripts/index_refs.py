@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.sources import DatasetSource
 from ssc_core.files import write_json
 from ssc_core.refer.index import build_index
-from ssc_core.refer.sources import DatasetSource, data_digest
-from ssc_core.settings import CompatSettings
+from ssc_core.refer.sources import data_digest
 
 
 def main(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from microworld.refer_layout import write_world
+from ssc_core.config.world import WorldSettings
 from ssc_core.files import write_json
-from ssc_core.microworld.refer_layout import write_world
-from ssc_core.microworld.world_settings import WorldSettings
 
 
 def main(name: str, settings: WorldSettings, threads: int, stamp: Path) -> None:

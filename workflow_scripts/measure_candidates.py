@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ssc_core.config.labelling import DetectSettings, SegmentSettings
 from ssc_core.segment.measure import SIZES, measure_candidates
-from ssc_core.settings import DetectSettings, SegmentSettings
 from workflow_scripts._script import run
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from ssc_core.microworld.training import recipes
-from ssc_core.microworld.training.loop import pin_files
-from ssc_core.microworld.world_settings import WorldSettings
+from microworld.training import recipes
+from microworld.training.loop import pin_files
+from ssc_core.config.world import WorldSettings
 
 
 def main(

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 from ssc_core.checkout import find_paths
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.correct.launch import distributed_command
 from ssc_core.correct.train_stage import train
-from ssc_core.settings import CompatSettings, NetworkSettings, TrainSettings
 
 
 def main(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ssc_core.checkout import HOME, find_paths
 
 if TYPE_CHECKING:
-    from ssc_core.settings import Settings
+    from ssc_core.config.settings import Settings
 
 MODELS = ("nouns", "detect", "segment", "score", "network")
 """Sections that name models."""
@@ -21,8 +21,8 @@ def read_config(files: Iterable[Path] = (), *, find_models: bool = False) -> Set
     find_models: paths of models that do not exist in the current folder, but do in the checkout, are taken from there.
     Raises SscError for a file that is missing or no YAML, and for mistakes in the config.
     """
-    from ssc_core.config_layers import read_layers
-    from ssc_core.settings import load_settings
+    from ssc_core.config.layers import read_layers
+    from ssc_core.config.settings import load_settings
 
     merged = read_layers((HOME / "config.yaml", *files))
     if find_models:

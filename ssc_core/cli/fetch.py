@@ -11,7 +11,7 @@ from ssc_core.cli.config_files import read_config
 from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
-    from ssc_core.weights.catalogue import PublishedFile
+    from ssc_core.config.published_file import PublishedFile
     from ssc_core.weights.fetch import Depot
 
 

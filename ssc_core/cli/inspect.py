@@ -11,7 +11,7 @@ import typer
 from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
-    from ssc_core.select.inspect import RefView
+    from ssc_core.report.ref_view import RefView
 
 
 def inspect(
@@ -33,7 +33,7 @@ def inspect(
     if picture.suffix.lower() != ".png":
         raise SscError(f"{picture}: pictures are written as PNG; choose a name that ends in .png")
     from ssc_core.report.gallery import write_picture
-    from ssc_core.select.inspect import render_ref
+    from ssc_core.report.ref_view import render_ref
 
     write_picture(picture, render_ref(open_ref(results, split, ref_id, images=images)))
     print(picture)
@@ -45,7 +45,7 @@ def open_ref(results: Path, split: str, ref_id: int, *, images: Path | None = No
     Raises SscError for a folder, split or ref that does not exist, and for photos that are elsewhere.
     """
     from ssc_core.refer.ref_table import read_refs
-    from ssc_core.select.inspect import read_view
+    from ssc_core.report.ref_view import read_view
 
     refs, folder = results / "refs.parquet", results / split
     if not refs.is_file():
@@ -81,8 +81,8 @@ def _check_ref(split_of: dict[int, str], split: str, ref_id: int, refs: Path) ->
 
 def _images_folder(results: Path) -> Path:
     """Where the photos lay when the dataset was indexed, as data.json says."""
+    from ssc_core.config.sources import DatasetSource
     from ssc_core.files import read_json
-    from ssc_core.refer.sources import DatasetSource
 
     source = json.loads(read_json(results / "data.json")["identity"])["source"]
     if source["layout"] == "micro":

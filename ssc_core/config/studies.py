@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ssc_core.config.methods import METHODS, PHASES
+from ssc_core.config.settings import Settings
 from ssc_core.config.stages import STAGES
+from ssc_core.config.study import Study
 from ssc_core.config.variants import SEED, Variants, change, plain
 from ssc_core.errors import SscError
 from ssc_core.layout import template
-from ssc_core.sections.studies import Study
-from ssc_core.settings import Settings
 
 BASE = "config"
 """The variant without a change."""

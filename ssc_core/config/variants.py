@@ -19,10 +19,10 @@ import yaml
 from pydantic import ValidationError
 
 from ssc_core.config.methods import DERIVED
+from ssc_core.config.mistakes import mistakes
+from ssc_core.config.settings import Settings
 from ssc_core.config.stages import depends_on
-from ssc_core.config_mistakes import mistakes
 from ssc_core.errors import SscError
-from ssc_core.settings import Settings
 
 SEED = "seed"
 """The change of all seeds of training at once, and of a random choice."""

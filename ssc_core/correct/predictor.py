@@ -15,7 +15,7 @@ from ssc_core.correct.checkpoints import load_published, segmenter_of
 from ssc_core.correct.items import resized_photo
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.errors import SscError
-from ssc_core.torch_device import resolve_device
+from ssc_core.torch_runtime import resolve_device
 
 PUBLISHED_SIDE = 480
 PUBLISHED_TOKENS = 20

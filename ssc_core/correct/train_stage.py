@@ -15,6 +15,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import NetworkSettings, SwinSize, TrainSettings
 from ssc_core.correct import losses
 from ssc_core.correct.batches import Batch
 from ssc_core.correct.checkpoints import build_segmenter, load_published, load_weights, save_checkpoint
@@ -31,9 +33,8 @@ from ssc_core.correct.trainer import Loss, Trainer, seed_everything
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
-from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
 from ssc_core.tables import write_frame
-from ssc_core.torch_device import resolve_device
+from ssc_core.torch_runtime import resolve_device
 
 
 def train(

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import TrainSettings
 from ssc_core.correct.batches import Batch, Pass, load_batches
 from ssc_core.correct.distributed import join_world, synchronise_batch_norm
 from ssc_core.correct.items import Items
@@ -26,7 +28,6 @@ from ssc_core.correct.run_state import RunState
 from ssc_core.correct.schedule import learning_rate, parameter_groups
 from ssc_core.correct.teacher import Teacher
 from ssc_core.errors import SscError
-from ssc_core.settings import CompatSettings, TrainSettings
 
 Loss = Callable[[Batch, Tensor, Share, int, Tensor | None], MatchedLoss]
 """(batch, logits (B, 2, H, W), share of the step, epoch, logits of the teacher if it is to decide) -> loss."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from numpy.typing import ArrayLike
 
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.evaluate.metrics import Overlaps, bootstrap, breakdown, summarise
 from ssc_core.evaluate.schema import Group, Groups, Measured
-from ssc_core.settings import EvaluateSettings
 
 
 def measured(overlaps: Overlaps, image_ids: ArrayLike, settings: EvaluateSettings) -> Measured:

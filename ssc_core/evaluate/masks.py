@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
@@ -34,7 +35,6 @@ from ssc_core.masks.choice import NONE, choose_blindly
 from ssc_core.masks.resize import resized_areas
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 from ssc_core.tables import write_frame
 
 BUILT_IN = ("random", "first", "best")

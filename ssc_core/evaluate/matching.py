@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ssc_core.config.labelling import CompatSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks.compat import merge_candidates, palette_targets
 from ssc_core.masks.store import MaskStore
-from ssc_core.settings import CompatSettings
 
 RIGHT_IOU = 0.5
 """A candidate is the true object when it is the ref's best one and has at least this IoU with the ground truth."""

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, ref_weights, require_pairs, summarise
 from ssc_core.evaluate.pairs import LoadOrSkip, MaskOf, Pairs, Predict, Truth, measure_pairs, measure_stored
 from ssc_core.evaluate.schema import Figures, ModelEval, Resolution, RunMeta, Timing, write_eval
-from ssc_core.settings import EvaluateSettings
 from ssc_core.tables import write_frame
 
 RESOLUTIONS: tuple[Resolution, ...] = ("480", "native")

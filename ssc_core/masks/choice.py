@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ssc_core.settings import CompatSettings, SelectSettings
+from ssc_core.config.labelling import CompatSettings, SelectSettings
 
 NONE = -1
 """The choice of a ref that has no candidate, or only ones that are too small."""

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ssc_core.backends import Detector, ImageTextEncoder, Segmenter, load_backend
+from ssc_core.config.base import Backend
+from ssc_core.config.settings import Settings
 from ssc_core.contracts import CheckedDetector, CheckedSegmenter
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, distinct_masks
@@ -20,7 +22,6 @@ from ssc_core.segment.projection import ClassProjection
 from ssc_core.segment.tasks import ImageTask, RefQuery
 from ssc_core.select.scoring import Prompter, TextFeatures, score
 from ssc_core.select.stage import scored_ref, select_image
-from ssc_core.settings import Backend, Settings
 
 
 @dataclass(frozen=True, slots=True)

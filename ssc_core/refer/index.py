@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.refer.counts import check_published_counts
 from ssc_core.refer.records import RefData, RefRecord
 from ssc_core.refer.ref_table import FORMAT, SCHEMA, SKIP_BAD_PHOTOS
 from ssc_core.refer.segmentation import segmentation_to_rle
-from ssc_core.refer.sources import DatasetSource, open_source
+from ssc_core.refer.sources import open_source
 from ssc_core.refer.truth import TruthMask, TruthWriter
 from ssc_core.tables import table_writer
 

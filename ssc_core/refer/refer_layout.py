@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ssc_core.config.sources import images_folder_of
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, read_json
 from ssc_core.pictures import check_pixels
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence
 from ssc_core.refer.safe_pickle import load_plain_pickle
-from ssc_core.refer.sources import images_folder_of
 
 _LONGEST_NAME = 250
 """Bytes of a photo's name, with its folders. Drives take 255 for a name alone."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ssc_core.config.labelling import SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import candidates_path
 from ssc_core.evaluate.schema import MasksEval, read_eval
@@ -21,7 +22,6 @@ from ssc_core.report.cards import PhotoShelf
 from ssc_core.report.html import whole_page
 from ssc_core.report.select_cards import Stores, choice_gallery, own_choices, tagged
 from ssc_core.report.select_table import OWN, compared, csv_table, html_table
-from ssc_core.settings import SelectSettings
 from ssc_core.tables import read_frame
 
 CARDS_A_TAG = 24

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.backends import Detections, Detector, load_backend
+from ssc_core.config.labelling import CompatSettings, DetectSettings
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.provenance import code_version
@@ -21,7 +22,6 @@ from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
 from ssc_core.segment.nms import class_nms
 from ssc_core.segment.tasks import ImageTask, image_tasks, plan_batches, shard_of
-from ssc_core.settings import CompatSettings, DetectSettings
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from ssc_core.backends import Detections
 from ssc_core.errors import SscError
 from ssc_core.segment.captions import Caption, captions_of, labels_by_exact_phrase, labels_by_token_spans
 from ssc_core.segment.grounding_dino_build import LoadedDetector, load_grounding_dino
-from ssc_core.segment.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
+from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
 ClassAssignment = Literal["token_spans", "exact_phrase"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.backends import InstanceMasks, Segmenter, load_backend
+from ssc_core.config.labelling import CompatSettings, SegmentSettings
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -22,7 +23,6 @@ from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
 from ssc_core.segment.tasks import Batch, ImageTask, RefQuery, image_tasks, plan_batches
-from ssc_core.settings import CompatSettings, SegmentSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.backends import Detector, Segmenter, load_backend
+from ssc_core.config.labelling import CompatSettings, DetectSettings, SegmentSettings
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.masks import rle
@@ -19,7 +20,6 @@ from ssc_core.refer.images import load_image
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.segment.boxes import BoxFinder
 from ssc_core.segment.tasks import ImageTask, RefQuery
-from ssc_core.settings import CompatSettings, DetectSettings, SegmentSettings
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
 """COCO's ranges of an object's area, pixels."""

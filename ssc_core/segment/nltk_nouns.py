@@ -9,9 +9,9 @@ import nltk
 from nltk.tag import PerceptronTagger
 from nltk.tokenize import NLTKWordTokenizer
 
+from ssc_core.config.labelling import NLTK_TAGGER
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
-from ssc_core.sections.stages import NLTK_TAGGER
 
 GRAMMAR = "NP: {<NN.*|JJ>*<NN.*>}"
 """Maximal runs of nouns and plain adjectives (no comparatives) that end in a noun.

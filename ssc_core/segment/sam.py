@@ -7,7 +7,7 @@ import torch
 from ssc_core.segment.sam_attention import fuse_attention
 from ssc_core.segment.sam_base import BoxSegmenter
 from ssc_core.segment.sam_build import load_sam
-from ssc_core.segment.torch_runtime import Precision
+from ssc_core.torch_runtime import Precision
 
 
 class SegmentAnything(BoxSegmenter):

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn import functional
 
 from ssc_core.backends import InstanceMasks
-from ssc_core.segment.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
+from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
 
 @dataclass(frozen=True, slots=True)

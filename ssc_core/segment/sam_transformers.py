@@ -14,9 +14,9 @@ from transformers.utils.logging import disable_progress_bar
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.segment.sam_base import BoxSegmenter
-from ssc_core.segment.torch_runtime import Precision
 from ssc_core.tensor_checks import check_weights
 from ssc_core.tensor_files import named_tensors
+from ssc_core.torch_runtime import Precision
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

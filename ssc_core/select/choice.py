@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.masks.choice import NONE, choose_blindly, eligible
-from ssc_core.settings import CompatSettings, SelectSettings
 
 __all__ = ["NONE", "choose", "eligible", "mean_scores"]
 

@@ -42,7 +42,7 @@ from torchvision import transforms
 from ssc_core.errors import FETCH, SscError
 from ssc_core.tensor_checks import check_weights, check_zip
 from ssc_core.tensor_files import named_tensors
-from ssc_core.torch_device import resolve_device
+from ssc_core.torch_runtime import resolve_device
 
 Precision = Literal["auto", "fp32", "bf16"]
 

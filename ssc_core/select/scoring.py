@@ -18,6 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ssc_core.backends import ImageTextEncoder, load_backend
+from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.contracts import StagedEncoder
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
@@ -27,7 +28,6 @@ from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 from ssc_core.registry import model_digests
 from ssc_core.select.prompts import prompted_images
-from ssc_core.settings import CompatSettings, ScoreSettings
 
 SCORE_SCALE = 100.0
 DECIMALS = 3

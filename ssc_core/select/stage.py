@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStore, SelectionWriter, StoreInfo
 from ssc_core.masks.candidates import Candidates, read_candidates
@@ -17,7 +18,6 @@ from ssc_core.refer.ref_table import Sentences
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import NONE, choose, eligible, mean_scores, require_finite
 from ssc_core.select.spatial import spatial_scores
-from ssc_core.settings import CompatSettings, SelectSettings
 
 SWITCHES = ("merged_masks", "blind_to_size")
 """The compat switches of this step."""

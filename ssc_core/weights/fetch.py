@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ssc_core.config.published_file import PublishedFile
 from ssc_core.errors import SscError
 from ssc_core.files import is_web_page, write_json
 from ssc_core.provenance import file_sha256
-from ssc_core.weights.catalogue import PublishedFile
 from ssc_core.weights.download import Patience, SourceFailed, download, forget
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack, unpacking_folder

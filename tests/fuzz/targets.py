@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.files import is_web_page, read_json
 from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
@@ -33,7 +34,6 @@ from ssc_core.refer.ref_table import open_photos, read_categories, read_refs, re
 from ssc_core.refer.refer_layout import read_refer
 from ssc_core.refer.safe_pickle import load_plain_pickle
 from ssc_core.refer.segmentation import segmentation_to_rle
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.refer.table import read_table
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.weights.lock import LockFile

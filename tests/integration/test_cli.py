@@ -15,9 +15,9 @@ import yaml
 from PIL import Image
 from pycocotools import mask as coco
 
+from microworld.scenes import Scene, generate_scene, scene_seed
 from ssc_core.cli.config_files import read_config
-from ssc_core.microworld.scenes import Scene, generate_scene, scene_seed
-from ssc_core.microworld.world_settings import WorldSettings
+from ssc_core.config.world import WorldSettings
 
 
 def ssc(folder: Path, *arguments: object) -> str:

@@ -9,9 +9,9 @@ import pytest
 import spacy
 
 from ssc_core.cli.config_files import read_config
+from ssc_core.config.labelling import NounSettings
 from ssc_core.segment.nouns import find_nouns
 from ssc_core.segment.spacy_nouns import head_nouns
-from ssc_core.settings import NounSettings
 
 EVERY = 20
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from ssc_core.config.labelling import CompatSettings, DetectSettings, SegmentSettings
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs, refs_by_image
 from ssc_core.refer.truth import TruthStore
 from ssc_core.segment.noun_table import write_nouns
-from ssc_core.settings import CompatSettings, DetectSettings, SegmentSettings
 
 pytest.importorskip("onnxruntime")
 

@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from microworld.refer_layout import write_world
 from ssc_core.cli.config_files import read_config
+from ssc_core.config.settings import Settings
+from ssc_core.config.sources import DatasetSource
+from ssc_core.config.world import WorldSettings
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
-from ssc_core.microworld.refer_layout import write_world
-from ssc_core.microworld.world_settings import WorldSettings
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import load_image
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.segment.boxes import detect_boxes
 from ssc_core.segment.masks import segment_boxes
 from ssc_core.segment.nouns import class_names_for, extract_nouns
 from ssc_core.select.scoring import score_candidates
 from ssc_core.select.stage import select_masks
-from ssc_core.settings import Settings
 
 SPLIT = "val"
 

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from ssc_core import doctor
 from ssc_core.cli.config_files import read_config
 from ssc_core.cli.main import app
+from ssc_core.config.settings import Settings
+from ssc_core.config.sources import DatasetSource
 from ssc_core.doctor import Check, examine
-from ssc_core.refer.sources import DatasetSource
-from ssc_core.settings import Settings
 from ssc_core.weights.catalogue import published_files
 from ssc_core.weights.lock import LockFile
 

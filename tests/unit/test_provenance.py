@@ -13,12 +13,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A package where main imports helper, sub.deep and settings; gives the digest of main after edits."""
     root = tmp_path / "ssc_core"
     (root / "sub").mkdir(parents=True)
+    (root / "config").mkdir()
     files = {
         "__init__.py": "",
-        "main.py": "from ssc_core import helper\nfrom ssc_core.settings import X\n\n"
+        "main.py": "from ssc_core import helper\nfrom ssc_core.config.settings import X\n\n"
         "def f():\n    from .sub import deep\n    return helper.g() + deep.h() + X\n",
         "helper.py": "def g():\n    return 1\n",
-        "settings.py": "X = 1\n",
+        "config/settings.py": "X = 1\n",
         "other.py": "Y = 1\n",
         "sub/__init__.py": "",
         "sub/deep.py": "def h():\n    return 2\n",

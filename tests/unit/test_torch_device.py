@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from ssc_core.errors import SscError
-from ssc_core.segment.torch_runtime import pick_device
-from ssc_core.torch_device import resolve_device
+from ssc_core.torch_runtime import pick_device, resolve_device
 
 
 @pytest.mark.parametrize("pick", [resolve_device, lambda device: pick_device(device, 1)])

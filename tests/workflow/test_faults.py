@@ -181,7 +181,7 @@ def _draw(seconds: float, job: int) -> int:
 
 def test_a_worker_that_is_killed(tmp_path: Path) -> None:
     """By the kernel, say, when memory runs out: an error with words, not a job that waits for ever."""
-    from ssc_core.microworld.refer_layout import _each
+    from microworld.refer_layout import _each
 
     results = _each(partial(_draw, 0.2), list(range(200)), 2, "test")
     next(results)

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssc_core.datasets import dataset_identity
-from ssc_core.settings import load_settings
+from ssc_core.config.datasets import dataset_identity
+from ssc_core.config.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("results/refcoco/eval_val.json", "results/refcoco/eval_masks_val.json")
@@ -151,7 +151,7 @@ ROWS = [
         edits={"rules/select.smk": ('"input.refs input.masks input.scores', '"input.masks input.refs input.scores')},
         because="Code has changed",
     ),
-    Row("settings.py", edits={"ssc_core/settings.py": ("class Settings(", "EDITED = 1\n\n\nclass Settings(")}),
+    Row("settings.py", edits={"ssc_core/config/settings.py": ("class Settings(", "EDITED = 1\n\n\nclass Settings(")}),
 ]  # fmt: skip
 
 

@@ -14,18 +14,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from microworld.refer_layout import write_world
+from ssc_core.config.labelling import CompatSettings, DetectSettings
+from ssc_core.config.settings import Settings, load_settings
+from ssc_core.config.sources import DatasetSource
+from ssc_core.config.world import WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.masks.gather import gather
 from ssc_core.masks.store import MaskStore
-from ssc_core.microworld.refer_layout import write_world
-from ssc_core.microworld.world_settings import WorldSettings
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.segment.boxes import detect_boxes
 from ssc_core.segment.masks import segment_boxes
 from ssc_core.segment.nouns import extract_nouns
-from ssc_core.settings import CompatSettings, DetectSettings, Settings, load_settings
 
 PHOTOS = 24
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ssc_core.config.datasets import dataset_identity
+from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.variants import Variants
-from ssc_core.datasets import dataset_identity
-from ssc_core.settings import Settings, load_settings
 
 TARGET = "results/refcoco/val/selected.h5"
 ON_A_GPU = {"detect_boxes", "segment_boxes", "score_candidates"}

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from ssc_core.cli.inspect import inspect, open_ref
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStoreWriter, ScoreStoreWriter, StoreInfo, rle
 from ssc_core.refer.index import build_index
-from ssc_core.refer.sources import DatasetSource
 
 SIZE = (20, 30)
 

@@ -182,8 +182,8 @@ def test_an_import_that_fails_leaves_nothing_in_the_way(monkeypatch, capsys, tmp
 
 def _split_of_one_photo(folder: Path) -> Path:
     """A table's split with a ref that has two candidates, the second chosen, and one that has none."""
+    from ssc_core.config.sources import DatasetSource
     from ssc_core.refer.index import build_index
-    from ssc_core.refer.sources import DatasetSource
 
     build_index(
         dataset="mine",

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.methods import EVALUATED, PHASES
+from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.stages import MADE_BY, STAGES, depends_on, inputs, reads
 from ssc_core.layout import DatasetFolder, template
-from ssc_core.sections.stages import CompatSettings
-from ssc_core.settings import Settings, load_settings
 
 TYPO = re.compile(r"\{(?!split\}|shard\}|shards\})")
 

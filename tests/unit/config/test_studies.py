@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.studies import BASE, check_studies, evaluations, find_study, rows
 from ssc_core.config.variants import Variants
 from ssc_core.errors import SscError
-from ssc_core.settings import Settings, load_settings
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.variants import Variants, change, label, parse, plain
 from ssc_core.errors import SscError
-from ssc_core.settings import Settings, load_settings
 
 
 @pytest.fixture(scope="module")

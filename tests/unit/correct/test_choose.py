@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.correct import choose
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStoreWriter, SelectionStore, StoreInfo, rle
 from ssc_core.refer.index import build_index
-from ssc_core.refer.sources import DatasetSource
 
 SIZE = (12, 16)
 LEFT, RIGHT, ALL = (slice(0, 8),), (slice(8, 16),), (slice(0, 16),)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import TrainSettings
 from ssc_core.correct.checkpoints import Checkpoint, load_published, load_segmenter, save_published
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
@@ -16,8 +18,6 @@ from ssc_core.correct.text import ReferringSegmenter
 from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Trainer
 from ssc_core.errors import SscError
-from ssc_core.sections.training import TrainSettings
-from ssc_core.settings import CompatSettings
 from tests.unit.correct.test_checkpoints import segmenter
 from tests.unit.correct.test_train_stage import files, run  # noqa: F401
 from tests.unit.correct.toy import make_items

@@ -14,6 +14,9 @@ import torch
 from PIL import Image
 from transformers import BertConfig
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.sources import DatasetSource
+from ssc_core.config.training import NetworkSettings, SwinSize, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_segmenter
 from ssc_core.correct.text import TextEncoder
 from ssc_core.correct.train_stage import train
@@ -24,8 +27,6 @@ from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
-from ssc_core.refer.sources import DatasetSource
-from ssc_core.settings import CompatSettings, NetworkSettings, SwinSize, TrainSettings
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "left", "right", "one"]
 SIDE = 32

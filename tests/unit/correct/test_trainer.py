@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import TrainSettings
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Trainer, uses_bf16
 from ssc_core.errors import SscError
-from ssc_core.settings import CompatSettings, TrainSettings
 from tests.unit.correct import toy_run
 from tests.unit.correct.toy import TinySegmenter, make_items
 

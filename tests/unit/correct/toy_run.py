@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import TrainSettings
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Trainer
-from ssc_core.settings import CompatSettings, TrainSettings
 from tests.unit.correct.toy import TinySegmenter, make_items
 
 SETTINGS = {"loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32", "ema_decay": 0.9}

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from ssc_core.backends import Detections, InstanceMasks
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.grounded import ground_sentences, read_grounded
 from ssc_core.evaluate.model import evaluate_stored
-from ssc_core.settings import EvaluateSettings
 from tests.unit.evaluate.conftest import SIZE, Truths
 
 LEFT, RIGHT, BOTH = (0, 0, 4, 4), (6, 0, 10, 4), (0, 0, 10, 8)

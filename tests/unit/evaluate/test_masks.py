@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import candidates_path, evaluate_masks
 from ssc_core.evaluate.model import evaluate_stored
@@ -16,7 +17,6 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.select.choice import choose
-from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
 INFO = StoreInfo(class_names=("cat", "dog"), settings={}, code="", models={})

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ssc_core.config.labelling import CompatSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.matching import matching_accuracy
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
-from ssc_core.settings import CompatSettings
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
 LEFT, RIGHT, SLIVER = box(0, 0, 4, 4), box(6, 0, 10, 4), box(0, 0, 1, 4)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate import pairs
 from ssc_core.evaluate.model import evaluate_model, sentences_path
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.masks import SelectionStore, SelectionWriter, StoreInfo, rle
-from ssc_core.settings import EvaluateSettings
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
 SETTINGS = EvaluateSettings(bootstrap_samples=50, resolution="native")

@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import SCHEMA_FILE, json_schema, read_eval, write_eval
-from ssc_core.settings import EvaluateSettings
 from tests.unit.evaluate import test_model
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.evaluate.schema import MasksEval, read_eval, write_eval
 from ssc_core.evaluate.study_table import study_summary, study_table
-from ssc_core.settings import EvaluateSettings
 from tests.unit.evaluate.conftest import SIZE, Truths
 
 MEASURED = {"oIoU": 50.0, "mIoU": 40.0, "precision": {"0.5": 30.0}, "ci95": None}

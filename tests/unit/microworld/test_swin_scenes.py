@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ssc_core.microworld.training.pool import BACKGROUND, OBJECT_TYPE, Pool
-from ssc_core.microworld.training.swin import SwinFeatures
-from ssc_core.microworld.training.swin_scenes import (
+from microworld.training.pool import BACKGROUND, OBJECT_TYPE, Pool
+from microworld.training.swin import SwinFeatures
+from microworld.training.swin_scenes import (
     CLASSES,
     GRID,
     SIDE,

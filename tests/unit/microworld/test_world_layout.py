@@ -11,9 +11,9 @@ import pytest
 from pycocotools.coco import COCO
 from pydantic import ValidationError
 
+from microworld.refer_layout import DATASETS, IMAGE_FOLDER, mask_polygons, split_scene, write_world
+from ssc_core.config.world import SentenceMix, SplitImages, WorldSettings
 from ssc_core.errors import SscError
-from ssc_core.microworld.refer_layout import DATASETS, IMAGE_FOLDER, mask_polygons, split_scene, write_world
-from ssc_core.microworld.world_settings import SentenceMix, SplitImages, WorldSettings
 
 SETTINGS = WorldSettings(images=SplitImages(train=8, val=5, testA=4, testB=4, test=5))
 SPLITS = {

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ssc_core.microworld.classes import CATEGORY_IDS, CLASSES, COLOURS, PERSON_KINDS
-from ssc_core.microworld.scenes import MIN_VISIBLE_PIXELS, generate_scene, scene_seed
-from ssc_core.microworld.world_settings import WorldSettings
+from microworld.classes import CATEGORY_IDS, CLASSES, COLOURS, PERSON_KINDS
+from microworld.scenes import MIN_VISIBLE_PIXELS, generate_scene, scene_seed
+from ssc_core.config.world import WorldSettings
 
 SETTINGS = WorldSettings()
 
@@ -21,7 +21,7 @@ def scenes():
 
 def test_same_seed_gives_the_same_bytes_in_another_process():
     program = (
-        "import hashlib; from ssc_core.microworld.scenes import *;"
+        "import hashlib; from microworld.scenes import *;"
         "s = [generate_scene(scene_seed(7, 'tests/again', i), WorldSettings()) for i in range(3)];"
         "print(hashlib.sha256(b''.join(x.image.tobytes() + b''.join(o.mask.tobytes() for o in x.objects)"
         " for x in s)).hexdigest())"
@@ -65,7 +65,7 @@ def test_masks_boxes_and_areas_agree(scenes):
 
 def test_objects_are_hidden_only_a_little(scenes, monkeypatch):
     """Every object alone on its picture: the visible mask keeps at least 70 % of what it would show."""
-    from ssc_core.microworld import scenes as module
+    from microworld import scenes as module
 
     shares = []
     original = module._visible

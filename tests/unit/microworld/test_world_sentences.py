@@ -6,12 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ssc_core.microworld.captions import object_captions
-from ssc_core.microworld.classes import CLASSES, COLOURS, NOUN_CLASS
-from ssc_core.microworld.relations import Description, Fact, referent
-from ssc_core.microworld.scenes import generate_scene, scene_seed, seeded_rng
-from ssc_core.microworld.sentences import STYLES, clean, describe
-from ssc_core.microworld.world_settings import SentenceMix, WorldSettings
+from microworld.captions import object_captions
+from microworld.classes import CLASSES, COLOURS, NOUN_CLASS
+from microworld.relations import Description, Fact, referent
+from microworld.scenes import generate_scene, scene_seed, seeded_rng
+from microworld.sentences import STYLES, clean, describe
+from ssc_core.config.world import SentenceMix, WorldSettings
 
 SETTINGS = WorldSettings()
 KINDS = {"man": {"man"}, "guy": {"man"}, "woman": {"woman"}, "lady": {"woman"}, "boy": {"boy"}, "girl": {"girl"},

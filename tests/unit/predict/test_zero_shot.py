@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ssc_core.cli.config_files import read_config
+from ssc_core.config.settings import Settings
 from ssc_core.predict.requests import Request
 from ssc_core.predict.run import predict_zero_shot
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.segment import spacy_nouns
-from ssc_core.settings import Settings
 from tests.unit.predict.toy_backends import COLOURS, SHADES, Brightness, Squares
 
 TOYS = "tests.unit.predict.toy_backends"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.files import write_json
 from ssc_core.refer.index import IndexSummary, build_index
-from ssc_core.refer.sources import DatasetSource
 
 HEIGHT, WIDTH = 8, 10
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.refer.counts import PUBLISHED_REFS
 from ssc_core.refer.ref_table import (
@@ -17,7 +18,6 @@ from ssc_core.refer.ref_table import (
     read_refs,
     refs_by_image,
 )
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.refer.truth import TruthStore
 from tests.unit.refer.conftest import Index
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.refer.ref_table import (
     FORMAT,
@@ -21,7 +22,6 @@ from ssc_core.refer.ref_table import (
     read_refs,
     refs_by_image,
 )
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.tables import table_writer, write_frame
 from tests.unit.refer.conftest import Index
 

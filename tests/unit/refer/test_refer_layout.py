@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.refer.records import ImageRecord, RefData, Sentence
 from ssc_core.refer.refer_layout import read_refer, write_refer
-from ssc_core.refer.sources import DatasetSource, open_source
+from ssc_core.refer.sources import open_source
 from tests.unit.refer.conftest import HEIGHT, WIDTH
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
-from ssc_core.refer.sources import DatasetSource, data_digest, open_source
+from ssc_core.refer.sources import data_digest, open_source
 
 
 def test_refer_paths() -> None:

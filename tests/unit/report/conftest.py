@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
+from ssc_core.config.sources import DatasetSource
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.model import evaluate_model
 from ssc_core.masks import MaskStore, MaskStoreWriter, SelectionStore, SelectionWriter, StoreInfo, rle
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import open_photos, read_refs
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.refer.truth import TruthStore
-from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings
 
 SIZE = (40, 60)
 PHOTOS = 6

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
+from ssc_core.config.settings import load_settings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.metrics import Overlaps
@@ -21,7 +23,6 @@ from ssc_core.report.select_cards import Stores, _number
 from ssc_core.report.select_docs import write_table
 from ssc_core.report.select_page import write_select_page
 from ssc_core.report.select_table import Figure, Line, changes, csv_table, markdown_table, paired_gains, read_lines
-from ssc_core.settings import CompatSettings, EvaluateSettings, SelectSettings, load_settings
 from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
 from tests.unit.report.test_html import Page
 

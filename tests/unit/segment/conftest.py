@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core.config.base import Backend
+from ssc_core.config.labelling import CompatSettings, DetectSettings, SegmentSettings
+from ssc_core.config.sources import DatasetSource
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.segment.noun_table import write_nouns
 from ssc_core.segment.nouns import most_likely_class
-from ssc_core.settings import Backend, CompatSettings, DetectSettings, SegmentSettings
 
 FAKES = "tests.unit.segment.fake_backends"
 

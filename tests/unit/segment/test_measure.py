@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core.config.labelling import DetectSettings, SegmentSettings
 from ssc_core.errors import SscError
 from ssc_core.segment.measure import measure_candidates
-from ssc_core.settings import DetectSettings, SegmentSettings
 from tests.unit.segment.conftest import fake
 
 SQUARE = [[0, 2, 10, 2, 10, 12, 0, 12]]  # what ColourDetector and FilledBoxes find for the first class of a black photo

@@ -7,8 +7,8 @@ import nltk
 import pytest
 from nltk.tag import PerceptronTagger
 
+from ssc_core.config.labelling import NLTK_TAGGER
 from ssc_core.errors import SscError
-from ssc_core.sections.stages import NLTK_TAGGER
 from ssc_core.segment.nltk_nouns import NltkNouns, TaggerMissing, noun_phrases
 from ssc_core.weights.catalogue import published_files
 from ssc_core.weights.fetch import Depot, fetch_file

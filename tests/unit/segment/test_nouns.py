@@ -7,14 +7,14 @@ import nltk
 import pytest
 from PIL import Image
 
+from ssc_core.config.labelling import NounSettings
+from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.refer.index import build_index
-from ssc_core.refer.sources import DatasetSource
 from ssc_core.segment import nouns as stage
 from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.segment.noun_table import read_nouns
 from ssc_core.segment.nouns import class_names_for, extract_nouns, find_nouns, most_likely_class
-from ssc_core.settings import NounSettings
 from tests.unit.segment.conftest import fake
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ssc_core.config_layers import read_layers
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.layers import read_layers
+from ssc_core.config.settings import Settings, load_settings
 from ssc_core.registry import REGISTRY
-from ssc_core.settings import CompatSettings, Settings, load_settings
 
 NO_RESULT_DEPENDS_ON_IT = {"seed", "max_samples_per_pass"}
 """Settings of a stage that the published method does not fix."""

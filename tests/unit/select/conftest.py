@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ssc_core.config.base import Backend
+from ssc_core.config.labelling import ScoreSettings
+from ssc_core.config.sources import DatasetSource
 from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
 from ssc_core.refer.index import build_index
-from ssc_core.refer.sources import DatasetSource
-from ssc_core.settings import Backend, ScoreSettings
 from ssc_core.tables import table_writer
 
 HEIGHT, WIDTH = 40, 60

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.masks.candidates import Candidates
 from ssc_core.select.choice import NONE, choose, eligible, mean_scores
 from ssc_core.select.stage import ScoredRef, select_image
-from ssc_core.settings import CompatSettings, SelectSettings
 
 BIG = 1000
 

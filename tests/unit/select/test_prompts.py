@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ssc_core.config.labelling import VisualPrompt
 from ssc_core.select import prompts
-from ssc_core.settings import VisualPrompt
 
 RED = (255, 0, 0)
 

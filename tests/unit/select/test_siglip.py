@@ -13,11 +13,12 @@ import timm
 from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 
+from ssc_core.config.base import Backend
+from ssc_core.config.labelling import CompatSettings
 from ssc_core.masks import ScoreStore
 from ssc_core.select import clip
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.scoring import score_candidates
-from ssc_core.settings import Backend, CompatSettings
 
 PUBLISHED = "ViT-B-32-SigLIP2-256"
 TOWER = "ssc_vit_siglip"

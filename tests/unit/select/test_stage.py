@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, MaskStoreWriter, ScoreStore, ScoreStoreWriter, SelectionStore, StoreInfo, rle
 from ssc_core.masks.compat import merge_candidates
 from ssc_core.select.stage import select_masks
-from ssc_core.settings import CompatSettings, SelectSettings
 from tests.unit.select.conftest import HEIGHT, WIDTH, box_of
 from tests.unit.select.test_scoring import score_world
 

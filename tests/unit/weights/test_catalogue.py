@@ -9,10 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from ssc_core.cli.config_files import read_config
+from ssc_core.config.labelling import NLTK_TAGGER
+from ssc_core.config.published_file import PublishedFile
+from ssc_core.config.settings import Settings
 from ssc_core.errors import SscError
-from ssc_core.sections.stages import NLTK_TAGGER
-from ssc_core.settings import Settings
-from ssc_core.weights.catalogue import PublishedFile, all_files, needed_by, pick, published_files
+from ssc_core.weights.catalogue import all_files, needed_by, pick, published_files
 
 ROOT = Path(__file__).parents[3]
 

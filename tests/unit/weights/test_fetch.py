@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ssc_core.cli.main import app
+from ssc_core.config.published_file import PublishedFile
 from ssc_core.errors import SscError
-from ssc_core.weights.catalogue import PublishedFile
 from ssc_core.weights.fetch import IN_PLACE, Depot, fetch_file, is_here, missing_report, size_text, verify
 from ssc_core.weights.lock import LockFile
 from tests.unit.weights.conftest import CONTENT, IMPATIENT, SHA256, BadServer

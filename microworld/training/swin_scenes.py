@@ -1,0 +1,146 @@
+"""The second half of the small Swin's pre-training: whole scenes, read densely as a one-stage detector reads photos.
+
+Close-ups teach what things are; LAVT also needs what stands where. For every cell of a coarse grid the Swin says the
+class and the colour of the object there and the box of that object. It sees no sentence.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from microworld.classes import CATEGORY_NAMES
+from microworld.training.loop import fit
+from microworld.training.pool import BACKGROUND, COLOUR_NAMES, Pool
+from microworld.training.swin import SwinFeatures, as_pixels
+
+SIDE, GRID = 96, 24
+"""As LAVT sees scenes, and its finest stage."""
+
+CLASSES = len(CATEGORY_NAMES) + 1
+"""The last one is the background."""
+
+BOX = 6
+"""Numbers that say a box: its centre from the cell and from the middle of the picture, logarithms of its sides."""
+
+_LEAST_CROP = 0.75
+_LEAST_SIDE = 0.02
+_NO_COLOUR = -100
+
+
+class DenseReader(nn.Module):
+    """A Swin with one linear reader over all of its stages, brought to the finest one's grid."""
+
+    def __init__(self, features: SwinFeatures, width: int = 64) -> None:
+        super().__init__()
+        self.features = features
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in features.channels)
+        self.projections = nn.ModuleList(nn.Linear(channels, width) for channels in features.channels)
+        self.head = nn.Linear(width, CLASSES + len(COLOUR_NAMES) + BOX)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, SIDE, SIDE) to logits of class and of colour and to boxes, each (B, GRID, GRID, *)."""
+        summed = torch.zeros(())
+        for stage, norm, projection in zip(self.features(pixels), self.norms, self.projections, strict=True):
+            maps = projection(norm(stage)).permute(0, 3, 1, 2)
+            summed = summed + functional.interpolate(maps, size=(GRID, GRID), mode="bilinear")
+        read = self.head(functional.gelu(summed).permute(0, 2, 3, 1))
+        return tuple(read.split((CLASSES, len(COLOUR_NAMES), BOX), dim=-1))
+
+
+def train_on_scenes(features: SwinFeatures, pool: Pool, *, steps: int, batch: int = 48, seed: int = 1) -> DenseReader:
+    """Train ``features`` on. Returns the reader that was trained with it."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    scenes = pool.batches(batch, rng)
+    reader = DenseReader(features)
+
+    def step_loss(step: int) -> Tensor:
+        pixels, classes, colours, boxes = _read_batch(pool, next(scenes), rng)
+        of_class, of_colour, of_box = reader(pixels)
+        return (
+            functional.cross_entropy(of_class.flatten(0, 2), classes.flatten())
+            + 0.5 * functional.cross_entropy(of_colour.flatten(0, 2), colours.flatten(), ignore_index=_NO_COLOUR)
+            + functional.smooth_l1_loss(of_box[classes < CLASSES - 1], boxes[classes < CLASSES - 1], beta=0.2)
+        )
+
+    fit(reader, step_loss, steps=steps, lr=1.2e-3, warmup=100, weight_decay=5e-2, average=0.998)
+    return reader
+
+
+@torch.no_grad()
+def measure_on_scenes(reader: DenseReader, pool: Pool, batch: int = 50) -> dict[str, float]:
+    """Over the cells of a pool's objects: share with the right class and colour, and the centre's mean error."""
+    right = {"class": 0, "colour": 0}
+    error, cells = 0.0, 0
+    for start in range(0, len(pool), batch):
+        pixels, classes, colours, boxes = _read_batch(pool, np.arange(start, min(start + batch, len(pool))), None)
+        of_class, of_colour, of_box = reader(pixels)
+        inside = classes < CLASSES - 1
+        right["class"] += int((of_class.argmax(-1) == classes)[inside].sum())
+        right["colour"] += int((of_colour.argmax(-1) == colours)[inside].sum())
+        error += float((of_box - boxes)[inside][:, 2:4].abs().sum()) / 4  # two numbers, in halves of the side
+        cells += int(inside.sum())
+    return {
+        "Swin, class of a cell in a scene": right["class"] / cells,
+        "Swin, colour of a cell in a scene": right["colour"] / cells,
+        "Swin, error of the object's centre, share of the side": error / cells,
+    }
+
+
+def _read_batch(pool: Pool, scenes: np.ndarray, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
+    """Pixels (B, 3, SIDE, SIDE), classes and colours int64 (B, GRID, GRID), boxes (B, GRID, GRID, BOX).
+
+    With ``rng`` scenes are cropped, flipped, lighter or darker.
+    """
+    drawn = [_read_scene(pool, int(scene), rng) for scene in scenes]
+    pictures, *labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
+    light = np.ones(len(scenes)) if rng is None else rng.uniform(0.85, 1.15, len(scenes))
+    return as_pixels(pictures, light), *(torch.from_numpy(array) for array in labels)
+
+
+def _read_scene(pool: Pool, scene: int, rng: np.random.Generator | None) -> tuple[np.ndarray, ...]:
+    picture, objects = pool.image(scene), pool.scene_objects(scene)
+    height, width = picture.shape[:2]
+    move = _view(height, width, rng)
+    owner = cv2.warpAffine(
+        np.asarray(pool.owner[scene, :height, :width]), move, (SIDE, SIDE), flags=cv2.INTER_NEAREST,
+        borderValue=BACKGROUND,
+    )  # fmt: skip
+    step = SIDE // GRID
+    owner = owner[step // 2 :: step, step // 2 :: step]
+    inside = owner != BACKGROUND
+    classes = np.full((GRID, GRID), CLASSES - 1, np.int64)
+    colours = np.full((GRID, GRID), _NO_COLOUR, np.int64)
+    boxes = np.zeros((GRID, GRID, BOX), np.float32)
+    classes[inside], colours[inside] = objects["label"][owner[inside]], objects["colour"][owner[inside]]
+    boxes[inside] = _box_targets(objects["box"], move, owner, inside)
+    seen = cv2.warpAffine(picture, move, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    return seen, classes, colours, boxes
+
+
+def _view(height: int, width: int, rng: np.random.Generator | None) -> np.ndarray:
+    """Affine map (2, 3) of the scene to the square: all of it, or with ``rng`` a part, flipped half of the time."""
+    share, corner, flip = np.ones(2), np.zeros(2), False
+    if rng is not None:
+        share = rng.uniform(_LEAST_CROP, 1, 2)
+        corner, flip = rng.uniform(0, 1 - share), rng.random() < 0.5
+    scale_x, scale_y = SIDE / (share * (width, height))
+    left, top = corner * (width, height)
+    if flip:
+        return np.array([[-scale_x, 0, SIDE + scale_x * left], [0, scale_y, -scale_y * top]])
+    return np.array([[scale_x, 0, -scale_x * left], [0, scale_y, -scale_y * top]])
+
+
+def _box_targets(boxes: np.ndarray, move: np.ndarray, owner: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(cells, BOX) of the cells that lie in an object. boxes: (K, 4) xyxy in the scene; shares of the side."""
+    corners = boxes.reshape(-1, 2, 2) @ move[:, :2].T + move[:, 2]
+    corners = np.clip(np.sort(corners, axis=1) / SIDE, 0, 1)  # a flip swaps left and right
+    centre, size = corners.mean(1), np.maximum(corners[:, 1] - corners[:, 0], _LEAST_SIDE)
+    row, column = np.nonzero(inside)
+    cell = (np.stack([column, row], 1) + 0.5) / GRID
+    of = owner[inside]
+    return np.concatenate([3 * (centre[of] - cell), 2 * centre[of] - 1, np.log(size[of])], 1)

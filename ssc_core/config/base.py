@@ -1,0 +1,46 @@
+"""What all sections share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from ssc_core.config.paths import NameOrPath, tidy_if_path
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""NumPy's legacy generators take 32 bits."""
+
+
+def _folder_name(name: str) -> str:
+    safe = 0 < len(name) <= 100 and name[0] != "-" and all(c.isalnum() or c in "_+-" for c in name)
+    if not safe:
+        raise ValueError("use letters, digits, '_', '+' and '-' only, it becomes a folder")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+"""A name that becomes a folder of results, or a part of a file's name."""
+
+
+class Section(BaseModel):
+    """A config section: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Backend(Section):
+    """A model behind the plug-in contract of ``ssc_core.backends``."""
+
+    name: NameOrPath = Field(description="registered name, package.module:Class, or path/to/file.py:Class")
+    settings: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="keyword arguments of the class; null drops a key. Another name starts from empty settings",
+    )
+
+    @field_validator("settings")
+    @classmethod
+    def _null_drops(cls, settings: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """A file is merged over config.yaml, so a key can only be taken back by a null."""
+        return {key: tidy_if_path(value) for key, value in settings.items() if value is not None}

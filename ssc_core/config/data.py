@@ -1,0 +1,50 @@
+"""Datasets, and where published files come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssc_core.config.base import FolderName, Section
+from ssc_core.config.paths import NameOrPath, UserPath, WorkflowPath
+from ssc_core.config.published_file import PublishedFile
+from ssc_core.config.sources import DatasetSource
+
+
+class MicroSource(Section):
+    """The generated micro world in the REFER layout."""
+
+    layout: Literal["micro"] = Field(default="micro", description="micro: generated")
+    name: Literal["refcoco", "refcoco+", "refcocog"] = Field(description="style of the sentences")
+    split_by: Literal["unc", "umd", "google"] = Field(description="whose splits")
+
+
+class Dataset(Section):
+    """One dataset: where it comes from and which splits it has."""
+
+    source: Annotated[MicroSource | DatasetSource, Field(discriminator="layout")] = Field(
+        description="micro (generated), refer (published layout) or table (your own CSV or JSONL)"
+    )
+    splits: tuple[FolderName, ...] = Field(description="splits, as the annotations name them", min_length=1)
+    limit: int | None = Field(
+        default=None, ge=1, description="only the first refs of each split, so many, for a quick look; null: all"
+    )
+    check_counts: bool = Field(default=False, description="compare refs per split with the published counts")
+    checkpoint: WorkflowPath | None = Field(
+        default=None,
+        description="a network that was trained elsewhere, such as a published one; eval_published_{split}.json "
+        "evaluates it, with the tokenizer of network.bert",
+    )
+
+
+class SourceSettings(Section):
+    """Where published weights and data come from (fetch). Nothing here reruns a rule."""
+
+    mirrors: tuple[NameOrPath, ...] = Field(
+        default=(), description="folders or http(s) addresses with the files under their paths; tried first"
+    )
+    lock: UserPath = Field(default="sources.lock.json", description="lock file: hashes of what was fetched; keep it")
+    files: dict[str, PublishedFile] = Field(
+        default_factory=dict, description="files of your own, or other sources for a published one, by name"
+    )

@@ -1,0 +1,101 @@
+"""What a dataset of the config is: its source, its files, and the check that results were built from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ssc_core.config.data import MicroSource
+from ssc_core.config.settings import Settings
+from ssc_core.config.sources import DatasetSource
+from ssc_core.errors import SscError
+from ssc_core.files import read_json
+
+
+def dataset_folder(settings: Settings, name: str) -> Path:
+    """Folder of everything made for a dataset."""
+    return Path(settings.results) / name
+
+
+def dataset_source(settings: Settings, name: str) -> DatasetSource:
+    """The source to read; the micro world is read as what it is written as, the REFER layout."""
+    source = settings.datasets[name].source
+    if isinstance(source, MicroSource):
+        root = dataset_folder(settings, name) / "world"
+        return DatasetSource(layout="refer", root=root, name=source.name, split_by=source.split_by)
+    return source
+
+
+def source_files(settings: Settings, name: str) -> list[str]:
+    """Files that index_refs depends on."""
+    if isinstance(settings.datasets[name].source, MicroSource):
+        return [str(dataset_folder(settings, name) / "world" / "world.json")]
+    return [str(path) for path in dataset_source(settings, name).annotation_files]
+
+
+def check_annotations(settings: Settings, name: str, fetch: str) -> None:
+    """Raise SscError when annotations are missing that are needed and that no rule makes. fetch: what gets them."""
+    source = settings.datasets[name].source
+    missing = [path for path in source_files(settings, name) if not Path(path).is_file()]
+    if isinstance(source, MicroSource) or not missing or (dataset_folder(settings, name) / "refs.parquet").exists():
+        return
+    published = f"`{fetch}` gets what is published. " if source.layout == "refer" else ""
+    raise SscError(
+        f"dataset '{name}': {' and '.join(missing)} not found. {published}Data that lie elsewhere are named in "
+        f"`datasets.{name}.source`; `datasets: {{{name}: null}}` drops the dataset"
+    )
+
+
+def dataset_world(settings: Settings, name: str) -> str:
+    """``micro`` for generated data, ``files`` for anything else."""
+    return "micro" if isinstance(settings.datasets[name].source, MicroSource) else "files"
+
+
+def micro_name(settings: Settings, name: str) -> str:
+    """What the micro world calls a dataset of the config: refcoco, refcoco+, refcocog_umd or refcocog_google."""
+    source = settings.datasets[name].source
+    assert isinstance(source, MicroSource), f"{name} is no dataset of the micro world"
+    return source.name if source.split_by == "unc" else f"{source.name}_{source.split_by}"
+
+
+def dataset_identity(settings: Settings, name: str) -> str:
+    """Which data the config names, as canonical JSON: results of one identity are never mixed with another's."""
+    identity = {
+        "world": dataset_world(settings, name),
+        "source": settings.datasets[name].source.model_dump(mode="json"),
+    }
+    if identity["world"] == "micro":
+        identity["micro"] = settings.micro.model_dump(mode="json")
+    return json.dumps(identity, sort_keys=True)
+
+
+def check_world(settings: Settings) -> None:
+    """Stop when a results folder was built from other data than the config names now.
+
+    Raises SscError that names the dataset, the keys that differ, and the two ways out.
+    """
+    for name in settings.datasets:
+        stamp = dataset_folder(settings, name) / "data.json"
+        if not stamp.exists():
+            continue
+        built, wanted = json.loads(read_json(stamp)["identity"]), json.loads(dataset_identity(settings, name))
+        differing = _differing_keys(built, wanted)
+        if differing:
+            raise SscError(
+                f"{dataset_folder(settings, name)} was built from other data than the config names now.\n"
+                + "".join(f"  {line}\n" for line in differing)
+                + "Two ways out:\n"
+                "  keep both: put `results: another_folder` into the config (or `--config results=another_folder`)\n"
+                f"  start over: rm -r {dataset_folder(settings, name)}"
+            )
+
+
+def _differing_keys(built: dict, wanted: dict, prefix: str = "") -> list[str]:
+    lines = []
+    for key in sorted(built.keys() | wanted.keys()):
+        old, new = built.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += _differing_keys(old, new, f"{prefix}{key}.")
+        elif old != new:
+            lines.append(f"{prefix}{key}: built with {json.dumps(old)}, the config says {json.dumps(new)}")
+    return lines

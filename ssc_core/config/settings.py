@@ -1,0 +1,128 @@
+"""The config: one frozen pydantic class a section. ``schemas/config.schema.json`` is generated from these classes.
+
+A stage function takes its own section only, so that a rule reruns when its section changes and not otherwise. What
+reruns no rule (device, threads, batch caps) lives in ``ComputeSettings`` and reaches rules as resources.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from ssc_core.config.base import FolderName, Section
+from ssc_core.config.compute import ComputeSettings
+from ssc_core.config.data import Dataset, SourceSettings
+from ssc_core.config.labelling import (
+    CompatSettings,
+    DetectSettings,
+    EvaluateSettings,
+    NounSettings,
+    ScoreSettings,
+    SegmentSettings,
+    SelectSettings,
+)
+from ssc_core.config.layers import check_size
+from ssc_core.config.methods import PHASES
+from ssc_core.config.mistakes import mistakes
+from ssc_core.config.paths import ResultsPath
+from ssc_core.config.study import Study
+from ssc_core.config.training import NetworkSettings, TrainSettings
+from ssc_core.config.world import WorldSettings
+from ssc_core.errors import SscError
+
+_MOVED = {
+    "compare": "studies.select (results/select/page.html); a variant is now {section.key: value}",
+    "ablations": "studies.ablations; `dataset` and `split` are now `datasets: {refcoco: [val]}`",
+    "finding": "a study for each page, such as studies.results for docs/results.md",
+    "report": "studies.report; `datasets` and `splits` are now `datasets: {refcoco: [val]}`",
+}
+"""Sections that a config may have from earlier versions, and where what they say belongs now."""
+
+
+class Settings(Section):
+    """The whole config."""
+
+    results: ResultsPath = Field(default="results", description="folder of everything that is made")
+    datasets: dict[FolderName, Dataset] = Field(description="datasets by name; null drops one", min_length=1)
+    micro: WorldSettings = Field(default_factory=WorldSettings, description="the generated micro world")
+    nouns: NounSettings = Field(description="sentences to object classes")
+    detect: DetectSettings = Field(description="boxes for the classes of an image")
+    segment: SegmentSettings = Field(description="boxes to masks")
+    score: ScoreSettings = Field(description="scores of candidates against sentences")
+    select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate a ref")
+    network: NetworkSettings = Field(description="LAVT and its text encoder")
+    pretrain: TrainSettings = Field(description="training on the selected masks")
+    correct: TrainSettings = Field(description="training on all candidates")
+    supervised: TrainSettings = Field(
+        default_factory=TrainSettings,
+        description="training on ground truth, the upper bound; what is not given here is as in pretrain, but for the "
+        "epochs, which are those of pretrain and correct together",
+    )
+    correct_without_constraints: TrainSettings = Field(
+        default_factory=TrainSettings,
+        description="correct with free matching, to compare; what is not given here is as in correct",
+    )
+    continue_pretrain: TrainSettings = Field(
+        default_factory=TrainSettings,
+        description="in place of correct, as long on the selected masks again, to compare; what is not given here is "
+        "as in correct",
+    )
+    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings, description="metrics")
+    studies: dict[FolderName, Study] = Field(
+        default_factory=dict, description="what is compared with what, by name; null drops one"
+    )
+    compat: CompatSettings = Field(default_factory=CompatSettings, description="defects of the published code")
+    compute: ComputeSettings = Field(default_factory=ComputeSettings, description="where and how wide jobs run")
+    sources: SourceSettings = Field(default_factory=SourceSettings, description="where weights and data come from")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_that_moved(cls, config: Any) -> Any:
+        for name, place in _MOVED.items():
+            if isinstance(config, dict) and name in config:
+                raise ValueError(f"the section '{name}' is now {place}")
+        return config
+
+    @field_validator("datasets", "studies", mode="before")
+    @classmethod
+    def _null_drops(cls, named: Any) -> Any:
+        return {k: v for k, v in named.items() if v is not None} if isinstance(named, dict) else named
+
+    def training(self, phase: str) -> TrainSettings:
+        """The settings of a training: of ``pretrain`` and ``correct``, or of a phase that starts from theirs."""
+        about = PHASES[phase]
+        if about.loss is None:
+            found: TrainSettings = getattr(self, phase)
+            return found
+        epochs = {"epochs": self.pretrain.epochs + self.correct.epochs} if phase == "supervised" else {}
+        base = getattr(self, about.section).model_dump()
+        given = getattr(self, phase).model_dump(exclude_unset=True)
+        return TrainSettings.model_validate({**base, "loss": about.loss, **epochs, **given})
+
+    def values(self, section: str) -> dict[str, Any]:
+        """A section as JSON values; of a phase, its settings in full."""
+        found = self.training(section) if section in PHASES else getattr(self, section)
+        values: dict[str, Any] = found.model_dump(mode="json")
+        return values
+
+
+def load_settings(config: dict[str, Any]) -> Settings:
+    """Validate a config. Raises SscError with one line a mistake: where, what, and what would be right."""
+    check_size(config, "the config")
+    try:
+        return Settings.model_validate(config)
+    except ValidationError as error:
+        raise SscError(
+            "\n  ".join(["the config has mistakes:", *mistakes(error.errors(), config, Settings)])
+        ) from error
+
+
+def schema_text() -> str:
+    """The JSON schema of the whole config, as ``schemas/config.schema.json`` holds it."""
+    return json.dumps(Settings.model_json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

@@ -1,0 +1,106 @@
+"""The network and its training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ssc_core.config.base import Section, Seed, Share
+from ssc_core.config.paths import UserPath, WorkflowPath
+
+
+class SwinSize(Section):
+    """A Swin backbone of your own size. Channels double from stage to stage and divide by the stage's heads."""
+
+    embed_dim: int = Field(ge=4, description="channels of the first stage")
+    depths: tuple[int, int, int, int] = Field(description="blocks of the four stages")
+    heads: tuple[int, int, int, int] = Field(description="attention heads of the four stages")
+    patch: int = Field(default=4, ge=1, description="side of a patch, pixels")
+
+
+class NetworkSettings(Section):
+    """LAVT and its text encoder."""
+
+    swin: Literal["tiny", "small", "base", "large", "micro"] | SwinSize = Field(
+        default="base", description="Swin backbone: a published size, or sizes of your own"
+    )
+    window: int = Field(default=12, ge=2, description="attention window, patches")
+    drop_path: Share = Field(default=0.3, description="stochastic depth rate of the last block")
+    fusion_heads: tuple[int, int, int, int] = Field(
+        default=(1, 1, 1, 1), description="heads of the word attention, a stage"
+    )
+    fusion_dropout: Share = Field(default=0.0, description="dropout in the fusion of pixels and words")
+    bert: UserPath = Field(description="folder of a transformers BERT, with its tokenizer if `tokenizer` names none")
+    tokenizer: UserPath | None = Field(default=None, description="folder of BERT's tokenizer; null: that of `bert`")
+    swin_weights: UserPath | None = Field(
+        default=None,
+        description="pre-trained Swin weights, an official .pth or safetensors with LAVT's names; null: random",
+    )
+    image_size: int = Field(default=480, ge=32, description="input side, pixels")
+    max_tokens: int = Field(default=20, ge=3, description="tokens of a sentence, [CLS] and [SEP] included")
+    trainable_bert_layers: int = Field(default=10, ge=0, description="first BERT layers that are trained")
+
+
+class TrainSettings(Section):
+    """One training phase (pretrain, correct, and what they are compared with)."""
+
+    loss: Literal["random_ce", "greedy_ce", "greedy_no_constraints", "greedy_ce_contrastive", "supervised"] = Field(
+        default="greedy_ce", description="how candidates become targets"
+    )
+    init_from: WorkflowPath | None = Field(
+        default=None,
+        description="checkpoint to start from, published or own; null: the phase before, or the Swin and BERT weights",
+    )
+    resume: bool = Field(
+        default=False,
+        description="go on with the optimizer, schedule and epoch of `init_from`, a published checkpoint; false: take "
+        "its weights alone",
+    )
+    epochs: int = Field(default=40, ge=1, description="passes over the train images")
+    batch_samples: int = Field(default=60, ge=1, description="samples an optimiser step (effective batch, all devices)")
+    max_samples_per_pass: int | None = Field(
+        default=None,
+        ge=1,
+        description="samples on a device at once, where memory is short: a step then takes several "
+        "passes, each with batch norm statistics of its own; null: no limit",
+    )
+    sentences: Literal["one", "all"] = Field(default="one", description="one random sentence of a ref an epoch, or all")
+    lr: float = Field(default=5e-5, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of AdamW")
+    amsgrad: bool = Field(default=False, description="AMSGrad variant of AdamW")
+    warmup_steps: int = Field(default=0, ge=0, description="linear warm-up, optimiser steps")
+    poly_power: float = Field(default=0.9, ge=0, description="power of the polynomial decay")
+    clip_norm: float | None = Field(default=None, gt=0, description="gradient norm clip; null: none, as published")
+    class_weights: tuple[float, float] = Field(
+        default=(0.9, 1.1), description="cross entropy weights, background and object"
+    )
+    dice_weight: float = Field(default=0.0, ge=0, description="weight of a Dice term; 0 as published")
+    contrastive_weight: float = Field(default=0.01, ge=0, description="alpha of greedy_ce_contrastive")
+    assignment: Literal["greedy", "optimal"] = Field(
+        default="greedy", description="matching under constraints: greedy as published, or the highest sum of soft IoU"
+    )
+    ema_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="teacher: a moving average of the weights, with this share of the old ones a step, decides the "
+        "matching and is what is saved; null: none, as published",
+    )
+    confidence_temperature: float | None = Field(
+        default=None,
+        gt=0,
+        description="a matched sample's loss counts by softmax(soft IoU / temperature) of its candidate among all of "
+        "its ref's; null: fully, as published",
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="bf16 autocast; auto: on a GPU, and on a CPU that has instructions for it"
+    )
+    seed: Seed = Field(default=0, description="seed of Python, NumPy, torch and workers")
+    keep: Literal["last", "best"] = Field(default="best", description="checkpoint kept: the last, or the best val oIoU")
+
+    @model_validator(mode="after")
+    def _resumes_from_a_file(self) -> TrainSettings:
+        if self.resume and self.init_from is None:
+            raise ValueError("`resume` goes on where the checkpoint `init_from` stopped, and that is not set")
+        return self

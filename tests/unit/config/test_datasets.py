@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssc_core.config import datasets
+from ssc_core.config.settings import Settings, load_settings
+from ssc_core.errors import SscError
+from ssc_core.files import write_json
+
+
+@pytest.fixture
+def settings(root: Path, tmp_path: Path) -> Settings:
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    return load_settings({**config, "results": str(tmp_path / "results")})
+
+
+def _stamp(settings: Settings, name: str, identity: str) -> None:
+    write_json(datasets.dataset_folder(settings, name) / "data.json", {"identity": identity})
+
+
+def test_results_of_the_same_data_pass(settings: Settings) -> None:
+    _stamp(settings, "refcoco", datasets.dataset_identity(settings, "refcoco"))
+    datasets.check_world(settings)
+
+
+def test_results_of_other_data_stop_and_name_the_ways_out(settings: Settings) -> None:
+    other = json.loads(datasets.dataset_identity(settings, "refcoco"))
+    other["micro"]["seed"] += 1
+    _stamp(settings, "refcoco", json.dumps(other))
+    with pytest.raises(SscError) as stopped:
+        datasets.check_world(settings)
+    message = str(stopped.value)
+    assert "micro.seed: built with 8, the config says 7" in message
+    assert "results: another_folder" in message
+    assert f"rm -r {datasets.dataset_folder(settings, 'refcoco')}" in message
+
+
+def test_the_micro_world_is_read_in_the_refer_layout(settings: Settings) -> None:
+    source = datasets.dataset_source(settings, "refcocog_umd")
+    assert (source.layout, source.name, source.split_by) == ("refer", "refcocog", "umd")
+    assert datasets.source_files(settings, "refcocog_umd")[0].endswith("refcocog_umd/world/world.json")
+    assert datasets.micro_name(settings, "refcocog_umd") == "refcocog_umd"
+    assert datasets.micro_name(settings, "refcoco+") == "refcoco+"
+    assert datasets.dataset_world(settings, "refcoco") == "micro"
