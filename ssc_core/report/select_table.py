@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ssc_core.config.variants import Changes, plain
-from ssc_core.evaluate.metrics import CONFIDENCE, Overlaps
+from ssc_core.evaluate.metrics import Figure, Overlaps, paired_gains
 from ssc_core.evaluate.schema import MasksEval
 from ssc_core.report.tables import scrolling_table, table_body, table_head
 
@@ -24,15 +24,6 @@ _NAMES = {
     OWN: "the pipeline's own choice",
     "best": "the candidate with the highest IoU: looks at the truth, a bound and no method",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A percentage, or a difference of two, with its 95 % bootstrap interval where one was asked for."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +63,6 @@ def compared(evaluation: MasksEval, rows: pd.DataFrame, variants: Mapping[str, C
             )
         )
     return lines
-
-
-def paired_gains(ours: Overlaps, theirs: Overlaps, groups: np.ndarray, *, samples: int, seed: int) -> list[Figure]:
-    """Gain of ``ours`` over ``theirs`` in oIoU and in mIoU, percentage points, on the same pairs.
-
-    The interval is that of the difference: whole groups (images) are drawn with replacement, ``samples`` times, and the
-    same ones for both, so that what is hard for both cancels out. samples 0: no interval.
-    """
-    columns = [column for one in (ours, theirs) for column in (one.intersections, one.unions, one.ious)]
-    _, group = np.unique(groups, return_inverse=True)
-    sums = np.zeros((int(group.max()) + 1, len(columns) + 1))
-    np.add.at(sums, group, np.column_stack([*columns, np.ones(len(groups))]))
-    values = _differences(sums.sum(axis=0, keepdims=True))[0]
-    if samples == 0:
-        return [Figure(float(value)) for value in values]
-    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=samples)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    bounds = np.percentile(_differences(drawn @ sums), [tail, 100 - tail], axis=0)
-    return [Figure(float(value), float(low), float(high)) for value, low, high in zip(values, *bounds, strict=True)]
 
 
 def changes(variant: Changes) -> str:
@@ -142,13 +114,6 @@ def _overlaps(rows: pd.DataFrame, name: str, *, skip_empty: bool) -> Overlaps:
     if skip_empty:
         unions = np.where(rows["candidates"] == 0, 0, unions)
     return Overlaps(rows[f"intersection_{name}"].to_numpy(np.int64), unions)
-
-
-def _differences(sums: np.ndarray) -> np.ndarray:
-    """Sums (B, 7) of two choices' intersections, unions and IoUs and of ones, to gains (B, 2) in percent."""
-    ours, theirs, count = sums[:, 0:3], sums[:, 3:6], sums[:, 6]
-    oiou = ours[:, 0] / np.maximum(ours[:, 1], 1) - theirs[:, 0] / np.maximum(theirs[:, 1], 1)
-    return 100 * np.column_stack([oiou, (ours[:, 2] - theirs[:, 2]) / count])
 
 
 def _bound(line: Line) -> str:

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.evaluate.metrics import THRESHOLDS, Overlaps, bootstrap, breakdown, ref_weights, require_pairs, summarise
+from ssc_core.evaluate.metrics import (
+    THRESHOLDS,
+    Figure,
+    Overlaps,
+    bootstrap,
+    breakdown,
+    paired_gains,
+    ref_weights,
+    require_pairs,
+    summarise,
+)
 
 
 def make(*pairs: tuple[int, int]) -> Overlaps:
@@ -108,3 +118,22 @@ def test_breakdown() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"must be \(N,\)"):
         Overlaps(np.zeros(2, np.int64), np.zeros(3, np.int64))
+
+
+def test_paired_gains() -> None:
+    ours = Overlaps(np.array([10, 10, 0]), np.array([10, 10, 10]))
+    theirs = Overlaps(np.array([10, 0, 0]), np.array([10, 10, 20]))
+    oiou, miou = paired_gains(ours, theirs, np.array([1, 2, 3]), samples=200, seed=0)
+    assert oiou.value == pytest.approx(100 * (20 / 30 - 10 / 40))
+    assert miou.value == pytest.approx(100 / 3)
+    assert 0 <= miou.low <= miou.value <= miou.high <= 100
+    assert paired_gains(ours, ours, np.array([1, 2, 3]), samples=50, seed=0) == [Figure(0, 0, 0)] * 2
+    assert paired_gains(ours, theirs, np.array([1, 2, 3]), samples=0, seed=0)[1] == Figure(miou.value)
+
+
+def test_what_is_hard_for_both_cancels_out() -> None:
+    rng = np.random.default_rng(0)
+    intersections = rng.integers(0, 90, 400)
+    ours, theirs = (Overlaps(intersections + more, np.full(400, 100)) for more in (5, 0))
+    gain = paired_gains(ours, theirs, np.arange(400), samples=300, seed=0)[1]
+    assert (gain.value, gain.low, gain.high) == pytest.approx((5, 5, 5))

@@ -14,7 +14,7 @@ from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSe
 from ssc_core.config.settings import load_settings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import evaluate_masks
-from ssc_core.evaluate.metrics import Overlaps
+from ssc_core.evaluate.metrics import Figure
 from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, SelectionWriter, rle
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
@@ -22,7 +22,7 @@ from ssc_core.report import select_cards
 from ssc_core.report.select_cards import Stores, _number
 from ssc_core.report.select_docs import write_table
 from ssc_core.report.select_page import write_select_page
-from ssc_core.report.select_table import Figure, Line, changes, csv_table, markdown_table, paired_gains, read_lines
+from ssc_core.report.select_table import Line, changes, csv_table, markdown_table, read_lines
 from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
 from tests.unit.report.test_html import Page
 
@@ -157,25 +157,6 @@ def test_tags_hold_the_extremes() -> None:
     )
     found = {row.Index: tags for row, tags in select_cards.tagged(choices, 1)}
     assert found == {3: {"hopeless", "none"}, 1: {"wrong"}, 2: {"doubtful", "wrong"}}
-
-
-def test_paired_gains() -> None:
-    ours = Overlaps(np.array([10, 10, 0]), np.array([10, 10, 10]))
-    theirs = Overlaps(np.array([10, 0, 0]), np.array([10, 10, 20]))
-    oiou, miou = paired_gains(ours, theirs, np.array([1, 2, 3]), samples=200, seed=0)
-    assert oiou.value == pytest.approx(100 * (20 / 30 - 10 / 40))
-    assert miou.value == pytest.approx(100 / 3)
-    assert 0 <= miou.low <= miou.value <= miou.high <= 100
-    assert paired_gains(ours, ours, np.array([1, 2, 3]), samples=50, seed=0) == [Figure(0, 0, 0)] * 2
-    assert paired_gains(ours, theirs, np.array([1, 2, 3]), samples=0, seed=0)[1] == Figure(miou.value)
-
-
-def test_what_is_hard_for_both_cancels_out() -> None:
-    rng = np.random.default_rng(0)
-    intersections = rng.integers(0, 90, 400)
-    ours, theirs = (Overlaps(intersections + more, np.full(400, 100)) for more in (5, 0))
-    gain = paired_gains(ours, theirs, np.arange(400), samples=300, seed=0)[1]
-    assert (gain.value, gain.low, gain.high) == pytest.approx((5, 5, 5))
 
 
 @pytest.mark.parametrize(
