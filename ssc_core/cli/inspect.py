@@ -32,8 +32,8 @@ def inspect(
     picture = out or Path(f"ref-{ref_id}.png")
     if picture.suffix.lower() != ".png":
         raise SscError(f"{picture}: pictures are written as PNG; choose a name that ends in .png")
-    from ssc_core.report.gallery import write_picture
     from ssc_core.report.ref_view import render_ref
+    from ssc_core.report.sheet import write_picture
 
     write_picture(picture, render_ref(open_ref(results, split, ref_id, images=images)))
     print(picture)

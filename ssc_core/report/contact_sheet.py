@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,8 @@ from ssc_core.masks.store import Instances, MaskStore
 from ssc_core.pictures import BadImage
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 from ssc_core.report import style
-from ssc_core.report.overlay import keep_end, scale, soften, wrap
+from ssc_core.report.overlay import scale, soften
+from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, keep_end, render, text
 from ssc_core.report.style import Colour
 from ssc_core.tables import read_frame
 
@@ -33,19 +33,9 @@ COLOURS: tuple[Colour, ...] = (
 SIDE = 260
 """Longer side of a picture, pixels."""
 
-_GAP, _MARGIN, _TEXT, _TITLE = 12, 24, 13, 22
-_LINE = 1.35
+_GAP, _TEXT = 12, 13
 _TAG = 14
 """Height of the tag with a box's class and score, pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Panel:
-    """A picture, RGB uint8, with a bold line and a quiet one above it."""
-
-    head: str
-    note: str
-    picture: np.ndarray
 
 
 def write_contact_sheet(
@@ -70,14 +60,15 @@ def write_contact_sheet(
     dataset = table["dataset"].iloc[0]
     without = sum(count == 0 for count in found)
     facts = f"{len(ids)} photos, {len(found)} refs, {np.mean(found):.1f} candidates a ref, {without} refs without any"
-    picture = _sheet(rows, title=f"{dataset}, {split}: boxes, masks and candidates", note=facts)
+    head = [Text([f"{dataset}, {split}: boxes, masks and candidates"], 22, bold=True), _note(facts)]
+    picture = render(Below([Below(head), *rows], _GAP), margin=24)
     with atomic_path(out) as temporary:
-        picture.save(temporary, format="JPEG", quality=88, optimize=True)
+        Image.fromarray(picture).save(temporary, format="JPEG", quality=88, optimize=True)
 
 
 def _photo_row(
     store: MaskStore, image_id: int, refs: Sequence[Ref], read_photo: Callable[[str], np.ndarray], asked: dict[int, str]
-) -> list[_Panel]:
+) -> Beside:
     found = store.instances(image_id)
     try:
         photo = scale(read_photo(refs[0].file_name), SIDE)
@@ -88,15 +79,26 @@ def _photo_row(
     soft = [soften(mask, photo.shape[:2]) for mask in store.masks(found.rows)]
     names = [store.info.class_names[label] for label in found.labels]
     boxes = draw_boxes(photo, store.image_size(image_id), found, names)
+    name = keep_end(refs[0].file_name, style.font(_TEXT, bold=True), SIDE)
     panels = [
-        _Panel(keep_end(refs[0].file_name, style.font(_TEXT, bold=True), SIDE), _count(len(found), "box"), boxes),
-        _Panel("Masks", _mask_note(found), draw_masks(photo, soft, range(len(soft)))),
+        _panel(name, _count(len(found), "box"), boxes),
+        _panel("Masks", _mask_note(found), draw_masks(photo, soft, range(len(soft)))),
     ]
     for ref in refs:
         own = (store.candidates(ref.ref_id).rows - (found.rows[0] if len(found) else 0)).tolist()
         note = f"asks for {asked[ref.ref_id]}: {_count(len(own), 'candidate')}"
-        panels.append(_Panel(f"“{ref.sentences[0]}”", note, draw_masks(photo, soft, own)))
-    return panels
+        panels.append(_panel(f"“{ref.sentences[0]}”", note, draw_masks(photo, soft, own)))
+    return Beside(panels, _GAP)
+
+
+def _panel(head: str, note: str, picture: np.ndarray) -> Box:
+    """A picture with a bold line and a quiet one above it, in a column of the sheet."""
+    words = Below([text(head, _TEXT, SIDE, bold=True), _note(note, SIDE)])
+    return Box(Below([words, Picture(picture)], 4), least=(SIDE, 0))
+
+
+def _note(words: str, width: float = float("inf")) -> Text:
+    return text(words, _TEXT, width, colour=style.QUIET)
 
 
 def draw_boxes(photo: np.ndarray, size: tuple[int, int], found: Instances, names: Sequence[str]) -> np.ndarray:
@@ -138,28 +140,6 @@ def draw_masks(photo: np.ndarray, soft: Sequence[np.ndarray], chosen: Sequence[i
         edges, _ = cv2.findContours((soft[i] >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.polylines(picture, edges, True, _colour(i), 2, cv2.LINE_AA)
     return picture
-
-
-def _sheet(rows: Sequence[Sequence[_Panel]], *, title: str, note: str) -> Image.Image:
-    columns = max(len(row) for row in rows)
-    above = round(2 * _TEXT * _LINE) + 4
-    heights = [max(panel.picture.shape[0] for panel in row) + above + _GAP for row in rows]
-    top = _MARGIN + round((_TITLE + _TEXT) * _LINE) + _GAP
-    sheet = Image.new("RGB", (2 * _MARGIN + columns * (SIDE + _GAP) - _GAP, top + sum(heights) + _MARGIN), style.PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN), title, fill=style.INK, font=style.font(_TITLE, bold=True))
-    draw.text((_MARGIN, _MARGIN + _TITLE * _LINE), note, fill=style.QUIET, font=style.font(_TEXT))
-    y = top
-    for row, height in zip(rows, heights, strict=True):
-        for column, panel in enumerate(row):
-            x = _MARGIN + column * (SIDE + _GAP)
-            bold, plain = style.font(_TEXT, bold=True), style.font(_TEXT)
-            draw.text((x, y), wrap(panel.head, bold, SIDE, max_lines=1)[0], fill=style.INK, font=bold)
-            (line,) = wrap(panel.note, plain, SIDE, max_lines=1)
-            draw.text((x, y + _TEXT * _LINE), line, fill=style.QUIET, font=plain)
-            sheet.paste(Image.fromarray(panel.picture), (x, y + above))
-        y += height
-    return sheet
 
 
 def _mask_note(found: Instances) -> str:

@@ -16,7 +16,8 @@ from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.report.gallery import Example, gallery, write_picture
+from ssc_core.report.gallery import Example, gallery
+from ssc_core.report.sheet import write_picture
 from ssc_core.tables import read_frame
 
 

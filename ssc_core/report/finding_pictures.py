@@ -12,7 +12,8 @@ import pandas as pd
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.report.examples import Sources, load_example
-from ssc_core.report.gallery import gallery, write_picture
+from ssc_core.report.gallery import gallery
+from ssc_core.report.sheet import write_picture
 from ssc_core.report.style import PICK, PREDICTION, QUIET, css
 
 matplotlib.use("Agg")

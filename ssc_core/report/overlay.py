@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ssc_core.report import style
+from ssc_core.report.sheet import Below, Box, Picture, render, text
 from ssc_core.report.style import Colour
 
 _FILL = 0.42
@@ -131,43 +132,5 @@ def _within(place: int, margin: float, length: int) -> float:
 def _with_caption(picture: np.ndarray, sentence: str) -> np.ndarray:
     width = picture.shape[1]
     size = max(11, round(width / 26))
-    lines = wrap(f"“{sentence}”", style.font(size), width - 2 * size)
-    strip = Image.new("RGB", (width, round(size * (1.4 * len(lines) + 1))), style.PAPER)
-    draw = ImageDraw.Draw(strip)
-    for i, line in enumerate(lines):
-        draw.text((size, round(size * (0.5 + 1.4 * i))), line, fill=style.INK, font=style.font(size))
-    return np.concatenate([picture, np.asarray(strip)])
-
-
-def wrap(text: str, face: style.ImageFont.FreeTypeFont, width: float, max_lines: int = 3) -> list[str]:
-    """Lines of words that fit ``width`` pixels; what goes beyond ``max_lines`` is cut with an ellipsis."""
-    lines: list[str] = []
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and face.getlength(longer) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = longer
-    lines.append(line)
-    if len(lines) > max_lines:
-        lines = [*lines[: max_lines - 1], f"{lines[max_lines - 1]} …"]
-    return [_shorten(line, face, width) for line in lines]
-
-
-def _shorten(line: str, face: style.ImageFont.FreeTypeFont, width: float) -> str:
-    if face.getlength(line) <= width:
-        return line
-    while line and face.getlength(f"{line}…") > width:
-        line = line[:-1]
-    return f"{line.rstrip()}…"
-
-
-def keep_end(name: str, face: style.ImageFont.FreeTypeFont, width: float) -> str:
-    """A file's name in ``width`` pixels; of one that is too long the end, which tells it from others."""
-    if face.getlength(name) <= width:
-        return name
-    while name and face.getlength(f"…{name}") > width:
-        name = name[1:]
-    return f"…{name}"
+    words = text(f"“{sentence}”", size, width - 2 * size, max_lines=3)
+    return render(Below([Picture(picture), Box(words, margin=size // 2)]))[:, :width]

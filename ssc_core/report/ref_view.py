@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
+from ssc_core.report import style
+from ssc_core.report.overlay import overlay, scale
+from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, render, text
 
 MAX_COLUMNS = 10
 """Candidates that are drawn; of more, those with the highest means."""
 
-_PHOTO_HEIGHT, _COLUMN, _TEXT_COLUMN, _GAP = 320, 150, 300, 12
-_LINE = 19
-_WRAP = 38
-_INK, _PAPER, _FAINT = (32, 32, 36), (255, 255, 255), (120, 120, 128)
-_CHOSEN, _TRUTH, _MARK = (22, 142, 70), (255, 205, 0), (214, 40, 110)
+_PHOTO, _COLUMN, _WORDS, _GAP, _TEXT = 360, 150, 300, 12, 14
 _HEAT = np.array([(246, 248, 250), (122, 182, 228)])
 """Cells from the lowest to the highest score of their row."""
 
@@ -83,47 +79,14 @@ def read_view(
 def render_ref(view: RefView) -> np.ndarray:
     """Draw a ref: RGB uint8. On top the photo, the choice and the truth; below a column a candidate, a row a sentence.
 
-    Candidates are numbered from 1. The chosen one is framed in green; the outline of the truth is yellow. A darker cell
-    is a higher score.
+    Candidates are numbered from 1. The chosen one is framed; the truth is outlined. A darker cell is a higher score.
     """
     columns = _columns_shown(view)
-    summary = _summary(view)
-    rows = [*view.sentences, *([] if summary is None else [summary[0]])]
-    wrapped = [textwrap.wrap(text, _WRAP, max_lines=3, placeholder=" …") or ["(empty)"] for text in rows]
-    panels = _panels(view)
-    thumbs = [_thumbnail(view, index) for index in columns]
-    head = max((thumb.height + 2 * _LINE + 8 for thumb in thumbs), default=0)
-    width = max(
-        sum(panel.width + _GAP for panel in panels) + _GAP, _TEXT_COLUMN + len(columns) * (_COLUMN + _GAP) + 2 * _GAP
-    )
-    top = 2 * _LINE + _PHOTO_HEIGHT + 4 * _GAP
-    height = top + head + sum(_row_height(lines) for lines in wrapped) + _LINE + 2 * _GAP
-    sheet = Image.new("RGB", (width, height), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((_GAP, _GAP), view.title, _INK, _font(16))
-    _paste_panels(sheet, draw, panels, _names(view))
-    for place, (index, thumb) in enumerate(zip(columns, thumbs, strict=True)):
-        _draw_head(sheet, draw, view, index, thumb, (_column_x(place), top))
-    y = top + head
-    for row, lines in enumerate(wrapped):
-        _draw_row(draw, view, columns, row, lines, y)
-        y += _row_height(lines)
-    hidden = len(view.masks) - len(columns)
-    draw.text((_GAP, y + _GAP // 2), _footer(view, hidden), _FAINT, _font(13))
-    return np.asarray(sheet)
-
-
-def overlay(photo: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], *, dim: float = 0.35) -> np.ndarray:
-    """The photo with all but the mask dimmed, and the mask's outline in ``colour``."""
-    shown = np.where(mask[..., None], photo, (photo * dim + 255 * (1 - dim) * 0.5).astype(np.uint8))
-    return outline(shown, mask, colour)
-
-
-def outline(photo: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """The photo with the mask's outline, as thick as is well seen when the photo is shown about 300 px high."""
-    thickness = max(1, round(max(photo.shape[:2]) / 160))
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(np.ascontiguousarray(photo).copy(), contours, -1, colour, thickness)
+    pictures = Beside([Below([_quiet(name), Picture(shown)], 4) for name, shown in _panels(view)], _GAP)
+    heads = [_head(view, index) for index in columns]
+    table = Below([Beside([Box(Text([], _TEXT), least=(_WORDS, 0)), *heads], _GAP), *_rows(view, columns)], 4)
+    footer = _quiet(_footer(view, hidden=len(view.masks) - len(columns)))
+    return render(Below([Text([view.title], 16), pictures, table, footer], _GAP), margin=_GAP)
 
 
 def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
@@ -171,13 +134,12 @@ def _summary(view: RefView) -> tuple[str, np.ndarray] | None:
     return ("mean", mean) if len(view.scores) > 1 else None
 
 
-def _panels(view: RefView) -> list[Image.Image]:
-    pictures = [view.photo]
+def _panels(view: RefView) -> Iterator[tuple[str, np.ndarray]]:
+    yield "photo", scale(view.photo, _PHOTO)
     if view.chosen is not None:
-        pictures.append(overlay(view.photo, _chosen_mask(view), _CHOSEN))
+        yield _choice_name(view), overlay(view.photo, _chosen_mask(view), colour=style.PICK, side=_PHOTO)
     if view.truth is not None:
-        pictures.append(overlay(view.photo, view.truth, _TRUTH))
-    return [_fit(picture, height=_PHOTO_HEIGHT) for picture in pictures]
+        yield "truth", overlay(view.photo, view.truth, colour=style.TRUTH, side=_PHOTO)
 
 
 def _chosen_mask(view: RefView) -> np.ndarray:
@@ -187,67 +149,60 @@ def _chosen_mask(view: RefView) -> np.ndarray:
     return view.masks[taken].any(axis=0) if len(taken) else np.zeros(view.photo.shape[:2], dtype=bool)
 
 
-def _names(view: RefView) -> list[str]:
-    names = ["photo"]
-    if view.chosen is not None:
-        taken = sorted({int(index) for index in view.chosen})
-        picks = ", ".join("none" if index < 0 else f"candidate {index + 1}" for index in taken)
-        quality = ""
-        if view.truth is not None and len(view.chosen) == 1:
-            quality = f" · IoU {mask_iou(_chosen_mask(view), view.truth):.2f}"
-        names.append(f"chosen: {picks}{quality}" + (" (by sentence)" if len(view.chosen) > 1 else ""))
-    if view.truth is not None:
-        names.append("truth")
-    return names
+def _choice_name(view: RefView) -> str:
+    assert view.chosen is not None
+    taken = sorted({int(index) for index in view.chosen})
+    picks = ", ".join("none" if index < 0 else f"candidate {index + 1}" for index in taken)
+    if len(view.chosen) > 1:
+        return f"chosen: {picks} (by sentence)"
+    return f"chosen: {picks}{_quality(view, _chosen_mask(view))}"
 
 
-def _paste_panels(sheet: Image.Image, draw: ImageDraw.ImageDraw, panels: list[Image.Image], names: list[str]) -> None:
-    x = _GAP
-    for panel, name in zip(panels, names, strict=True):
-        draw.text((x, _LINE + 2 * _GAP - 2), name, _FAINT, _font(13))
-        sheet.paste(panel, (x, 2 * _LINE + 2 * _GAP))
-        x += panel.width + _GAP
+def _quality(view: RefView, mask: np.ndarray) -> str:
+    return "" if view.truth is None else f" · IoU {mask_iou(mask, view.truth):.2f}"
 
 
-def _thumbnail(view: RefView, index: int) -> Image.Image:
-    shown = overlay(view.photo, view.masks[index], _MARK)
-    if view.truth is not None:
-        shown = outline(shown, view.truth, _TRUTH)
-    return _fit(shown, width=_COLUMN)
+def _head(view: RefView, index: int) -> Box:
+    """A candidate's name, size and picture: a column's head."""
+    mask, chosen = view.masks[index], view.chosen is not None and index in view.chosen
+    colour = style.PICK if chosen else style.CANDIDATE
+    picture = Box(
+        Picture(overlay(view.photo, mask, view.truth, colour=colour, side=_COLUMN - 6)),
+        margin=3,
+        frame=style.PICK if chosen else None,
+    )
+    name = Text([f"candidate {index + 1}{' ✓' if chosen else ''}"], _TEXT, bold=chosen)
+    size = _quiet(f"{int(mask.sum())} px{_quality(view, mask)}")
+    return Box(Below([name, size, picture]), least=(_COLUMN, 0))
 
 
-def _draw_head(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, view: RefView, index: int, thumb: Image.Image, at: tuple[int, int]
-) -> None:
-    x, y = at
-    chosen = view.chosen is not None and index in view.chosen
-    quality = "" if view.truth is None else f" · IoU {mask_iou(view.masks[index], view.truth):.2f}"
-    draw.text((x, y), f"candidate {index + 1}" + (" ✓" if chosen else ""), _CHOSEN if chosen else _INK, _font(14))
-    draw.text((x, y + _LINE), f"{int(view.masks[index].sum())} px{quality}", _FAINT, _font(12))
-    sheet.paste(thumb, (x, y + 2 * _LINE))
-    if chosen:
-        draw.rectangle(
-            (x - 3, y + 2 * _LINE - 3, x + thumb.width + 2, y + 2 * _LINE + thumb.height + 2), None, _CHOSEN, 3
-        )
-
-
-def _draw_row(draw: ImageDraw.ImageDraw, view: RefView, columns: list[int], row: int, lines: list[str], y: int) -> None:
-    is_summary = row == len(view.sentences)
-    for number, line in enumerate(lines):
-        draw.text((_GAP, y + 5 + number * _LINE), line, _FAINT if is_summary else _INK, _font(14))
-    if view.scores is None or view.scores.shape[1] == 0:
-        return
+def _rows(view: RefView, columns: list[int]) -> Iterator[Beside]:
+    """A row a sentence, and one of what a choice for all sentences is made from."""
     summary = _summary(view)
-    values = summary[1] if is_summary and summary is not None else view.scores[row]
-    low, spread = values.min(), max(float(np.ptp(values)), 1e-6)
-    for place, index in enumerate(columns):
-        x = _column_x(place)
-        cell = (x, y + 1, x + _COLUMN, y + _row_height(lines) - 2)
-        share = (values[index] - low) / spread
-        draw.rectangle(cell, tuple(np.round(_HEAT[0] + share * (_HEAT[1] - _HEAT[0])).astype(int).tolist()))
-        if _is_choice(view, index, row, has_summary=summary is not None):
-            draw.rectangle(cell, None, _CHOSEN, 3)
-        draw.text((x + 8, y + 5), f"{values[index]:.2f}", _INK, _font(14))
+    lines = [*zip(view.sentences, [None] * len(view.sentences) if view.scores is None else view.scores, strict=True)]
+    for row, (words, values) in enumerate([*lines, *([] if summary is None else [summary])]):
+        colour = style.INK if row < len(lines) else style.QUIET
+        name = Box(text(words or "(empty)", _TEXT, _WORDS - 8, colour=colour, max_lines=3), margin=4, least=(_WORDS, 0))
+        cells: list[Box] = []
+        if values is not None and len(values):
+            shares = (values - values.min()) / max(float(np.ptp(values)), 1e-6)
+            for index in columns:
+                chosen = _is_choice(view, index, row, has_summary=summary is not None)
+                ground = (_HEAT[0] + shares[index] * (_HEAT[1] - _HEAT[0])).round().astype(int).tolist()
+                cells.append(
+                    Box(
+                        Text([f"{values[index]:.2f}"], _TEXT),
+                        margin=4,
+                        ground=(ground[0], ground[1], ground[2]),
+                        frame=style.PICK if chosen else None,
+                        least=(_COLUMN, name.height),
+                    )
+                )
+        yield Beside([name, *cells], _GAP)
+
+
+def _quiet(words: str) -> Text:
+    return Text([words], 13, colour=style.QUIET)
 
 
 def _is_choice(view: RefView, index: int, row: int, *, has_summary: bool) -> bool:
@@ -260,7 +215,7 @@ def _is_choice(view: RefView, index: int, row: int, *, has_summary: bool) -> boo
     return row == deciding_row and bool(view.chosen[0] == index)
 
 
-def _footer(view: RefView, hidden: int) -> str:
+def _footer(view: RefView, *, hidden: int) -> str:
     notes = []
     if len(view.masks) == 0:
         notes.append("This ref has no candidates: its mask is empty.")
@@ -273,25 +228,3 @@ def _footer(view: RefView, hidden: int) -> str:
     if view.truth is None:
         notes.append("No ground truth.")
     return "  ".join(notes)
-
-
-def _row_height(lines: list[str]) -> int:
-    return len(lines) * _LINE + 10
-
-
-def _column_x(place: int) -> int:
-    return _TEXT_COLUMN + _GAP + place * (_COLUMN + _GAP)
-
-
-def _fit(picture: np.ndarray, *, width: int | None = None, height: int | None = None) -> Image.Image:
-    """Scale to a width or a height; a panorama or a tower is kept within three times the other side."""
-    scale = width / picture.shape[1] if width else (height or 1) / picture.shape[0]
-    limit = 3 * (width or height or 1) / max(picture.shape[:2])
-    scale = min(scale, limit)
-    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-    return Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    # matplotlib brings DejaVu, which knows far more scripts than Pillow's own font
-    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)

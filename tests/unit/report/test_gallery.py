@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssc_core.report.gallery import Example, gallery, write_picture
+from ssc_core.report.gallery import Example, gallery
+from ssc_core.report.sheet import write_picture
 
 PHOTO = np.full((60, 80, 3), 90, np.uint8)
 MASK = np.zeros((60, 80), bool)

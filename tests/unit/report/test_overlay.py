@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ssc_core.report import style
-from ssc_core.report.overlay import candidates_overlay, keep_end, number_place, overlay, scale, soften, wrap
+from ssc_core.report.overlay import candidates_overlay, number_place, overlay, scale, soften
+from ssc_core.report.sheet import keep_end, wrap
 
 GREY = np.full((60, 80, 3), 100, np.uint8)
 MASK = np.zeros((60, 80), bool)

@@ -7,10 +7,10 @@ from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.report import ref_view
 from ssc_core.report.ref_view import RefView, read_view, render_ref
+from ssc_core.report.sheet import LINE
+from ssc_core.report.style import PICK, TRUTH
 from ssc_core.select.scoring import score_candidates
 from ssc_core.select.stage import select_masks
-
-GREEN, YELLOW = ref_view._CHOSEN, ref_view._TRUTH
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_files_that_do_not_exist_yet_may_be_left_out(world):
     assert view.chosen is None
     picture = render_ref(view)
     assert picture.dtype == np.uint8
-    assert not has_colour(picture, GREEN)
+    assert not has_colour(picture, PICK)
 
 
 def test_an_unknown_ref_is_an_error(world):
@@ -63,14 +63,14 @@ def test_an_unknown_ref_is_an_error(world):
 def test_every_ref_renders(world, files, ref_id):
     picture = render_ref(view_of(world, ref_id, **files))
     assert picture.ndim == 3
-    assert has_colour(picture, GREEN) == (ref_id != 4)
+    assert has_colour(picture, PICK) == (ref_id != 4)
 
 
 def test_a_ref_without_candidates_has_no_mean(world, files):
     view = view_of(world, 4, **files)
     assert ref_view._summary(view) is None
-    assert ref_view._names(view)[1] == "chosen: none"
-    assert "no candidates" in ref_view._footer(view, 0)
+    assert ref_view._choice_name(view) == "chosen: none"
+    assert "no candidates" in ref_view._footer(view, hidden=0)
 
 
 def test_a_sentence_of_80_words_takes_three_lines(world, files):
@@ -78,15 +78,16 @@ def test_a_sentence_of_80_words_takes_three_lines(world, files):
     long = RefView(
         **{**{name: getattr(view, name) for name in view.__slots__}, "sentences": ("the big brown dog " * 20, "red")}
     )
-    assert render_ref(long).shape[0] == render_ref(view).shape[0] + 2 * ref_view._LINE
+    grown = render_ref(long).shape[0] - render_ref(view).shape[0]
+    assert grown == pytest.approx(2 * LINE * ref_view._TEXT, abs=1)
 
 
 def test_the_truth_is_outlined_where_known(world, files):
     view = view_of(world, 1, **files)
     with_truth = RefView(**{**{name: getattr(view, name) for name in view.__slots__}, "truth": view.masks[0]})
-    assert has_colour(render_ref(with_truth), YELLOW)
-    assert not has_colour(render_ref(view), YELLOW)
-    assert ref_view._names(with_truth)[1] == "chosen: candidate 1 · IoU 1.00"
+    assert has_colour(render_ref(with_truth), TRUTH)
+    assert not has_colour(render_ref(view), TRUTH)
+    assert ref_view._choice_name(with_truth) == "chosen: candidate 1 · IoU 1.00"
 
 
 def test_many_candidates_show_the_best_and_the_chosen():
@@ -126,7 +127,7 @@ def test_choices_a_sentence_mark_their_own_rows(world, files):
         if ref_view._is_choice(each, index, row, has_summary=True)
     ]
     assert marked == [(0, 0), (1, 2)]
-    assert ref_view._names(each)[1] == "chosen: candidate 1, candidate 3 (by sentence)"
+    assert ref_view._choice_name(each) == "chosen: candidate 1, candidate 3 (by sentence)"
 
 
 def test_mask_iou():
