@@ -30,18 +30,19 @@ from PIL import Image
 from transformers import BertConfig
 
 from ssc_core.config.labelling import CompatSettings
-from ssc_core.config.training import TrainSettings
+from ssc_core.config.training import MICRO_SWIN, TrainSettings
 from ssc_core.correct.batches import Batch, make_batch
 from ssc_core.correct.items import Items, build_items
-from ssc_core.correct.lavt import LAVT
+from ssc_core.correct.lavt import LAVT, SwinSettings
 from ssc_core.correct.plan import Sample
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.correct.train_stage import chosen_loss
-from ssc_core.correct.trainer import Trainer, uses_bf16
+from ssc_core.correct.trainer import Trainer
 from ssc_core.files import write_json
 from ssc_core.refer.images import load_image
 from ssc_core.refer.ref_table import Ref
+from ssc_core.torch_runtime import pick_bf16
 
 HEIGHT, WIDTH, REFS, CANDIDATES, TOKENS = 480, 640, 3, 3, 12
 clock = time.perf_counter
@@ -92,7 +93,8 @@ def make_model(swin: str, device: torch.device) -> ReferringSegmenter:
     torch.manual_seed(0)
     small = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
     config = BertConfig(vocab_size=30522, **(small if swin == "micro" else {}))
-    lavt = LAVT(swin, text_dim=config.hidden_size)
+    size = SwinSettings(**MICRO_SWIN.model_dump(), window=6) if swin == "micro" else swin
+    lavt = LAVT(size, text_dim=config.hidden_size)
     return ReferringSegmenter(lavt, TextEncoder(config)).to(device, memory_format=torch.channels_last)
 
 
@@ -125,7 +127,7 @@ def trainer_and_bare_seconds(
 ) -> tuple[list[float], list[float]]:
     """Seconds of each step of our trainer, and of the network alone in turn with it, from the third on."""
     twin, bare = copy.deepcopy(model), list[float]()
-    bf16 = uses_bf16(settings.precision, device)
+    bf16 = pick_bf16(settings.precision, device, native=True)
     state = PausedAfterSteps(folder / "state", lambda: bare.append(bare_seconds(twin, batch, bf16, device)))
     options = {"device": device, "workers": workers, "save_minutes": 60}
     Trainer(model, items, chosen_loss(settings, CompatSettings()), settings, CompatSettings(), state, **options).fit()
@@ -255,7 +257,7 @@ def main() -> None:
         clock = time.process_time
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
-    bf16 = uses_bf16(args.precision, device)
+    bf16 = pick_bf16(args.precision, device, native=True)
     per_step = max(1, args.samples // REFS)
     settings = TrainSettings(
         loss="greedy_ce", epochs=args.steps + 2, batch_samples=per_step * REFS, precision=args.precision, keep="last"

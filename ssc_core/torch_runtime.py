@@ -27,18 +27,27 @@ def resolve_device(device: str) -> torch.device:
 
 
 def pick_device(device: str, threads: int) -> torch.device:
-    """As ``resolve_device``. On the CPU, torch is given ``threads`` threads."""
-    picked = resolve_device(device)
-    if picked.type == "cpu":
-        torch.set_num_threads(max(1, threads))
-    return picked
+    """As ``resolve_device``, and what torch does on the CPU is given ``threads`` threads."""
+    torch.set_num_threads(max(1, threads))
+    return resolve_device(device)
 
 
-def pick_bf16(precision: Precision, device: torch.device) -> bool:
-    """Whether to run in bfloat16 autocast: ``auto`` does on a GPU. Raises SscError for an unknown precision."""
+def pick_bf16(precision: Precision, device: torch.device, *, native: bool = False) -> bool:
+    """Whether to run in bfloat16 autocast. Raises SscError for an unknown precision.
+
+    ``auto`` does on a GPU and nowhere else, so that labels do not depend on the CPU. With ``native``, as in training, it
+    does where the hardware multiplies bfloat16, be it a GPU or a CPU.
+    """
     if precision not in ("auto", "fp32", "bf16"):
         raise SscError(f"precision '{precision}' is none of auto, fp32, bf16")
-    return precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    if precision != "auto":
+        return precision == "bf16"
+    if not native:
+        return device.type == "cuda"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 class ShrinkingBatches:

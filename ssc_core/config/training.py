@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ssc_core.config.base import Section, Seed, Share
 from ssc_core.config.paths import UserPath, WorkflowPath
@@ -19,10 +19,14 @@ class SwinSize(Section):
     patch: int = Field(default=4, ge=1, description="side of a patch, pixels")
 
 
+MICRO_SWIN = SwinSize(embed_dim=24, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8))
+"""The Swin of the micro world's LAVT. Configs may call it ``micro``."""
+
+
 class NetworkSettings(Section):
     """LAVT and its text encoder."""
 
-    swin: Literal["tiny", "small", "base", "large", "micro"] | SwinSize = Field(
+    swin: Literal["tiny", "small", "base", "large"] | SwinSize = Field(
         default="base", description="Swin backbone: a published size, or sizes of your own"
     )
     window: int = Field(default=12, ge=2, description="attention window, patches")
@@ -40,6 +44,11 @@ class NetworkSettings(Section):
     image_size: int = Field(default=480, ge=32, description="input side, pixels")
     max_tokens: int = Field(default=20, ge=3, description="tokens of a sentence, [CLS] and [SEP] included")
     trainable_bert_layers: int = Field(default=10, ge=0, description="first BERT layers that are trained")
+
+    @field_validator("swin", mode="before")
+    @classmethod
+    def _micro(cls, swin: Any) -> Any:
+        return MICRO_SWIN if swin == "micro" else swin
 
 
 class TrainSettings(Section):

@@ -13,10 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssc_core.correct.items import Items
 from ssc_core.correct.matching import Candidates
+from ssc_core.correct.pixels import normalised
 from ssc_core.correct.plan import Plan, Sample
-
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, of RGB values between 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,6 @@ class Batch:
         names = ("photos", "photo_of", "ids", "attention", "masks")
         changed: dict[str, Any] = {name: change(getattr(self, name)) for name in names}
         return replace(self, **changed)
-
-
-def normalised(photos: Tensor) -> Tensor:
-    """uint8 (N, H, W, 3) to float32 (N, 3, H, W), ImageNet-normalised, channels-last in memory."""
-    pixels = photos.permute(0, 3, 1, 2).float()
-    mean, std = (pixels.new_tensor(v).mul(255).view(1, 3, 1, 1) for v in (_MEAN, _STD))
-    return pixels.sub_(mean).div_(std)
 
 
 def make_batch(items: Items, samples: Sequence[Sample]) -> Batch:

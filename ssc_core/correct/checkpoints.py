@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import BertConfig
 
 from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture, without_bert
-from ssc_core.correct.lavt import LAVT, SwinSettings, load_swin_22k
-from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_text
+from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError
 from ssc_core.tensor_files import read_torch, state_dict_of, write_torch
 
@@ -111,28 +111,6 @@ def save_published(
         "lr_scheduler": lr_scheduler or {},
     }
     write_torch(path, content)
-
-
-def build_segmenter(network: Mapping[str, Any], checkpoint_activations: bool = False) -> ReferringSegmenter:
-    """A segmenter to be trained, from the fields of ``settings.NetworkSettings`` (``network.model_dump()``).
-
-    Reads ``swin``, ``window``, ``drop_path``, ``fusion_heads``, ``fusion_dropout``, ``bert`` and ``tokenizer``
-    (folders), ``swin_weights`` and ``trainable_bert_layers``. LAVT starts at random, except for ``swin_weights``; seed
-    torch before.
-    """
-    _, bert = load_text(network["bert"], network.get("tokenizer"))
-    lavt = LAVT(
-        network["swin"],
-        network["window"],
-        fusion_heads=tuple(network["fusion_heads"]),
-        text_dim=bert.config.hidden_size,
-        drop_path=network["drop_path"],
-        fusion_dropout=network.get("fusion_dropout", 0.0),
-        checkpoint_activations=checkpoint_activations,
-    )
-    if network.get("swin_weights") is not None:
-        load_swin_22k(lavt, network["swin_weights"])
-    return ReferringSegmenter(lavt, bert, network.get("trainable_bert_layers"))
 
 
 def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> ReferringSegmenter:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
+from ssc_core.correct.pixels import resized_photo
 from ssc_core.correct.targets import Targets
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
@@ -129,11 +129,6 @@ def build_items(
         raise SscError(f"there is nothing to train on ({reasons})")
     fits = sum(side**2 * (3 + len(image.masks)) for image in images) <= CACHE_BYTES
     return Items(tuple(images), side, photos, dict(dropped), len(refs), targets.corrupted, fits)
-
-
-def resized_photo(photo: np.ndarray, side: int) -> np.ndarray:
-    """uint8 (H, W, 3) to (side, side, 3): bilinear with antialiasing, as PIL does it."""
-    return np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _usable_rows(

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from ssc_core.checkout import find_path
-from ssc_core.correct.batches import normalised
 from ssc_core.correct.checkpoints import load_published, segmenter_of
-from ssc_core.correct.items import resized_photo
+from ssc_core.correct.pixels import normalised, resized_photo
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.errors import SscError
-from ssc_core.torch_runtime import resolve_device
+from ssc_core.torch_runtime import pick_device
 
 PUBLISHED_SIDE = 480
 PUBLISHED_TOKENS = 20
@@ -40,8 +39,7 @@ class Predictor:
         threads: int = 1,
         samples: int = 32,
     ) -> None:
-        torch.set_num_threads(threads)
-        self.device = resolve_device(device)
+        self.device = pick_device(device, threads)
         self.samples = samples
         content = load_published(checkpoint)
         self.model = segmenter_of(content, checkpoint).to(self.device).eval()

@@ -12,21 +12,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from ssc_core.config.labelling import CompatSettings
-from ssc_core.config.training import NetworkSettings, SwinSize, TrainSettings
+from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.correct import losses
 from ssc_core.correct.batches import Batch
-from ssc_core.correct.checkpoints import build_segmenter, load_published, load_weights, save_checkpoint
+from ssc_core.correct.checkpoints import load_published, load_weights, save_checkpoint
 from ssc_core.correct.items import Items, build_items
-from ssc_core.correct.lavt import SwinSettings
 from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import MatchedLoss, PixelLoss, Share
-from ssc_core.correct.part_weights import load_part
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
+from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets, TruthTargets
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.correct.trainer import Loss, Trainer, seed_everything
@@ -34,7 +32,7 @@ from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 from ssc_core.tables import write_frame
-from ssc_core.torch_runtime import resolve_device
+from ssc_core.torch_runtime import pick_device
 
 
 def train(
@@ -75,7 +73,7 @@ def train(
 
     Raises SscError for data, weights and settings that do not fit together.
     """
-    torch.set_num_threads(threads)
+    picked = pick_device(device, threads)
     sections = {"network": network, "train": settings, "compat": compat}
     plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
     logger = make_logger(log_to, out.parent / log_to / out.stem, plain)
@@ -86,20 +84,18 @@ def train(
     if settings.keep == "best" and val is not None:
         val_items = build(val[0], TruthTargets(val[1]))
     seed_everything(settings.seed)
-    model = build_segmenter(_network(network), checkpoint_activations)
+    model = build_segmenter(network, pretrained=init is None, checkpoint_activations=checkpoint_activations)
     resumed = None
     if init is not None:
         checkpoint = load_published(init)
         load_weights(model, checkpoint, init)
         resumed = read_resumed(checkpoint, model, init) if settings.resume else None
-    elif network.swin_weights is not None and network.swin_weights.endswith(".safetensors"):
-        load_part(model.lavt, Path(network.swin_weights))
     state = RunState(state_dir, _fingerprint(items, val_items, init, network, settings, compat))
     if os.environ.get("RANK", "0") == "0":  # one process holds it for all that torchrun started
         state.hold()
     trainer = Trainer(
         model, items, chosen_loss(settings, compat), settings, compat, state,
-        val_items=val_items, device=resolve_device(device), workers=threads, save_minutes=save_minutes,
+        val_items=val_items, device=picked, workers=threads, save_minutes=save_minutes,
         logger=logger, log_matches=matches is not None, resumed=resumed,
     )  # fmt: skip
     summary = trainer.fit()
@@ -144,16 +140,6 @@ def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
         )  # fmt: skip
 
     return loss
-
-
-def _network(network: NetworkSettings) -> dict[str, Any]:
-    """What ``build_segmenter`` reads; weights in safetensors are loaded by ``load_part``."""
-    values = network.model_dump()
-    if isinstance(network.swin, SwinSize):
-        values["swin"] = SwinSettings(**network.swin.model_dump(), window=network.window)
-    if network.swin_weights is not None and network.swin_weights.endswith(".safetensors"):
-        values["swin_weights"] = None
-    return values
 
 
 def _targets(

@@ -28,6 +28,7 @@ from ssc_core.correct.run_state import RunState
 from ssc_core.correct.schedule import learning_rate, parameter_groups
 from ssc_core.correct.teacher import Teacher
 from ssc_core.errors import SscError
+from ssc_core.torch_runtime import pick_bf16
 
 Loss = Callable[[Batch, Tensor, Share, int, Tensor | None], MatchedLoss]
 """(batch, logits (B, 2, H, W), share of the step, epoch, logits of the teacher if it is to decide) -> loss."""
@@ -114,7 +115,7 @@ class Trainer:
         self.items, self.val_items, self.loss, self.settings, self.state = items, val_items, loss, settings, state
         self.workers, self.save_minutes = workers, save_minutes
         self.logger, self.log_matches = logger if self.world.is_first else None, log_matches
-        self.bf16 = uses_bf16(settings.precision, self.device)
+        self.bf16 = pick_bf16(settings.precision, self.device, native=True)
 
     def fit(self) -> dict[str, Any]:
         """Train to the end. Returns plain numbers on the run.
@@ -326,13 +327,3 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  (third-party code may use it)
     torch.manual_seed(seed)
-
-
-def uses_bf16(precision: str, device: torch.device) -> bool:
-    """Whether the network runs under bfloat16 autocast: as asked, or where the hardware multiplies bfloat16."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -42,10 +42,7 @@ from torchvision import transforms
 from ssc_core.errors import FETCH, SscError
 from ssc_core.tensor_checks import check_weights, check_zip
 from ssc_core.tensor_files import named_tensors
-from ssc_core.torch_runtime import resolve_device
-
-Precision = Literal["auto", "fp32", "bf16"]
-
+from ssc_core.torch_runtime import Precision, pick_bf16, resolve_device
 
 PASS_BYTES = 2**29
 """Memory that the activations of a forward pass may take on a CPU, about: more images a pass are no faster there."""
@@ -74,12 +71,10 @@ class OpenClip:
         device: str = "auto",
         threads: int = 1,
     ) -> None:
-        if precision not in ("auto", "fp32", "bf16"):
-            raise SscError(f"open_clip: precision '{precision}' is none of auto, fp32, bf16")
         self.device = resolve_device(device)
         self.batch_size = batch_size
         self.threads = threads
-        self.bf16 = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")
+        self.bf16 = pick_bf16(precision, self.device)
         self.model, self.tokenizer = load_model(model, pretrained, quick_gelu)
         self.model.to(self.device).eval().requires_grad_(False)
         config = PreprocessCfg(**self.model.visual.preprocess_cfg)

@@ -61,11 +61,12 @@ def test_zero_shot_on_a_micro_picture(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_names_the_micro_bert_works_from_any_folder(tmp_path: Path) -> None:
-    from ssc_core.correct.checkpoints import build_segmenter, save_checkpoint
+    from ssc_core.correct.checkpoints import save_checkpoint
+    from ssc_core.correct.start import build_segmenter
 
     network = read_config().network.model_dump(mode="json")  # relative paths, as training saves them
     torch.manual_seed(0)
-    built = build_segmenter({**read_config(find_models=True).network.model_dump(mode="json"), "swin_weights": None})
+    built = build_segmenter(read_config(find_models=True).network, pretrained=False)
     save_checkpoint(tmp_path / "network.pt", built, {"network": network}, {})
     for name in ("a.png", "b.png"):
         Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 60, 3)).astype(np.uint8)).save(tmp_path / name)

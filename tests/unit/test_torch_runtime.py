@@ -50,3 +50,14 @@ def test_bf16_is_for_gpus_unless_asked_for():
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert [pick_bf16("auto", cpu), pick_bf16("auto", gpu), pick_bf16("fp32", gpu)] == [False, True, False]
     assert pick_bf16("bf16", cpu)
+    with pytest.raises(SscError, match="precision 'fp16' is none of auto, fp32, bf16"):
+        pick_bf16("fp16", cpu)
+
+
+@pytest.mark.parametrize("able", [{"avx512_bf16": True}, {"amx_bf16": True}, {}])
+def test_training_takes_bf16_where_the_hardware_multiplies_it(monkeypatch: pytest.MonkeyPatch, able: dict) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    cpu = torch.device("cpu")
+    assert pick_bf16("auto", cpu, native=True) == bool(able)
+    assert not pick_bf16("fp32", cpu, native=True)
+    assert not pick_bf16("auto", cpu)

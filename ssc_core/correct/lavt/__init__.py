@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SWIN_SETTINGS, SwinSettings
-from ssc_core.correct.lavt.swin_weights import load_swin_22k
+from ssc_core.correct.lavt.swin import PUBLISHED_SIZES, SwinSettings
 
-__all__ = ["LAVT", "SWIN_SETTINGS", "SwinSettings", "load_swin_22k"]
+__all__ = ["LAVT", "PUBLISHED_SIZES", "SwinSettings"]

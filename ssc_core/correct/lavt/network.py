@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from ssc_core.correct.lavt.decoder import Decoder
 from ssc_core.correct.lavt.fusion import Fusion, language_gate
 from ssc_core.correct.lavt.swin import (
-    SWIN_SETTINGS,
+    PUBLISHED_SIZES,
     PatchEmbed,
     PatchMerging,
     SwinBlock,
@@ -25,7 +25,7 @@ from ssc_core.errors import SscError
 class LAVT(nn.Module):
     """Language-aware vision transformer (Yang et al., CVPR 2022), with the published files' key names and shapes.
 
-    ``swin``: "tiny", "small", "base", "large", "micro" or settings; ``window`` overrides the settings' window.
+    ``swin``: a published size (tiny, small, base, large) or settings; ``window`` overrides the settings' window.
     ``fusion_heads``: heads of the pixel-word attention of the four stages. ``drop_path``: stochastic depth of the last
     block, rising evenly from 0. ``checkpoint_activations``: compute the blocks again in backward instead of keeping
     their activations; less memory, about a third more time, the same numbers.
@@ -151,7 +151,7 @@ class Stage(nn.Module):
 
 def _resolve(swin: str | SwinSettings, window: int | None) -> SwinSettings:
     if isinstance(swin, str):
-        if swin not in SWIN_SETTINGS:
-            raise SscError(f"there is no Swin called '{swin}'; choose one of {', '.join(SWIN_SETTINGS)}")
-        swin = SWIN_SETTINGS[swin]
+        if swin not in PUBLISHED_SIZES:
+            raise SscError(f"there is no Swin called '{swin}'; choose one of {', '.join(PUBLISHED_SIZES)}")
+        swin = PUBLISHED_SIZES[swin]
     return swin if window is None else replace(swin, window=window)

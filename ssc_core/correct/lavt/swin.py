@@ -40,8 +40,7 @@ class SwinSettings:
         return tuple(self.embed_dim * 2**stage for stage in range(4))
 
 
-SWIN_SETTINGS = {
-    "micro": SwinSettings(embed_dim=24, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), window=6),
+PUBLISHED_SIZES = {
     "tiny": SwinSettings(embed_dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
     "small": SwinSettings(embed_dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
     "base": SwinSettings(embed_dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),

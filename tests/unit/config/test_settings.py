@@ -8,10 +8,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from ssc_core.cli.config_files import read_config
 from ssc_core.config.base import Section
 from ssc_core.config.compute import ComputeSettings
 from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings, schema_text
+from ssc_core.config.training import MICRO_SWIN
 from ssc_core.errors import SscError
 
 
@@ -78,7 +80,7 @@ def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
         ("compute", {"save_minutes": float("inf")}, "compute.save_minutes: Input should be a finite number (got inf)"),
         ("score", {"prompt": "blur"}, r"score.prompt: Input should be 'reverse_blur', .* or 'crop' (got 'blur')"),
         ("score", {"prompt": ["crop", "blur"]}, r"score.prompt.1: Input should be .* (got 'blur')"),
-        ("network", {"swin": "mikro"}, r"network.swin: Input should be 'tiny', .* or 'micro' (got 'mikro')"),
+        ("network", {"swin": "mikro"}, r"network.swin: Input should be 'tiny', .* or 'large' (got 'mikro')"),
         ("network", {"swin": {"embed_dim": 8, "depths": [1, 1, 1, 1], "haeds": [1] * 4, "heads": [1] * 4}},
          "network.swin.haeds: unknown key; did you mean 'heads'? (got [1, 1, 1, 1])"),
         ("supervised", {"epohcs": 3}, "supervised.epohcs: unknown key; did you mean 'epochs'? (got 3)"),
@@ -219,3 +221,8 @@ def test_sections_are_frozen(config: dict) -> None:
     assert isinstance(settings.select, Section)
     with pytest.raises(ValueError, match="frozen"):
         settings.select.min_area = 1  # type: ignore[misc]
+
+
+def test_micro_is_the_size_of_the_demos_swin(config: dict) -> None:
+    config["network"] = {**config["network"], "swin": "micro"}
+    assert load_settings(config).network.swin == MICRO_SWIN == read_config().network.swin

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertConfig
 
+from ssc_core.config.training import NetworkSettings
 from ssc_core.correct.checkpoints import (
     architecture_of,
-    build_segmenter,
     load_published,
     load_segmenter,
     load_weights,
@@ -19,6 +20,7 @@ from ssc_core.correct.checkpoints import (
     save_published,
 )
 from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError
 
@@ -228,9 +230,9 @@ def test_long_lists_of_misfits_are_cut(tmp_path: Path) -> None:
         load_weights(other, load_published(tmp_path / "x.pt"), "x.pt")
 
 
-def network_settings(folder: Path, **changes) -> dict:
+def network_settings(folder: Path, **changes) -> NetworkSettings:
     sizes = {"swin": "micro", "window": 6, "drop_path": 0.1, "fusion_heads": (1, 1, 1, 1), "trainable_bert_layers": 1}
-    return {"bert": str(folder), "swin_weights": None, "image_size": 96, "max_tokens": 20, **sizes, **changes}
+    return NetworkSettings(**{"bert": str(folder), "image_size": 96, **sizes, **changes})
 
 
 @pytest.fixture
@@ -254,6 +256,16 @@ def test_a_segmenter_is_built_from_settings(bert_folder: Path) -> None:
 def test_swin_weights_are_read_when_asked_for(bert_folder: Path) -> None:
     with pytest.raises(SscError, match=r"swin\.pth does not exist"):
         build_segmenter(network_settings(bert_folder, swin_weights=str(bert_folder / "swin.pth")))
+    build_segmenter(network_settings(bert_folder, swin_weights=str(bert_folder / "swin.pth")), pretrained=False)
+
+
+def test_swin_weights_may_be_safetensors(bert_folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    state = build_segmenter(network_settings(bert_folder)).lavt.backbone.patch_embed.state_dict()
+    path = tmp_path / "swin.safetensors"
+    save_file({f"backbone.patch_embed.{key}": value for key, value in state.items()}, path)
+    built = build_segmenter(network_settings(bert_folder, swin_weights=str(path))).lavt.backbone.patch_embed
+    assert all(torch.equal(value, state[key]) for key, value in built.state_dict().items())
 
 
 def test_fusion_dropout_and_a_tokenizer_of_its_own_reach_the_network(bert_folder: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from ssc_core.correct import items as items_module
 from ssc_core.correct.batches import load_batches, make_batch
-from ssc_core.correct.items import build_items, resized_photo
+from ssc_core.correct.items import build_items
+from ssc_core.correct.pixels import resized_photo
 from ssc_core.correct.plan import Sample, make_plan
 from ssc_core.errors import SscError
 from ssc_core.refer.ref_table import Ref

@@ -17,7 +17,7 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.train_stage import chosen_loss
-from ssc_core.correct.trainer import Trainer, uses_bf16
+from ssc_core.correct.trainer import Trainer
 from ssc_core.errors import SscError
 from tests.unit.correct import toy_run
 from tests.unit.correct.toy import TinySegmenter, make_items
@@ -232,9 +232,6 @@ def test_the_log_says_what_happened(tmp_path):
 
 
 def test_bf16_on_demand(tmp_path):
-    assert uses_bf16("bf16", torch.device("cpu"))
-    assert not uses_bf16("fp32", torch.device("cpu"))
-    assert isinstance(uses_bf16("auto", torch.device("cpu")), bool)
     run = trainer(tmp_path, make_items(tmp_path), settings(epochs=1, precision="bf16"))
     assert run.fit()["precision"] == "bf16"
     assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())

@@ -12,9 +12,10 @@ from transformers import BertConfig
 
 from ssc_core.checkout import HOME
 from ssc_core.cli.config_files import read_config
-from ssc_core.correct.checkpoints import build_segmenter, save_checkpoint, save_published
+from ssc_core.correct.checkpoints import save_checkpoint, save_published
 from ssc_core.correct.lavt import LAVT, SwinSettings
 from ssc_core.correct.predictor import PUBLISHED_SIDE
+from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_tokenizer
 
 BERT = str(HOME / "resources/micro/lavt/bert")
@@ -23,10 +24,10 @@ BERT = str(HOME / "resources/micro/lavt/bert")
 @pytest.fixture(scope="session")
 def micro_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The micro network with a random decoder, in our format."""
-    settings = {**read_config(find_models=True).network.model_dump(mode="json"), "swin_weights": None}
+    network = read_config(find_models=True).network
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "micro.pt"
-    save_checkpoint(path, build_segmenter(settings), {"network": settings}, {})
+    save_checkpoint(path, build_segmenter(network, pretrained=False), {"network": network.model_dump(mode="json")}, {})
     return path
 
 

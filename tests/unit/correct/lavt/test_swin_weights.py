@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssc_core.correct.lavt import LAVT, SwinSettings, load_swin_22k
-from ssc_core.correct.lavt.swin_weights import resize_position_table
+from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.swin_weights import load_swin_22k, resize_position_table
 from ssc_core.errors import SscError
 
 SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
