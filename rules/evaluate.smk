@@ -38,7 +38,7 @@ rule evaluate:
         images=images_folder,
         method=method_of,
         bert=bert_of,
-        bert_version=bert_version,
+        models=models_of_network,
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating the {params.method} network {wildcards.variant}"
     shell:

@@ -88,8 +88,8 @@ def bert_of(wildcards):
     return varied(wildcards).network.bert if published else ""
 
 
-def bert_version(wildcards):
-    return weights(bert_of(wildcards)) if bert_of(wildcards) else ""
+def models_of_network(wildcards):
+    return models_of(f"evaluate_{method_of(wildcards)}")(wildcards)
 
 
 def chain_of(wildcards):

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-COPIED = ("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts", "ssc_core", "presets", "envs", "docs")
+COPIED = (
+    *("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts"),
+    *("ssc_core", "microworld", "presets", "envs", "docs"),
+)
 """What a checkout needs to run."""
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -78,14 +78,18 @@ def _training(name: str) -> Stage:
     )
 
 
-def _evaluation(method: str, script: str, *made_from: str, compat: tuple[str, ...] = ()) -> Stage:
+def _evaluation(
+    method: str, script: str, *made_from: str, compat: tuple[str, ...] = (), models: tuple[str, ...] = ()
+) -> Stage:
     stem = "eval_{split}" if method == "corrected" else f"eval_{method}_{{split}}"
+    picture = {f"eval.{method}.picture": f"{stem}.png"} if script == "evaluate" else {}
     return Stage(
         calls=f"workflow_scripts.{script}:main",
-        writes={f"eval.{method}": f"{stem}.json", f"eval.{method}.rows": f"{stem}.parquet"},
+        writes={f"eval.{method}": f"{stem}.json", f"eval.{method}.rows": f"{stem}.parquet", **picture},
         after=("refs", "truth", "data", *made_from),
         sections=("evaluate",),
         compat=compat,
+        models=models,
     )
 
 
@@ -182,7 +186,8 @@ STAGES: dict[str, Stage] = {
         f"evaluate_{method}_choice": _evaluation(f"{method}_choice", "evaluate_chosen", f"chosen.{method}")
         for method in NETWORKS
     },
-    "evaluate_published": _evaluation("published", "evaluate"),
+    # a network that was trained elsewhere does not say which tokenizer it takes
+    "evaluate_published": _evaluation("published", "evaluate", models=("network.bert",)),
     "evaluate_masks": _evaluation(
         "masks",
         "evaluate_masks",
@@ -206,12 +211,15 @@ MADE_BY = {result: name for name, stage in STAGES.items() for result in stage.wr
 
 
 def reads(settings: Config, stage: str) -> dict[str, Any]:
-    """What a stage reads of the config, without the stages before it: values by section, and by ``compat.switch``."""
+    """What a stage reads of the config, without the stages before it: by section, model and ``compat.switch``."""
     found = STAGES[stage]
-    switches = settings.values("compat") if found.compat else {}
-    return {name: settings.values(name) for name in found.sections} | {
-        f"compat.{name}": switches[name] for name in found.compat
-    }
+    keys = [*found.models, *(f"compat.{name}" for name in found.compat)]
+    return {name: settings.values(name) for name in found.sections} | {key: _value(settings, key) for key in keys}
+
+
+def _value(settings: Config, key: str) -> Any:
+    section, _, name = key.partition(".")
+    return settings.values(section)[name]
 
 
 def depends_on(settings: Config, result: str) -> dict[str, Any]:

@@ -1,0 +1,242 @@
+"""What a rule reads, writes and takes as params is what ``ssc_core.config.stages`` says of its stage, no more, no less.
+
+One plan has every stage of the config itself and of variants that change one value each, in the folder of that variant
+also where the change does not reach. So a param that the table forgets shows: it differs where variants share a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.layers import read_layers
+from ssc_core.config.methods import PHASES
+from ssc_core.config.settings import Settings, load_settings
+from ssc_core.config.stages import STAGES, inputs
+from ssc_core.config.studies import named_changes
+from ssc_core.config.variants import Variants, label
+from ssc_core.layout import template
+from ssc_core.provenance import code_version
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANNER = Path(__file__).with_name("planned_jobs.py")
+ELSEWHERE = "elsewhere.pt"
+WHERE = {"dataset": "refcoco", "split": "val", "shard": 0, "shards": 1}
+
+CHANGES: dict[str, Any] = {
+    "nouns.top_k": 2,
+    "nouns.encoder.settings.model": "resources/micro/detector",
+    "detect.nms_iou": 0.5,
+    "segment.backend.settings.model": "resources/micro/detector",
+    "score.blur_sigma": 20,
+    "select.min_area": 60,
+    "network.drop_path": 0.1,
+    "network.bert": "resources/micro/detector",
+    **{f"{phase}.lr": 0.001 for phase in PHASES},
+    "evaluate.bootstrap_samples": 10,
+    **{f"compat.{switch}": True for switch in CompatSettings.model_fields},
+    "seed": 7,
+}
+"""A value of every section and switch that a stage reads."""
+
+NAMED_AFTER_FILES = {"state", "files"}
+"""Params that hold paths of the job's own outputs, and so the variant's name."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned job of a stage."""
+
+    stage: str
+    variant: str
+    where: dict[str, Any]
+    input: set[str]
+    output: set[str]
+    params: dict[str, str]
+    shell: str
+
+    @property
+    def decisive(self) -> tuple[set[str], dict[str, str]]:
+        return self.input, {name: value for name, value in self.params.items() if name not in NAMED_AFTER_FILES}
+
+
+class Workflow:
+    """The rules of a checkout, planned in an empty folder."""
+
+    def __init__(self, checkout: Path, folder: Path) -> None:
+        self.checkout, self.folder = checkout, folder
+        (folder / ELSEWHERE).write_text("a network")
+        self.config = folder / "mine.yaml"
+        self.config.write_text(yaml.safe_dump({"datasets": {"refcoco": {"checkpoint": ELSEWHERE}}}))
+        self.settings = load_settings(read_layers([ROOT / "config.yaml", self.config], {}))
+        self.variants = Variants(self.settings)
+
+    def path(self, result: str, variant: str = "", where: dict[str, Any] = WHERE) -> str:
+        return template(result, self.settings.results).format(variant=variant, **where)
+
+    def plan(self, stages: Sequence[str], variants: Sequence[str] = ("",)) -> list[Job]:
+        """The jobs of stages, and of all before them."""
+        targets = [self.path(next(iter(STAGES[name].writes)), variant) for name in stages for variant in variants]
+        command = [sys.executable, str(PLANNER), str(self.checkout / "Snakefile"), str(self.config), *targets]
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-6000:]
+        return list(self._jobs(json.loads(done.stdout)))
+
+    def _jobs(self, planned: list[dict[str, Any]]) -> Iterator[Job]:
+        for job in planned:
+            if job["rule"] == "make_world":
+                continue
+            variant = job["wildcards"]["variant"]
+            where = {**WHERE, "split": "train", **job["wildcards"]}
+            del where["variant"]
+            stage = next(
+                name
+                for name, stage in STAGES.items()
+                if {self.path(result, variant, where) for result in stage.writes} & set(job["output"])
+            )
+            yield Job(stage, variant, where, set(job["input"]), set(job["output"]), job["params"], job["shell"])
+
+    def mistakes(self, job: Job) -> list[str]:
+        """What the rule of a job does and its stage does not say, or the reverse."""
+        stage, settings = STAGES[job.stage], self.variants.settings_of(job.variant)
+        params = job.params
+        code = params.get("code", "")
+        checks = {
+            "input": (job.input, self._inputs(job)),
+            "output": (job.output, {self.path(result, job.variant, job.where) for result in stage.writes}),
+            "code": (code, f"{code.partition(':')[0]}: {code_version(stage.module)}"),
+            "settings": (json.loads(params.get("settings", "{}")), _settings(settings, stage.sections)),
+            "compat": (
+                json.loads(params.get("compat", "{}")),
+                {name: settings.values("compat")[name] for name in stage.compat},
+            ),
+            "models": (bool(params.get("models")), bool(stage.models)),
+            "models of the config": (
+                [name for name in _models(settings, stage.models) if name not in params.get("models", "")],
+                [],
+            ),
+            "params that reach the function": (
+                {name for name in ("settings", "compat") if f"{{params.{name}:q}}" in job.shell},
+                {name for name, has in (("settings", stage.sections), ("compat", stage.compat)) if has},
+            ),
+        }
+        return [
+            f"{job.stage}: {what} is {is_}, its stage says {says}"
+            for what, (is_, says) in checks.items()
+            if is_ != says
+        ]
+
+    def _inputs(self, job: Job) -> set[str]:
+        results = inputs(self.variants.settings_of(job.variant), job.stage)
+        return {self._found(result, job) for result in results} | self._besides(job)
+
+    def _found(self, result: str, job: Job, changes: dict[str, Any] | None = None) -> str:
+        return self.path(result, self.variants.folder(result, job.variant, changes), job.where)
+
+    def _besides(self, job: Job) -> set[str]:
+        """Inputs that are no result of a stage, or one of another variant."""
+        if job.stage == "index_refs":
+            return {f"{self.settings.results}/refcoco/world/world.json"}
+        if job.stage == "evaluate_published":
+            return {ELSEWHERE}
+        if job.stage == "evaluate_masks":
+            return {self._found("selected", job, {"select.assignment": "joint"})}
+        if job.stage == "evaluate_selections":
+            study = named_changes(self.settings.studies["select"])
+            return {self._found("selected", job, changes) for changes in study.values()}
+        return set()
+
+
+def _settings(settings: Settings, sections: Sequence[str]) -> dict[str, Any]:
+    """As the param has them: of a single section, its keys alone."""
+    values = {section: settings.values(section) for section in sections}
+    return values[sections[0]] if len(values) == 1 else values
+
+
+def _models(settings: Settings, places: Sequence[str]) -> Iterator[str]:
+    """What the param says of models: ``backend NAME`` or ``weights PATH``."""
+    for place in places:
+        section, key = place.split(".")
+        model = getattr(getattr(settings, section), key)
+        if isinstance(model, str):
+            yield f"weights {model}"
+        elif model is not None:
+            yield f"backend {model.name}"
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    return Workflow(ROOT, tmp_path_factory.mktemp("plan"))
+
+
+@pytest.fixture(scope="module")
+def jobs(workflow: Workflow) -> dict[tuple[str, str, str], Job]:
+    variants = ["", *(label({name: value}) for name, value in CHANGES.items())]
+    planned = workflow.plan(list(STAGES), variants)
+    return {(job.stage, job.variant, job.where["split"]): job for job in planned}
+
+
+def test_every_section_and_switch_that_a_stage_reads_is_changed() -> None:
+    changed = {name if name.startswith("compat") else name.partition(".")[0] for name in CHANGES} - {"seed"}
+    sections = {section for stage in STAGES.values() for section in stage.sections}
+    assert changed == sections | {f"compat.{switch}" for stage in STAGES.values() for switch in stage.compat}
+
+
+def test_every_stage_has_a_rule(jobs: dict[tuple[str, str, str], Job]) -> None:
+    assert {stage for stage, _, _ in jobs} == set(STAGES)
+
+
+def test_rules_are_as_their_stages_say(workflow: Workflow, jobs: dict[tuple[str, str, str], Job]) -> None:
+    assert sorted({line for job in jobs.values() for line in workflow.mistakes(job)}) == []
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_a_change_reaches_a_rule_just_where_its_stage_says(
+    workflow: Workflow, jobs: dict[tuple[str, str, str], Job], changed: str
+) -> None:
+    variant = label({changed: CHANGES[changed]})
+    for name, stage in STAGES.items():
+        folders = {workflow.variants.folder(result, variant) for result in stage.writes}
+        split = "val" if any("{split}" in path for path in stage.writes.values()) else "train"
+        job, base = jobs[name, variant, split], jobs[name, "", split]
+        if folders == {""}:
+            assert job.decisive == base.decisive, f"variants share what {name} writes, though {changed} reaches it"
+        elif "" not in folders:
+            assert job.decisive != base.decisive, f"{changed} does not reach {name}, though its stage says so"
+
+
+SELECT, SEGMENT = "rules/select.smk", "rules/segment.smk"
+LEFT_OUT = [
+    ("select_masks", SELECT, '**reads("select_masks"),', 'code=code("ssc_core.select.stage:select_masks"),'),
+    ("select_masks", SELECT, "params.settings params.compat out=output.sel", "params.settings out=output.sel"),
+    ("score_candidates", SELECT, 'masks=found("masks_shard"),', ""),
+    ("segment_boxes", SEGMENT, 'boxes=found("boxes_shard"),', 'boxes=found("boxes_shard"), more=found("boxes"),'),
+    ("detect_boxes", "rules/params.smk", 'params["models"] = models_of(name)', "pass"),
+    ("correct", "rules/correct.smk", '**reads("{phase}"),', '**reads("pretrain"),'),
+    ("evaluate_grounded_sentence", "rules/baseline.smk", "eval_grounded_sentence_{split}.parquet", "{split}.parquet"),
+]  # fmt: skip
+"""Stage, file, and an edit by which its rule is no longer as the stage says."""
+
+
+@pytest.mark.parametrize(("stage", "name", "old", "new"), LEFT_OUT)
+def test_what_is_left_out_is_found(
+    clone: Callable[[Path], Path], tmp_path: Path, stage: str, name: str, old: str, new: str
+) -> None:
+    checkout, folder = clone(tmp_path / "checkout"), tmp_path / "run"
+    folder.mkdir()
+    text = (checkout / name).read_text()
+    assert old in text, f"{name} does not hold {old!r} any more: update this test"
+    (checkout / name).write_text(text.replace(old, new))
+    edited = Workflow(checkout, folder)
+    assert [line for job in edited.plan([stage]) if job.stage == stage for line in edited.mistakes(job)]
