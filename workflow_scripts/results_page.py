@@ -13,8 +13,9 @@ from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
+from ssc_core.report.curves import write_learning
 from ssc_core.report.examples import Sources
-from ssc_core.report.finding_pictures import compare_picks, repairs, write_curves, write_repaired_picture
+from ssc_core.report.finding_pictures import compare_picks, repairs, write_repaired_picture
 from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
 from ssc_core.tables import read_frame
@@ -53,7 +54,7 @@ def main(
             selected=stack.enter_context(SelectionStore(selected)),
         )
         write_repaired_picture(compared, sources, repaired, where=where)
-    write_curves(_by_phase(matching), _by_phase(curves), learning, where=where)
+    write_learning(_by_phase(matching), _by_phase(curves), learning, where=where)
 
     counts = repairs(compared)
     note = (

@@ -16,17 +16,11 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf, gallery_section
+from ssc_core.report.charts import candidate_chart, iou_histogram, method_colour, success_curves, time_chart
 from ssc_core.report.collect import DatasetResults, Evaluated, collect, split_order
+from ssc_core.report.curves import matching_chart, training_charts
 from ssc_core.report.examples import Sources, tagged
-from ssc_core.report.plots import (
-    candidate_chart,
-    iou_histogram,
-    line_style,
-    matching_chart,
-    success_curves,
-    time_chart,
-    training_charts,
-)
+from ssc_core.report.figures import Chart
 from ssc_core.report.published import RUN_TO_RUN
 from ssc_core.report.seeds import over_seeds
 from ssc_core.report.style import PICK, PREDICTION, TRUTH, css
@@ -129,9 +123,9 @@ def _curves(dataset: DatasetResults) -> str:
     charts = []
     for split in dict.fromkeys(m.split for m in methods):
         here = [m for m in methods if m.split == split]
-        charts.append(success_curves(here, title=f"{split}: precision at every IoU"))
+        charts.append(success_curves(here, f"{split}: precision at every IoU"))
         charts += [
-            iou_histogram(m, title=f"{split}: IoU, {method_name(m.name)}", colour=line_style(m, here)[1])
+            iou_histogram(m, f"{split}: IoU, {method_name(m.name)}", method_colour(m, here))
             for m in here
             if not m.of_candidates or m.name == "selected"
         ]
@@ -143,10 +137,9 @@ def _breakdowns(dataset: DatasetResults) -> str:
 
 
 def _training(dataset: DatasetResults) -> str:
-    matching = matching_chart(dataset.matching)
-    charts = [matching] if matching else []
-    for i, (phase, log) in enumerate(dataset.logs.items()):
-        charts += training_charts(log, phase=phase, colour=i)
+    charts = matching_chart(dataset.matching)
+    for phase, log in dataset.logs.items():
+        charts += training_charts(log, phase)
     return _figures(charts)
 
 
@@ -244,8 +237,13 @@ def _folded(blocks: list[tuple[str, str]], opened: int | None) -> str:
     )
 
 
-def _figures(charts: list[str]) -> str:
-    return f'<div class="charts">{"".join(charts)}</div>' if charts else ""
+def _figures(charts: list[Chart]) -> str:
+    figures = "".join(
+        f'<figure class="chart"><figcaption>{escape(chart.title)}</figcaption>'
+        f'<div role="img" aria-label="{escape(chart.title)}">{chart.svg}</div></figure>'
+        for chart in charts
+    )
+    return f'<div class="charts">{figures}</div>' if charts else ""
 
 
 def _colours() -> str:

@@ -20,6 +20,16 @@ PAPER: Colour = (255, 255, 255)
 PANEL: Colour = (243, 245, 248)
 """Blue is what a model says, green what is true, orange what Select picked: told apart with any colour vision."""
 
+SERIES: tuple[Colour, ...] = (
+    PREDICTION,
+    (224, 134, 0),
+    (15, 157, 114),
+    (194, 52, 143),
+    (122, 91, 224),
+    (123, 132, 149),
+)
+"""Of the lines of a chart. page.css has them as --s0 ... --s5, and lighter ones for a dark page."""
+
 
 @cache
 def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:

@@ -10,7 +10,8 @@ from PIL import Image
 from ssc_core.config.methods import PHASES
 from ssc_core.errors import SscError
 from ssc_core.report import curves
-from ssc_core.report.curves import draw_curves
+from ssc_core.report.curves import draw_curves, write_learning
+from ssc_core.report.figures import panels
 
 
 @pytest.fixture
@@ -31,9 +32,22 @@ def matching(tmp_path: Path) -> Path:
 
 
 def test_phases_follow_each_other(logs: list[Path]) -> None:
-    first, second = curves._phases(logs)
-    assert (first.x[0], first.x[-1], second.x[0], second.x[-1]) == (1, 30, 31, 50)
-    assert (first.label, second.label) == (PHASES["pretrain"].title, PHASES["correct"].title)
+    _, (axis,) = panels(4, 3)
+    for start, path in zip((0, 30), logs, strict=True):
+        curves.draw_steps(axis, pd.read_csv(path), "loss", colour="k", label=curves._title(path), start=start)
+    each, first, _, second = axis.lines
+    assert (first.get_xdata()[0], first.get_xdata()[-1]) == (1, 30)
+    assert (second.get_xdata()[0], second.get_xdata()[-1]) == (31, 50)
+    assert [line.get_label() for line in (first, second)] == [PHASES["pretrain"].title, PHASES["correct"].title]
+    assert each.get_ydata()[0] == first.get_ydata()[0] == 2
+
+
+def test_the_mean_runs_and_the_highest_steps_do_not_set_the_scale() -> None:
+    log = pd.DataFrame({"step": range(1, 401), "loss": [100.0] + [1.0, 3.0] * 199 + [1.0]})
+    _, (axis,) = panels(4, 3)
+    curves.draw_steps(axis, log, "loss", colour="k")
+    assert axis.lines[1].get_ydata()[200] == pytest.approx(2.0), "over 10 of 400 steps"
+    assert axis.get_ylim() == pytest.approx((0, 3.3))
 
 
 def test_the_picture(logs: list[Path], matching: Path, tmp_path: Path) -> None:
@@ -52,3 +66,14 @@ def test_an_empty_log_is_named(tmp_path: Path) -> None:
     with pytest.raises(SscError, match=r"correct\.csv has no steps"):
         draw_curves([tmp_path / "correct.csv"], [], tmp_path / "x.png")
     assert not (tmp_path / "x.png").exists()
+
+
+def test_learning(tmp_path: Path) -> None:
+    matching = {"correct": [pd.DataFrame({"epoch": [0, 1], "accuracy": [0.4, end]}) for end in (0.6, 0.8)]}
+    losses = {"correct": [pd.DataFrame({"step": range(50), "loss": range(50)})]}
+    out = tmp_path / "learning.svg"
+    write_learning(matching, losses, out, where="refcoco val")
+    assert "<svg" in out.read_text()
+    first = out.read_bytes()
+    write_learning(matching, losses, out, where="refcoco val")
+    assert out.read_bytes() == first, "the same figures give the same file"

@@ -12,7 +12,7 @@ from ssc_core.masks import MaskStore, SelectionStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import Sources
-from ssc_core.report.finding_pictures import compare_picks, repairs, write_curves, write_repaired_picture
+from ssc_core.report.finding_pictures import compare_picks, repairs, write_repaired_picture
 from tests.unit.report.conftest import PHOTOS
 
 
@@ -47,14 +47,3 @@ def test_picture(compared: pd.DataFrame, sources: Sources, tmp_path: Path) -> No
 def test_nothing_to_show(compared: pd.DataFrame, sources: Sources, tmp_path: Path) -> None:
     with pytest.raises(SscError, match="repaired no wrong pick"):
         write_repaired_picture(compared.assign(iou_native=0.0), sources, tmp_path / "x.png", where="refcoco val")
-
-
-def test_curves(tmp_path: Path) -> None:
-    matching = {"correct": [pd.DataFrame({"epoch": [0, 1], "accuracy": [0.4, end]}) for end in (0.6, 0.8)]}
-    losses = {"correct": [pd.DataFrame({"step": range(50), "loss": range(50)})]}
-    out = tmp_path / "learning.svg"
-    write_curves(matching, losses, out, where="refcoco val")
-    assert "<svg" in out.read_text()
-    first = out.read_bytes()
-    write_curves(matching, losses, out, where="refcoco val")
-    assert out.read_bytes() == first, "the same figures give the same file"
