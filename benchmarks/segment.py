@@ -22,9 +22,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from tqdm import tqdm
 from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection, PreTrainedTokenizerFast
 
+from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.refer.images import load_image
 from ssc_core.segment.grounding_dino import GroundingDino
-from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
+from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
 from ssc_core.segment.sam import SegmentAnything
 from ssc_core.segment.sam_build import CONFIGS, build_sam, load_sam, save_sam
 from ssc_core.segment.tasks import LARGEST_BATCH, Batch, ImageTask
@@ -132,7 +133,7 @@ def _compare(
         batches = [Batch(0, tuple(alike[i : i + LARGEST_BATCH])) for i in range(0, len(alike), LARGEST_BATCH)]
         load = PhotoLoader(work, "stop", backend)
         with worker_threads(backend._threads) as pool:
-            for _, images in ahead_of(tqdm(batches, mininterval=10), load, pool):
+            for images in batches_ahead(load, [batch.tasks for batch in batches], pool, BATCHES_AHEAD):
                 run(images)
 
     rate = _rate(stage, tasks, clock, before=lambda: setattr(spent, "seconds", 0.0))

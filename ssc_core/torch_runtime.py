@@ -35,8 +35,8 @@ def pick_device(device: str, threads: int) -> torch.device:
 def pick_bf16(precision: Precision, device: torch.device, *, native: bool = False) -> bool:
     """Whether to run in bfloat16 autocast. Raises SscError for an unknown precision.
 
-    ``auto`` does on a GPU and nowhere else, so that labels do not depend on the CPU. With ``native``, as in training, it
-    does where the hardware multiplies bfloat16, be it a GPU or a CPU.
+    ``auto`` does on a GPU and nowhere else, so that labels do not depend on the CPU. With ``native``, as in training,
+    it does where the hardware multiplies bfloat16, be it a GPU or a CPU.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise SscError(f"precision '{precision}' is none of auto, fp32, bf16")

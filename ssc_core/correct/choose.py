@@ -7,7 +7,6 @@ compare a network's choice with that of Select, whose masks have Segment's outli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,12 @@ from ssc_core.correct.matching import soft_iou
 from ssc_core.correct.predictor import Predictor
 from ssc_core.masks import MaskStore, SelectionWriter, StoreInfo
 from ssc_core.masks.resize import resize_nearest
+from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
 
 IMAGES_A_PASS = 8
-"""Photos that lie in memory together."""
+"""Photos that go through the network together; as many are read ahead."""
 
 
 def choose_candidates(
@@ -56,12 +56,12 @@ def choose_candidates(
         )
         with (
             SelectionWriter(out, info, choice_per="sentence") as writer,
-            ThreadPoolExecutor(threads) as pool,
+            worker_threads(threads) as pool,
             tqdm(total=len(by_image), desc="choose", unit="photo", mininterval=10) as progress,
         ):
-            for start in range(0, len(by_image), IMAGES_A_PASS):
-                groups = by_image[start : start + IMAGES_A_PASS]
-                pictures = list(pool.map(photos.or_none, [members[0].file_name for members in groups]))
+            passes = [by_image[start : start + IMAGES_A_PASS] for start in range(0, len(by_image), IMAGES_A_PASS)]
+            ready = batches_ahead(lambda members: photos.or_none(members[0].file_name), passes, pool, 1)
+            for groups, pictures in zip(passes, ready, strict=True):
                 read = {i: picture for i, picture in enumerate(pictures) if picture is not None}
                 texts = [[text for ref in groups[i] for text in ref.sentences] for i in read]
                 drawn = dict(zip(read, predictor.foreground(list(read.values()), texts), strict=True))

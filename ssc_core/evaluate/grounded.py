@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from ssc_core.backends import Detections, Detector, Segmenter
 from ssc_core.errors import SscError
-from ssc_core.evaluate.pairs import LoadOrSkip, one_ahead
+from ssc_core.evaluate.pairs import LoadOrSkip
 from ssc_core.masks import rle
+from ssc_core.prefetch import ahead, worker_threads
 from ssc_core.tables import read_frame, write_frame
 
 SENTENCES_A_CALL = 16
@@ -38,8 +39,11 @@ def ground_sentences(
     rows: list[dict[str, Any]] = []
     asked = list(refs.itertuples())
     batches = [asked[start : start + SENTENCES_A_CALL] for start in range(0, len(asked), SENTENCES_A_CALL)]
-    with tqdm(total=len(refs), desc="ground", unit="sentence", mininterval=10) as progress:
-        for batch in one_ahead(lambda part: _load(part, images), batches):
+    with (
+        worker_threads(1) as pool,
+        tqdm(total=len(refs), desc="ground", unit="sentence", mininterval=10) as progress,
+    ):
+        for batch in ahead(lambda part: _load(part, images), batches, pool, 1):
             rows += [_row(row, rle.empty((row.height, row.width))) for row, photo in batch if photo is None]
             read = [(row, photo) for row, photo in batch if photo is not None]
             if read:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from ssc_core.evaluate import bins
 from ssc_core.masks import rle
 from ssc_core.masks.resize import resize_nearest
 from ssc_core.masks.selection import SelectionStore
+from ssc_core.prefetch import batches_ahead, worker_threads
 
 SIDE = 480
 """Side of the square at which published figures are measured."""
@@ -67,8 +67,11 @@ def measure_pairs(*, refs: pd.DataFrame, images: LoadOrSkip, truth: Truth, predi
     batches = [by_image[start : start + IMAGES_A_CALL] for start in range(0, len(by_image), IMAGES_A_CALL)]
     rows: list[dict[str, Any]] = []
     without_truth, skipped, model_s = 0, 0, 0.0
-    with tqdm(total=len(by_image), desc="evaluate", unit="image", mininterval=5) as progress:
-        for batch in one_ahead(lambda tables: [_read(table, images, truth) for table in tables], batches):
+    with (
+        worker_threads(1) as pool,
+        tqdm(total=len(by_image), desc="evaluate", unit="image", mininterval=5) as progress,
+    ):
+        for batch in batches_ahead(lambda table: _read(table, images, truth), batches, pool, 1):
             without_truth += sum(photo.without_truth for photo in batch)
             for photo in batch:
                 if photo.rows and photo.image is None:
@@ -114,22 +117,6 @@ class _Photo:
     rows: list[Any]
     truths: dict[int, np.ndarray]
     without_truth: int
-
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
-
-
-def one_ahead(load: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
-    """``map`` that loads the next item in a thread while the caller works on this one."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        current: Future[_Out] | None = None
-        for item in items:
-            current, following = pool.submit(load, item), current
-            if following is not None:
-                yield following.result()
-        if current is not None:
-            yield current.result()
 
 
 def _read(table: pd.DataFrame, images: LoadOrSkip, truth: Truth) -> _Photo:

@@ -16,10 +16,11 @@ from ssc_core.backends import Detections, Detector, load_backend
 from ssc_core.config.labelling import CompatSettings, DetectSettings
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStoreWriter
+from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
-from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
+from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
 from ssc_core.segment.nms import class_nms
 from ssc_core.segment.tasks import ImageTask, image_tasks, plan_batches, shard_of
 
@@ -69,7 +70,8 @@ def detect_boxes(
         worker_threads(threads) as pool,
         tqdm(total=sum(len(batch.tasks) for batch in batches), desc="detect", unit="image", mininterval=10) as progress,
     ):
-        for _, window in groupby(ahead_of(batches, load, pool), key=lambda item: item[0].window):
+        ready = batches_ahead(load, [batch.tasks for batch in batches], pool, BATCHES_AHEAD)
+        for _, window in groupby(zip(batches, ready, strict=True), key=lambda item: item[0].window):
             found: list[tuple[ImageTask, Detections]] = []
             for batch, photos in window:
                 found += zip(batch.tasks, finder(batch.tasks, photos), strict=True)

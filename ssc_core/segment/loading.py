@@ -1,19 +1,15 @@
-"""Work through batches with photos decoded, and resized where the backend can, by threads ahead of the model."""
+"""Photos as a backend takes them: decoded, and resized where it can do that in a thread ahead of the model."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ssc_core.pictures import BadImage
 from ssc_core.refer.images import load_image
-from ssc_core.segment.tasks import Batch, ImageTask
+from ssc_core.segment.tasks import ImageTask
 
 log = logging.getLogger(__name__)
 
@@ -47,30 +43,3 @@ class PhotoLoader:
             return None
         prepare = getattr(self.backend, "prepare", None)
         return prepare(image) if prepare else image
-
-
-@contextmanager
-def worker_threads(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """A thread pool; what still waits in it is dropped when the stage ends early."""
-    pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="ssc-loader")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def ahead_of(
-    batches: Iterable[Batch], load: Callable[[ImageTask], Any], pool: ThreadPoolExecutor
-) -> Iterator[tuple[Batch, list[Any]]]:
-    """Each batch with what ``load`` makes of its tasks, computed by ``pool`` while earlier batches are worked on."""
-    waiting: deque[tuple[Batch, list[Future]]] = deque()
-    for batch in batches:
-        waiting.append((batch, [pool.submit(load, task) for task in batch.tasks]))
-        if len(waiting) > BATCHES_AHEAD:
-            yield _ready(*waiting.popleft())
-    while waiting:
-        yield _ready(*waiting.popleft())
-
-
-def _ready(batch: Batch, futures: Sequence[Future]) -> tuple[Batch, list[Any]]:
-    return batch, [future.result() for future in futures]

@@ -18,10 +18,11 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import Instances, MaskStore, MaskStoreWriter
+from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
-from ssc_core.segment.loading import PhotoLoader, ahead_of, worker_threads
+from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
 from ssc_core.segment.tasks import Batch, ImageTask, RefQuery, image_tasks, plan_batches
 
 
@@ -71,7 +72,8 @@ def segment_boxes(
             worker_threads(threads) as pool,
             tqdm(total=len(store.image_ids), desc="segment", unit="image", mininterval=10) as progress,
         ):
-            for _, window in groupby(ahead_of(batches, load, pool), key=lambda item: item[0].window):
+            ready = batches_ahead(load, [batch.tasks for batch in batches], pool, BATCHES_AHEAD)
+            for _, window in groupby(zip(batches, ready, strict=True), key=lambda item: item[0].window):
                 done: list[_Segmented] = []
                 for batch, loaded in window:
                     done += _segment(segmenter, batch.tasks, loaded, pool)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from ssc_core.contracts import StagedEncoder
 from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
 from ssc_core.masks.candidates import distinct_masks, read_candidates
+from ssc_core.prefetch import ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
@@ -180,23 +180,10 @@ def encode_photos(
 ) -> Iterator[tuple[Marked, np.ndarray]]:
     """Every photo in order, with the features (N, P, D) of its N distinct candidates under the P prompts."""
     progress = tqdm(photos, desc="score", unit="photo", mininterval=10)
-    with ThreadPoolExecutor(threads) as pool:
-        marked = in_order(pool, marker, progress, PHOTOS_AHEAD * threads)
+    with worker_threads(threads) as pool:
+        marked = ahead(marker, progress, pool, PHOTOS_AHEAD * threads)
         for photo, features in in_batches(marked, marker.prompter.encode, batch):
             yield photo, marker.prompter.by_mask(features)
-
-
-def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Photo], Marked], photos: Iterable[Photo], ahead: int
-) -> Iterator[Marked]:
-    """``map`` by the pool's workers, in order, never more than ``ahead`` photos beyond what was taken."""
-    running: deque[Future[Marked]] = deque()
-    for photo in photos:
-        running.append(pool.submit(work, photo))
-        if len(running) > ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
 
 
 def in_batches(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import h5py
 import numpy as np
 import pytest
@@ -135,21 +133,6 @@ def test_a_staged_encoder_gives_the_scores_of_a_plain_one(world, clip_folder):
     plain = score_world(world, settings=plain, name="plain.h5")
     for ref in (1, 2, 3, 5):
         np.testing.assert_allclose(staged.scores(ref), plain.scores(ref), atol=2e-3)
-
-
-def test_in_order_keeps_order_and_a_bounded_number_ahead():
-    started = []
-
-    def work(photo):
-        started.append(photo)
-        return photo
-
-    with ThreadPoolExecutor(2) as pool:
-        stream = scoring.in_order(pool, work, range(20), ahead=3)
-        first = next(stream)
-        assert first == 0
-        assert len(started) <= 4
-        assert [first, *stream] == list(range(20))
 
 
 def test_in_batches_gives_every_photo_its_own_features():
