@@ -11,14 +11,7 @@ sys.path.insert(0, workflow.basedir)
 from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
 from ssc_core.config.stages import STAGES, TRAINED, inputs
-from ssc_core.config.studies import (
-    BASE,
-    check_studies,
-    evaluations,
-    find_study,
-    named_changes,
-    rows,
-)
+from ssc_core.config.study import BASE
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
 from ssc_core.config.variants import Variants
 from ssc_core.config.datasets import (
@@ -34,6 +27,7 @@ from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, weights_version
 from ssc_core.config.settings import load_settings
 from ssc_core.stale_locks import clear_stale_locks
+from ssc_core.studies import check_studies, evaluations, find_study, named_changes, rows
 from ssc_core.config.targets import dataset_pattern
 
 if {"{", "}"} & set(workflow.basedir):

@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator
 from ssc_core.config.base import FolderName, Section, Seed
 from ssc_core.config.methods import EVALUATED
 
+BASE = "config"
+"""The variant without a change."""
+
 _METHODS = [name for name in EVALUATED if name != "masks"]
 
 

@@ -1,7 +1,6 @@
 """Masks on disk: run-length encoding, the HDF5 stores that the stages hand to each other, import and export."""
 
 from ssc_core.masks.columnar import StoreInfo
-from ssc_core.masks.gather import gather, gather_scores
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import Instances, MaskStore, MaskStoreWriter
 
@@ -14,6 +13,4 @@ __all__ = [
     "SelectionStore",
     "SelectionWriter",
     "StoreInfo",
-    "gather",
-    "gather_scores",
 ]

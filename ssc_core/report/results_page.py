@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ssc_core.config.methods import method_name, method_order
-from ssc_core.config.studies import BASE
+from ssc_core.config.study import BASE
 from ssc_core.report.collect import split_order
 from ssc_core.report.published import PUBLISHED
 

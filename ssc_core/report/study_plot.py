@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ssc_core.config.methods import method_name
-from ssc_core.config.studies import BASE
+from ssc_core.config.study import BASE
 from ssc_core.report.figures import panels, save
 from ssc_core.report.style import INK, PREDICTION, QUIET, css
 

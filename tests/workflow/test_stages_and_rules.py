@@ -23,10 +23,10 @@ from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import PHASES
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.stages import STAGES, inputs
-from ssc_core.config.studies import named_changes
 from ssc_core.config.variants import Variants, label
 from ssc_core.layout import template
 from ssc_core.provenance import code_version
+from ssc_core.studies import named_changes
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANNER = Path(__file__).with_name("planned_jobs.py")

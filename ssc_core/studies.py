@@ -12,13 +12,10 @@ from typing import Any
 from ssc_core.config.methods import METHODS, PHASES
 from ssc_core.config.settings import Settings
 from ssc_core.config.stages import STAGES
-from ssc_core.config.study import Study
+from ssc_core.config.study import BASE, Study
 from ssc_core.config.variants import SEED, Variants, change, plain
 from ssc_core.errors import SscError
 from ssc_core.layout import template
-
-BASE = "config"
-"""The variant without a change."""
 
 
 @dataclass(frozen=True, slots=True)

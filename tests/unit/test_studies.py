@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.studies import BASE, check_studies, evaluations, find_study, rows
+from ssc_core.config.study import BASE
 from ssc_core.config.variants import Variants
 from ssc_core.errors import SscError
+from ssc_core.studies import check_studies, evaluations, find_study, rows
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,134 @@
+"""Which module may import which: the table of rooms in docs/architecture.md, read off the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+from ssc_core import provenance
+
+STAGES = ("segment", "select", "correct", "evaluate")
+PROJECT = ("ssc_core", "microworld", "workflow_scripts")
+
+
+def imports(node: ast.AST, *, lazy: bool) -> Iterator[str]:
+    """Modules that code names in imports; lazy: in functions, too. Imports for type checkers alone do not count."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not lazy:
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute in this project"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        yield from imports(child, lazy=lazy)
+
+
+@pytest.fixture(scope="module")
+def graph(root: Path) -> dict[bool, dict[str, set[str]]]:
+    """By whether lazy imports count: module to the project's modules that it imports."""
+    files = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in PROJECT
+        for path in (root / package).rglob("*.py")
+    }
+    trees = {name: ast.parse(path.read_bytes()) for name, path in files.items()}
+    return {
+        lazy: {
+            name: {module for found in imports(tree, lazy=lazy) if (module := module_of(found, files))}
+            for name, tree in trees.items()
+        }
+        for lazy in (False, True)
+    }
+
+
+def module_of(name: str, modules: Collection[str]) -> str | None:
+    """The module that a name is, or is a value of."""
+    return next((found for found in (name, name.rpartition(".")[0]) if found in modules), None)
+
+
+def arrows(modules: dict[str, set[str]], source: str, targets: tuple[str, ...]) -> list[str]:
+    def inside(name: str, package: str) -> bool:
+        return name == package or name.startswith(f"{package}.")
+
+    return [
+        f"{name} -> {found}"
+        for name in modules
+        if inside(name, source)
+        for found in modules[name]
+        if any(inside(found, target) for target in targets)
+    ]
+
+
+def test_the_config_is_the_ground_floor(graph: dict[bool, dict[str, set[str]]]) -> None:
+    below = ("ssc_core.config", "ssc_core.errors", "ssc_core.files")
+    found = {name for module, named in graph[True].items() if module.startswith("ssc_core.config") for name in named}
+    assert [name for name in found if not name.startswith(below)] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_do_not_import_each_other(graph: dict[bool, dict[str, set[str]]], stage: str) -> None:
+    others = tuple(f"ssc_core.{other}" for other in STAGES if other != stage)
+    assert arrows(graph[True], f"ssc_core.{stage}", others) == []
+
+
+def test_nothing_below_names_what_is_above(graph: dict[bool, dict[str, set[str]]]) -> None:
+    assert arrows(graph[True], "ssc_core", ("microworld", "workflow_scripts")) == []
+    assert arrows(graph[True], "microworld", ("workflow_scripts",)) == []
+    below = ("masks", "refer", *STAGES, "weights")
+    above = ("ssc_core.report", "ssc_core.predict", "ssc_core.cli")
+    assert [arrow for room in below for arrow in arrows(graph[True], f"ssc_core.{room}", above)] == []
+    rooms = tuple(f"ssc_core.{stage}" for stage in STAGES)
+    assert [
+        arrow for room in ("masks", "refer", "weights") for arrow in arrows(graph[True], f"ssc_core.{room}", rooms)
+    ] == []
+
+
+def test_no_module_imports_itself_in_a_circle(graph: dict[bool, dict[str, set[str]]]) -> None:
+    finished: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in finished:
+            for found in graph[False][name]:
+                walk(found, (*path, name))
+            finished.add(name)
+
+    for name in graph[False]:
+        walk(name, ())
+
+
+@pytest.fixture
+def copied(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the code that digests are made from."""
+    for package in PROJECT:
+        shutil.copytree(root / package, tmp_path / package, ignore=lambda _, names: set(names) & {"__pycache__"})
+    monkeypatch.setattr(provenance, "ROOT", tmp_path / "ssc_core")
+    forget_digests()
+    yield tmp_path
+    forget_digests()
+
+
+def forget_digests() -> None:
+    provenance.code_version.cache_clear()
+    provenance._read_module.cache_clear()
+
+
+@pytest.mark.parametrize("calls", ["workflow_scripts.evaluate", "ssc_core.correct.choose", "ssc_core.predict.run"])
+def test_an_edit_of_training_evaluates_nothing_again(copied: Path, calls: str) -> None:
+    def edited(module: str) -> str:
+        with (copied / f"ssc_core/correct/{module}.py").open("a") as file:
+            file.write("EDITED = 1\n")
+        forget_digests()
+        return provenance.code_version(calls)
+
+    before = provenance.code_version(calls)
+    for module in ("trainer", "train_stage", "loggers", "losses", "batches", "run_state", "start", "targets"):
+        assert edited(module) == before, module
+    assert edited("predictor") != before
