@@ -1,4 +1,4 @@
-"""Files that are whole or not there: write beside, flush to disk, then rename."""
+"""Files that are whole or not there: write beside, flush to disk, then rename. And names that strangers give them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssc_core.errors import SscError
+
+_LONGEST_NAME = 250
+"""Bytes of a photo's name, with its folders. Drives take 255 for a name alone."""
 
 
 @contextmanager
@@ -135,3 +138,12 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_inside_folder(file_name: str, where: str) -> None:
+    """Raise SscError unless ``file_name`` is a relative path that stays inside the images folder."""
+    path = PurePosixPath(file_name)
+    if not file_name.strip() or path.is_absolute() or ".." in path.parts:
+        raise SscError(f"{where}: photo '{file_name:.200}' must be a path inside the images folder, relative to it")
+    if len(file_name.encode("utf-8", "replace")) > _LONGEST_NAME:
+        raise SscError(f"{where}: photo '{file_name:.40}...' has a name of {len(file_name)} letters: no drive takes it")

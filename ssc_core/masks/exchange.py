@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ssc_core.errors import SscError
+from ssc_core.files import check_inside_folder
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import Instances, MaskStore
-from ssc_core.refer.refer_layout import check_inside_folder
 
 NO_CATEGORY = "object"
 """Class of a mask where neither the data nor Segment's candidates name one."""

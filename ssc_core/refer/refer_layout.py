@@ -11,18 +11,15 @@ import json
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ssc_core.config.sources import images_folder_of
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path, read_json
+from ssc_core.files import atomic_path, check_inside_folder, read_json
 from ssc_core.pictures import check_pixels
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence
 from ssc_core.refer.safe_pickle import load_plain_pickle
-
-_LONGEST_NAME = 250
-"""Bytes of a photo's name, with its folders. Drives take 255 for a name alone."""
 
 
 def read_refer(
@@ -100,15 +97,6 @@ def check_unique(ids: Iterable[int | str], kind: str, path: Path) -> None:
         if value in seen:
             raise SscError(f"{path}: {kind} id {value} occurs twice; ids must be unique, remove one of the two")
         seen.add(value)
-
-
-def check_inside_folder(file_name: str, where: str) -> None:
-    """Raise SscError unless ``file_name`` is a relative path that stays inside the images folder."""
-    path = PurePosixPath(file_name)
-    if not file_name.strip() or path.is_absolute() or ".." in path.parts:
-        raise SscError(f"{where}: photo '{file_name:.200}' must be a path inside the images folder, relative to it")
-    if len(file_name.encode("utf-8", "replace")) > _LONGEST_NAME:
-        raise SscError(f"{where}: photo '{file_name:.40}...' has a name of {len(file_name)} letters: no drive takes it")
 
 
 def _check_one_object_each(raw_refs: Sequence[Any], path: Path) -> None:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ssc_core.errors import SscError
-from ssc_core.files import parse_json
+from ssc_core.files import check_inside_folder, parse_json
 from ssc_core.pictures import BadImage
 from ssc_core.refer.images import image_size
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Segmentation, Sentence
-from ssc_core.refer.refer_layout import check_inside_folder
 from ssc_core.refer.table_rows import read_rows
 
 _MAX_LISTED = 10
