@@ -15,7 +15,7 @@ from ssc_core.files import is_web_page
 from ssc_core.pickle_check import BrokenPickleError, RefusedPickleError, check_pickle
 from ssc_core.provenance import file_sha256
 from ssc_core.weights.lock import LockFile
-from ssc_core.weights.unpack import ShortReads
+from ssc_core.weights.zip_reads import ShortReads
 
 LOCK_NAME = "sources.lock.json"
 """A lock file of ``ssc fetch`` by its default name; the micro models have one of their own beside them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import io
 import os
 import shutil
 import stat
@@ -22,11 +21,10 @@ from tqdm import tqdm
 
 from ssc_core.errors import SscError
 from ssc_core.weights.tar_entries import Content, Readable, tar_entries
+from ssc_core.weights.zip_reads import ShortReads
 
 MOST_FILES = 200_000
 """Files and folders of an archive; COCO's biggest has 118,287. Not a bound on memory but on time."""
-_MOST_DIRECTORY = 2**25
-"""Bytes of a zip's list of files; zipfile reads it whole, and takes ten times the memory for it."""
 _COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of the others, zipfile unpacks a whole block at once: a megabyte of bzip2 may be gigabytes."""
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
@@ -214,15 +212,6 @@ def _checked(name: str, archive: Path) -> str:
     if bad and name not in ("./", "."):
         raise SscError(f"{archive} is refused: it holds the path {name!r:.100}, which is no plain path inside it")
     return "/".join(parts)
-
-
-class ShortReads(io.BufferedReader):
-    """A zip file, of which zipfile does not get its list of files in one piece when that is too long."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _MOST_DIRECTORY:
-            raise zipfile.BadZipFile(f"its list of files claims {size} bytes")
-        return super().read(size)
 
 
 class _Limited:

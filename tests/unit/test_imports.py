@@ -140,15 +140,18 @@ def forget_digests() -> None:
     provenance._read_module.cache_clear()
 
 
+TRAINING = ("trainer", "train_stage", "loggers", "losses", "batches", "run_state", "start", "targets")
+
+
 @pytest.mark.parametrize("calls", ["workflow_scripts.evaluate", "ssc_core.correct.choose", "ssc_core.predict.run"])
-def test_an_edit_of_training_evaluates_nothing_again(copied: Path, calls: str) -> None:
+def test_an_edit_of_training_or_of_downloads_evaluates_nothing_again(copied: Path, calls: str) -> None:
     def edited(module: str) -> str:
-        with (copied / f"ssc_core/correct/{module}.py").open("a") as file:
+        with (copied / f"ssc_core/{module}.py").open("a") as file:
             file.write("EDITED = 1\n")
         forget_digests()
         return provenance.code_version(calls)
 
     before = provenance.code_version(calls)
-    for module in ("trainer", "train_stage", "loggers", "losses", "batches", "run_state", "start", "targets"):
+    for module in (*(f"correct/{name}" for name in TRAINING), "weights/unpack", "weights/fetch"):
         assert edited(module) == before, module
-    assert edited("predictor") != before
+    assert edited("correct/predictor") != before

@@ -13,6 +13,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.weights import unpack as module
+from ssc_core.weights import zip_reads
 from ssc_core.weights.unpack import unpack, unpacking_folder
 
 FILES = {"refcoco/instances.json": b"{}", "refcoco/refs(unc).p": b"refs", "readme.txt": b"hello"}
@@ -251,6 +252,6 @@ def test_a_zip_with_a_list_of_files_that_has_no_bound_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = make_zip(tmp_path / "a.zip", {f"{i}": b"" for i in range(100)})
-    monkeypatch.setattr(module, "_MOST_DIRECTORY", 4000)
+    monkeypatch.setattr(zip_reads, "_MOST_DIRECTORY", 4000)
     with pytest.raises(SscError, match=r"its list of files claims \d+ bytes"):
         unpack(archive, tmp_path / "out", most_bytes=10_000)
