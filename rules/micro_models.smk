@@ -77,9 +77,7 @@ rule micro_weights:
         build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_STEPS[wildcards.name]),
         out=lambda wildcards, output: str(Path(output[0]).parent),
-        code=lambda wildcards: code_version(
-            f"microworld.training.{wildcards.name}"
-        ),
+        code=lambda wildcards: code_version(f"microworld.training.{wildcards.name}"),
     message:
         "micro models: training {wildcards.name}"
     shell:

@@ -26,6 +26,7 @@ rule report:
         results=lambda wildcards, output: str(Path(output.page).parents[1]),
         images=as_json({name: images_of(name) for name in SETTINGS.datasets}),
         others=other_evals,
+        look=page_look(),
         code=code("workflow_scripts.report:main"),
     message:
         "writing the report"

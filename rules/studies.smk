@@ -109,6 +109,7 @@ rule select_report:
         variants=as_json(SELECTIONS),
         select=section("select"),
         images=lambda wildcards: images_of(select_at()["dataset"]),
+        look=page_look(),
         code=code("ssc_core.report.select_page:write_select_page"),
     message:
         "writing the comparison of ways to select"

@@ -31,12 +31,19 @@ def rows_of(name):
 
 
 def other_evals(wildcards):
-    """What has been evaluated besides, by content: a new evaluation writes the page anew, but none is asked for."""
-    found = {*glob(f"{RESULTS}/*/eval_*.json"), *glob(f"{RESULTS}/*/seed*/eval_*.json")}
+    """What the page shows besides, by content: a new evaluation writes it anew, but none is asked for."""
+    patterns = ("*/eval_*.json", "*/seed*/eval_*.json", "report/select.json")
+    found = {path for pattern in patterns for path in glob(f"{RESULTS}/{pattern}")}
     return [
         f"{path} {file_sha256(Path(path))[:8]}"
         for path in sorted(found - set(evals_of("report")))
     ]
+
+
+def page_look():
+    """Param: what pages are made of besides code: templates, style, script."""
+    parts = Path(workflow.basedir, "ssc_core/report/templates").iterdir()
+    return [f"{part.name} {file_sha256(part)[:8]}" for part in sorted(parts)]
 
 
 def page_study(wildcards):

@@ -49,6 +49,10 @@ class DatasetFolder:
         """Eval files that are here, of the config itself or of this variant."""
         return sorted(path for path in (self.folder / self.variant).glob("eval_*.json") if _EVAL.fullmatch(path.name))
 
+    def splits(self) -> list[str]:
+        """Splits that something may have been made for."""
+        return sorted(path.name for path in (self.folder / self.variant).glob("*") if path.is_dir())
+
     def variants(self) -> list[DatasetFolder]:
         """Variants that something was made for."""
         folders = sorted(path for path in self.folder.glob("*") if path.is_dir() and _VARIANT.fullmatch(path.name))

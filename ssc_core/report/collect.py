@@ -39,6 +39,10 @@ class Method:
     of_candidates: bool
     published: Published | None
 
+    @property
+    def measured_on(self) -> str:
+        return f"{self.n_pairs} {self.per}s, {'480 × 480' if self.resolution == '480' else 'photo pixels'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
@@ -83,6 +87,12 @@ class DatasetResults:
     @property
     def world(self) -> str:
         return self.evaluations[0].content.world
+
+    @property
+    def sheets(self) -> list[tuple[str, Path]]:
+        """Splits that have a contact sheet of what Segment found, and its path."""
+        found = ((split, self.folder("contact_sheet", split=split)) for split in self.folder.splits())
+        return sorted((one for one in found if one[1].is_file()), key=lambda one: split_order(one[0]))
 
     def methods(self) -> list[Method]:
         """Lines of the table by split, all measured alike: once a sentence, choices among candidates too."""

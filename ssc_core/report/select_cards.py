@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.refer.ref_table import Ref, refs_by_image
-from ssc_core.report.cards import PhotoShelf, controls, outline_path
+from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, ShelfPhoto, candidate_layers, outline_all
 from ssc_core.report.overlay import number_place, soften
-from ssc_core.report.tables import table_body, table_head
 
 TAGS = {
     "doubtful": "Doubtful: two candidates score alike",
@@ -96,74 +94,46 @@ def tagged(choices: pd.DataFrame, size: int) -> Iterator[tuple[Any, set[str]]]:
         yield row, {tag for tag, rank in ranked.items() if row.Index in rank.index}
 
 
-def choice_gallery(shown: Sequence[tuple[Any, set[str]]], stores: Stores, photos: PhotoShelf, key: str) -> str:
-    """Filters and cards of choices with their tags; photos are read through ``photos``. key: unique on the page."""
-    cards = [_card(row, tags, stores, photos, f"{key}-{i}") for i, (row, tags) in enumerate(shown)]
-    used: set[str] = set().union(*(tags for _, tags in shown))
-    categories = sorted({row.category for row, _ in shown} - {""})
-    filters = controls(used, categories, {"truth", "pick", "candidates"}, key, names=TAGS)
-    return (
-        f'<div class="gallery" data-gallery>{filters}<p class="count" role="status" aria-live="polite"></p>'
-        f'<div class="grid">{"".join(cards)}</div></div>'
-    )
+def choice_gallery(shown: Iterable[tuple[Any, set[str]]], stores: Stores, photos: PhotoShelf, key: str) -> Gallery:
+    """Choices with their tags; photos are read through ``photos``. key: unique on the page."""
+    return Gallery([_card(row, tags, stores, photos) for row, tags in shown], key, TAGS)
 
 
-def _card(row: Any, tags: set[str], stores: Stores, photos: PhotoShelf, key: str) -> str:
+def _card(row: Any, tags: set[str], stores: Stores, photos: PhotoShelf) -> Card:
+    """The photo with all candidates, numbered from 1, the chosen one and the truth; and the scores."""
     ref = stores.refs[row.ref_id]
-    per_sentence = stores.selected.choice_per == "sentence"
-    sentences = [ref.sentences[row.sentence]] if per_sentence else ref.sentences
+    sentences = [ref.sentences[row.sentence]] if stores.selected.choice_per == "sentence" else ref.sentences
     notes = [row.category] * bool(row.category) + [f"ref {row.ref_id}", ref.file_name, f"IoU {100 * row.iou:.0f} %"]
     notes += [f"best candidate {100 * row.iou_best:.0f} %"] if row.iou_best > row.iou else []
     notes += [] if np.isnan(row.margin) else [f"ahead by {row.margin:.2f}"]
-    marks = "".join(f'<span class="tag {tag}">{escape(TAGS[tag])}</span>' for tag in TAGS if tag in tags)
-    title = " · ".join(f"“{text}”" for text in sentences)
-    return (
-        f'<article class="example" data-tags="{" ".join(sorted(tags))}" data-category="{escape(row.category)}">'
-        f'<button type="button" class="picture" aria-labelledby="{key}" data-open>{_picture(row, ref, stores, photos)}'
-        f'</button><h4 id="{key}">{escape(title)}</h4><p class="quiet">{escape(" · ".join(notes))}</p><p>{marks}</p>'
-        f"{_scores(row, sentences, stores)}</article>"
+    photo = photos.photo(ref.file_name)
+    masks = list(read_candidates(stores.masks, row.ref_id, merged=stores.scores.merged_masks).masks())
+    layers = [*candidate_layers(masks, row.index), ("truth", stores.truth.mask(row.ref_id))]
+    return Card(
+        title=" · ".join(f"“{text}”" for text in sentences),
+        notes=notes,
+        tags=tags,
+        category=row.category,
+        photo=photo,
+        outlines=list(outline_all(layers, photo)),
+        numbers=[
+            ("pick" if i == row.index else "candidates", *_place(mask, photo), i + 1) for i, mask in enumerate(masks)
+        ],
+        scores=_scores(row, sentences, stores),
     )
 
 
-def _picture(row: Any, ref: Ref, stores: Stores, photos: PhotoShelf) -> str:
-    """SVG: the photo with all candidates, numbered from 1, the chosen one and the truth."""
-    height, width = photos(ref.file_name).shape[:2]
-    size = (height, width)
-    merged = stores.scores.merged_masks
-    masks = list(read_candidates(stores.masks, row.ref_id, merged=merged).masks())
-    layers = [("pick" if index == row.index else "candidates", mask) for index, mask in enumerate(masks)]
-    layers.sort(key=lambda layer: layer[0])  # the pick is drawn over the others
-    truth = stores.truth.mask(row.ref_id)
-    paths = "".join(
-        outline_path(name, mask, size) for name, mask in [*layers, *([("truth", truth)] * (truth is not None))]
-    )
-    numbers = "".join(_number(index, mask, size, chosen=index == row.index) for index, mask in enumerate(masks))
-    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{photos.use(ref.file_name)}{paths}{numbers}</svg>'
+def _place(mask: np.ndarray, photo: ShelfPhoto) -> tuple[float, float]:
+    return number_place(soften(mask, (photo.height, photo.width)), NUMBER / 2)
 
 
-def _number(index: int, mask: np.ndarray, size: tuple[int, int], *, chosen: bool) -> str:
-    x, y = number_place(soften(mask, size), NUMBER / 2)
-    return f'<text class="{"pick" if chosen else "candidates"}" x="{x:g}" y="{y:g}">{index + 1}</text>'
-
-
-def _scores(row: Any, sentences: Sequence[str], stores: Stores) -> str:
-    """A table that opens on demand: a column a candidate, a row a sentence, and what the choice was made from."""
-    scores, areas = stores.scores.scores(row.ref_id), stores.scores.areas(row.ref_id)
-    if scores.shape[1] == 0:
-        return '<p class="quiet">This ref has no candidate.</p>'
+def _scores(row: Any, sentences: Sequence[str], stores: Stores) -> Scores:
+    scores = stores.scores.scores(row.ref_id)
     if stores.selected.choice_per == "sentence":
         scores = scores[row.sentence : row.sentence + 1]
-    lines = [*zip(map(escape, sentences), scores, strict=True)]
-    decisive = stores.selected.scores(row.ref_id)[row.sentence]
-    lines.append(("<b>decisive</b>", decisive))
-    names = [f"{index + 1}{' ✓' if index == row.index else ''}" for index in range(len(areas))]
-    rows = [
-        f'<th scope="row">{name}</th>' + "".join(f'<td class="number">{value:.1f}</td>' for value in values)
-        for name, values in lines
-    ]
-    rows.append('<th scope="row">pixels</th>' + "".join(f'<td class="number quiet">{area}</td>' for area in areas))
-    table = f'<table class="groups">{table_head(("", *names))}{table_body(rows)}</table>'
-    return (
-        '<details><summary>Scores of the candidates</summary><div class="table" tabindex="0" role="region" '
-        f'aria-label="Scores of the candidates">{table}</div></details>'
+    return Scores(
+        of_sentences=list(zip(sentences, scores.tolist(), strict=True)),
+        decisive=stores.selected.scores(row.ref_id)[row.sentence].tolist(),
+        areas=stores.scores.areas(row.ref_id).tolist(),
+        chosen=row.index,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pandas as pd
 from ssc_core.config.variants import Changes, plain
 from ssc_core.evaluate.metrics import Figure, Overlaps, paired_gains
 from ssc_core.evaluate.schema import MasksEval
-from ssc_core.report.tables import scrolling_table, table_body, table_head
 
 OWN = "selected"
 """The choice that the pipeline itself makes, which all gains are measured from."""
@@ -70,24 +68,13 @@ def changes(variant: Changes) -> str:
     return "; ".join(f"{key}: {plain(value)}" for key, value in variant.items()) or "nothing"
 
 
-def html_table(lines: Sequence[Line], caption: str) -> str:
-    """The table of the page."""
-    rows = (
-        f'<th scope="row">{escape(readable(line.name))}{_bound(line)}'
-        f'<small class="what">{escape(line.what)}</small></th>'
-        + "".join(f'<td class="number">{text}<small>{interval}</small></td>' for text, interval in _cells(line))
-        for line in lines
-    )
-    return scrolling_table(caption, table_head(("Way to select", "oIoU", "gain", "mIoU", "gain")) + table_body(rows))
-
-
 def markdown_table(lines: Sequence[Line]) -> str:
     """The table of ``docs/select.md``."""
     text = ["| way to select | oIoU | gain in oIoU | mIoU | gain in mIoU |", "|---|---|---|---|---|"]
     for line in lines:
         name = f"`{line.name}`" + (" (looks at the truth)" if line.test_only else "")
-        cells = (f"{value} ({interval})" if interval else value for value, interval in _cells(line))
-        text.append(f"| {name} | {' | '.join(cells)} |")
+        figures = (f"{value} ({interval})" if interval else value for value, interval in cells(line))
+        text.append(f"| {name} | {' | '.join(figures)} |")
     return "\n".join(text) + "\n"
 
 
@@ -104,11 +91,6 @@ def read_lines(values: Sequence[dict[str, Any]]) -> list[Line]:
     return [Line(**line) for line in fields]
 
 
-def readable(name: str) -> str:
-    """A variant's name as a reader sees it."""
-    return name.replace("_", " ")
-
-
 def _overlaps(rows: pd.DataFrame, name: str, *, skip_empty: bool) -> Overlaps:
     unions = rows[f"union_{name}"].to_numpy(np.int64)
     if skip_empty:
@@ -116,11 +98,7 @@ def _overlaps(rows: pd.DataFrame, name: str, *, skip_empty: bool) -> Overlaps:
     return Overlaps(rows[f"intersection_{name}"].to_numpy(np.int64), unions)
 
 
-def _bound(line: Line) -> str:
-    return ' <span class="tag">looks at the truth: test only</span>' if line.test_only else ""
-
-
-def _cells(line: Line) -> Iterator[tuple[str, str]]:
+def cells(line: Line) -> Iterator[tuple[str, str]]:
     """Value and interval of each figure, as text; the pipeline's own choice has no gain over itself."""
     for figure, form in ((line.oIoU, ".1f"), (line.oIoU_gain, "+.1f"), (line.mIoU, ".1f"), (line.mIoU_gain, "+.1f")):
         if line.name == OWN and form == "+.1f":

@@ -1,4 +1,5 @@
-"""Use a report as a reader would, in headless Chromium: ``python tests/unit/report/check_in_browser.py index.html``.
+"""Use a report as a reader would, in headless Chromium: ``python tests/unit/report/check_in_browser.py index.html``,
+or of ``select.html``.
 
 No test of the suite, since it needs a browser (``apt-get install chromium``). It clicks, types and presses keys with a
 script added to a copy of the page, and stops with a message when something does not answer or the console has errors.
@@ -16,7 +17,7 @@ from pathlib import Path
 
 CHECKS = """
 const out = {};
-const gallery = document.querySelector("details[open] [data-gallery]");
+const gallery = document.querySelector("details[open] [data-gallery]") || document.querySelector("[data-gallery]");
 const cards = () => [...gallery.querySelectorAll(".example")].filter((card) => !card.hidden);
 const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
 const words = gallery.querySelector("[data-text]");
@@ -25,8 +26,11 @@ out.width = window.innerWidth;
 out.all = cards().length;
 const count = () => gallery.querySelector(".count").textContent;
 out.count_is_shown = count().startsWith(`${out.all} of `);
-gallery.querySelector('[data-tag="worst"]').click();
-out.worst_filters = cards().length < out.all && cards().every((card) => card.dataset.tags.includes("worst"));
+const lacks = (tag) => cards().some((card) => !card.dataset.tags.split(" ").includes(tag));
+const tags = [...gallery.querySelectorAll("[data-tag]")];
+const tag = tags.find((button) => button.dataset.tag && lacks(button.dataset.tag));
+tag.click();
+out.tag_filters = cards().length < out.all && cards().every((card) => card.dataset.tags.includes(tag.dataset.tag));
 gallery.querySelector('[data-tag=""]').click();
 const first = cards()[0].querySelector("h4").textContent;
 type(first.slice(1, -1).toUpperCase());
@@ -34,11 +38,12 @@ out.words_filter = cards().length >= 1 && cards().length < out.all;
 type("no sentence says this");
 out.nothing_found = cards().length === 0 && count().startsWith("0 of ");
 type("");
-const box = gallery.querySelector('[data-layer="prediction"]');
+const box = gallery.querySelector("[data-layer]");
+const layer = () => getComputedStyle(gallery.querySelector(`path.${box.dataset.layer}`)).display;
 box.click();
-out.layer_hides = getComputedStyle(gallery.querySelector("path.prediction")).display === "none";
+out.layer_hides = layer() === "none";
 box.click();
-out.layer_shows = getComputedStyle(gallery.querySelector("path.prediction")).display !== "none";
+out.layer_shows = layer() !== "none";
 const dialog = document.querySelector("dialog");
 const opener = cards()[0].querySelector("[data-open]");
 opener.focus();
@@ -53,7 +58,7 @@ out.closes = !dialog.open;
 out.no_sideways_scroll = document.documentElement.scrollWidth <= window.innerWidth;
 out.outside = [...document.querySelectorAll("[src],[href]")]
   .map((node) => node.getAttribute("src") || node.getAttribute("href"))
-  .filter((target) => !target.startsWith("data:") && !target.startsWith("#"));
+  .filter((target) => !target.startsWith("data:") && !target.startsWith("#") && target !== "select.html");
 setTimeout(() => {
   out.focus_returns = document.activeElement === opener;
   parent.postMessage(JSON.stringify(out), "*");

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.report.html import build_report
+from ssc_core.report.collect import collect
+from ssc_core.report.html import _seeds, build_report
 from ssc_core.report.published import PUBLISHED
 from tests.unit.report.conftest import NASTY, PHOTOS
 
@@ -104,7 +105,7 @@ def test_figures_carry_their_intervals(results: Path, page: Page) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["test only", "7 refs", "val: candidates a ref", "1 min 15 s", "pretrain: loss", "2.00 on average, 2 at most"],
+    ["test only", "7 refs", "val: candidates per ref", "1 min 15 s", "pretrain: loss", "2.00 on average, 2 at most"],
 )
 def test_page_tells(words: str, page: Page) -> None:
     assert any(words in said for said in page.words)
@@ -157,3 +158,28 @@ def test_several_seeds_have_a_table(results: Path, photos_folder: Path, tmp_path
     page = Page((tmp_path / "index.html").read_text())
     assert "refcoco: mean and standard deviation over seeds" in page.words
     assert "± 0.0" in page.words
+
+
+def test_seeds_are_in_the_order_of_splits_and_methods(results: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    content = json.loads((copy / "refcoco" / "eval_val.json").read_text())
+    for folder, seed in (("", 0), ("seed1", 1)):
+        (copy / "refcoco" / folder).mkdir(exist_ok=True)
+        for split in ("testA", "val"):
+            for method in ("corrected", "pretrained"):
+                path = copy / "refcoco" / folder / f"eval_{method}_{split}.json"
+                path.write_text(json.dumps(content | {"seed": seed, "split": split, "method": method}))
+                shutil.copy(results / "refcoco" / "eval_val.parquet", path.with_suffix(".parquet"))
+    (dataset,) = collect(copy)
+    assert [(row["split"], row["method"]) for row in _seeds(dataset)] == [
+        ("val", "pretrained"), ("val", "corrected"), ("testA", "pretrained"), ("testA", "corrected"),
+    ]  # fmt: skip
+
+
+def test_the_page_of_ways_to_select_is_linked_once_it_is_there(
+    results: Path, photos_folder: Path, tmp_path: Path, page: Page
+) -> None:
+    assert "select.html" not in page.all("href")
+    (tmp_path / "select.html").touch()
+    build_report(results=results, out=tmp_path / "index.html", images={"refcoco": photos_folder})
+    assert "select.html" in Page((tmp_path / "index.html").read_text()).all("href")

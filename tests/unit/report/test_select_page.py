@@ -19,7 +19,8 @@ from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, Selectio
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report import select_cards
-from ssc_core.report.select_cards import Stores, _number
+from ssc_core.report.cards import ShelfPhoto
+from ssc_core.report.select_cards import NUMBER, Stores
 from ssc_core.report.select_docs import write_table
 from ssc_core.report.select_page import write_select_page
 from ssc_core.report.select_table import Line, changes, csv_table, markdown_table, read_lines
@@ -119,9 +120,9 @@ def test_numbers_on_cards_are_not_cut_by_the_photos_border() -> None:
     for rows, columns in ((slice(0, 3), slice(0, 3)), (slice(-3, None), slice(-3, None))):
         mask = np.zeros(size, bool)
         mask[rows, columns] = True
-        x, y = map(float, re.findall(r'(?:x|y)="([0-9.]+)"', _number(11, mask, size, chosen=False)))
-        assert 14 <= x <= 345
-        assert 14 <= y <= 185
+        x, y = select_cards._place(mask, ShelfPhoto("id", np.zeros((*size, 3), np.uint8)))
+        assert NUMBER / 2 <= x <= 359 - NUMBER / 2
+        assert NUMBER / 2 <= y <= 199 - NUMBER / 2
 
 
 def test_an_evaluation_of_a_network_is_refused(results: Path, folder: Path, photos_folder: Path) -> None:

@@ -1,0 +1,83 @@
+"""HTML pages that need no network and no other file, from ``templates/``: Jinja escapes all that they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ssc_core.config.methods import method_name
+from ssc_core.evaluate.metrics import THRESHOLDS
+from ssc_core.files import atomic_path
+from ssc_core.report.seeds import FIGURES
+from ssc_core.report.select_table import cells
+from ssc_core.report.style import PICK, PREDICTION, TRUTH, css
+
+_WORLDS = {
+    "micro": "Generated micro world: drawn scenes, not photos. Its figures say that the method works end to end; they "
+    "say nothing about real photos and cannot be compared with published figures.",
+    "files": "Photos and sentences of your own files.",
+}
+
+
+def write_page(
+    template: str,
+    out: Path,
+    *,
+    title: str,
+    worlds: Iterable[str],
+    links: Sequence[tuple[str, str]] = (),
+    **values: Any,
+) -> None:
+    """Write a page. worlds: whose figures it shows, a notice each; links: (target, name); values: of the template."""
+    page = _environment().get_template(template)
+    text = page.render(title=title, worlds=list(dict.fromkeys(worlds)), links=links, **values)
+    with atomic_path(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (method_name, runs, cells, duration, memory)
+    environment.filters |= {function.__name__: function for function in filters}
+    # pictures and page have the same colours
+    colours = {"prediction": css(PREDICTION), "truth": css(TRUTH), "pick": css(PICK)}
+    environment.globals |= {
+        "thresholds": [str(t) for t in THRESHOLDS],
+        "seed_figures": list(FIGURES),
+        "colours": colours,
+        "world_notes": _WORLDS,
+    }
+    return environment
+
+
+def runs(rows: Iterable[Any], name: str) -> Iterator[tuple[Any, list[Any]]]:
+    """Rows that follow each other with one value of an attribute or key, in their order."""
+    rows = list(rows)
+    get: Any = itemgetter(name) if rows and isinstance(rows[0], dict) else attrgetter(name)
+    return ((value, list(same)) for value, same in groupby(rows, get))
+
+
+def duration(seconds: float) -> str:
+    """``44.0 s``, ``1 min 01 s`` or ``3 h 02 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def memory(megabytes: float) -> str:
+    """``300 MB`` or ``1.5 GB``; 0: not measured."""
+    if not megabytes:
+        return "–"
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
