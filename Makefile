@@ -59,7 +59,7 @@ format: env ## format Python and Snakemake files
 	$(BIN)/python -m snakefmt Snakefile rules
 
 # forced, since the pages are in git: where results are missing, Snakemake would call the old ones up to date
-finding: env ## all methods over seeds, a page a dataset: docs/results*.md (hours; PRESET=best: of that preset)
+finding: env ## all methods over seeds, a page per dataset: docs/results*.md (hours; PRESET=best: of that preset)
 	$(SNAKEMAKE) --forcerun write_results $(if $(PRESET),--configfile presets/$(PRESET).yaml) -- results_page
 
 report: env ## one HTML page of everything in results/

@@ -5,8 +5,8 @@
     python benchmarks/mask_store.py --json out.json     # the same figures for programs
 
 Every class of an image counts as one ref whose candidates are all its instances, which is what Segment finds for
-"a dog". "PNG a ref" is what the published code keeps: a grey picture a ref, later candidates over earlier ones (so it
-loses overlaps). "PNG a mask" loses nothing.
+"a dog". "PNG per ref" is what the published code keeps: a grey picture per ref, later candidates over earlier ones (it
+loses overlaps). "PNG per mask" loses nothing.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def measure(photos: list[Photo], folder: Path) -> dict[str, Any]:
     refs = [(index, chosen) for index, photo in enumerate(photos) for chosen in photo.refs()]
     layouts = {
         "masks.h5": (lambda: _write_store(photos, store), lambda: _read_store(store), [store]),
-        "PNG a ref": (lambda: _write_ref_pngs(photos, folder), lambda: _read_pngs(folder, "ref"), None),
-        "PNG a mask": (lambda: _write_mask_pngs(photos, folder), lambda: _read_pngs(folder, "mask"), None),
+        "PNG per ref": (lambda: _write_ref_pngs(photos, folder), lambda: _read_pngs(folder, "ref"), None),
+        "PNG per mask": (lambda: _write_mask_pngs(photos, folder), lambda: _read_pngs(folder, "mask"), None),
     }
     rows = {}
     for name, (write, read, files) in layouts.items():

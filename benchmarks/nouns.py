@@ -1,4 +1,4 @@
-"""Sentences a second of noun extraction, against the published way: two parses a sentence, all components, no batches.
+"""Sentences per second of nouns, against the published way: two parses per sentence, all components, no batches.
 
 Run as ``python benchmarks/nouns.py sentences.jsonl``; a line holds ``{"sent": "..."}``. Without a file, sentences of
 the micro world are taken. Seconds are CPU time of one process, so that other work on the machine does not count.
@@ -33,7 +33,7 @@ def main() -> None:
     differ = [(s, a, b) for s, a, b in zip(some, nouns[:: options.every], plain, strict=True) if a != b]
     rate, plain_rate = len(sentences) / seconds, len(some) / plain_seconds
     print(f"batched: {rate:.0f} sentences/s of {len(sentences)}")
-    print(f"two parses a sentence: {plain_rate:.0f} sentences/s of {len(some)}")
+    print(f"two parses per sentence: {plain_rate:.0f} sentences/s of {len(some)}")
     print(f"{rate / plain_rate:.1f} times; nouns differ in {len(differ)} of {len(some)} sentences")
     for sentence, ours, theirs in differ[:10]:
         print(f"  {sentence!r}: {ours} and {theirs}")

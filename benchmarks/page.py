@@ -25,7 +25,7 @@ from ssc_core.files import atomic_path, read_json, write_json
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"
 REAL = {"nouns": "refcoco_val_sentences.jsonl", "masks": "coco64"}
-"""Real sentences, one a line, and a folder of COCO photos with instances.json, looked for in ``--sample``."""
+"""Real sentences, one per line, and a folder of COCO photos with instances.json, looked for in ``--sample``."""
 
 CPU = {
     "nouns": "nouns.py --every 10",
@@ -135,7 +135,7 @@ def _rows(name: str, figures: dict[str, Any]) -> Iterator[Row]:
 def _training(figures: dict[str, Any]) -> str:
     return (
         f"{figures['network']}, {figures['precision']}: a step of the trainer takes {figures['trainer_over_bare']:.2f} "
-        f"of the bare forward and backward pass on a ready batch, and {figures['mib_per_sample']:.1f} MiB a sample."
+        f"of the bare forward and backward pass on a ready batch, and {figures['mib_per_sample']:.1f} MiB per sample."
     )
 
 
@@ -143,7 +143,7 @@ def _masks(figures: dict[str, Any]) -> str:
     own = figures["layouts"]["masks.h5"]["bytes"]
     lines = [
         f"{figures['masks']} masks of {figures['images']} photos:",
-        "| layout | files | bytes a mask | times masks.h5 |\n|---|---|---|---|",
+        "| layout | files | bytes per mask | times masks.h5 |\n|---|---|---|---|",
     ]
     rows = [
         f"| {name} | {row['files']} | {row['bytes'] / figures['masks']:.0f} | {row['bytes'] / own:.2f} |"

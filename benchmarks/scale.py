@@ -150,7 +150,7 @@ def nouns(folder: Path) -> None:
 
 
 def shards(folder: Path) -> None:
-    """What the GPU steps would leave: 3 to 9 instances a photo, and as candidates those of a ref's class."""
+    """What the GPU steps would leave: 3 to 9 instances per photo, and as candidates those of a ref's class."""
     started = time.process_time()
     info = StoreInfo(class_names=THINGS, settings={}, code="simulated", models={})
     rng, masks = np.random.default_rng(1), ellipses(500, 1)

@@ -206,7 +206,7 @@ def _make_detector(folder: Path) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4, help="photos")
-    parser.add_argument("--boxes", type=int, default=5, help="boxes a photo for SAM")
+    parser.add_argument("--boxes", type=int, default=5, help="boxes per photo for SAM")
     parser.add_argument("--batch", type=int, default=8, help="images a forward pass")
     parser.add_argument("--sam", choices=sorted(CONFIGS), default="vit_b", help="size of SAM")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))

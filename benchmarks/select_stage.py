@@ -6,7 +6,7 @@
     python benchmarks/select_stage.py --clock cpu --threads 1     # processor time, where other work runs beside it
 
 Photos are generated, 640 x 480, with six objects: four of one class, with two refs, and two of another, with one. So
-ten (ref, candidate) pairs a photo, as the published code scores them, are six distinct instances. Both ways use the
+ten (ref, candidate) pairs per photo, as the published code scores them, are six distinct instances. Both ways use the
 same model, the same precision and all threads that their libraries take, and must agree on the scores. "Share in the
 model" is the part of the wall time that passes in forward passes, transfers and normalisation included: what is left
 is reading, blurring, marking and resizing that the workers could not hide. (The file is not called select.py, as that
@@ -171,7 +171,7 @@ def timed(encoder: TimedEncoder, work: Any) -> tuple[list[np.ndarray], float, fl
 
 
 def write_photos(folder: Path, count: int) -> list[str]:
-    """JPEGs and masks.h5, with three refs a photo; returns the file names."""
+    """JPEGs and masks.h5, with three refs per photo; returns the file names."""
     rng = np.random.default_rng(0)
     info = StoreInfo(class_names=("thing",), settings={}, code="benchmark", models={})
     names = []

@@ -243,12 +243,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--swin", default="tiny")
     parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--samples", type=int, default=12, help="samples a step")
+    parser.add_argument("--samples", type=int, default=12, help="samples per step")
     parser.add_argument("--steps", type=int, default=6, help="steps measured, after two to warm up")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", default="auto", help="of the trainer and the bare network: auto, fp32 or bf16")
-    parser.add_argument("--published-samples", type=int, help="samples a step of the baseline; default: as ours")
+    parser.add_argument("--published-samples", type=int, help="samples per step of the baseline; default: as ours")
     parser.add_argument("--cpu-time", action="store_true", help="CPU seconds, on a machine that others use too")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     args = parser.parse_args()
@@ -275,7 +275,7 @@ def main() -> None:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "threads": args.threads,
             "clock": clock.__name__,
-            "network": f"Swin {args.swin} at {args.side}, {samples} samples a step",
+            "network": f"Swin {args.swin} at {args.side}, {samples} samples per step",
             "precision": "bf16" if bf16 else "fp32",
             "trainer_samples_per_s": samples / np.median(ours),
             "published_way_samples_per_s": theirs_samples / np.median(theirs),

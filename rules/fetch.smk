@@ -1,4 +1,4 @@
-# Published weights and data, one job a file. Other rules do not ask for them: `snakemake fetch` comes first, since what
+# Published weights and data, one job per file. Other rules do not ask for them: `snakemake fetch` comes first, since what
 # a weights file holds is part of what decides on reruns, and so must be known before a run is planned. The exception is
 # a checkpoint to be evaluated, which is an input.
 from ssc_core.weights.catalogue import all_files, needed_by

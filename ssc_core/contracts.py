@@ -55,7 +55,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class InstanceMasks:
-    """One mask a box. masks: bool (N, H, W); scores: float32 (N,), the predicted IoU."""
+    """One mask per box. masks: bool (N, H, W); scores: float32 (N,), the predicted IoU."""
 
     masks: np.ndarray
     scores: np.ndarray
@@ -66,7 +66,7 @@ class Detector(Protocol):
     """Open-vocabulary detector."""
 
     def detect(self, images: Sequence[np.ndarray], prompts: Sequence[Sequence[str]]) -> list[Detections]:
-        """One prompt (a list of class names) an image; one ``Detections`` an image, in order."""
+        """One prompt (a list of class names) per image; one ``Detections`` an image, in order."""
         ...
 
 
@@ -75,7 +75,7 @@ class Segmenter(Protocol):
     """Box-prompted segmenter."""
 
     def segment(self, images: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> list[InstanceMasks]:
-        """Boxes float32 (N, 4) an image, N may be 0; one ``InstanceMasks`` an image, in order."""
+        """Boxes float32 (N, 4) per image, N may be 0; one ``InstanceMasks`` an image, in order."""
         ...
 
 
@@ -135,11 +135,11 @@ class Checker:
         raise SscError(f"{self.kind} '{self._name}': {place} gave {problem}. See docs/plug-ins.md")
 
     def _results(self, found: Any, count: int, kind: type[Result], method: str) -> Iterator[tuple[str, Result]]:
-        """Each of one result an image, with the words for where it is."""
+        """Each of one result per image, with the words for where it is."""
         if not isinstance(found, list | tuple):
             self._fail(method, f"{_describe(found)}, not a list with one {kind.__name__} an image")
         if len(found) != count:
-            self._fail(method, f"{len(found)} results for {count} images, not one an image")
+            self._fail(method, f"{len(found)} results for {count} images, not one per image")
         for number, one in enumerate(found, start=1):
             where = f" for image {number} of {count}"
             if not isinstance(one, kind):

@@ -75,7 +75,7 @@ def backend_version(name: str) -> str:
 
 
 def weights_version(path: str | None) -> str:
-    """Digest of a weights file or folder, by content up to LARGE_FILE bytes a file; ``""`` when nothing lies there.
+    """Digest of a weights file or folder, by content up to LARGE_FILE bytes per file; ``""`` when nothing lies there.
 
     By content and not by time, so that a git checkout, which touches files, reruns nothing.
     """

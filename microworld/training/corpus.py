@@ -19,7 +19,7 @@ STYLES = ("refcoco", "refcoco+", "refcocog")
 
 
 def make_corpus(out: Path, *, domain: str, scenes: int, settings: WorldSettings, workers: int) -> None:
-    """Write one text a line: sentences in all styles and captions, of scenes that no split contains."""
+    """Write one text per line: sentences in all styles and captions, of scenes that no split contains."""
     texts = partial(_texts, domain=domain, settings=settings)
     with ProcessPoolExecutor(workers) as executor, atomic_path(out) as temporary, temporary.open("w") as file:
         for lines in tqdm(executor.map(texts, range(scenes), chunksize=32), total=scenes, desc=domain, mininterval=5):

@@ -167,7 +167,7 @@ def _asked_classes(present: np.ndarray, rng: np.random.Generator) -> list[int]:
 
 
 def _token_map(offsets: torch.Tensor, spans: list[list[tuple[int, int]]], length: int) -> torch.Tensor:
-    """One row a class of the batch: 1 at the tokens of that class in its caption. int64 (classes, length)."""
+    """One row per class of the batch: 1 at the tokens of that class in its caption. int64 (classes, length)."""
     rows = []
     for tokens, spans_of in zip(offsets, spans, strict=True):
         for begin, end in spans_of:

@@ -23,7 +23,7 @@ def measure_detector(
 ) -> dict[str, float]:
     """Recall and precision at IoU 0.5 with the right class, asked for the classes that are there.
 
-    Boxes are matched to objects of their class greedily by falling score, one box an object, as COCO does.
+    Boxes are matched to objects of their class greedily by falling score, one box per object, as COCO does.
     """
     backend = GroundingDino(
         str(model), box_threshold=box_threshold, text_threshold=text_threshold, device="cpu", threads=threads

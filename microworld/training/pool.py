@@ -69,7 +69,7 @@ class Pool:
 
 
 def make_pool(out: Path, *, domain: str, count: int, settings: WorldSettings, workers: int) -> None:
-    """Draw ``count`` scenes of a domain into the folder ``out`` (about 0.1 MB a scene)."""
+    """Draw ``count`` scenes of a domain into the folder ``out`` (about 0.1 MB per scene)."""
     out.mkdir(parents=True, exist_ok=True)
     height = max(h for _, h in settings.image_sizes)
     width = max(w for w, _ in settings.image_sizes)

@@ -1,1 +1,1 @@
-"""The ``ssc`` command: one module a subcommand. Modules here import nothing heavy at their top."""
+"""The ``ssc`` command: one module per subcommand. Modules here import nothing heavy at their top."""

@@ -19,7 +19,7 @@ def import_(
         Path | None, typer.Option(help="Folder of pseudo_gt_mask_{ref_id}.png with all candidates of a ref.")
     ] = None,
     selected: Annotated[
-        Path | None, typer.Option(help="Folder of pseudo_gt_mask_{ref_id}.png, one mask a ref.")
+        Path | None, typer.Option(help="Folder of pseudo_gt_mask_{ref_id}.png, one mask per ref.")
     ] = None,
     refs: Annotated[
         Path | None, typer.Option(help="refs.parquet of the dataset. Default: the one in the folder above OUT.")

@@ -25,15 +25,17 @@ class ComputeSettings(Section):
     """
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
-    threads: int = Field(default=8, ge=1, description="CPU threads a job, capped by --cores")
+    threads: int = Field(default=8, ge=1, description="CPU threads per job, capped by --cores")
     batch: BatchSettings = Field(
         default_factory=BatchSettings, description="lower where a GPU's memory is short, higher where it is idle"
     )
-    shards: int = Field(default=1, ge=1, description="jobs a split in Segment and Select; results do not depend on it")
+    shards: int = Field(
+        default=1, ge=1, description="jobs per split in Segment and Select; results do not depend on it"
+    )
     save_minutes: float = Field(
         default=10, ge=0, description="minutes between saved states of a training; a killed one goes on from there"
     )
-    gpus: int = Field(default=1, ge=1, description="GPUs a node for one training, one process each (torchrun)")
+    gpus: int = Field(default=1, ge=1, description="GPUs per node for one training, one process each (torchrun)")
     gres: str = Field(
         default="",
         pattern=r"^(gpu(:[A-Za-z0-9_.]+)?)?$",

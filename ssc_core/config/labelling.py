@@ -71,13 +71,13 @@ class ScoreSettings(Section):
 
 
 class SelectSettings(Section):
-    """One candidate a ref from its scores (select_masks)."""
+    """One candidate per ref from its scores (select_masks)."""
 
     choice: Literal["score", "random", "first"] = Field(
         default="score", description="highest mean score, a seeded random candidate, or the first"
     )
     per: Literal["ref", "sentence"] = Field(
-        default="ref", description="one choice a ref from all its sentences, as published, or one a sentence"
+        default="ref", description="one choice per ref from all its sentences, as published, or one per sentence"
     )
     assignment: Literal["independent", "joint"] = Field(
         default="independent", description="joint: different refs of an image take different candidates"
@@ -138,7 +138,7 @@ class CompatSettings(Section):
     loader_images: int = Field(
         default=28,
         ge=1,
-        description="images of a batch of the published loader, which the two above count: images a GPU x GPUs, 7 x 4",
+        description="images per batch of the published loader, counted by the two above: images per GPU x GPUs, 7 x 4",
     )
     matching_double_count: bool = Field(
         default=False,

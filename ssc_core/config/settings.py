@@ -1,4 +1,4 @@
-"""The config: one frozen pydantic class a section. ``schemas/config.schema.json`` is generated from these classes.
+"""The config: one frozen pydantic class per section. ``schemas/config.schema.json`` is generated from these classes.
 
 A stage function takes its own section only, so that a rule reruns when its section changes and not otherwise. What
 reruns no rule (device, threads, batch caps) lives in ``ComputeSettings`` and reaches rules as resources.
@@ -51,7 +51,7 @@ class Settings(Section):
     detect: DetectSettings = Field(description="boxes for the classes of an image")
     segment: SegmentSettings = Field(description="boxes to masks")
     score: ScoreSettings = Field(description="scores of candidates against sentences")
-    select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate a ref")
+    select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate per ref")
     network: NetworkSettings = Field(description="LAVT and its text encoder")
     pretrain: TrainSettings = Field(description="training on the selected masks")
     correct: TrainSettings = Field(description="training on all candidates")

@@ -1,4 +1,4 @@
-"""Settings of the generated world. Every field is described, since the lead's config schema is made from them."""
+"""Settings of the generated world. Every field is described: the config's schema is made from them."""
 
 from __future__ import annotations
 

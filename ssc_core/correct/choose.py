@@ -37,7 +37,7 @@ def choose_candidates(
     device: str = "auto",
     threads: int = 1,
 ) -> None:
-    """Write ``out``, a selection (see ``masks.selection``) with a choice a sentence, in the order of the annotations.
+    """Write ``out``, a selection (see ``masks.selection``) with a choice per sentence, in the order of the annotations.
 
     refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5. Scores are the soft IoU of prediction
     and candidate at the network's input size, the measure of Correct's matching; the highest wins, the first of equal

@@ -26,8 +26,8 @@ CACHE_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class RefItem:
-    """ids, attention: int64 (S, T), one row a sentence. rows: what the ref may be, rows of its image's masks: one array
-    int64 (K,) that all sentences share, or one a sentence. sources: of the same shapes, the number of each among the
+    """ids, attention: int64 (S, T), one row per sentence. rows: what the ref may be, rows of its image's masks: an
+    int64 (K,) that all sentences share, or one per sentence. sources: of the same shapes, the number of each among the
     ref's masks in the file."""
 
     ref_id: int

@@ -1,10 +1,10 @@
-"""Losses of Correct: match, then segment. Formulas: REFERENCE_BEHAVIOUR 17 and 18, restated in the docstrings.
+"""Losses of Correct: match, then segment. Each docstring has its formula.
 
 Every loss is a function of ``(image_ids, ref_ids, logits, candidates)`` for B samples:
 
     image_ids, ref_ids   int (B,), on the CPU
     logits               (B, 2, H, W), background and foreground
-    candidates           Candidates, or one bool (K_i, H, W) a sample, K_i >= 1
+    candidates           Candidates, or one bool (K_i, H, W) per sample, K_i >= 1
 
 and returns a ``MatchedLoss``. Those that match by soft IoU also take ``judge``, logits of a teacher that decide instead
 of ``logits``, and ``temperature``, which weights samples by ``matching.confidence``. ``share`` says how large a part of
@@ -89,7 +89,7 @@ def random_ce(
     share: Share | None = None,
     seed: Sequence[int] = (0,),
 ) -> MatchedLoss:
-    """Train on a random candidate a ref. See ``matching.at_random``."""
+    """Train on a random candidate per ref. See ``matching.at_random``."""
     candidates = _as_candidates(candidates)
     assignment = matching.at_random(image_ids, ref_ids, candidates.rows, seed)
     return _segment(logits, candidates, assignment, options, share or Share.of(image_ids))
@@ -107,7 +107,7 @@ def supervised(
     """Train on the ground truth: each sample's one candidate is its ref's mask. The upper bound."""
     candidates = _as_candidates(candidates)
     if any(len(rows) != 1 for rows in candidates.rows):
-        raise ValueError("supervised training takes exactly one mask a sample")
+        raise ValueError("supervised training takes exactly one mask per sample")
     assignment = Assignment.once(np.array([rows[0] for rows in candidates.rows], dtype=np.int64))
     return _segment(logits, candidates, assignment, options, share or Share.of(image_ids))
 

@@ -1,7 +1,7 @@
 """Which candidate is whose: from sentences to instances, image by image.
 
 A sample is one (image, ref, sentence). Its candidates are the instances that its ref might be; refs of one image often
-share them. Matching decides on a small table of soft IoUs that crosses to the CPU once a step.
+share them. Matching decides on a small table of soft IoUs that crosses to the CPU once per step.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Candidates:
 
     @classmethod
     def from_lists(cls, masks: Sequence[Tensor]) -> Self:
-        """From one (K_i, H, W) a sample. Masks that are equal in every pixel are one instance."""
+        """From one (K_i, H, W) per sample. Masks that are equal in every pixel are one instance."""
         rows_by_bits: dict[bytes, int] = {}
         distinct: list[Tensor] = []
         rows = []
@@ -90,7 +90,7 @@ def greedy(
     *,
     double_count: bool = False,
 ) -> Assignment:
-    """Constrained greedy matching (REFERENCE 18): within an image, no candidate is given to two refs.
+    """Constrained greedy matching: within an image, no candidate is given to two refs.
 
     image_ids, ref_ids: int (B,); iou: float (B, M), soft IoU with every instance; rows: candidates of each sample.
 
@@ -162,7 +162,7 @@ def confidence(iou: np.ndarray, rows: Sequence[np.ndarray], chosen: np.ndarray, 
 def at_random(
     image_ids: np.ndarray, ref_ids: np.ndarray, rows: Sequence[np.ndarray], seed: Sequence[int] = (0,)
 ) -> Assignment:
-    """A random candidate a ref, the same for all its samples (``random_ce``).
+    """A random candidate per ref, the same for all its samples (``random_ce``).
 
     Refs of one image get different candidates while there are enough: random weights, then a maximum matching; refs
     that are left over draw again from all of theirs. What is drawn for an image depends on ``seed`` and its id only.

@@ -24,7 +24,7 @@ OBJECT_SIZES = (
 
 
 def sentence_lengths(sentences: Iterable[str]) -> list[str]:
-    """Label by number of words, one a sentence."""
+    """Label by number of words, one per sentence."""
     return _labels(np.array([len(sentence.split()) for sentence in sentences]), _LENGTH_EDGES, SENTENCE_LENGTHS)
 
 
@@ -39,7 +39,7 @@ def object_sizes(shares: np.ndarray) -> list[str]:
 
 
 def same_class_refs(refs: pd.DataFrame) -> pd.Series:
-    """Objects of the ref's own category that sentences of this table name in its image, itself included; one a row."""
+    """Objects of the ref's own category that sentences of this table name in its image, itself too; one per row."""
     objects = refs.groupby(["image_id", "category_id"])["ann_id"].transform("nunique")
     return objects.astype(int)
 

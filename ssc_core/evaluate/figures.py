@@ -12,7 +12,7 @@ from ssc_core.evaluate.schema import Group, Groups, Measured
 
 
 def measured(overlaps: Overlaps, image_ids: ArrayLike, settings: EvaluateSettings) -> Measured:
-    """Figures with their intervals, images resampled; image_ids: one a pair."""
+    """Figures with their intervals, images resampled; image_ids: one per pair."""
     intervals = None
     if settings.bootstrap_samples:
         intervals = bootstrap(overlaps, image_ids, samples=settings.bootstrap_samples, seed=settings.seed)

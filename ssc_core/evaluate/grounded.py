@@ -32,7 +32,7 @@ def ground_sentences(
 ) -> None:
     """Write ``out`` (grounded.parquet): for every sentence the detector's best box, and the segmenter's mask of it.
 
-    A row a sentence: ``sent_id``, ``box_score`` (NaN without a box) and the COCO RLE ``rle height width`` in photo
+    A row per sentence: ``sent_id``, ``box_score`` (NaN without a box) and the COCO RLE ``rle height width`` in photo
     pixels; without a box, and for a photo that is skipped, the mask is empty. refs: a RefTable; provenance: JSON values
     for ``read_grounded``.
     """

@@ -1,4 +1,4 @@
-"""Evaluate candidate masks and the choices among them: once a ref in photo pixels, and as networks are evaluated."""
+"""Evaluate candidate masks and the choices among them: once per ref in photo pixels, and as networks are evaluated."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def evaluate_masks(
 
 
 def candidates_path(out: Path) -> Path:
-    """The rows of an eval file, one a pair: ``eval_masks_val.json`` -> ``eval_masks_val.parquet``.
+    """The rows of an eval file, one per pair: ``eval_masks_val.json`` -> ``eval_masks_val.parquet``.
 
     Columns: ``image_id ref_id sentence`` (index, 0 when a pair is a ref) ``sentences`` (how many the pair stands for)
     ``category candidates area object_size num_candidates``, and for each choice C ``index_C`` among the ref's
@@ -266,7 +266,7 @@ def _table(found: list[_Ref], chosen: _Choices, *, per_sentence: bool) -> pd.Dat
         "num_candidates": bins.object_counts(counts),
     }
     for name, by_ref in chosen.items():
-        # one choice a ref stands for all its sentences
+        # one choice per ref stands for all its sentences
         indices = [by_ref[i][sentence if len(by_ref[i]) > 1 else 0] for i, sentence in pairs]
         columns[f"index_{name}"] = indices
         pairs_of = list(zip(refs, indices, strict=True))

@@ -18,11 +18,11 @@ RIGHT_IOU = 0.5
 def matching_accuracy(matches: pd.DataFrame, masks: MaskStore, truth: Truth, compat: CompatSettings) -> pd.DataFrame:
     """Accuracy of the matching by epoch.
 
-    matches: epoch, ref_id, candidate, an index among the ref's candidates or -1 for none, one row a sample that was
+    matches: epoch, ref_id, candidate, an index among the ref's candidates or -1 for none, one row per sample that was
     trained on. compat: as in training, since two of its switches change a ref's candidates. Refs without ground truth,
     and refs of which no candidate is the true object, are counted as wrong: nothing right was there to be matched.
 
-    Returns a row an epoch: ``epoch``, ``pairs`` (samples), ``accuracy`` (0..1), and of samples whose refs have two
+    Returns a row per epoch: ``epoch``, ``pairs`` (samples), ``accuracy`` (0..1), and of samples whose refs have two
     candidates or more ``with_choice`` (how many) and ``accuracy_with_choice`` (NaN where there are none).
 
     Raises SscError when a match is none of its ref's candidates.

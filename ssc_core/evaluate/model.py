@@ -1,4 +1,4 @@
-"""Evaluate a mask a sentence against the ground truth, at 480 x 480 and in photo pixels."""
+"""Evaluate a mask per sentence against the ground truth, at 480 x 480 and in photo pixels."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ IMAGES_A_CALL = 8
 """Photos handed to the predictor together; as many are read ahead while it works."""
 
 Predict = Callable[[Sequence[np.ndarray], Sequence[Sequence[str]]], Sequence[np.ndarray]]
-"""Photos (RGB uint8) and each one's sentences to masks bool (S, H, W) a photo, at any resolution."""
+"""Photos (RGB uint8) and each one's sentences to masks bool (S, H, W) per photo, at any resolution."""
 
 MaskOf = Callable[[int], np.ndarray]
 """A sentence's ``sent_id`` to its mask, bool (H, W) at any resolution."""
@@ -58,7 +58,7 @@ class Pairs:
 def measure_pairs(*, refs: pd.DataFrame, images: LoadOrSkip, truth: Truth, predict: Predict) -> Pairs:
     """Measure every sentence of ``refs`` (a RefTable with ``same_class``, see ``bins.same_class_refs``).
 
-    A row a sentence: ``image_id file_name ref_id category sent_id sentence``, ``intersection_R union_R iou_R`` for R in
+    Row per sentence: ``image_id file_name ref_id category sent_id sentence``, ``intersection_R union_R iou_R`` for R in
     480 and native (IoU in 0..1), the groups ``sentence_length num_candidates object_size``, and the predicted mask at
     the predictor's resolution: its ``area`` in pixels and its COCO RLE ``rle rle_height rle_width``. A photo that
     is skipped is not predicted for: its sentences have empty masks.

@@ -114,7 +114,7 @@ class Choice(Measured):
 
     test_only: bool = Field(description="uses the ground truth, so it is a bound and no method")
     per_sentence: dict[Resolution, Measured] = Field(
-        description="the same masks counted once a sentence, as a network's are: compare these with a model's figures"
+        description="the same masks counted once per sentence, as a network's are: compare these with a model's figures"
     )
     empty: int = Field(ge=0, description="pairs without a mask")
     by_category: Groups

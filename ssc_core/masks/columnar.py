@@ -27,7 +27,7 @@ class StoreInfo:
 
 
 class Column(NamedTuple):
-    """dtype of a column, rows a chunk, values a row (0: one, without an axis of its own), and its first rows."""
+    """dtype of a column, rows a chunk, values per row (0: one, without an axis of its own), and its first rows."""
 
     dtype: str
     chunk: int

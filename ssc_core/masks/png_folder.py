@@ -1,4 +1,4 @@
-"""Masks as the published pipeline's PNG files: one grey picture a ref, ``pseudo_gt_mask_{ref_id}.png``.
+"""Masks as the published pipeline's PNG files: one grey picture per ref, ``pseudo_gt_mask_{ref_id}.png``.
 
 A picture has a grey level a candidate, rising in their order, and 0 elsewhere; a selected mask is 255. Where candidates
 overlap the picture keeps the later one, as the published files do.
@@ -48,9 +48,9 @@ class Counts:
 
 
 def write_pngs(store: MaskStore | SelectionStore, folder: Path) -> Counts:
-    """Write a picture for every ref of a store. Raises SscError for a choice a sentence, which has no such layout."""
+    """Write a picture for every ref of a store. Raises SscError for a choice per sentence, which has no such layout."""
     if isinstance(store, SelectionStore) and store.choice_per == "sentence":
-        raise SscError(f"{store.path} has a choice a sentence; the published layout has one a ref")
+        raise SscError(f"{store.path} has a choice per sentence; the published layout has one per ref")
     empty, lossy = [], []
     for ref_id in store.ref_ids.tolist():
         masks = store.candidate_masks(ref_id) if isinstance(store, MaskStore) else store.mask(ref_id)[None]

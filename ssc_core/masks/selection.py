@@ -6,7 +6,7 @@ scores.h5, for a ref with S sentences and K candidates:
     /candidate/area int64 (N,)  pixels at native resolution   /score f4  blocks of (S, K), ref after ref
 
 selected.h5 holds its masks itself, so that training needs no other file. A ref has C choices: one, or with
-``choice_per="sentence"`` one a sentence.
+``choice_per="sentence"`` one per sentence.
 
     /ref/id int64 (R,)   /ref/image_id int64 (R,)   /ref/size int32 (R, 2) height, width
     /ref/choice_first int64 (R + 1,)   /ref/first int64 (R + 1,)  candidates   /ref/score f4  blocks of (C, K)
@@ -103,7 +103,7 @@ class _RefReader(ColumnReader):
         return len(self._refs.values)
 
     def scores(self, ref_id: int) -> np.ndarray:
-        """float32 (S, K): a row a sentence (scores.h5) or choice (selected.h5), a column a candidate."""
+        """float32 (S, K): a row per sentence (scores.h5) or choice (selected.h5), a column per candidate."""
         row = self._refs.row(ref_id)
         shape = (int(np.diff(self._rows[row : row + 2])[0]), int(np.diff(self._first[row : row + 2])[0]))
         return self._read(self._scores, *self._score_first[row : row + 2]).reshape(shape)
@@ -152,7 +152,7 @@ class SelectionWriter(ColumnWriter):
         if scores.shape[:-1] != rows.shape or scores.ndim != 2 or len(rles) != len(rows):
             raise ValueError(f"ref {ref_id}: chosen {rows.shape} (C,), scores {scores.shape} (C, K), {len(rles)} masks")
         if self._choice_per == "ref" and len(rows) != 1:
-            raise ValueError(f"ref {ref_id}: {len(rows)} choices, but this file has one a ref")
+            raise ValueError(f"ref {ref_id}: {len(rows)} choices, but this file has one per ref")
         if [mask is None for mask in rles] != (rows < 0).tolist():
             raise ValueError(f"ref {ref_id}: a mask goes with every choice but -1, and only with one")
         rle.check([mask for mask in rles if mask is not None], size, where=f"ref {ref_id}")
@@ -182,13 +182,13 @@ class SelectionStore(_RefReader):
         self._read_sizes("ref/size", len(self))
         chosen = self._read("ref/chosen")
         if len(self._image_ids) != len(self) or len(chosen) != self._rows[-1]:
-            raise self._damaged("/ref/image_id or /ref/chosen has not a row a ref or choice")
+            raise self._damaged("/ref/image_id or /ref/chosen has not a row per ref or choice")
         if np.any(chosen < -1) or np.any((chosen < 0) != (np.diff(self._rle_first) == 0)):
             raise self._damaged("/ref/chosen has not a mask with every choice, and only with one")
         if self.choice_per not in get_args(ChoicePer) or (
             self.choice_per == "ref" and np.any(np.diff(self._rows) != 1)
         ):
-            raise self._damaged("it has not one choice a ref, or a sentence, as it says")
+            raise self._damaged("it has not one choice per ref, or per sentence, as it says")
         if self._rle_first[-1] != self._length("rle"):
             raise self._damaged("/ref/rle_first does not end where /rle does")
 

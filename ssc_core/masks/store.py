@@ -139,7 +139,7 @@ class MaskStoreWriter(ColumnWriter):
     def _check_instances(self, columns: Mapping[str, np.ndarray], count: int) -> None:
         lengths = {name: len(values) for name, values in columns.items()}
         if set(lengths.values()) != {count}:
-            raise ValueError(f"one value an instance is needed, not {lengths} and {count} masks")
+            raise ValueError(f"one value per instance is needed, not {lengths} and {count} masks")
         labels = columns["instance/label"]
         if np.any((labels < 0) | (labels >= self._classes)):
             raise ValueError(f"labels {labels.tolist()} are not all indices of the {self._classes} class names")

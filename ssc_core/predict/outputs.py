@@ -48,7 +48,7 @@ class OutputWriter:
 
     kinds: some of ``KINDS``. A mask PNG has 255 at the object and 0 elsewhere. The JSON is a list of COCO results
     (``segmentation`` as ``pycocotools.mask`` reads it, ``bbox`` x, y, width, height, ``area``) with ``image``,
-    ``sentence`` and ``files``, a result a line. Raises SscError where ``folder`` cannot be written to, and for a photo
+    ``sentence`` and ``files``, one result per line. Raises SscError if ``folder`` cannot be written to, and for a photo
     whose pictures would lie outside of it.
     """
 

@@ -37,7 +37,7 @@ def _raise(error: BadImage) -> NoReturn:
 def predict_with_network(
     predictor: Predictor, requests: Sequence[Request], on_bad: OnBad = _raise
 ) -> Iterator[Prediction]:
-    """A mask a sentence by a trained network, in photo pixels by nearest neighbour, as evaluation measures it."""
+    """A mask per sentence by a trained network, in photo pixels by nearest neighbour, as evaluation measures it."""
     asked = _photos(requests, on_bad)
     while part := list(islice(asked, PHOTOS_A_PASS)):
         results = predictor([photo for photo, _ in part], [_sentences(members) for _, members in part])
@@ -73,7 +73,7 @@ def predict_candidates(
 
 
 def predict_zero_shot(model: ZeroShot, requests: Sequence[Request], on_bad: OnBad = _raise) -> Iterator[Prediction]:
-    """A mask a sentence by Segment and Select. details: class, number of candidates, and the chosen one's score."""
+    """A mask per sentence by Segment and Select. details: class, number of candidates, and the chosen one's score."""
     for photo, members in _photos(requests, on_bad):
         for request, answer in zip(members, model(photo, [one.sentences for one in members]), strict=True):
             for number, sentence in enumerate(request.sentences):

@@ -1,4 +1,4 @@
-"""The RefTable (``refs.parquet``): one row a sentence, in the annotation file's order. ``index.py`` writes it."""
+"""The RefTable (``refs.parquet``): one row per sentence, in the annotation file's order. ``index.py`` writes it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """One ref of a RefTable. sentences and sent_ids: one entry a sentence, same order. height, width: pixels."""
+    """One ref of a RefTable. sentences and sent_ids: one entry per sentence, same order. height, width: pixels."""
 
     ref_id: int
     ann_id: int

@@ -1,4 +1,4 @@
-"""``nouns.parquet``: one row a ref, with the nouns and classes of each sentence and the class that the ref asks for."""
+"""``nouns.parquet``: one row per ref, with each sentence's nouns and classes and the class that the ref asks for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SCHEMA = pa.schema(
 
 
 class NounWriter:
-    """Context manager that writes rows of ref_id, image_id, nouns and classes (a list of strings a sentence), and
+    """Context manager that writes rows of ref_id, image_id, nouns and classes (a list of strings per sentence), and
     query, as they come; the file is whole or not there."""
 
     def __init__(self, path: Path) -> None:

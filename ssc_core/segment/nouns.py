@@ -39,7 +39,7 @@ def extract_nouns(
     device: str = "auto",
     threads: int = 1,
 ) -> None:
-    """Write ``nouns.parquet``: one row a ref of ``split``, with nouns and classes a sentence and the ref's query.
+    """Write ``nouns.parquet``: one row per ref of ``split``, with nouns and classes per sentence and the ref's query.
 
     class_names: what nouns are projected to, when ``settings.project``; None takes what ``settings.classes`` says.
     Raises SscError when the pipeline, the encoder or the refs cannot be used.

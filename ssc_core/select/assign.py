@@ -19,7 +19,7 @@ def assign_jointly(
 ) -> list[int]:
     """Choose a candidate for each of the R refs of an image, no instance twice where that is possible.
 
-    values: (K_r,) a ref, its mean scores (cosine times 100, so that they are logits at CLIP's temperature of 1/100);
+    values: (K_r,) per ref, its mean scores (cosine times 100, so that they are logits at CLIP's temperature of 1/100);
     candidates: int (K_r,), the instances that they belong to; allowed: bool (K_r,), which may be chosen. The assignment
     has the highest sum of log-softmax values (Kuhn-Munkres). A ref that the others leave nothing takes its own best,
     so that it fares no worse than alone. Returns indices into each ref's candidates, ``NONE`` where none is allowed.

@@ -45,7 +45,7 @@ from ssc_core.tensor_files import named_tensors
 from ssc_core.torch_runtime import Precision, pick_bf16, resolve_device
 
 PASS_BYTES = 2**29
-"""Memory that the activations of a forward pass may take on a CPU, about: more images a pass are no faster there."""
+"""Memory that the activations of a forward pass may take on a CPU, about: more images per pass are no faster there."""
 
 
 class OpenClip:

@@ -1,4 +1,4 @@
-"""select_masks: one candidate a ref (or a sentence) from scores.h5. Runs no model; seconds for a whole split."""
+"""select_masks: one candidate per ref (or per sentence) from scores.h5. Runs no model; seconds for a whole split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SWITCHES = ("merged_masks", "blind_to_size")
 
 @dataclass(frozen=True, slots=True)
 class ScoredRef:
-    """A ref as the choice sees it. scores: (C, K), a row a choice; areas: (K,), pixels."""
+    """A ref as the choice sees it. scores: (C, K), per row a choice; areas: (K,), pixels."""
 
     ref_id: int
     candidates: Candidates
@@ -118,7 +118,7 @@ def _read_ref(
 
 
 def _pick_jointly(refs: Sequence[ScoredRef], settings: SelectSettings) -> list[list[int]]:
-    """Indices into each ref's candidates, a list a ref. With a choice a sentence, the n-th ones are made together."""
+    """Indices into each ref's candidates, a list per ref. With one choice per sentence, the n-th are made together."""
     for ref in refs:
         require_finite(ref.scores, ref.ref_id)
     allowed = [eligible(ref.areas, settings.min_area) for ref in refs]

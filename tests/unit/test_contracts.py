@@ -65,7 +65,7 @@ def unit(count: int, width: int = 8) -> np.ndarray:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (None, "None, not a list with one Detections an image"),
+        (None, "None, not a list with one Detections per image"),
         (iter([found(), NOTHING]), "not a list"),
         ([found()], "1 results for 2 images"),
         ([found(), NOTHING, NOTHING], "3 results for 2 images"),

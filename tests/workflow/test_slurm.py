@@ -202,7 +202,7 @@ def gpu_jobs() -> list[tuple[datetime, datetime]]:
 
 
 def shown_jobs() -> str:
-    """A line a job that SLURM still knows."""
+    """A line per job that SLURM still knows."""
     return subprocess.run(["scontrol", "show", "jobs", "--oneliner"], capture_output=True, text=True, check=True).stdout
 
 

@@ -35,7 +35,7 @@ def random_case(seed: int, *, shared: bool = False):
 
 
 def brute_force(image_ids, ref_ids, iou, rows, double_count=False):
-    """The rules of REFERENCE 18 word by word, one pair at a time."""
+    """The rules of constrained greedy matching word by word, one pair at a time."""
     n = len(ref_ids)
     given: dict[int, int] = {}
     times = dict.fromkeys(ref_ids.tolist(), 0)

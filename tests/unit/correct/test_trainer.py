@@ -257,7 +257,7 @@ def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
 
 
 def test_the_published_schedule_counts_the_published_loaders_batches(tmp_path):
-    """REFERENCE 15: 28 images a batch, 607 batches an epoch, while 42,404 samples make 707 steps of 60: 86 %."""
+    """The published loader: 28 images per batch, 607 batches per epoch, 42,404 samples make 707 steps of 60: 86 %."""
     items = make_items(tmp_path, images=30)
     fewer = replace(items, images=items.images[:25])  # of five no mask was usable; the loader reads them
     chosen = settings("random_ce", epochs=2, batch_samples=2)

@@ -1,4 +1,4 @@
-"""A tiny world for the tests of training: coloured squares, three sentences a ref, a network that learns it fast."""
+"""A tiny world for the tests of training: coloured squares, three sentences per ref, a network that learns it fast."""
 
 from __future__ import annotations
 

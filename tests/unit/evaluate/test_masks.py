@@ -51,7 +51,7 @@ def masks(tmp_path: Path) -> MaskStore:
 
 
 def select(path: Path, chosen: dict[int, list[int]], *, per: str = "ref") -> SelectionStore:
-    """A selection by ref: one row of masks.h5, or one a sentence."""
+    """A selection by ref: one row of masks.h5, or one per sentence."""
     count = {1: 2, 2: 2, 3: 0, 4: 1, 5: 1, 6: 1}
     code = rle.encode(RIGHT[None])[0]
     with SelectionWriter(path, INFO, choice_per=per) as writer:

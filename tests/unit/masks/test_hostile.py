@@ -365,7 +365,7 @@ def test_a_choice_a_ref_is_one(tmp_path: Path) -> None:
     for value in ("ref", "photo"):
         with h5py.File(path, "r+", libver=("v110", "v110")) as file:
             file.attrs["choice_per"] = np.bytes_(value)
-        with pytest.raises(SscError, match="not one choice a ref"):
+        with pytest.raises(SscError, match="not one choice per ref"):
             SelectionStore(path)
 
 

@@ -84,7 +84,7 @@ class Split:
 
 @pytest.fixture
 def make_split(tmp_path: Path) -> Callable[..., Split]:
-    """Build a split from the classes of each ref, a list of refs an image: [[["dog"], ["cat", "dog"]], [[]]]."""
+    """Build a split from the classes of each ref, a list of refs per image: [[["dog"], ["cat", "dog"]], [[]]]."""
 
     def make(images: list[list[list[str]]], sizes: list[tuple[int, int]] | None = None) -> Split:
         photos = tmp_path / "photos"

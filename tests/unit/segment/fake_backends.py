@@ -8,7 +8,7 @@ from ssc_core.backends import Detections, InstanceMasks
 
 
 class ColourDetector:
-    """One box a class of the prompt, its place read off the photo's first pixel.
+    """One box per class of the prompt, its place read off the photo's first pixel.
 
     classless: prompts in which a box has no class (label -1), unless they ask for "all ..."; twins: a second box of
     each class, 1 pixel aside; fail_at: image call at which it breaks.
