@@ -66,7 +66,7 @@ class Detector(Protocol):
     """Open-vocabulary detector."""
 
     def detect(self, images: Sequence[np.ndarray], prompts: Sequence[Sequence[str]]) -> list[Detections]:
-        """One prompt (a list of class names) per image; one ``Detections`` an image, in order."""
+        """One prompt (a list of class names) per image; one ``Detections`` per image, in order."""
         ...
 
 
@@ -75,7 +75,7 @@ class Segmenter(Protocol):
     """Box-prompted segmenter."""
 
     def segment(self, images: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> list[InstanceMasks]:
-        """Boxes float32 (N, 4) per image, N may be 0; one ``InstanceMasks`` an image, in order."""
+        """Boxes float32 (N, 4) per image, N may be 0; one ``InstanceMasks`` per image, in order."""
         ...
 
 
@@ -137,7 +137,7 @@ class Checker:
     def _results(self, found: Any, count: int, kind: type[Result], method: str) -> Iterator[tuple[str, Result]]:
         """Each of one result per image, with the words for where it is."""
         if not isinstance(found, list | tuple):
-            self._fail(method, f"{_describe(found)}, not a list with one {kind.__name__} an image")
+            self._fail(method, f"{_describe(found)}, not a list with one {kind.__name__} per image")
         if len(found) != count:
             self._fail(method, f"{len(found)} results for {count} images, not one per image")
         for number, one in enumerate(found, start=1):
