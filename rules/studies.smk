@@ -101,7 +101,7 @@ rule select_report:
     benchmark:
         f"{RESULTS}/report/benchmarks/select_report.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/correct.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

@@ -14,8 +14,8 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.curves import write_learning
-from ssc_core.report.examples import Sources
-from ssc_core.report.finding_pictures import compare_picks, repairs, write_repaired_picture
+from ssc_core.report.examples import Sources, beside_picks
+from ssc_core.report.finding_pictures import repairs, write_repaired_picture
 from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
 from ssc_core.tables import read_frame
@@ -42,10 +42,10 @@ def main(
     """network, candidates: eval files of the split that pictures show; rows: variant and seed of ``beyond``."""
     about = read_eval(network)
     where = f"{about.dataset} {about.split}, {about.world} world"
-    compared = compare_picks(
+    compared = beside_picks(
         read_frame(network.with_suffix(".parquet"), made_by="evaluate"),
         read_frame(candidates.with_suffix(".parquet"), made_by="evaluate_masks"),
-    )
+    ).dropna(subset=["select_iou"])
     with ExitStack() as stack:
         sources = Sources(
             photos=open_photos(refs, images).or_grey,

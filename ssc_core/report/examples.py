@@ -66,7 +66,7 @@ def load_example(row: Any, sources: Sources) -> Example:
     if sources.masks is not None and sources.selected is not None:
         candidates, pick = _candidates(row.ref_id, sources.masks, sources.selected)
         if pick is not None and truth is not None:
-            notes.append(f"Select's pick {100 * _iou(candidates[pick], truth):.1f}\u00a0%")
+            notes.append(f"Select's pick {100 * mask_iou(candidates[pick], truth):.1f}\u00a0%")
     notes.append(row.file_name)
     return Example(
         image=sources.photos(row.file_name),
@@ -86,9 +86,25 @@ def _candidates(ref_id: int, masks: MaskStore, selected: SelectionStore) -> tupl
     return list(candidates.masks()), rows.index(chosen) if chosen in rows else None
 
 
-def _iou(mask: np.ndarray, truth: np.ndarray) -> float:
+def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union, 0 where both are empty."""
     return int(np.count_nonzero(mask & truth)) / max(1, int(np.count_nonzero(mask | truth)))
 
+
+def beside_picks(rows: pd.DataFrame, picked: pd.DataFrame | None) -> pd.DataFrame:
+    """Rows of a network's evaluation with ``select_iou``, the IoU of Select's pick for their ref, NaN where unknown.
+
+    rows: ``evaluate.pairs.measure_pairs``; picked: ``evaluate.masks.candidates_path`` with a choice ``selected``, or
+    None. Both in photo pixels.
+    """
+    if picked is None:
+        return rows.assign(select_iou=np.nan)
+    picks = picked[picked["sentence"] == 0].set_index("ref_id")["iou_selected"]
+    return rows.assign(select_iou=rows["ref_id"].map(picks))
+
+
+RIGHT = 0.5
+"""A mask counts as right from this IoU on."""
 
 TAGS = {
     "best": "Best",
@@ -104,16 +120,14 @@ TAGS = {
 def tagged(rows: pd.DataFrame, picked: pd.DataFrame | None, size: int) -> Iterator[tuple[Any, set[str]]]:
     """About ``size`` rows to show and their tags: an even spread, and the extremes of every tag.
 
-    picked: rows of ``evaluate.masks.candidates_path`` with a choice ``selected``, or None. A mask counts as right from
-    IoU 0.5 on, as wrong below.
+    picked: see ``beside_picks``.
     """
-    rows = rows.copy()
-    if picked is not None:
-        select_iou = picked[picked["sentence"] == 0].set_index("ref_id")["iou_selected"]
-        rows["select_iou"] = rows["ref_id"].map(select_iou)
-    else:
-        rows["select_iou"] = np.nan
-    right, was_right, was_wrong = rows["iou_native"] >= 0.5, rows["select_iou"] >= 0.5, rows["select_iou"] < 0.5
+    rows = beside_picks(rows, picked)
+    right, was_right, was_wrong = (
+        rows["iou_native"] >= RIGHT,
+        rows["select_iou"] >= RIGHT,
+        rows["select_iou"] < RIGHT,
+    )
     gain = rows["iou_native"] - rows["select_iou"]
     orders = {
         "best": rows["iou_native"].sort_values(ascending=False, kind="stable"),

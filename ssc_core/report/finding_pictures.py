@@ -8,21 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ssc_core.errors import SscError
-from ssc_core.report.examples import Sources, load_example
+from ssc_core.report.examples import RIGHT, Sources, load_example
 from ssc_core.report.gallery import gallery
 from ssc_core.report.sheet import write_picture
-
-RIGHT = 0.5
-"""A mask counts as right from this IoU on."""
-
-
-def compare_picks(rows: pd.DataFrame, picked: pd.DataFrame) -> pd.DataFrame:
-    """Sentences of a network's evaluation with ``select_iou``, the IoU of Select's pick for their ref.
-
-    rows: ``evaluate.pairs.measure_pairs``; picked: ``evaluate.masks.candidates_path``. Both in photo pixels.
-    """
-    picks = picked[picked["sentence"] == 0].set_index("ref_id")["iou_selected"]
-    return rows.assign(select_iou=rows["ref_id"].map(picks)).dropna(subset=["select_iou"])
 
 
 def repairs(compared: pd.DataFrame) -> dict[str, int]:

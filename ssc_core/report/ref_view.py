@@ -14,6 +14,7 @@ from ssc_core.masks.candidates import read_candidates
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report import style
+from ssc_core.report.examples import mask_iou
 from ssc_core.report.overlay import overlay, scale
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, render, text
 
@@ -87,12 +88,6 @@ def render_ref(view: RefView) -> np.ndarray:
     table = Below([Beside([Box(Text([], _TEXT), least=(_WORDS, 0)), *heads], _GAP), *_rows(view, columns)], 4)
     footer = _quiet(_footer(view, hidden=len(view.masks) - len(columns)))
     return render(Below([Text([view.title], 16), pictures, table, footer], _GAP), margin=_GAP)
-
-
-def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union, 0 where both are empty."""
-    union = (mask | truth).sum()
-    return float((mask & truth).sum() / union) if union else 0.0
 
 
 def _saw_merged(scores: Path) -> bool:

@@ -16,6 +16,7 @@ from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.refer.ref_table import Ref, refs_by_image
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, ShelfPhoto, candidate_layers, outline_all
+from ssc_core.report.examples import RIGHT
 from ssc_core.report.overlay import number_place, soften
 
 TAGS = {
@@ -24,9 +25,7 @@ TAGS = {
     "hopeless": "No candidate fits",
     "none": "Nothing chosen",
 }
-"""Filters of the gallery. A mask fits from IoU 0.5 on."""
-
-FITS = 0.5
+"""Filters of the gallery. A mask fits when it is right (``examples.RIGHT``)."""
 
 NUMBER = 28
 """Pixels of a photo (``cards.SIDE``) that a number of two digits takes, in page.css's letters."""
@@ -82,7 +81,7 @@ def tagged(choices: pd.DataFrame, size: int) -> Iterator[tuple[Any, set[str]]]:
 
     Doubtful are only the ``size`` with the smallest margins, as every choice has some margin.
     """
-    misses, fits = choices["iou"] < FITS, choices["iou_best"] >= FITS
+    misses, fits = choices["iou"] < RIGHT, choices["iou_best"] >= RIGHT
     ranked = {
         "doubtful": choices["margin"].dropna().sort_values(kind="stable")[:size],
         "wrong": (choices["iou"] - choices["iou_best"])[misses & fits].sort_values(kind="stable"),

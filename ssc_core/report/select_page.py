@@ -18,8 +18,9 @@ from ssc_core.files import atomic_path, write_json
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf
+from ssc_core.report.examples import RIGHT
 from ssc_core.report.pages import write_page
-from ssc_core.report.select_cards import FITS, Stores, choice_gallery, own_choices, tagged
+from ssc_core.report.select_cards import Stores, choice_gallery, own_choices, tagged
 from ssc_core.report.select_table import OWN, compared, csv_table
 from ssc_core.tables import read_frame
 
@@ -58,7 +59,7 @@ def write_select_page(
         photos = PhotoShelf(open_photos(refs, images).or_grey, "photo")
         choices = own_choices(rows, stores, select.min_area)
         gallery = choice_gallery(tagged(choices, CARDS_A_TAG), stores, photos, "choice")
-    misses, fits = choices["iou"] < FITS, choices["iou_best"] >= FITS
+    misses, fits = choices["iou"] < RIGHT, choices["iou_best"] >= RIGHT
     write_page(
         "select.html",
         page,

@@ -24,6 +24,20 @@ def test_every_rule_has_an_environment_that_exists(root: Path) -> None:
         assert text.count("    shell:") == text.count("    conda:"), path.name
 
 
+def test_rules_of_reports_have_what_draws_and_writes_pages(root: Path) -> None:
+    rules = [rule for path in (root / "rules").glob("*.smk") for rule in re.split(r"\n\n\n", path.read_text())]
+    calls = (
+        r'call\(\s+"(ssc_core\.report|workflow_scripts\.(report|results_page|study_table))\b',
+        r'calls\(\s*"(contact_sheet|training_curves)"',
+    )
+    found = [rule for rule in rules if any(re.search(call, rule) for call in calls)]
+    assert len(found) >= 5
+    for rule in found:
+        (name,) = re.findall(r'conda:\n\s+"\.\./envs/(\w+)\.yaml"', rule)
+        pins = yaml.safe_load((root / "envs" / f"{name}.yaml").read_text())["dependencies"][-1]["pip"]
+        assert {"matplotlib", "jinja2"} <= {pin.split("==")[0] for pin in pins}, rule
+
+
 def test_no_host_is_named_in_the_lock(root: Path) -> None:
     assert "://" not in (root / "requirements.lock").read_text()
 

@@ -11,15 +11,15 @@ from ssc_core.errors import SscError
 from ssc_core.masks import MaskStore, SelectionStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.examples import Sources
-from ssc_core.report.finding_pictures import compare_picks, repairs, write_repaired_picture
+from ssc_core.report.examples import Sources, beside_picks
+from ssc_core.report.finding_pictures import repairs, write_repaired_picture
 from tests.unit.report.conftest import PHOTOS
 
 
 @pytest.fixture
 def compared(results: Path) -> pd.DataFrame:
     folder = results / "refcoco"
-    return compare_picks(
+    return beside_picks(
         pd.read_parquet(folder / "eval_val.parquet"), pd.read_parquet(folder / "eval_masks_val.parquet")
     )
 

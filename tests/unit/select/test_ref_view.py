@@ -6,6 +6,7 @@ import pytest
 from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.report import ref_view
+from ssc_core.report.examples import mask_iou
 from ssc_core.report.ref_view import RefView, read_view, render_ref
 from ssc_core.report.sheet import LINE
 from ssc_core.report.style import PICK, TRUTH
@@ -132,6 +133,6 @@ def test_choices_a_sentence_mark_their_own_rows(world, files):
 
 def test_mask_iou():
     one, other = np.zeros((2, 4), dtype=bool), np.zeros((2, 4), dtype=bool)
-    assert ref_view.mask_iou(one, other) == 0
+    assert mask_iou(one, other) == 0
     one[:, :2], other[:, 1:3] = True, True
-    assert ref_view.mask_iou(one, other) == pytest.approx(1 / 3)
+    assert mask_iou(one, other) == pytest.approx(1 / 3)
