@@ -14,7 +14,7 @@ from ssc_core.correct.checkpoints import load_published, segmenter_of
 from ssc_core.correct.pixels import normalised, resized_photo
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.errors import SscError
-from ssc_core.torch_runtime import pick_device
+from ssc_core.torch_runtime import ShrinkingBatches, pick_device
 
 PUBLISHED_SIDE = 480
 PUBLISHED_TOKENS = 20
@@ -24,7 +24,8 @@ class Predictor:
     """Photos and their sentences to masks, in eval mode and without gradients.
 
     checkpoint: ours or a published one. bert: folder of the tokenizer; None takes that which the checkpoint was trained
-    with, and ``default_bert`` where it names none. samples: (photo, sentence) pairs a forward pass.
+    with, and ``default_bert`` where it names none. samples: (photo, sentence) pairs a forward pass, fewer when
+    memory runs out.
 
     Raises SscError when checkpoint or tokenizer cannot be used.
     """
@@ -40,7 +41,7 @@ class Predictor:
         samples: int = 32,
     ) -> None:
         self.device = pick_device(device, threads)
-        self.samples = samples
+        self._passes = ShrinkingBatches(samples, "LAVT, sentences")
         content = load_published(checkpoint)
         self.model = segmenter_of(content, checkpoint).to(self.device).eval()
         network = content.settings.get("network", {})
@@ -64,15 +65,17 @@ class Predictor:
     def _margins(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[Tensor]:
         """Foreground minus background logit, float32 (S_i, side, side)."""
         counts = [len(of) for of in sentences]
-        owner = np.repeat(np.arange(len(images)), counts)
+        owner = torch.from_numpy(np.repeat(np.arange(len(images)), counts))
         if not len(owner):
             return [torch.zeros(0, self.side, self.side, device=self.device) for _ in images]
         photos = torch.from_numpy(np.stack([resized_photo(image, self.side) for image in images]))
         ids, mask = tokenize(self.tokenizer, [text for of in sentences for text in of], self.max_tokens)
-        margins = []
-        for start in range(0, len(owner), self.samples):
-            part = slice(start, start + self.samples)
-            pixels = normalised(photos[torch.from_numpy(owner[part])].to(self.device))
-            logits = self.model(pixels, ids[part].to(self.device), mask[part].to(self.device)).float()
-            margins.append(logits[:, 1] - logits[:, 0])
-        return list(torch.cat(margins).split(counts))
+
+        def run(part: Sequence[int]) -> Sequence[Tensor]:
+            rows = torch.tensor(part)
+            pixels = normalised(photos[owner[rows]].to(self.device))
+            logits = self.model(pixels, ids[rows].to(self.device), mask[rows].to(self.device)).float()
+            return (logits[:, 1] - logits[:, 0]).unbind()
+
+        margins = self._passes(range(len(owner)), run)
+        return list(torch.stack(margins).split(counts))

@@ -42,7 +42,7 @@ from torchvision import transforms
 from ssc_core.errors import FETCH, SscError
 from ssc_core.tensor_checks import check_weights, check_zip
 from ssc_core.tensor_files import named_tensors
-from ssc_core.torch_runtime import Precision, pick_bf16, resolve_device
+from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, resolve_device
 
 PASS_BYTES = 2**29
 """Memory that the activations of a forward pass may take on a CPU, about: more images per pass are no faster there."""
@@ -51,8 +51,8 @@ PASS_BYTES = 2**29
 class OpenClip:
     """An open_clip model behind the ``ImageTextEncoder`` contract, and behind ``StagedEncoder`` of ``scoring``.
 
-    ``batch_size``: images or sentences a forward pass; on a CPU fewer images, where they would need more than
-    ``PASS_BYTES``. ``precision``: of the image tower; ``auto`` is bf16 autocast on
+    ``batch_size``: images or sentences a forward pass, fewer when memory runs out; on a CPU fewer images, where they
+    would need more than ``PASS_BYTES``. ``precision``: of the image tower; ``auto`` is bf16 autocast on
     a GPU and fp32 elsewhere. The text tower always runs in fp32: it is cheap, and class projection compares near ties.
     ``quick_gelu``: the activation of OpenAI's models; null takes what the tag was trained with, which open_clip by
     itself does not do for names such as ``ViT-B-32``. ``threads``: workers that resize images.
@@ -72,16 +72,17 @@ class OpenClip:
         threads: int = 1,
     ) -> None:
         self.device = resolve_device(device)
-        self.batch_size = batch_size
         self.threads = threads
         self.bf16 = pick_bf16(precision, self.device)
         self.model, self.tokenizer = load_model(model, pretrained, quick_gelu)
         self.model.to(self.device).eval().requires_grad_(False)
         config = PreprocessCfg(**self.model.visual.preprocess_cfg)
         self._fit = _geometry(config)
-        self._images_a_pass = batch_size
+        most = batch_size
         if self.device.type == "cpu":
-            self._images_a_pass = max(1, min(batch_size, PASS_BYTES // bytes_an_image(self.model.visual)))
+            most = min(batch_size, max(1, PASS_BYTES // bytes_an_image(self.model.visual)))
+        self._images = ShrinkingBatches(most, "CLIP, images")
+        self._texts = ShrinkingBatches(batch_size, "CLIP, sentences")
         self._mean = torch.tensor(config.mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(config.std, device=self.device).view(1, 3, 1, 1)
 
@@ -100,28 +101,26 @@ class OpenClip:
     @torch.inference_mode()
     def encode_prepared(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """Images from ``prepare_image`` to float32 (N, D), unit norm."""
-        features = []
-        for start in range(0, len(prepared), self._images_a_pass):
-            pixels = torch.from_numpy(np.stack(prepared[start : start + self._images_a_pass]))
-            pixels = pixels.to(self.device).permute(0, 3, 1, 2).float().div_(255)
-            pixels = pixels.sub_(self._mean).div_(self._std)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                features.append(self.model.encode_image(pixels))
-        return self._unit_norm(features)
+        return self._unit_norm(self._images(prepared, self._image_features))
+
+    def _image_features(self, prepared: Sequence[np.ndarray]) -> Sequence[torch.Tensor]:
+        pixels = torch.from_numpy(np.stack(prepared)).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+        pixels = pixels.sub_(self._mean).div_(self._std)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.model.encode_image(pixels).unbind()
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Sentences to float32 (N, D), unit norm. What exceeds the model's context length is cut off."""
-        features = []
-        for start in range(0, len(texts), self.batch_size):
-            tokens = self.tokenizer(list(texts[start : start + self.batch_size]))
-            features.append(self.model.encode_text(tokens.to(self.device)))
-        return self._unit_norm(features)
+        return self._unit_norm(self._texts(texts, self._text_features))
+
+    def _text_features(self, texts: Sequence[str]) -> Sequence[torch.Tensor]:
+        return self.model.encode_text(self.tokenizer(list(texts)).to(self.device)).unbind()
 
     def _unit_norm(self, features: list[torch.Tensor]) -> np.ndarray:
         if not features:
             return np.zeros((0, self._width()), np.float32)
-        return functional.normalize(torch.cat(features).float(), dim=-1).cpu().numpy()
+        return functional.normalize(torch.stack(features).float(), dim=-1).cpu().numpy()
 
     def _width(self) -> int:
         return self.model.encode_text(self.tokenizer([""]).to(self.device)).shape[-1]

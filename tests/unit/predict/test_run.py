@@ -37,6 +37,22 @@ def test_a_mask_is_the_same_alone_and_in_a_batch(predictor: Predictor, photos: P
     assert any(0.01 < share < 0.99 for share in shares), "masks that are all one value would always agree"
 
 
+def test_passes_shrink_when_memory_runs_out(micro_network: Path, photos: Path) -> None:
+    tight, seen = Predictor(micro_network, device="cpu", samples=8), []
+
+    def two_at_most(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.append(len(inputs[0]))
+        if len(inputs[0]) > 2:
+            raise torch.OutOfMemoryError("full")
+
+    asked = read_requests(photos, SENTENCES)
+    expected = [one.mask for one in predict_with_network(Predictor(micro_network, device="cpu"), asked)]
+    tight.model.register_forward_pre_hook(two_at_most)
+    found = [one.mask for one in predict_with_network(tight, asked)]
+    assert seen[:4] == [8, 4, 2, 2]
+    assert all(np.array_equal(mask, other) for mask, other in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("asked", [predict_with_network, predict_candidates, predict_zero_shot])
 def test_photos_around_a_bad_one_are_answered(photos: Path, tmp_path: Path, predictor: Predictor, asked) -> None:
     names = [f"{number:02}.png" for number in range(11)]

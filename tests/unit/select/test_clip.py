@@ -241,6 +241,20 @@ def test_a_pass_takes_as_many_images_as_its_memory_allows(clip_folder, images, m
     assert len(OpenClip(str(clip_folder), device="cpu").encode_images(images[:2])) == 2
 
 
+def test_passes_shrink_when_memory_runs_out(clip_folder, images):
+    tight, seen = OpenClip(str(clip_folder), device="cpu", batch_size=4), []
+
+    def two_at_most(_, inputs):
+        seen.append(len(inputs[0]))
+        if len(inputs[0]) > 2:
+            raise torch.OutOfMemoryError("full")
+
+    expected = tight.encode_images(images)
+    tight.model.visual.register_forward_pre_hook(two_at_most)
+    np.testing.assert_allclose(tight.encode_images(images), expected, atol=1e-6)
+    assert seen == [4, 2, 2, 2, 1]
+
+
 def test_the_published_model_needs_far_less_than_four_gibibytes_a_pass():
     """ViT-L-14-336 at official size, as shapes: 577 tokens of 4096 values; 64 images would take 2.3 GiB."""
     with torch.device("meta"):
@@ -250,7 +264,7 @@ def test_the_published_model_needs_far_less_than_four_gibibytes_a_pass():
 
 
 def test_the_micro_worlds_scores_come_from_passes_of_64(root):
-    assert OpenClip(str(root / "resources" / "micro" / "clip"), device="cpu")._images_a_pass == 64
+    assert OpenClip(str(root / "resources" / "micro" / "clip"), device="cpu")._images.size == 64
 
 
 def _set_buffer(root, name, value):
