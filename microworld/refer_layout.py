@@ -9,8 +9,6 @@ write into one folder at once: shared files have the same bytes whoever writes t
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from microworld.sentences import Ref, describe
 from ssc_core.config.world import WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
+from ssc_core.refer.refer_layout import write_refer
 
 IMAGE_FOLDER = Path("images/mscoco/images/train2014")
 _SUPERCATEGORIES = {
@@ -236,9 +235,8 @@ def write_world(folder: Path, dataset: str, settings: WorldSettings, workers: in
     if dataset not in _DATASETS:
         raise SscError(f"the generated world has no data set {dataset!r}; it has {', '.join(DATASETS)}")
     plan = _DATASETS[dataset]
-    image_folder, refer_folder = folder / IMAGE_FOLDER, folder / plan.refer_name
+    image_folder = folder / IMAGE_FOLDER
     image_folder.mkdir(parents=True, exist_ok=True)
-    refer_folder.mkdir(parents=True, exist_ok=True)
     jobs = list(_jobs(plan.family, settings))
     draw = partial(_draw, dataset=plan, settings=settings, image_folder=image_folder)
     images, annotations, refs = [], [], []
@@ -248,13 +246,16 @@ def write_world(folder: Path, dataset: str, settings: WorldSettings, workers: in
         refs.extend(image_refs)
     if plan.split_by == "google":
         refs = _google_split(refs, settings)
-    instances = {"images": images, "annotations": annotations, "categories": _categories()}
-    _write(refer_folder / "instances.json", json.dumps(instances).encode())
-    refs_path = refer_folder / f"refs({plan.split_by}).p"
-    # a pickle remembers which equal strings are one object, and a pool's results share others: JSON parts them all
-    fresh = json.loads(json.dumps(_numbered(refs)))
-    _write(refs_path, pickle.dumps(fresh, protocol=2))
-    return refs_path
+    write_refer(
+        folder,
+        plan.refer_name,
+        plan.split_by,
+        refs=_numbered(refs),
+        images=images,
+        annotations=annotations,
+        categories=_categories(),
+    )
+    return folder / plan.refer_name / f"refs({plan.split_by}).p"
 
 
 def _each(draw: Any, jobs: list[_Job], workers: int, dataset: str) -> Iterator[Any]:

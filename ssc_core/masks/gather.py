@@ -1,8 +1,7 @@
 """Join the files of a split's shards.
 
-The order of the result depends on the ids alone, never on the shards, and bytes depend on rows and order alone: the
-same split gives the same file for every number of shards. RLEs are copied undecoded, image by image, so that memory
-does not grow with the split.
+Ids of the result ascend, and its bytes depend on its rows alone: the same split gives the same file for every number
+of shards. RLEs are copied undecoded, image by image, so that memory does not grow with the split.
 """
 
 from __future__ import annotations
@@ -27,26 +26,25 @@ def gather_shards(*, kind: str, shards: list[Path], out: Path) -> None:
     (gather_scores if kind == "scores" else gather)(shards, out)
 
 
-def gather(parts: Sequence[Path], out: Path, *, order: Sequence[int] | None = None) -> None:
-    """Join boxes.h5 or masks.h5 files into ``out``, images in ``order`` (ascending ids by default).
+def gather(parts: Sequence[Path], out: Path) -> None:
+    """Join boxes.h5 or masks.h5 files into ``out``, images by ascending id.
 
-    Raises SscError when parts differ in kind, settings, code, models or classes, share an image, or when ``order`` is
-    not exactly the images of the parts.
+    Raises SscError when parts differ in kind, settings, code, models or classes, or share an image.
     """
     with ExitStack() as stack:
         stores = _open_all(parts, MaskStore.open, stack)
         first = stores[0]
         writer = stack.enter_context(MaskStoreWriter(out, first.info, with_masks=first.has_masks))
-        for store, image_id in _in_order(stores, lambda store: store.image_ids, order, "image"):
+        for store, image_id in _in_order(stores, lambda store: store.image_ids, "image"):
             _copy_image(store, image_id, writer)
 
 
-def gather_scores(parts: Sequence[Path], out: Path, *, order: Sequence[int] | None = None) -> None:
-    """Join scores.h5 files into ``out``, refs in ``order`` (ascending ids by default). Errors as ``gather``."""
+def gather_scores(parts: Sequence[Path], out: Path) -> None:
+    """Join scores.h5 files into ``out``, refs by ascending id. Errors as ``gather``."""
     with ExitStack() as stack:
         stores = _open_all(parts, ScoreStore, stack)
         writer = stack.enter_context(ScoreStoreWriter(out, stores[0].info))
-        for store, ref_id in _in_order(stores, lambda store: store.ref_ids, order, "ref"):
+        for store, ref_id in _in_order(stores, lambda store: store.ref_ids, "ref"):
             writer.append_ref(ref_id, store.scores(ref_id), store.areas(ref_id))
 
 
@@ -86,10 +84,8 @@ def _open_all(parts: Sequence[Path], open_one: Callable[[Path], Store], stack: E
     return stores
 
 
-def _in_order(
-    stores: Sequence[Store], ids_of: Callable[[Store], np.ndarray], order: Sequence[int] | None, what: str
-) -> Iterator[tuple[Store, int]]:
-    """Every id with the store that has it, in ``order``, each exactly once."""
+def _in_order(stores: Sequence[Store], ids_of: Callable[[Store], np.ndarray], what: str) -> Iterator[tuple[Store, int]]:
+    """Every id with the store that has it, ascending. Raises SscError for one that two stores have."""
     ids = np.concatenate([ids_of(store) for store in stores])
     owners = np.repeat(np.arange(len(stores)), [len(ids_of(store)) for store in stores])
     by_id = np.argsort(ids, kind="stable")
@@ -97,12 +93,5 @@ def _in_order(
     if len(twice := np.flatnonzero(np.diff(ids) == 0)):
         one, other = (stores[owners[twice[0] + side]].path for side in (0, 1))
         raise SscError(f"{what} {ids[twice[0]]} is in {one} and in {other}: these are not shards of one split")
-    wanted = ids if order is None else np.asarray(order, dtype=np.int64)
-    if not np.array_equal(np.sort(wanted), ids):
-        missing, extra = np.setdiff1d(wanted, ids), np.setdiff1d(ids, wanted)
-        raise SscError(
-            f"the parts do not hold the {what}s that were asked for, each once: {len(missing)} missing "
-            f"{missing[:3].tolist()}, {len(extra)} not asked for {extra[:3].tolist()}; is a shard missing?"
-        )
-    for value in wanted:
-        yield stores[owners[np.searchsorted(ids, value)]], int(value)
+    for value, owner in zip(ids.tolist(), owners.tolist(), strict=True):
+        yield stores[owner], value

@@ -209,7 +209,10 @@ def _field(record: Any, key: str, kind: type, where: Any) -> Any:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """A copy in lists, dicts, text and numbers."""
+    """A copy in lists, dicts, text and numbers.
+
+    A pickle remembers which equal strings are one object; the copy parts them all, so bytes depend on values alone.
+    """
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
