@@ -57,7 +57,7 @@ def main(
     write_learning(_by_phase(matching), _by_phase(curves), learning, where=where)
 
     counts = repairs(compared)
-    note = (
+    repaired_of = (
         f"{where}: Select picks wrong (IoU under 0.5) for {counts['wrong']} of {len(compared)} sentences. The "
         f"corrected network gets {counts['repaired']} of those right, and "
         f"{counts['lost']} of the {counts['right']} others wrong."
@@ -69,7 +69,7 @@ def main(
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
     with atomic_path(page) as temporary:
         content = results_page(
-            over_seeds(read_figures(evals)), relative, [note], study_table(beyond or [], rows.root), note=note
+            over_seeds(read_figures(evals)), relative, [repaired_of], study_table(beyond or [], rows.root), note=note
         )
         temporary.write_text(content, encoding="utf-8")
 

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssc_core.evaluate.study_table import StudyRows
+from tests.unit.report.conftest import PHOTOS
+from workflow_scripts.results_page import main
+
+
+def test_the_page_says_the_studys_note_and_what_was_repaired(
+    results: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    folder = results / "refcoco"
+    main(
+        evals=[folder / "eval_val.json", folder / "eval_masks_val.json"],
+        matching=[folder / "checkpoints" / "correct.matching.csv"],
+        curves=[folder / "checkpoints" / "pretrain.csv"],
+        refs=folder / "refs.parquet", truth=folder / "truth.h5", masks=folder / "val" / "masks.h5",
+        selected=folder / "val" / "selected.h5", images=photos_folder, network=folder / "eval_val.json",
+        candidates=folder / "eval_masks_val.json", page=tmp_path / "docs" / "results.md",
+        repaired=tmp_path / "docs" / "images" / "repaired.png",
+        learning=tmp_path / "docs" / "images" / "learning.svg", rows=StudyRows([]), note="A note of the study.",
+    )  # fmt: skip
+    text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+    assert "nothing here was typed. A note of the study.\n" in text
+    assert text.count(f"Select picks wrong (IoU under 0.5) for {PHOTOS} of {3 * PHOTOS} sentences") == 1
+    assert "(images/repaired.png)" in text and "(images/learning.svg)" in text
+    assert (tmp_path / "docs" / "images" / "learning.svg").is_file()
