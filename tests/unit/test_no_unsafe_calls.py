@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
-    path for folder in ("ssc_core", "workflow_scripts", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("ssc_core", "microworld", "workflow_scripts", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
 )
 FORBIDDEN = {
     "eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "pickle.Unpickler", "yaml.load",
