@@ -10,7 +10,7 @@ sys.path.insert(0, workflow.basedir)
 
 from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
-from ssc_core.config.stages import STAGES, TRAINED, inputs
+from ssc_core.config.stages import STAGES, TRAINED, inputs, plugin_versions
 from ssc_core.config.study import BASE
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
 from ssc_core.config.variants import Variants

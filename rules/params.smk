@@ -51,6 +51,20 @@ def models_of(name):
     return found
 
 
+def plugins_of(name):
+    """Param: digests of the other code of the user's own that a stage uses."""
+
+    def found(wildcards):
+        try:
+            return plugin_versions(
+                varied(wildcards), name.format(**dict(wildcards.items()))
+            )
+        except SscError as error:
+            raise WorkflowError(str(error))
+
+    return found
+
+
 def reads(name):
     """`params` with all that decides whether a stage runs again, besides its inputs."""
     stage = STAGES[name.format(phase="correct", kind="masks", method="corrected")]
@@ -61,6 +75,8 @@ def reads(name):
         params["compat"] = compat_of(name)
     if stage.models:
         params["models"] = models_of(name)
+    if stage.plugins:
+        params["plugins"] = plugins_of(name)
     return params
 
 

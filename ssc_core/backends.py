@@ -12,9 +12,18 @@ from typing import Any
 
 from ssc_core.contracts import Detections, Detector, ImageTextEncoder, InstanceMasks, Segmenter, checked
 from ssc_core.errors import SscError, did_you_mean
-from ssc_core.registry import backend_place
+from ssc_core.registry import BACKEND, Kind, place_of
 
-__all__ = ["Detections", "Detector", "ImageTextEncoder", "InstanceMasks", "Segmenter", "backend_class", "load_backend"]
+__all__ = [
+    "Detections",
+    "Detector",
+    "ImageTextEncoder",
+    "InstanceMasks",
+    "Segmenter",
+    "backend_class",
+    "load_backend",
+    "load_function",
+]
 
 
 def load_backend(
@@ -44,12 +53,7 @@ def load_backend(
 
 def backend_class(name: str, settings: Mapping[str, Any]) -> Any:
     """The class that a config names, without building it. Raises SscError unless ``settings`` fit its constructor."""
-    place, class_name = backend_place(name)
-    module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place, name)
-    cls = getattr(module, class_name, None)
-    if not callable(cls):
-        classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
-        raise SscError(f"backend '{name}': {place} has no class '{class_name}'{did_you_mean(class_name, classes)}")
+    cls = _named(BACKEND, name)
     accepted = inspect.signature(cls).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
     if not takes_any and (unknown := [key for key in settings if key not in accepted]):
@@ -65,24 +69,50 @@ def backend_class(name: str, settings: Mapping[str, Any]) -> Any:
     return cls
 
 
-def _import_module(place: str, name: str) -> Any:
+def load_function(kind: Kind, name: str) -> Any:
+    """The function that a config names: of a module or file, by name, or an object of a class of that name, which is
+    built without arguments. Raises SscError when the name does not resolve, or what it names cannot be called."""
+    found = _named(kind, name)
+    if inspect.isclass(found):
+        needed = [key for key, p in inspect.signature(found).parameters.items() if p.default is p.empty and p.kind < 2]
+        if needed:
+            raise SscError(f"{kind.word} '{name}' is built without arguments, but needs {', '.join(needed)}")
+        found = found()
+        if not callable(found):
+            raise SscError(f"{kind.word} '{name}': an object of {type(found).__name__} cannot be called")
+    return found
+
+
+def _named(kind: Kind, name: str) -> Any:
+    place, member = place_of(kind, name)
+    module = _import_file(Path(place), kind) if place.endswith(".py") else _import_module(place, name, kind)
+    found = getattr(module, member, None)
+    if not callable(found):
+        known = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+        raise SscError(
+            f"{kind.word} '{name}': {place} has no {kind.member.lower()} '{member}'{did_you_mean(member, known)}"
+        )
+    return found
+
+
+def _import_module(place: str, name: str, kind: Kind) -> Any:
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
-        raise SscError(f"backend '{name}': cannot import '{error.name}'; is it installed, or misspelt?") from error
+        raise SscError(f"{kind.word} '{name}': cannot import '{error.name}'; is it installed, or misspelt?") from error
     except (ImportError, SyntaxError) as error:
-        raise SscError(f"backend '{name}' cannot be imported: {error}") from error
+        raise SscError(f"{kind.word} '{name}' cannot be imported: {error}") from error
 
 
-def _import_file(path: Path) -> Any:
+def _import_file(path: Path, kind: Kind) -> Any:
     module_name = f"ssc_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise SscError(f"backend file {path} cannot be imported as Python")
+        raise SscError(f"{kind.word} file {path} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError) as error:
-        raise SscError(f"backend file {path} cannot be imported: {error}") from error
+        raise SscError(f"{kind.word} file {path} cannot be imported: {error}") from error
     return module

@@ -120,6 +120,7 @@ class Checker:
     """
 
     kind: str
+    page: str = "docs/plug-ins.md"
 
     def __init__(self, backend: Any, name: str) -> None:
         self._backend, self._name = backend, name
@@ -130,20 +131,20 @@ class Checker:
         return value
 
     def _fail(self, method: str, problem: str) -> NoReturn:
-        """problem: what was given, and what would be right."""
-        place = f"{type(self._backend).__name__}.{method}"
-        raise SscError(f"{self.kind} '{self._name}': {place} gave {problem}. See docs/plug-ins.md")
+        """method: empty for a plug-in that is called itself; problem: what was given, and what would be right."""
+        place = f"{type(self._backend).__name__}.{method}" if method else _called(self._backend)
+        raise SscError(f"{self.kind} '{self._name}': {place} gave {problem}. See {self.page}")
 
     def _results(self, found: Any, count: int, kind: type[Result], method: str) -> Iterator[tuple[str, Result]]:
         """Each of one result per image, with the words for where it is."""
         if not isinstance(found, list | tuple):
-            self._fail(method, f"{_describe(found)}, not a list with one {kind.__name__} per image")
+            self._fail(method, f"{describe(found)}, not a list with one {kind.__name__} per image")
         if len(found) != count:
             self._fail(method, f"{len(found)} results for {count} images, not one per image")
         for number, one in enumerate(found, start=1):
             where = f" for image {number} of {count}"
             if not isinstance(one, kind):
-                self._fail(method, f"{_describe(one)}{where}, not ssc_core.backends.{kind.__name__}")
+                self._fail(method, f"{describe(one)}{where}, not ssc_core.backends.{kind.__name__}")
             yield where, one
 
     def _array(self, method: str, what: str, value: Any, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -153,7 +154,7 @@ class Checker:
         if not fits or any(want not in (None, have) for want, have in zip(shape, value.shape, strict=True)):
             axes = ", ".join("N" if length is None else str(length) for length in shape)
             self._fail(
-                method, f"{_describe(value)} as {what}, not a NumPy array {dtype} ({axes}{',' * (len(shape) == 1)})"
+                method, f"{describe(value)} as {what}, not a NumPy array {dtype} ({axes}{',' * (len(shape) == 1)})"
             )
         with np.errstate(over="ignore"):
             array = value.astype(dtype, copy=False)
@@ -306,7 +307,11 @@ def _wrong_boxes(boxes: np.ndarray, size: tuple[int, int]) -> str:
     return ""
 
 
-def _describe(value: Any) -> str:
+def _called(plugin: Any) -> str:
+    return str(getattr(plugin, "__name__", type(plugin).__name__))
+
+
+def describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     return "None" if value is None else f"a {type(value).__name__}"

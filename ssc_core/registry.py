@@ -1,6 +1,6 @@
-"""Short names of the built-in backends, and the version of whatever code a backend's name stands for.
+"""Plug-ins by name: what is registered, and the version of whatever code a name of the config stands for.
 
-Apart from ``ssc_core.backends`` because the Snakefile reads it, and nothing heavy may be imported there.
+Apart from ``ssc_core.backends`` because config and Snakefile read it, and nothing heavy may be imported there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +26,69 @@ REGISTRY: dict[str, str] = {
     "open_clip": "ssc_core.select.clip:OpenClip",
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of plug-in. word: what messages call it; member: what a module or file has of that name; registered:
+    ``module:member`` by short name."""
+
+    word: str
+    member: str
+    registered: Mapping[str, str]
+
+    def check(self, name: str) -> str:
+        """``name``, if it is registered or says where code lies; nothing is looked for. Raises SscError."""
+        place, _, member = self.registered.get(name, name).rpartition(":")
+        if not place or not member.isidentifier():
+            shown = name if len(name) <= 80 else f"{name[:80]}..."
+            raise SscError(
+                f"unknown {self.word} '{shown}'{did_you_mean(name, self.registered)} "
+                f"Use one of {', '.join(sorted(self.registered))}, 'package.module:{self.member}' or "
+                f"'path/to/file.py:{self.member}'"
+            )
+        return name
+
+
+BACKEND = Kind("backend", "Class", REGISTRY)
+VISUAL_PROMPT = Kind(
+    "visual prompt",
+    "function",
+    {
+        name: f"ssc_core.select.prompts:{name}"
+        for name in ("reverse_blur", "red_ellipse", "rectangle", "red_dense_mask", "crop")
+    },
+)
+LOSS = Kind(
+    "loss",
+    "function",
+    {
+        name: f"ssc_core.correct.losses:{name}"
+        for name in ("random_ce", "greedy_ce", "greedy_no_constraints", "greedy_ce_contrastive", "supervised")
+    },
+)
+
 LARGE_FILE = 64 << 20
 """Bytes. Weights above this are known by size and time, since hashing gigabytes at every dry run is no option."""
 
 
-def backend_place(name: str) -> tuple[str, str]:
-    """(module or path/to/file.py, class) that a backend's name stands for.
+def place_of(kind: Kind, name: str) -> tuple[str, str]:
+    """(module or path/to/file.py, member) that a plug-in's name stands for.
 
     Raises SscError for a name that is none, and for a file or package that is not there. Nothing is imported.
     """
-    place, _, class_name = REGISTRY.get(name, name).rpartition(":")
-    if not place or not class_name.isidentifier():
-        raise SscError(
-            f"unknown backend '{name}'{did_you_mean(name, REGISTRY)} Use one of {', '.join(sorted(REGISTRY))}, "
-            "'package.module:Class' or 'path/to/file.py:Class'"
-        )
+    kind.check(name)
+    place, _, member = kind.registered.get(name, name).rpartition(":")
     if place.endswith(".py"):
         place = find_path(place)
         if not Path(place).is_file():
             raise SscError(
-                f"backend file {place} does not exist (paths are relative to the folder that snakemake runs in)"
+                f"{kind.word} file {place} does not exist (paths are relative to the folder that snakemake runs in)"
             )
     elif not _is_module(place.split(".")[0]):
-        raise SscError(f"backend '{name}': there is no module '{place.split('.')[0]}'; is it installed, or misspelt?")
-    return place, class_name
+        raise SscError(
+            f"{kind.word} '{name}': there is no module '{place.split('.')[0]}'; is it installed, or misspelt?"
+        )
+    return place, member
 
 
 def _is_module(top: str) -> bool:
@@ -57,12 +97,12 @@ def _is_module(top: str) -> bool:
     return top.isidentifier() and (here or importlib.util.find_spec(top) is not None)
 
 
-def backend_version(name: str) -> str:
-    """Digest of the code behind a backend's name; for an installed package it is the package's version.
+def plugin_version(kind: Kind, name: str) -> str:
+    """Digest of the code behind a plug-in's name; for an installed package it is the package's version.
 
-    Raises SscError as ``backend_place`` does.
+    Raises SscError as ``place_of`` does.
     """
-    place, _ = backend_place(name)
+    place, _ = place_of(kind, name)
     if place.startswith("ssc_core."):
         return code_version(place)
     if place.endswith(".py"):
@@ -72,6 +112,17 @@ def backend_version(name: str) -> str:
         return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:
         return place
+
+
+def backend_version(name: str) -> str:
+    """``plugin_version`` of a detector, a segmenter or an encoder."""
+    return plugin_version(BACKEND, name)
+
+
+def own_versions(kind: Kind, *names: str) -> str:
+    """Digests of those that are not registered, whose code no stage imports; ``""`` where all are."""
+    own = [name for name in names if name not in kind.registered]
+    return "; ".join(f"{kind.word} {name}: {plugin_version(kind, name)}" for name in own)
 
 
 def weights_version(path: str | None) -> str:

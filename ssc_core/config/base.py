@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, field_validator
 
 from ssc_core.config.paths import NameOrPath, tidy_if_path
+from ssc_core.errors import SscError
+from ssc_core.registry import Kind
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -22,6 +24,23 @@ def _folder_name(name: str) -> str:
 
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 """A name that becomes a folder of results, or a part of a file's name."""
+
+
+def named(kind: Kind) -> AfterValidator:
+    """Of a key that names a plug-in: a registered name, ``module:name`` or ``file.py:name``."""
+
+    def known(name: str) -> str:
+        try:
+            return kind.check(name)
+        except SscError as error:
+            raise ValueError(str(error)) from error
+
+    return AfterValidator(known)
+
+
+def name_schema(kind: Kind) -> WithJsonSchema:
+    """For editors: the registered names, to choose from, and the form of others."""
+    return WithJsonSchema({"anyOf": [{"enum": list(kind.registered)}, {"type": "string", "pattern": r"^.+:\w+$"}]})
 
 
 class Section(BaseModel):

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ssc_core.config.base import Backend, Section, Seed, Share
+from ssc_core.config.base import Backend, Section, Seed, Share, name_schema, named
 from ssc_core.config.paths import NameOrPath
+from ssc_core.registry import VISUAL_PROMPT
 
 NLTK_TAGGER = "weights/nltk_data/taggers/averaged_perceptron_tagger_eng"
 """Where `ssc fetch` puts the data of NLTK's tagger, from the folder that the workflow runs in."""
@@ -51,7 +52,7 @@ class SegmentSettings(Section):
     backend: Backend = Field(description="segmenter")
 
 
-VisualPrompt = Literal["reverse_blur", "red_ellipse", "rectangle", "red_dense_mask", "crop"]
+VisualPrompt = Annotated[NameOrPath, named(VISUAL_PROMPT), name_schema(VISUAL_PROMPT)]
 
 
 class ScoreSettings(Section):
@@ -60,12 +61,13 @@ class ScoreSettings(Section):
     backend: Backend = Field(description="image-text encoder")
     prompt: VisualPrompt | Annotated[tuple[VisualPrompt, ...], Field(min_length=1)] = Field(
         default="reverse_blur",
-        description="how a candidate is marked in the photo; of several, scores are averaged (crop: not of the paper)",
+        description="how a candidate is marked in the photo, by name, package.module:function or "
+        "path/to/file.py:function; of several, scores are averaged (crop: not of the paper)",
     )
     blur_sigma: float = Field(default=50.0, gt=0, description="Gaussian sigma of reverse_blur, pixels")
 
     @property
-    def prompts(self) -> tuple[VisualPrompt, ...]:
+    def prompts(self) -> tuple[str, ...]:
         """The prompt, or the prompts of an ensemble."""
         return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
 

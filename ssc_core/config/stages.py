@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ssc_core.config.methods import NETWORKS, PHASES
+from ssc_core.registry import LOSS, VISUAL_PROMPT, Kind, own_versions
 
 
 class Config(Protocol):
@@ -26,7 +27,8 @@ class Stage:
     calls: ``module:function``, whose code is part of what decides on reruns. writes: path by name of a result, below
     ``results/{dataset}/{variant}``. after: results that it is made from. sections, compat: keys of the config that it
     reads. models: where in the config models are named whose code and weights count, as ``detect.backend``.
-    same: results that neither sections nor compat change.
+    plugins: the kinds of other code that the config names, by key. same: results that neither
+    sections nor compat change.
     """
 
     calls: str
@@ -35,6 +37,7 @@ class Stage:
     sections: tuple[str, ...] = ()
     compat: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    plugins: Mapping[str, Kind] = field(default_factory=dict)
     same: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -75,6 +78,7 @@ def _training(name: str) -> Stage:
         sections=("network", name),
         compat=(*_TRAIN_COMPAT, *(["matching_double_count"] if phase.learns_from == "masks" else [])),
         models=("network.bert", "network.tokenizer", "network.swin_weights"),
+        plugins={f"{name}.loss": LOSS},
     )
 
 
@@ -156,6 +160,7 @@ STAGES: dict[str, Stage] = {
         sections=("score",),
         compat=("clip_bgr", "merged_masks"),
         models=("score.backend",),
+        plugins={"score.prompt": VISUAL_PROMPT},
     ),
     "select_masks": Stage(
         calls="ssc_core.select.stage:select_masks",
@@ -220,6 +225,17 @@ def reads(settings: Config, stage: str) -> dict[str, Any]:
 def _value(settings: Config, key: str) -> Any:
     section, _, name = key.partition(".")
     return settings.values(section)[name]
+
+
+def plugin_versions(settings: Config, stage: str) -> str:
+    """Digests of the code of the user's own that a stage uses; that of registered names is part of the stage's code.
+
+    Raises SscError for code that is not there."""
+    found = []
+    for key, kind in STAGES[stage].plugins.items():
+        names = _value(settings, key)
+        found.append(own_versions(kind, *([names] if isinstance(names, str) else names)))
+    return "; ".join(filter(None, found))
 
 
 def depends_on(settings: Config, result: str) -> dict[str, Any]:

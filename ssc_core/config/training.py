@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ssc_core.config.base import Section, Seed, Share
-from ssc_core.config.paths import UserPath, WorkflowPath
+from ssc_core.config.base import Section, Seed, Share, name_schema, named
+from ssc_core.config.paths import NameOrPath, UserPath, WorkflowPath
+from ssc_core.registry import LOSS
 
 
 class SwinSize(Section):
@@ -54,8 +55,9 @@ class NetworkSettings(Section):
 class TrainSettings(Section):
     """One training phase (pretrain, correct, and what they are compared with)."""
 
-    loss: Literal["random_ce", "greedy_ce", "greedy_no_constraints", "greedy_ce_contrastive", "supervised"] = Field(
-        default="greedy_ce", description="how candidates become targets"
+    loss: Annotated[NameOrPath, named(LOSS), name_schema(LOSS)] = Field(
+        default="greedy_ce",
+        description="how candidates become targets, by name, package.module:function or path/to/file.py:function",
     )
     init_from: WorkflowPath | None = Field(
         default=None,

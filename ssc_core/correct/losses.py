@@ -1,33 +1,28 @@
-"""Losses of Correct: match, then segment. Each docstring has its formula.
+"""Losses of Correct: match, then segment.
 
-Every loss is a function of ``(image_ids, ref_ids, logits, candidates)`` for B samples:
-
-    image_ids, ref_ids   int (B,), on the CPU
-    logits               (B, 2, H, W), background and foreground
-    candidates           Candidates, or one bool (K_i, H, W) per sample, K_i >= 1
-
-and returns a ``MatchedLoss``. Those that match by soft IoU also take ``judge``, logits of a teacher that decide instead
-of ``logits``, and ``temperature``, which weights samples by ``matching.confidence``. ``share`` says how large a part of
-an optimiser step the samples are: losses are means over the step's samples, so passes and devices add up to the loss of
-the whole step.
+A loss is a function of ``Samples``, a batch's samples and what the network says of them, and ``Options``, what the
+config says of training; it returns a ``MatchedLoss``. The config names it: by a name that ``ssc_core.registry.LOSS``
+lists, or by ``module:name`` or ``file.py:name``. Losses are means over an optimiser step's samples, so passes and
+devices add up to the loss of the whole step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssc_core.backends import load_function
+from ssc_core.contracts import Checker, describe
 from ssc_core.correct import matching
-from ssc_core.correct.matching import Assignment, Candidates
-
-BY_SOFT_IOU = frozenset({"greedy_ce", "greedy_no_constraints", "greedy_ce_contrastive"})
-"""Losses that match by the network's own predictions."""
+from ssc_core.correct.matching import NONE, Assignment, Candidates
+from ssc_core.registry import LOSS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +45,50 @@ class Share:
         """A step that consists of these samples alone."""
         counts = np.unique(image_ids, return_counts=True)[1]
         return cls(len(image_ids), int((counts * (counts - 1)).sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the config says. pixel: ``class_weights`` and ``dice_weight``; temperature: ``confidence_temperature``;
+    optimal: of ``assignment``; double_count: ``compat.matching_double_count``; contrast: ``contrastive_weight``."""
+
+    pixel: PixelLoss = PixelLoss()
+    temperature: float | None = None
+    optimal: bool = False
+    double_count: bool = False
+    contrast: float = 0.01
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Samples:
+    """B samples, of whole images.
+
+    image_ids, ref_ids: int (B,), NumPy; logits: (B, 2, H, W), background and foreground; candidates: of each sample;
+    share: the optimiser step that they are part of; epoch: from 0; teacher: gives the logits of a teacher, where there
+    is one that is to decide on the matching.
+    """
+
+    image_ids: np.ndarray
+    ref_ids: np.ndarray
+    logits: Tensor
+    candidates: Candidates
+    share: Share
+    epoch: int = 0
+    teacher: Callable[[], Tensor] | None = None
+
+    @cached_property
+    def soft_iou(self) -> np.ndarray:
+        """Soft IoU of the predictions, or the teacher's, with all instances, (B, M): one transfer to the CPU."""
+        judge = self.logits.detach() if self.teacher is None else self.teacher()
+        return matching.soft_iou(_difference(judge).sigmoid(), self.candidates.masks).cpu().numpy()
+
+    def targets(self, assignment: Assignment) -> Tensor:
+        """The mask of each sample, bool (B, H, W); empty where it has none."""
+        device = self.candidates.masks.device
+        rows = torch.from_numpy(np.maximum(assignment.rows, 0)).to(device, non_blocking=True)
+        has_one = torch.from_numpy(assignment.times > 0).to(device, non_blocking=True)
+        return self.candidates.masks[rows] & has_one[:, None, None]
 
 
 class MatchedLoss(NamedTuple):
@@ -79,100 +118,41 @@ def pixel_loss(logits: Tensor, targets: Tensor, options: PixelLoss = PixelLoss()
     return loss
 
 
-def random_ce(
-    image_ids: np.ndarray,
-    ref_ids: np.ndarray,
-    logits: Tensor,
-    candidates: Candidates | Sequence[Tensor],
-    *,
-    options: PixelLoss = PixelLoss(),
-    share: Share | None = None,
-    seed: Sequence[int] = (0,),
-) -> MatchedLoss:
+def random_ce(samples: Samples, options: Options = Options()) -> MatchedLoss:
     """Train on a random candidate per ref. See ``matching.at_random``."""
-    candidates = _as_candidates(candidates)
-    assignment = matching.at_random(image_ids, ref_ids, candidates.rows, seed)
-    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids))
+    seed = (options.seed, samples.epoch)
+    return segment(samples, matching.at_random(*_ids(samples), samples.candidates.rows, seed), options)
 
 
-def supervised(
-    image_ids: np.ndarray,
-    ref_ids: np.ndarray,
-    logits: Tensor,
-    candidates: Candidates | Sequence[Tensor],
-    *,
-    options: PixelLoss = PixelLoss(),
-    share: Share | None = None,
-) -> MatchedLoss:
+def supervised(samples: Samples, options: Options = Options()) -> MatchedLoss:
     """Train on the ground truth: each sample's one candidate is its ref's mask. The upper bound."""
-    candidates = _as_candidates(candidates)
-    if any(len(rows) != 1 for rows in candidates.rows):
+    if any(len(rows) != 1 for rows in samples.candidates.rows):
         raise ValueError("supervised training takes exactly one mask per sample")
-    assignment = Assignment.once(np.array([rows[0] for rows in candidates.rows], dtype=np.int64))
-    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids))
+    rows = np.array([rows[0] for rows in samples.candidates.rows], dtype=np.int64)
+    return segment(samples, Assignment.once(rows), options)
 
 
-def greedy_ce(
-    image_ids: np.ndarray,
-    ref_ids: np.ndarray,
-    logits: Tensor,
-    candidates: Candidates | Sequence[Tensor],
-    *,
-    options: PixelLoss = PixelLoss(),
-    share: Share | None = None,
-    judge: Tensor | None = None,
-    temperature: float | None = None,
-    optimal: bool = False,
-    double_count: bool = False,
-) -> MatchedLoss:
+def greedy_ce(samples: Samples, options: Options = Options()) -> MatchedLoss:
     """Train each ref on what constrained matching gives it. See ``matching.greedy`` and ``matching.optimal``."""
-    candidates = _as_candidates(candidates)
-    iou = _iou_table(logits if judge is None else judge, candidates)
-    if optimal:
-        assignment = matching.optimal(image_ids, ref_ids, iou, candidates.rows)
+    table = (*_ids(samples), samples.soft_iou, samples.candidates.rows)
+    if options.optimal:
+        assignment = matching.optimal(*table)
     else:
-        assignment = matching.greedy(image_ids, ref_ids, iou, candidates.rows, double_count=double_count)
-    weights = _confidence(iou, candidates, assignment, temperature)
-    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids), weights)
+        assignment = matching.greedy(*table, double_count=options.double_count)
+    return segment(samples, assignment, options, _confidence(samples, options, assignment))
 
 
-def greedy_no_constraints(
-    image_ids: np.ndarray,
-    ref_ids: np.ndarray,
-    logits: Tensor,
-    candidates: Candidates | Sequence[Tensor],
-    *,
-    options: PixelLoss = PixelLoss(),
-    share: Share | None = None,
-    judge: Tensor | None = None,
-    temperature: float | None = None,
-) -> MatchedLoss:
+def greedy_no_constraints(samples: Samples, options: Options = Options()) -> MatchedLoss:
     """Train each sample on its own best candidate, whatever the image's other refs take."""
-    candidates = _as_candidates(candidates)
-    iou = _iou_table(logits if judge is None else judge, candidates)
-    assignment = matching.best(image_ids, ref_ids, iou, candidates.rows)
-    weights = _confidence(iou, candidates, assignment, temperature)
-    return _segment(logits, candidates, assignment, options, share or Share.of(image_ids), weights)
+    assignment = matching.best(*_ids(samples), samples.soft_iou, samples.candidates.rows)
+    return segment(samples, assignment, options, _confidence(samples, options, assignment))
 
 
-def greedy_ce_contrastive(
-    image_ids: np.ndarray,
-    ref_ids: np.ndarray,
-    logits: Tensor,
-    candidates: Candidates | Sequence[Tensor],
-    *,
-    alpha: float = 0.01,
-    options: PixelLoss = PixelLoss(),
-    share: Share | None = None,
-    **matched_by: Any,
-) -> MatchedLoss:
-    """``greedy_ce`` plus ``alpha`` times ``contrast`` over the samples of an image. matched_by: as of ``greedy_ce``."""
-    candidates = _as_candidates(candidates)
-    share = share or Share.of(image_ids)
-    matched = greedy_ce(image_ids, ref_ids, logits, candidates, options=options, share=share, **matched_by)
-    targets = _targets(candidates, matched.assignment)
-    value = matched.value + alpha * contrast(image_ids, ref_ids, logits, targets).sum() / max(share.pairs, 1)
-    return matched._replace(value=value)
+def greedy_ce_contrastive(samples: Samples, options: Options = Options()) -> MatchedLoss:
+    """``greedy_ce`` plus ``options.contrast`` times ``contrast`` over the samples of an image."""
+    matched = greedy_ce(samples, options)
+    terms = contrast(*_ids(samples), samples.logits, samples.targets(matched.assignment))
+    return matched._replace(value=matched.value + options.contrast * terms.sum() / max(samples.share.pairs, 1))
 
 
 def contrast(image_ids: np.ndarray, ref_ids: np.ndarray, logits: Tensor, targets: Tensor) -> Tensor:
@@ -211,45 +191,62 @@ def _difference(logits: Tensor) -> Tensor:
     return logits[:, 1].float() - logits[:, 0].float()
 
 
-def _iou_table(logits: Tensor, candidates: Candidates) -> np.ndarray:
-    """Soft IoU of all samples and instances, (B, M): the one transfer to the CPU."""
-    return matching.soft_iou(_difference(logits.detach()).sigmoid(), candidates.masks).cpu().numpy()
+def _ids(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    return samples.image_ids, samples.ref_ids
 
 
-def _confidence(
-    iou: np.ndarray, candidates: Candidates, assignment: Assignment, temperature: float | None
-) -> np.ndarray | None:
-    if temperature is None:
+def _confidence(samples: Samples, options: Options, assignment: Assignment) -> np.ndarray | None:
+    if options.temperature is None:
         return None
-    return matching.confidence(iou, candidates.rows, assignment.rows, temperature)
+    return matching.confidence(samples.soft_iou, samples.candidates.rows, assignment.rows, options.temperature)
 
 
-def _targets(candidates: Candidates, assignment: Assignment) -> Tensor:
-    """The mask of each sample, bool (B, H, W); empty where it has none."""
-    device = candidates.masks.device
-    rows = torch.from_numpy(np.maximum(assignment.rows, 0)).to(device, non_blocking=True)
-    has_one = torch.from_numpy(assignment.times > 0).to(device, non_blocking=True)
-    return candidates.masks[rows] & has_one[:, None, None]
-
-
-def _segment(
-    logits: Tensor,
-    candidates: Candidates,
-    assignment: Assignment,
-    options: PixelLoss,
-    share: Share,
-    weights: np.ndarray | None = None,
+def segment(
+    samples: Samples, assignment: Assignment, options: Options = Options(), weights: np.ndarray | None = None
 ) -> MatchedLoss:
-    targets = _targets(candidates, assignment)
+    """The pixel loss of each sample with what it is assigned. weights: float (B,), how much each counts, besides
+    ``assignment.times``; None: 1."""
+    targets = samples.targets(assignment)
     counted = assignment.times if weights is None else assignment.times * weights
-    times = torch.from_numpy(counted).to(logits.device, torch.float32, non_blocking=True)
-    value = (times * pixel_loss(logits, targets, options)).sum() / share.samples
+    times = torch.from_numpy(counted).to(samples.logits.device, torch.float32, non_blocking=True)
+    value = (times * pixel_loss(samples.logits, targets, options.pixel)).sum() / samples.share.samples
     with torch.no_grad():
-        p, t = _difference(logits).sigmoid().flatten(1), targets.flatten(1)
+        p, t = _difference(samples.logits).sigmoid().flatten(1), targets.flatten(1)
         intersection = (p * t).sum(1)
         iou = intersection / (p.sum(1) + t.sum(1) - intersection).clamp(min=1e-6)
     return MatchedLoss(value, assignment, iou)
 
 
-def _as_candidates(candidates: Candidates | Sequence[Tensor]) -> Candidates:
-    return candidates if isinstance(candidates, Candidates) else Candidates.from_lists(candidates)
+def load_loss(name: str) -> CheckedLoss:
+    """The loss that a config names, behind its checker. Raises SscError when the name does not resolve."""
+    return CheckedLoss(load_function(LOSS, name), name)
+
+
+class CheckedLoss(Checker):
+    """A loss: what it returns is of the right kinds and shapes, or SscError says what is not."""
+
+    kind = "loss"
+    page = "docs/extending.md"
+
+    def __call__(self, samples: Samples, options: Options) -> MatchedLoss:
+        """As the module's docstring has it."""
+        found = self._backend(samples, options)
+        if not isinstance(found, MatchedLoss):
+            self._fail("", f"{describe(found)}, not ssc_core.correct.losses.MatchedLoss")
+        count = len(samples.ref_ids)
+        if not (isinstance(found.value, Tensor) and found.value.shape == () and found.value.requires_grad):
+            self._fail("", f"{_shape(found.value)} as value, not a scalar tensor that depends on the logits")
+        if not (isinstance(found.soft_iou, Tensor) and found.soft_iou.shape == (count,)):
+            self._fail("", f"{_shape(found.soft_iou)} as soft_iou, not a tensor ({count},)")
+        if not isinstance(found.assignment, Assignment):
+            self._fail("", f"{describe(found.assignment)} as assignment, not ssc_core.correct.matching.Assignment")
+        rows = self._array("", "assignment.rows", found.assignment.rows, "integer", (count,))
+        times = self._array("", "assignment.times", found.assignment.times, "integer", (count,))
+        own = zip(rows.tolist(), samples.candidates.rows, strict=True)
+        if any(row != NONE and row not in candidates for row, candidates in own) or (times[rows == NONE] != 0).any():
+            self._fail("", "assignment.rows that are no candidates of their samples (nor -1, times 0, for none)")
+        return found
+
+
+def _shape(value: object) -> str:
+    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else describe(value)

@@ -8,20 +8,16 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import NetworkSettings, TrainSettings
-from ssc_core.correct import losses
-from ssc_core.correct.batches import Batch
 from ssc_core.correct.checkpoints import load_published, load_weights, save_checkpoint
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.loggers import make_logger
-from ssc_core.correct.losses import MatchedLoss, PixelLoss, Share
+from ssc_core.correct.losses import Options, PixelLoss, load_loss
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.start import build_segmenter
@@ -31,6 +27,7 @@ from ssc_core.correct.trainer import Loss, Trainer, seed_everything
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
+from ssc_core.registry import LOSS, own_versions
 from ssc_core.tables import write_frame
 from ssc_core.torch_runtime import pick_device
 
@@ -62,7 +59,7 @@ def train(
 
     refs: refs.parquet; images: the photos' folder. The loss says what is trained on: ``supervised`` on truth
     (truth.h5); ``random_ce`` on selected (selected.h5) when given, as the paper's pre-training, else on all candidates;
-    the greedy ones on all candidates of masks (masks.h5).
+    the greedy ones on all candidates of masks (masks.h5); one of the user's own on the first of these that is given.
 
     init: checkpoint to start from, ours or a published one, or to go on with (``settings.resume``); None starts from
     the Swin and BERT weights of ``network``. checkpoint_activations: as of ``LAVT``.
@@ -114,45 +111,35 @@ def train(
 
 
 def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
-    """The loss that the settings name, as a function of (batch, logits, share, epoch, judge)."""
-    pixel = PixelLoss(settings.class_weights, settings.dice_weight)
-    matching: dict[str, Any] = {
-        "optimal": settings.assignment == "optimal",
-        "double_count": compat.matching_double_count,
-    }
-    function, options = {
-        "random_ce": (losses.random_ce, {}),
-        "supervised": (losses.supervised, {}),
-        "greedy_no_constraints": (losses.greedy_no_constraints, {}),
-        "greedy_ce": (losses.greedy_ce, matching),
-        "greedy_ce_contrastive": (losses.greedy_ce_contrastive, {**matching, "alpha": settings.contrastive_weight}),
-    }[settings.loss]
-
-    def loss(batch: Batch, logits: Tensor, share: Share, epoch: int, judge: Tensor | None = None) -> MatchedLoss:
-        more: dict[str, Any] = {}
-        if settings.loss == "random_ce":
-            more = {"seed": (settings.seed, epoch)}
-        elif settings.loss in losses.BY_SOFT_IOU:
-            more = {"judge": judge, "temperature": settings.confidence_temperature}
-        return function(
-            batch.image_ids, batch.ref_ids, logits, batch.candidates,
-            options=pixel, share=share, **options, **more,
-        )  # fmt: skip
-
-    return loss
+    """The loss that the settings name, with the options that they give."""
+    options = Options(
+        pixel=PixelLoss(settings.class_weights, settings.dice_weight),
+        temperature=settings.confidence_temperature,
+        optimal=settings.assignment == "optimal",
+        double_count=compat.matching_double_count,
+        contrast=settings.contrastive_weight,
+        seed=settings.seed,
+    )
+    return partial(load_loss(settings.loss), options=options)
 
 
 def _targets(
     settings: TrainSettings, compat: CompatSettings, masks: Path | None, selected: Path | None, truth: Path | None
 ) -> Targets:
-    if settings.loss == "supervised" and truth is not None:
+    if truth is not None and _may_learn_from("truth", settings.loss):
         return TruthTargets(truth)
-    if settings.loss == "random_ce" and selected is not None:
+    if selected is not None and _may_learn_from("selected", settings.loss):
         return SelectedTargets(selected, palette=compat.palette_targets)
-    if settings.loss != "supervised" and masks is not None:
+    if masks is not None and _may_learn_from("masks", settings.loss):
         return CandidateTargets(masks, merged=compat.merged_masks, palette=compat.palette_targets)
     needed = {"supervised": "truth.h5", "random_ce": "selected.h5 or masks.h5"}.get(settings.loss, "masks.h5")
     raise SscError(f"`loss: {settings.loss}` trains on {needed}, which was not given")
+
+
+def _may_learn_from(source: str, loss: str) -> bool:
+    """A loss of the user's own takes what its phase learns from; of the registered ones, each has files of its own."""
+    files = {"supervised": {"truth"}, "random_ce": {"selected", "masks"}}
+    return loss not in LOSS.registered or source in files.get(loss, {"masks"})
 
 
 def _items(split: str, targets: Targets, *, refs: Path, images: Path, network: NetworkSettings) -> Items:
@@ -179,12 +166,20 @@ def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:
     write_frame(path, pd.DataFrame(columns))
 
 
-def _fingerprint(items: Items, val_items: Items | None, init: Path | None, *sections: Any) -> str:
+def _fingerprint(
+    items: Items,
+    val_items: Items | None,
+    init: Path | None,
+    network: NetworkSettings,
+    settings: TrainSettings,
+    compat: CompatSettings,
+) -> str:
     parts = [
         items.digest(),
         val_items.digest() if val_items else "",
         file_sha256(init) if init else "",
         code_version("ssc_core.correct.train_stage"),
-        json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True),
+        own_versions(LOSS, settings.loss),
+        json.dumps([section.model_dump(mode="json") for section in (network, settings, compat)], sort_keys=True),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

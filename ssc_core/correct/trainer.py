@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ssc_core.correct.batches import Batch, Pass, load_batches
 from ssc_core.correct.distributed import join_world, synchronise_batch_norm
 from ssc_core.correct.items import Items
 from ssc_core.correct.loggers import Logger
-from ssc_core.correct.losses import BY_SOFT_IOU, MatchedLoss, Share
+from ssc_core.correct.losses import MatchedLoss, Samples, Share
 from ssc_core.correct.matching import NONE
 from ssc_core.correct.plan import Step, make_plan
 from ssc_core.correct.resume import Resumed, State
@@ -30,8 +31,8 @@ from ssc_core.correct.teacher import Teacher
 from ssc_core.errors import SscError
 from ssc_core.torch_runtime import pick_bf16
 
-Loss = Callable[[Batch, Tensor, Share, int, Tensor | None], MatchedLoss]
-"""(batch, logits (B, 2, H, W), share of the step, epoch, logits of the teacher if it is to decide) -> loss."""
+Loss = Callable[[Samples], MatchedLoss]
+"""As ``ssc_core.correct.losses`` has it, with its options."""
 
 LOG_COLUMNS = ("step", "epoch", "loss", "lr", "samples", "matched", "soft_iou", "val_oIoU")
 """matched: samples that got a candidate; soft_iou: their predictions' mean soft IoU with it; val_oIoU: percent, at the
@@ -207,8 +208,7 @@ class Trainer:
         ref_ids: list[int] = []
         for _ in range(passes):
             batch = next(batches).to(self.device)
-            judge = self._teacher_logits(batch)
-            matched = self.loss(batch, self._logits(self.model, batch), share, step.epoch, judge)
+            matched = self.loss(self._samples(batch, share, step.epoch))
             matched.value.backward()
             has_one = torch.from_numpy(matched.assignment.times > 0).to(self.device, non_blocking=True)
             sums += torch.stack([matched.value.detach(), has_one.sum(), (matched.soft_iou * has_one).sum()])
@@ -234,11 +234,21 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return network(batch.pixels, batch.ids, batch.attention)
 
+    def _samples(self, batch: Batch, share: Share, epoch: int) -> Samples:
+        return Samples(
+            batch.image_ids,
+            batch.ref_ids,
+            self._logits(self.model, batch),
+            batch.candidates,
+            share,
+            epoch,
+            teacher=partial(self._teacher_logits, batch) if self.teacher else None,
+        )
+
     @torch.no_grad()
-    def _teacher_logits(self, batch: Batch) -> Tensor | None:
-        """Predictions that decide the matching, where there is a teacher and the loss matches by predictions."""
-        if self.teacher is None or self.settings.loss not in BY_SOFT_IOU:
-            return None
+    def _teacher_logits(self, batch: Batch) -> Tensor:
+        """The teacher's predictions: a loss that matches by predictions asks for them."""
+        assert self.teacher is not None, "samples have no `teacher` where there is none"
         return self._logits(self.teacher.network, batch)
 
     def _count(self, progress: Progress, step: Step, result: StepResult) -> None:

@@ -1,20 +1,24 @@
 """Visual prompts: how a candidate is marked in the photo before an image-text model looks at it.
 
-Every prompt is a pure function of an RGB ``uint8 (H, W, 3)`` photo and a ``bool (H, W)`` mask that returns a new image.
+Every prompt is a pure function of an RGB ``uint8 (H, W, 3)`` photo and a ``bool (H, W)`` mask that returns a new image
+of any size. One with an argument ``blurred`` gets the blurred photo, computed once however many masks there are. The
+config names it: by a name that ``ssc_core.registry.VISUAL_PROMPT`` lists, by ``module:name`` or ``file.py:name``.
 An empty mask marks nothing: the outlines and the overlay return the photo as it is, ``reverse_blur`` a wholly blurred
 one. Definitions: the paper's stage 2, and Shtedritski et al. 2023 for the red ellipse.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import Any
 
 import cv2
 import numpy as np
 
-PromptName = Literal["reverse_blur", "red_ellipse", "rectangle", "red_dense_mask", "crop"]
-PROMPTS: tuple[str, ...] = get_args(PromptName)
+from ssc_core.backends import load_function
+from ssc_core.contracts import Checker, describe
+from ssc_core.registry import VISUAL_PROMPT
 
 BLUR_SIGMA = 50.0
 LINE_WIDTH = 4
@@ -24,20 +28,44 @@ CROP_MARGIN = 0.1
 RED = (255, 0, 0)
 
 
+class CheckedPrompt(Checker):
+    """A visual prompt: what it returns is a photo, or SscError says what it is."""
+
+    kind = "visual prompt"
+    page = "docs/extending.md"
+
+    def __init__(self, prompt: Any, name: str) -> None:
+        super().__init__(prompt, name)
+        self.takes_blur = "blurred" in inspect.signature(prompt).parameters
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, blurred: np.ndarray | None = None) -> np.ndarray:
+        """The photo with a mask marked, RGB uint8 (h, w, 3). blurred: for prompts that take it."""
+        marked = self._backend(image, mask, blurred=blurred) if self.takes_blur else self._backend(image, mask)
+        photo = isinstance(marked, np.ndarray) and marked.dtype == np.uint8 and marked.shape[2:] == (3,)
+        if not photo or not marked.size:
+            self._fail("", f"{describe(marked)}, not an RGB photo, uint8 (H, W, 3)")
+        if np.shares_memory(marked, image):
+            self._fail("", "the photo itself or a part of it; return a copy, since other masks are marked in it, too")
+        return marked
+
+
+def load_prompt(name: str) -> CheckedPrompt:
+    """The visual prompt that a config names, behind its checker. Raises SscError when the name does not resolve."""
+    return CheckedPrompt(load_function(VISUAL_PROMPT, name), name)
+
+
 def prompted_images(
-    image: np.ndarray, masks: np.ndarray, prompts: Sequence[str], *, blur_sigma: float = BLUR_SIGMA
+    image: np.ndarray, masks: np.ndarray, prompts: Sequence[CheckedPrompt], *, blur_sigma: float = BLUR_SIGMA
 ) -> Iterator[np.ndarray]:
     """Mark every mask of bool (N, H, W) with every prompt: masks outermost, ``N * len(prompts)`` images.
 
     The blurred photo, by far the dearest part, is computed once however many masks there are.
     """
-    blurred = blur(image, blur_sigma) if "reverse_blur" in prompts and len(masks) else None
+    wanted = len(masks) and any(prompt.takes_blur for prompt in prompts)
+    blurred = blur(image, blur_sigma) if wanted else None
     for mask in masks:
         for prompt in prompts:
-            if prompt == "reverse_blur":
-                yield reverse_blur(image, mask, blurred=blurred)
-            else:
-                yield _WITHOUT_BLUR[prompt](image, mask)
+            yield prompt(image, mask, blurred)
 
 
 def blur(image: np.ndarray, sigma: float = BLUR_SIGMA) -> np.ndarray:
@@ -99,6 +127,3 @@ def mask_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
     if not len(columns):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
-
-
-_WITHOUT_BLUR = {"red_ellipse": red_ellipse, "rectangle": rectangle, "red_dense_mask": red_dense_mask, "crop": crop}

@@ -26,8 +26,8 @@ from ssc_core.prefetch import ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
-from ssc_core.registry import model_digests
-from ssc_core.select.prompts import prompted_images
+from ssc_core.registry import VISUAL_PROMPT, model_digests, own_versions
+from ssc_core.select.prompts import load_prompt, prompted_images
 
 SCORE_SCALE = 100.0
 DECIMALS = 3
@@ -98,7 +98,9 @@ def score_candidates(
     info = StoreInfo(
         class_names=(),
         settings={**settings.model_dump(mode="json"), **compat.model_dump(include=set(SWITCHES))},
-        code=code_version("ssc_core.select.scoring"),
+        code=" ".join(
+            filter(None, [code_version("ssc_core.select.scoring"), own_versions(VISUAL_PROMPT, *settings.prompts)])
+        ),
         models=model_digests(settings.backend.settings, "score"),
     )
     with MaskStore.open(masks, with_masks=True) as store, ScoreStoreWriter(out, info) as writer:
@@ -140,16 +142,17 @@ class Prompter:
         self._prepare: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray
         if isinstance(encoder, StagedEncoder):
             self.encode, self._prepare = encoder.encode_prepared, encoder.prepare_image
-        self._settings, self._bgr = settings, compat.clip_bgr
+        self._prompts = [load_prompt(name) for name in settings.prompts]
+        self._sigma, self._bgr = settings.blur_sigma, compat.clip_bgr
 
     def inputs(self, image: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
         """The photo, RGB uint8 (H, W, 3), with each mask of bool (N, H, W) marked by each prompt, masks outermost."""
-        prompted = prompted_images(image, masks, self._settings.prompts, blur_sigma=self._settings.blur_sigma)
+        prompted = prompted_images(image, masks, self._prompts, blur_sigma=self._sigma)
         return [self._prepare(np.ascontiguousarray(one[..., ::-1]) if self._bgr else one) for one in prompted]
 
     def by_mask(self, features: np.ndarray) -> np.ndarray:
         """Features of ``inputs`` (N * P, D), a row each of the P prompts, to (N, P, D)."""
-        prompts = len(self._settings.prompts)
+        prompts = len(self._prompts)
         return features.reshape(len(features) // prompts, prompts, features.shape[-1])
 
     def features(self, image: np.ndarray, masks: np.ndarray) -> np.ndarray:

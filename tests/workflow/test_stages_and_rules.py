@@ -122,6 +122,7 @@ class Workflow:
                 {name: settings.values("compat")[name] for name in stage.compat},
             ),
             "models": (bool(params.get("models")), bool(stage.models)),
+            "plugins": ("plugins" in params, bool(stage.plugins)),
             "models of the config": (
                 [name for name in _models(settings, stage.models) if name not in params.get("models", "")],
                 [],
@@ -223,6 +224,7 @@ LEFT_OUT = [
     ("score_candidates", SELECT, 'masks=found("masks_shard"),', ""),
     ("segment_boxes", SEGMENT, 'boxes=found("boxes_shard"),', 'boxes=found("boxes_shard"), more=found("boxes"),'),
     ("detect_boxes", "rules/params.smk", 'params["models"] = models_of(name)', "pass"),
+    ("score_candidates", "rules/params.smk", 'params["plugins"] = plugins_of(name)', "pass"),
     ("correct", "rules/correct.smk", '**reads("{phase}"),', '**reads("pretrain"),'),
     ("evaluate_grounded_sentence", "rules/baseline.smk", "eval_grounded_sentence_{split}.parquet", "{split}.parquet"),
 ]  # fmt: skip

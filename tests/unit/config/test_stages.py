@@ -10,7 +10,9 @@ import yaml
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.methods import EVALUATED, PHASES
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.stages import MADE_BY, STAGES, depends_on, inputs, reads
+from ssc_core.config.stages import MADE_BY, STAGES, depends_on, inputs, plugin_versions, reads
+from ssc_core.config.variants import change
+from ssc_core.errors import SscError
 from ssc_core.layout import DatasetFolder, template
 
 TYPO = re.compile(r"\{(?!split\}|shard\}|shards\})")
@@ -76,3 +78,28 @@ def test_variants_of_a_dataset_are_found(tmp_path: Path) -> None:
     for name in ("seed7", "select.choice=first+seed3", "val", "checkpoints", "world"):
         (tmp_path / name).mkdir()
     assert [one.variant for one in DatasetFolder(tmp_path).variants()] == ["seed7/", "select.choice=first+seed3/"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("score.prompt", "{plugin}:mine", {"score_candidates"}),
+        ("score.prompt", ["crop", "{plugin}:mine"], {"score_candidates"}),
+        ("correct.loss", "{plugin}:mine", {"correct"}),
+        ("pretrain.loss", "{plugin}:mine", {"pretrain"}),
+    ],
+)
+def test_an_edit_of_a_plug_in_reruns_what_names_it(
+    settings: Settings, tmp_path: Path, key: str, value: str | list[str], stages: set[str]
+) -> None:
+    plugin = tmp_path / "plugin.py"
+    names = [one.format(plugin=plugin) for one in ([value] if isinstance(value, str) else value)]
+    varied = change(settings, {key: names if isinstance(value, list) else names[0]})
+    with pytest.raises(SscError, match=r"plugin\.py does not exist"):
+        plugin_versions(varied, min(stages))
+    versions = []
+    for text in ("mine = 1", "mine = 2"):
+        plugin.write_text(text)
+        versions.append({name: plugin_versions(varied, name) for name in STAGES})
+    assert {name for name in STAGES if versions[0][name] != versions[1][name]} == stages
+    assert {plugin_versions(settings, name) for name in STAGES} == {""}

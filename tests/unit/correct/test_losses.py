@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from ssc_core.correct import losses
-from ssc_core.correct.losses import PixelLoss, Share
+from ssc_core.correct.losses import Options, PixelLoss, Samples, Share
+from ssc_core.errors import SscError
 
 
 def case(samples: int = 6, seed: int = 0):
@@ -18,6 +19,18 @@ def case(samples: int = 6, seed: int = 0):
     ref_ids = np.array([1, 1, 2, 3, 4, 5])[:samples]
     candidates = [masks[:3] if i < 3 else masks[3 + i : 4 + i] for i in range(samples)]
     return image_ids, ref_ids, logits, candidates
+
+
+def samples(image_ids, ref_ids, logits, candidates, *, share=None, judge=None, epoch=0) -> Samples:
+    return Samples(
+        image_ids,
+        ref_ids,
+        logits,
+        losses.Candidates.from_lists(candidates),
+        share or Share.of(image_ids),
+        epoch,
+        None if judge is None else lambda: judge,
+    )
 
 
 def published_ce(logits, target, weights=(0.9, 1.1)):
@@ -45,8 +58,8 @@ def test_dice_by_hand():
 @pytest.mark.parametrize("loss", ALL)
 def test_the_loss_is_the_mean_over_matched_targets(loss):
     image_ids, ref_ids, logits, candidates = case()
-    options = {"alpha": 0.0} if loss is losses.greedy_ce_contrastive else {}
-    value, assignment, _ = loss(image_ids, ref_ids, logits, candidates, **options)
+    options = Options(contrast=0.0)
+    value, assignment, _ = loss(samples(image_ids, ref_ids, logits, candidates), options)
     masks = losses.Candidates.from_lists(candidates).masks
     expected = sum(published_ce(logits[i], masks[row]) for i, row in enumerate(assignment.rows) if row >= 0)
     torch.testing.assert_close(value, expected / 6)
@@ -56,19 +69,20 @@ def test_the_loss_is_the_mean_over_matched_targets(loss):
 def test_the_loss_does_not_depend_on_the_order_of_samples(loss):
     image_ids, ref_ids, logits, candidates = case()
     order = [4, 0, 5, 2, 3, 1]
-    before = loss(image_ids, ref_ids, logits, candidates).value
-    after = loss(image_ids[order], ref_ids[order], logits[order], [candidates[i] for i in order]).value
+    before = loss(samples(image_ids, ref_ids, logits, candidates)).value
+    after = loss(samples(image_ids[order], ref_ids[order], logits[order], [candidates[i] for i in order])).value
     torch.testing.assert_close(before, after)
 
 
 @pytest.mark.parametrize("loss", ALL)
 def test_parts_of_a_step_add_up(loss):
     image_ids, ref_ids, logits, candidates = case()
-    whole = loss(image_ids, ref_ids, logits, candidates).value
+    whole = loss(samples(image_ids, ref_ids, logits, candidates)).value
     share = Share.of(image_ids)
     assert share == Share(samples=6, pairs=12)
     parts = [
-        loss(image_ids[p], ref_ids[p], logits[p], candidates[p], share=share).value for p in (slice(3), slice(3, 6))
+        loss(samples(image_ids[p], ref_ids[p], logits[p], candidates[p], share=share)).value
+        for p in (slice(3), slice(3, 6))
     ]
     torch.testing.assert_close(sum(parts), whole)
 
@@ -79,7 +93,7 @@ def test_a_ref_left_over_adds_no_loss_and_no_gradient():
     one[0, :2], one[1, 2:], two[0, :2] = True, True, True
     image_ids, ref_ids = np.array([1, 1, 1]), np.array([1, 2, 3])
     logits = torch.randn(3, 2, 4, 4, requires_grad=True)
-    value, assignment, _ = losses.greedy_ce(image_ids, ref_ids, logits, [one, one, one])
+    value, assignment, _ = losses.greedy_ce(samples(image_ids, ref_ids, logits, [one, one, one]))
     value.backward()
     (left,) = np.flatnonzero(assignment.times == 0)
     assert logits.grad[left].abs().sum() == 0
@@ -89,9 +103,11 @@ def test_a_ref_left_over_adds_no_loss_and_no_gradient():
 def test_double_count_doubles_the_loss_of_single_candidates():
     image_ids, ref_ids, logits, candidates = case()
     image_ids[:] = 4
-    plain = losses.greedy_ce(image_ids, ref_ids, logits, candidates).value
-    doubled = losses.greedy_ce(image_ids, ref_ids, logits, candidates, double_count=True).value
-    alone = losses.greedy_ce(image_ids[3:], ref_ids[3:], logits[3:], candidates[3:], share=Share.of(image_ids)).value
+    plain = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates)).value
+    doubled = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates), Options(double_count=True)).value
+    alone = losses.greedy_ce(
+        samples(image_ids[3:], ref_ids[3:], logits[3:], candidates[3:], share=Share.of(image_ids))
+    ).value
     torch.testing.assert_close(doubled, plain + alone)
 
 
@@ -99,17 +115,20 @@ def test_double_count_doubles_the_loss_of_single_candidates():
 def test_a_teacher_decides_and_the_student_learns(loss):
     image_ids, ref_ids, logits, candidates = case()
     judge = case(seed=1)[2]
-    by_teacher = loss(image_ids, ref_ids, logits, candidates, judge=judge)
-    teacher_alone = loss(image_ids, ref_ids, judge, candidates)
+    by_teacher = loss(samples(image_ids, ref_ids, logits, candidates, judge=judge))
+    teacher_alone = loss(samples(image_ids, ref_ids, judge, candidates))
     assert by_teacher.assignment.rows.tolist() == teacher_alone.assignment.rows.tolist()
-    assert by_teacher.assignment.rows.tolist() != loss(image_ids, ref_ids, logits, candidates).assignment.rows.tolist()
+    assert (
+        by_teacher.assignment.rows.tolist()
+        != loss(samples(image_ids, ref_ids, logits, candidates)).assignment.rows.tolist()
+    )
     assert by_teacher.value != teacher_alone.value
 
 
 @pytest.mark.parametrize("loss", [losses.greedy_ce, losses.greedy_no_constraints])
 def test_confidence_weights_each_sample(loss):
     image_ids, ref_ids, logits, candidates = case()
-    value, assignment, _ = loss(image_ids, ref_ids, logits, candidates, temperature=0.01)
+    value, assignment, _ = loss(samples(image_ids, ref_ids, logits, candidates), Options(temperature=0.01))
     held = losses.Candidates.from_lists(candidates)
     iou = losses.matching.soft_iou(logits.softmax(1)[:, 1], held.masks).numpy()
     weights = losses.matching.confidence(iou, held.rows, assignment.rows, 0.01)
@@ -148,8 +167,8 @@ def test_contrast_has_finite_gradients_for_equal_predictions():
 
 def test_the_contrastive_term_is_the_mean_over_pairs():
     image_ids, ref_ids, logits, candidates = case()
-    plain = losses.greedy_ce(image_ids, ref_ids, logits, candidates)
-    full = losses.greedy_ce_contrastive(image_ids, ref_ids, logits, candidates, alpha=0.5)
+    plain = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates))
+    full = losses.greedy_ce_contrastive(samples(image_ids, ref_ids, logits, candidates), Options(contrast=0.5))
     masks = losses.Candidates.from_lists(candidates).masks
     targets = torch.stack([masks[r] if r >= 0 else torch.zeros_like(masks[0]) for r in plain.assignment.rows])
     terms = losses.contrast(image_ids, ref_ids, logits, targets)
@@ -158,16 +177,88 @@ def test_the_contrastive_term_is_the_mean_over_pairs():
 
 def test_supervised_takes_one_mask_a_sample():
     image_ids, ref_ids, logits, candidates = case()
-    value = losses.supervised(image_ids, ref_ids, logits, [c[:1] for c in candidates]).value
+    value = losses.supervised(samples(image_ids, ref_ids, logits, [c[:1] for c in candidates])).value
     torch.testing.assert_close(value, losses.pixel_loss(logits, torch.stack([c[0] for c in candidates])).mean())
     with pytest.raises(ValueError, match="exactly one mask"):
-        losses.supervised(image_ids, ref_ids, logits, candidates)
+        losses.supervised(samples(image_ids, ref_ids, logits, candidates))
 
 
 def test_soft_iou_is_that_of_each_sample_with_its_target():
     image_ids, ref_ids, logits, candidates = case()
-    got = losses.greedy_ce(image_ids, ref_ids, logits, candidates)
+    got = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates))
     masks = losses.Candidates.from_lists(candidates).masks
     table = losses.matching.soft_iou(logits.softmax(1)[:, 1], masks)
     for i, row in enumerate(got.assignment.rows):
         assert got.soft_iou[i].item() == pytest.approx(table[i, row].item() if row >= 0 else 0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "teacher", "value", "rows"),
+    [
+        ("random_ce", {"seed": 3}, False, "0x1.7376fap-1", [1, 1, 2, 3, 4, 5]),
+        ("supervised", {}, False, "0x1.93e3d8p-1", [0, 0, 0, 1, 2, 3]),
+        ("greedy_no_constraints", {"temperature": 0.1}, True, "0x1.32d7f4p-1", [0, 0, 2, 3, 4, 5]),
+        ("greedy_ce", {"temperature": 0.1, "double_count": True}, True, "0x1.32d7f4p-1", [0, 0, 2, 3, 4, 5]),
+        ("greedy_ce", {"optimal": True}, False, "0x1.7376fap-1", [1, 1, 2, 3, 4, 5]),
+        ("greedy_ce_contrastive", {"contrast": 0.05}, True, "0x1.96b554p-1", [0, 0, 2, 3, 4, 5]),
+    ],
+)
+def test_values_are_those_before_losses_had_one_signature(name, options, teacher, value, rows):
+    """The same bits where they were measured; another machine may add in another order."""
+    image_ids, ref_ids, logits, candidates = case()
+    if name == "supervised":
+        candidates = [c[:1] for c in candidates]
+    judge = case(seed=1)[2] if teacher else None
+    given = samples(image_ids, ref_ids, logits.requires_grad_(), candidates, share=Share(9, 20), judge=judge, epoch=2)
+    found = losses.load_loss(name)(given, Options(pixel=PixelLoss((0.8, 1.2), 0.5), **options))
+    assert found.value.item() == pytest.approx(float.fromhex(value), rel=1e-6)
+    assert found.assignment.rows.tolist() == rows
+
+
+LOSS = """
+from ssc_core.correct.losses import greedy_ce
+from ssc_core.correct.matching import Assignment
+import numpy as np, torch
+
+def none(samples, options):
+    return None
+
+def constant(samples, options):
+    return greedy_ce(samples, options)._replace(value=torch.zeros(()))
+
+def a_vector(samples, options):
+    return greedy_ce(samples, options)._replace(value=samples.logits)
+
+def others(samples, options):
+    return greedy_ce(samples, options)._replace(assignment=Assignment.once(np.full(6, 8)))
+
+def too_few(samples, options):
+    return greedy_ce(samples, options)._replace(assignment=Assignment.once(np.full(5, 0)))
+
+class Half:
+    def __call__(self, samples, options):
+        found = greedy_ce(samples, options)
+        return found._replace(value=found.value / 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none", "none gave None, not ssc_core.correct.losses.MatchedLoss"),
+        ("constant", "not a scalar tensor that depends on the logits"),
+        ("a_vector", r"a tensor \(6, 2, 7, 5\) as value"),
+        ("others", "no candidates of their samples"),
+        ("too_few", r"not a NumPy array int64 \(6,\)"),
+        ("nowhere", "has no function 'nowhere'"),
+    ],
+)
+def test_a_loss_that_breaks_its_contract_is_told_so(tmp_path, name, message):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(LOSS)
+    image_ids, ref_ids, logits, candidates = case()
+    given = samples(image_ids, ref_ids, logits.requires_grad_(), candidates)
+    with pytest.raises(SscError, match=f"loss '.*mine.py:{name}'.*{message}"):
+        losses.load_loss(f"{plugin}:{name}")(given, Options())
+    half = losses.load_loss(f"{plugin}:Half")(given, Options())
+    assert half.value.item() == pytest.approx(losses.greedy_ce(given).value.item() / 2)

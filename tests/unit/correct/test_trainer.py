@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -134,10 +135,11 @@ def test_the_teacher_matches_and_is_validated(tmp_path):
     judges = []
     real = chosen_loss(settings(), OFF)
 
-    def loss(batch, logits, share, epoch, judge):
-        judges.append((judge - logits).abs().max().item())
+    def loss(samples):
+        judge = samples.teacher()
+        judges.append((judge - samples.logits).abs().max().item())
         assert not judge.requires_grad
-        return real(batch, logits, share, epoch, judge)
+        return real(samples)
 
     run = trainer(tmp_path, items, settings(epochs=2, ema_decay=0.5), loss=loss, val_items=truth)
     run.fit()
@@ -147,16 +149,11 @@ def test_the_teacher_matches_and_is_validated(tmp_path):
 
 
 def test_without_matching_by_predictions_nobody_asks_the_teacher(tmp_path):
-    judges = []
-    real = chosen_loss(settings("supervised"), OFF)
-
-    def loss(*arguments):
-        judges.append(arguments[-1])
-        return real(*arguments)
-
     items = make_items(tmp_path, only_true=True)
-    trainer(tmp_path, items, settings("supervised", epochs=1, ema_decay=0.5), loss=loss).fit()
-    assert judges == [None]
+    run = trainer(tmp_path, items, settings("supervised", epochs=1, ema_decay=0.5))
+    with patch.object(run, "_teacher_logits") as asked:
+        run.fit()
+    asked.assert_not_called()
 
 
 class Shown:

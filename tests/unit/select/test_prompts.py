@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import get_args
 from unittest.mock import patch
 
 import cv2
 import numpy as np
 import pytest
 
-from ssc_core.config.labelling import VisualPrompt
+from ssc_core.registry import VISUAL_PROMPT
 from ssc_core.select import prompts
+from ssc_core.select.prompts import load_prompt
 
 RED = (255, 0, 0)
 
@@ -33,8 +33,9 @@ def is_red(image: np.ndarray) -> np.ndarray:
     return (image == RED).all(axis=-1)
 
 
-def test_settings_offer_exactly_the_prompts_there_are():
-    assert set(get_args(VisualPrompt)) == set(prompts.PROMPTS)
+def test_every_registered_prompt_is_there():
+    for name in VISUAL_PROMPT.registered:
+        assert callable(prompts.load_prompt(name))
 
 
 def test_reverse_blur_is_sharp_in_the_mask_and_blurred_outside(photo, mask):
@@ -106,16 +107,16 @@ def test_crop_stays_in_the_photo(photo):
     np.testing.assert_array_equal(prompts.crop(photo, everything), photo)
 
 
-@pytest.mark.parametrize("name", [name for name in prompts.PROMPTS if name != "reverse_blur"])
+@pytest.mark.parametrize("name", [name for name in VISUAL_PROMPT.registered if name != "reverse_blur"])
 def test_an_empty_mask_marks_nothing(photo, name):
-    (marked,) = prompts.prompted_images(photo, np.zeros((1, 60, 80), dtype=bool), [name])
+    (marked,) = prompts.prompted_images(photo, np.zeros((1, 60, 80), dtype=bool), [load_prompt(name)])
     np.testing.assert_array_equal(marked, photo)
 
 
-@pytest.mark.parametrize("name", prompts.PROMPTS)
+@pytest.mark.parametrize("name", VISUAL_PROMPT.registered)
 def test_prompts_are_pure(photo, mask, name):
     before = photo.copy(), mask.copy()
-    first, second = prompts.prompted_images(photo, np.stack([mask, mask]), [name], blur_sigma=2)
+    first, second = prompts.prompted_images(photo, np.stack([mask, mask]), [load_prompt(name)], blur_sigma=2)
     np.testing.assert_array_equal(first, second)
     assert first.dtype == np.uint8
     first[:] = 7
@@ -126,14 +127,17 @@ def test_prompts_are_pure(photo, mask, name):
 def test_objects_at_the_border_are_marked_without_error(photo):
     corner = np.zeros((60, 80), dtype=bool)
     corner[:3, :3] = True
-    assert len(list(prompts.prompted_images(photo, corner[None], prompts.PROMPTS, blur_sigma=2))) == len(
-        prompts.PROMPTS
-    )
+    every = [load_prompt(name) for name in VISUAL_PROMPT.registered]
+    assert len(list(prompts.prompted_images(photo, corner[None], every, blur_sigma=2))) == len(every)
 
 
 def test_the_blur_is_computed_once_a_photo(photo, mask):
     with patch.object(prompts, "blur", wraps=prompts.blur) as blur:
-        images = list(prompts.prompted_images(photo, np.stack([mask] * 5), ["crop", "reverse_blur"], blur_sigma=2))
+        images = list(
+            prompts.prompted_images(
+                photo, np.stack([mask] * 5), [load_prompt("crop"), load_prompt("reverse_blur")], blur_sigma=2
+            )
+        )
     assert blur.call_count == 1
     assert len(images) == 10
     np.testing.assert_array_equal(images[1], prompts.reverse_blur(photo, mask, sigma=2))
@@ -142,5 +146,7 @@ def test_the_blur_is_computed_once_a_photo(photo, mask):
 
 def test_no_masks_no_blur(photo):
     with patch.object(prompts, "blur") as blur:
-        assert list(prompts.prompted_images(photo, np.zeros((0, 60, 80), dtype=bool), ["reverse_blur"])) == []
+        assert (
+            list(prompts.prompted_images(photo, np.zeros((0, 60, 80), dtype=bool), [load_prompt("reverse_blur")])) == []
+        )
     blur.assert_not_called()
