@@ -64,7 +64,7 @@ def main(
     )
     pictures = {
         f"Picked wrong by Select, repaired by Correct ({where})": repaired,
-        "The method at work: matching, and loss, a thin line a seed": learning,
+        "The method at work: matching, and loss, a thin line per seed": learning,
     }
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
     with atomic_path(page) as temporary:

@@ -54,7 +54,7 @@ def candidate_chart(candidates: Candidates) -> Chart:
     axis.set(xlabel="candidates", ylabel="refs", xlim=(-0.6, max(counts) + 0.6))
     for one in (axis.xaxis, axis.yaxis):
         one.set_major_locator(MaxNLocator(integer=True))
-    return inline(figure, f"{candidates.content.split}: candidates a ref")
+    return inline(figure, f"{candidates.content.split}: candidates per ref")
 
 
 def time_chart(jobs: pd.DataFrame) -> Chart:

@@ -95,11 +95,11 @@ class DatasetResults:
         return sorted((one for one in found if one[1].is_file()), key=lambda one: split_order(one[0]))
 
     def methods(self) -> list[Method]:
-        """Lines of the table by split, all measured alike: once a sentence, choices among candidates too."""
+        """Lines of the table by split, all measured alike: once per sentence, choices among candidates too."""
         return self._sorted([*self._model_methods(), *self._choices(as_networks=True)])
 
     def choices(self) -> list[Method]:
-        """The choices among candidates by split as they are published: once a ref, in photo pixels."""
+        """The choices among candidates by split as they are published: once per ref, in photo pixels."""
         return self._sorted(list(self._choices(as_networks=False)))
 
     def _sorted(self, methods: list[Method]) -> list[Method]:

@@ -41,7 +41,7 @@ _TAG = 14
 def write_contact_sheet(
     *, refs: Path, nouns: Path, masks: Path, images: Path, split: str, out: Path, photos: int = 8, refs_a_photo: int = 2
 ) -> None:
-    """Write a JPEG with ``photos`` photos of a split, evenly spaced over it, one a row.
+    """Write a JPEG with ``photos`` photos of a split, evenly spaced over it, one per row.
 
     refs: refs.parquet; nouns: nouns.parquet, for what each ref asks for; masks: masks.h5; images: folder of the photos.
     refs_a_photo: refs of a photo whose candidates are shown. A photo that cannot be read leaves its place empty.
@@ -59,7 +59,7 @@ def write_contact_sheet(
         found = [len(store.candidates(ref)) for ref in store.ref_ids.tolist()]
     dataset = table["dataset"].iloc[0]
     without = sum(count == 0 for count in found)
-    facts = f"{len(ids)} photos, {len(found)} refs, {np.mean(found):.1f} candidates a ref, {without} refs without any"
+    facts = f"{len(ids)} photos, {len(found)} refs, {np.mean(found):.1f} candidates per ref, {without} refs without any"
     head = [Text([f"{dataset}, {split}: boxes, masks and candidates"], 22, bold=True), _note(facts)]
     picture = render(Below([Below(head), *rows], _GAP), margin=24)
     with atomic_path(out) as temporary:

@@ -60,9 +60,9 @@ def write_learning(
     *,
     where: str,
 ) -> None:
-    """Two panels as SVG: share of refs matched to their object by epoch, and the loss by step; a thin line a seed.
+    """Two panels as SVG: share of refs matched to their object by epoch, and the loss by step; a thin line per seed.
 
-    matching, losses: by phase, a table a seed: ``epoch accuracy`` and ``step loss``.
+    matching, losses: by phase, a table per seed: ``epoch accuracy`` and ``step loss``.
     """
     figure, (left, right) = panels(10, 4, 1, 2)
     for phase, tables in matching.items():
@@ -98,7 +98,7 @@ def training_charts(log: pd.DataFrame, phase: str) -> list[Chart]:
 
 
 def matching_chart(matching: Mapping[str, pd.DataFrame]) -> list[Chart]:
-    """Share of train refs whose matched candidate is the true object, by epoch, a line a phase; none without any."""
+    """Share of train refs whose matched candidate is the true object, by epoch, a line per phase; none without any."""
     tables = {phase: table for phase, table in matching.items() if len(table)}
     if not tables:
         return []
@@ -133,7 +133,7 @@ def draw_steps(
 def draw_matching(
     axis: Axes, tables: Sequence[pd.DataFrame], *, colour: str, label: str, with_choice: bool = False
 ) -> None:
-    """Accuracy of the matching over epochs: the mean of tables, one a seed, each of which is a thin line."""
+    """Accuracy of the matching over epochs: the mean of tables, one per seed, each of which is a thin line."""
     if len(tables) > 1:
         for table in tables:
             axis.plot(table["epoch"] + 1, table["accuracy"], color=colour, linewidth=0.7, alpha=0.5)

@@ -51,7 +51,7 @@ def write_eval_picture(
 
 
 def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """``count`` rows, one a ref while there are enough refs, evenly spaced by IoU from the best to the worst."""
+    """``count`` rows, one per ref while there are enough refs, evenly spaced by IoU from the best to the worst."""
     one_each = rows.drop_duplicates("ref_id") if rows["ref_id"].nunique() >= count else rows
     ordered = one_each.sort_values(["iou_native", "sent_id"], ascending=[False, True])
     places = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
@@ -80,7 +80,7 @@ def load_example(row: Any, sources: Sources) -> Example:
 
 
 def _candidates(ref_id: int, masks: MaskStore, selected: SelectionStore) -> tuple[Sequence[np.ndarray], int | None]:
-    """A ref's candidates and the index of the picked one; with a choice a sentence, the first sentence's."""
+    """A ref's candidates and the index of the picked one; with a choice per sentence, the first sentence's."""
     candidates = read_candidates(masks, ref_id, merged=selected.merged_masks)
     rows, chosen = candidates.rows.tolist(), selected.chosen(ref_id)
     return list(candidates.masks()), rows.index(chosen) if chosen in rows else None
@@ -136,7 +136,7 @@ def tagged(rows: pd.DataFrame, picked: pd.DataFrame | None, size: int) -> Iterat
         "spoiled": gain[~right & was_right].sort_values(kind="stable"),
     }
     share = max(1, size // (len(orders) + 1))
-    # one a photo: the extremes are often sentences of the same few photos
+    # one per photo: the extremes are often sentences of the same few photos
     shown = {name: _first_of_each(rows["image_id"], order.index, share) for name, order in orders.items()}
     shown["even"] = set(spread(rows, size - share * len(orders)).index)
     everything = rows.loc[sorted(set().union(*shown.values()))].sort_values(
@@ -150,5 +150,5 @@ def tagged(rows: pd.DataFrame, picked: pd.DataFrame | None, size: int) -> Iterat
 
 
 def _first_of_each(image_ids: pd.Series, order: pd.Index, count: int) -> set[Any]:
-    """The first ``count`` rows of ``order``, one a photo."""
+    """The first ``count`` rows of ``order``, one per photo."""
     return set(image_ids.loc[order].drop_duplicates().index[:count])

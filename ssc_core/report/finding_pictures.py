@@ -42,6 +42,6 @@ def write_repaired_picture(compared: pd.DataFrame, sources: Sources, out: Path, 
         title=f"Picked wrong by Select, repaired by Correct: {where}",
         subtitle=f"{counts['repaired']} of {counts['wrong']} sentences with a wrong pick (IoU under 0.5) come out "
         f"right from the network; {counts['lost']} of {counts['right']} with a right pick come out wrong. "
-        "Evenly spaced by IoU among the repaired, one a photo.",
+        "Evenly spaced by IoU among the repaired, one per photo.",
     )
     write_picture(out, picture)

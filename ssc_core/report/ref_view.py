@@ -31,7 +31,7 @@ class RefView:
     """What is known of a ref.
 
     photo: RGB uint8 (H, W, 3); masks: bool (K, H, W), its candidates; scores: (S, K) or None before they were made;
-    chosen: (C,) candidate indices, one a ref or one a sentence, -1 none, or None before the choice; decisive: (C, K),
+    chosen: (C,) candidate indices, per ref or per sentence, -1 none, or None before the choice; decisive: (C, K),
     the scores that the choice was made from; truth: bool (H, W).
     """
 
@@ -78,7 +78,7 @@ def read_view(
 
 
 def render_ref(view: RefView) -> np.ndarray:
-    """Draw a ref: RGB uint8. On top the photo, the choice and the truth; below a column a candidate, a row a sentence.
+    """Draw a ref: RGB uint8. On top the photo, the choice and the truth; below columns per candidate, rows per sentence.
 
     Candidates are numbered from 1. The chosen one is framed; the truth is outlined. A darker cell is a higher score.
     """
@@ -172,7 +172,7 @@ def _head(view: RefView, index: int) -> Box:
 
 
 def _rows(view: RefView, columns: list[int]) -> Iterator[Beside]:
-    """A row a sentence, and one of what a choice for all sentences is made from."""
+    """A row per sentence, and one of what a choice for all sentences is made from."""
     summary = _summary(view)
     lines = [*zip(view.sentences, [None] * len(view.sentences) if view.scores is None else view.scores, strict=True)]
     for row, (words, values) in enumerate([*lines, *([] if summary is None else [summary])]):
@@ -201,7 +201,7 @@ def _quiet(words: str) -> Text:
 
 
 def _is_choice(view: RefView, index: int, row: int, *, has_summary: bool) -> bool:
-    """Whether this cell is where a choice was made: the summary's row, or with a choice a sentence that sentence's."""
+    """Whether this cell is where a choice was made: the summary's row, or with one per sentence that sentence's."""
     if view.chosen is None or len(view.chosen) == 0:
         return False
     if len(view.chosen) > 1:

@@ -54,7 +54,7 @@ class Stores:
 
 
 def own_choices(rows: pd.DataFrame, stores: Stores, min_area: int) -> pd.DataFrame:
-    """The pipeline's own choices, one a row: ``ref_id sentence category index iou iou_best margin``.
+    """The pipeline's own choices, one per row: ``ref_id sentence category index iou iou_best margin``.
 
     rows: of an eval file that has the choice ``selected``; margin: score points between the two best candidates that
     may be chosen, NaN where there are not two.

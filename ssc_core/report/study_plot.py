@@ -14,11 +14,11 @@ from ssc_core.report.figures import panels, save
 from ssc_core.report.style import INK, PREDICTION, QUIET, css
 
 _PANELS = (("selected", "native"), ("corrected", "480"))
-"""Method and resolution of each panel: the choice as published, once a ref in photo pixels, and the network."""
+"""Method and resolution of each panel: the choice as published, once per ref in photo pixels, and the network."""
 
 
 def write_study_plot(table: pd.DataFrame, out: Path) -> None:
-    """A panel a method, a line a variant: oIoU of every seed with its 95 % interval, and the mean over seeds.
+    """A panel a method, a line per variant: oIoU of every seed with its 95 % interval, and the mean over seeds.
 
     table: ``evaluate.study_table.study_table``; out: SVG. The dotted line is the config without a change.
     """
@@ -55,5 +55,5 @@ def _draw(axis: Axes, rows: pd.DataFrame) -> None:
     axis.grid(visible=False)
     one = rows.iloc[0]
     where = "photo pixels" if one["resolution"] == "native" else "480 x 480"
-    axis.set_title(f"{method_name(one['method'])}, once a {one['per']}, {where}")
+    axis.set_title(f"{method_name(one['method'])}, once per {one['per']}, {where}")
     axis.set_xlabel("oIoU, %; lines: 95 % interval")

@@ -131,7 +131,7 @@ def test_a_damaged_file_leaves_the_last_report(results: Path, photos_folder: Pat
 
 
 def test_all_methods_are_measured_alike_and_choices_as_published_too(page: Page) -> None:
-    # said once a split, since all lines of it are measured so
+    # said once per split, since all lines of it are measured so
     assert page.words.count("18 sentences, 480 × 480") == 1
     assert page.words.count("12 refs, photo pixels") == 1
 

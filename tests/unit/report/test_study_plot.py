@@ -26,7 +26,7 @@ def test_a_panel_a_method_a_line_a_value(tmp_path: Path) -> None:
     out = tmp_path / "plot.svg"
     write_study_plot(table, out)
     text = out.read_text()
-    for words in ("select.choice = random", "51.1", "25.0", "57.2", "once a ref, photo pixels", "micro world"):
+    for words in ("select.choice = random", "51.1", "25.0", "57.2", "once per ref, photo pixels", "micro world"):
         assert f"<!-- {words}" in text or words in text
     write_study_plot(table[table["method"] == "selected"], out)
     assert "57.2" not in out.read_text()
