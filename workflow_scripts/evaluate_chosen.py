@@ -22,6 +22,7 @@ def main(
     code: str,
     report: Path,
 ) -> None:
+    """method: of the network that chose."""
     table = read_refs(refs)
     with SelectionStore(chosen) as selection:
         made = selection.info
@@ -35,7 +36,7 @@ def main(
             meta=run_meta(
                 data=data,
                 inputs={"refs": refs, "truth": truth, "chosen": chosen},
-                method=method,
+                method=f"{method}_choice",
                 model=made.models,
                 code=f"{code} {made.code}",
                 settings={**made.settings, **plain(evaluate=settings)},

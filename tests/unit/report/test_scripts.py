@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from ssc_core.config.labelling import EvaluateSettings
+from ssc_core.config.methods import METHODS
+from ssc_core.evaluate.schema import ModelEval, read_eval
 from ssc_core.evaluate.study_table import StudyRows
 from tests.unit.report.conftest import PHOTOS
+from workflow_scripts import evaluate_chosen
 from workflow_scripts.results_page import main
 
 
@@ -26,3 +31,17 @@ def test_the_page_says_the_studys_note_and_what_was_repaired(
     assert text.count(f"Select picks wrong (IoU under 0.5) for {PHOTOS} of {3 * PHOTOS} sentences") == 1
     assert "(images/repaired.png)" in text and "(images/learning.svg)" in text
     assert (tmp_path / "docs" / "images" / "learning.svg").is_file()
+
+
+def test_a_networks_choice_is_a_method_of_its_own(results: Path, tmp_path: Path) -> None:
+    folder = results / "refcoco"
+    (tmp_path / "data.json").write_text(json.dumps({"dataset": "refcoco", "world": "micro"}))
+    evaluate_chosen.main(
+        refs=folder / "refs.parquet", truth=folder / "truth.h5", data=tmp_path / "data.json",
+        chosen=folder / "val" / "selected.h5", split="val", method="corrected", code="",
+        settings=EvaluateSettings(bootstrap_samples=0), report=tmp_path / "eval_corrected_choice_val.json",
+    )  # fmt: skip
+    found = read_eval(tmp_path / "eval_corrected_choice_val.json")
+    assert isinstance(found, ModelEval)
+    assert found.method == "corrected_choice"
+    assert found.method in METHODS
