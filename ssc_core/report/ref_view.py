@@ -78,7 +78,7 @@ def read_view(
 
 
 def render_ref(view: RefView) -> np.ndarray:
-    """Draw a ref: RGB uint8. On top the photo, the choice and the truth; below columns per candidate, rows per sentence.
+    """Draw a ref: RGB uint8. On top photo, choice and truth; below columns per candidate, rows per sentence.
 
     Candidates are numbered from 1. The chosen one is framed; the truth is outlined. A darker cell is a higher score.
     """
