@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ssc_core.config.labelling import CompatSettings
-from ssc_core.evaluate.matching import matching_accuracy
+from ssc_core.evaluate.matching_accuracy import matching_accuracy
 from ssc_core.files import atomic_path
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.truth import TruthStore

@@ -21,7 +21,7 @@ def _known_method(name: str) -> str:
     return name
 
 
-Method = Annotated[str, AfterValidator(_known_method), Field(json_schema_extra={"enum": list(_METHODS)})]
+MethodName = Annotated[str, AfterValidator(_known_method), Field(json_schema_extra={"enum": list(_METHODS)})]
 
 
 class Study(Section):
@@ -31,7 +31,7 @@ class Study(Section):
     """
 
     datasets: dict[FolderName, tuple[FolderName, ...]] = Field(description="splits by dataset; null drops one")
-    methods: tuple[Method, ...] = Field(default=(), description="methods besides the choices among candidates")
+    methods: tuple[MethodName, ...] = Field(default=(), description="methods besides the choices among candidates")
     seeds: tuple[Seed, ...] = Field(
         default=(), description="seeds of trainings and random choices; none: those that the config states"
     )

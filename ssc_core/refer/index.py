@@ -1,4 +1,4 @@
-"""From annotations to ``refs.parquet`` and ``truth.h5``."""
+"""From annotations to the RefTable (``refs.parquet``; ``ref_table.py`` reads it) and ``truth.h5``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A user's own data: a CSV or JSONL file with one ref a row. No ground truth, no ids and no classes are needed.
+"""A user's own data: a CSV or JSONL file with one ref per row, of which ``index.py`` makes the RefTable.
+
+No ground truth, no ids and no classes are needed.
 
 image       path of the photo, relative to the images folder
 sentences   JSON list; in CSV also sentences separated by |

@@ -25,7 +25,7 @@ _POINTS = 600
 def draw_curves(curves: list[Path], matching: list[Path], out: Path) -> None:
     """Draw training logs (CSV of ``trainer.LOG_COLUMNS``), one phase after the other, into a PNG.
 
-    matching: CSV files of ``evaluate.matching``, drawn where there are any. Raises SscError for a log without steps.
+    matching: CSV files of ``matching_accuracy``, drawn where there are any. Raises SscError for a log without steps.
     """
     figure, axes = panels(12, 7, 2, 2)
     loss, soft_iou, rate, accuracy = axes

@@ -8,7 +8,7 @@ import pytest
 
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.errors import SscError
-from ssc_core.evaluate.matching import matching_accuracy
+from ssc_core.evaluate.matching_accuracy import matching_accuracy
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
