@@ -18,6 +18,7 @@ CLIPPED = "polygons reached outside their photo and were clipped"
 DEGENERATE = "polygons with fewer than three points were dropped"
 LIKE_JPEG = "masks have the faint noise of a JPEG, which counts as the object; save masks as PNG from the start"
 EMPTY = "segmentations cover no pixel and count as no ground truth"
+WHOLE = "mask pictures cover their whole photo; is the background another colour than black?"
 
 MAX_PARTS, MAX_OUTLINE = 5000, 2**21
 """Parts of an object; pixels along its edges, of which a photo of 640 x 480 has 300,000."""
@@ -43,6 +44,7 @@ def segmentation_to_rle(
     if isinstance(segmentation, Path):
         mask, noisy = read_mask_png(segmentation, (height, width))
         notes[LIKE_JPEG] += noisy
+        notes[WHOLE] += bool(mask.all())
         code = rle.encode(mask[None])[0]
     elif isinstance(segmentation, dict):
         code = _checked_rle(segmentation, height, width)

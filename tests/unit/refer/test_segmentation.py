@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
-from ssc_core.refer.segmentation import CLIPPED, DEGENERATE, EMPTY, segmentation_to_rle
+from ssc_core.refer.segmentation import CLIPPED, DEGENERATE, EMPTY, WHOLE, segmentation_to_rle
 
 HEIGHT, WIDTH = 8, 10
 
@@ -150,6 +150,15 @@ def test_damaged_rle(damaged: dict[str, Any], message: str) -> None:
 
 def test_rle_without_foreground_is_no_ground_truth() -> None:
     assert convert({"size": [8, 10], "counts": [80]}) == (None, Counter({EMPTY: 1}))
+
+
+def test_a_mask_picture_without_background_is_told(tmp_path: Path) -> None:
+    picture = Image.fromarray(box((3, 2, 7, 8)).astype(np.uint8), mode="P")
+    picture.putpalette([255, 255, 255, 255, 0, 0])  # red on white
+    picture.save(tmp_path / "white.png")
+    mask, notes = convert(tmp_path / "white.png")
+    assert mask is not None and mask.all()
+    assert notes[WHOLE] == 1
 
 
 def test_png(tmp_path: Path) -> None:
