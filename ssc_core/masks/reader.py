@@ -40,6 +40,8 @@ class ColumnReader:
 
     def __init__(self, path: Path, *, kinds: Mapping[str, Mapping[str, Column]]) -> None:
         self._path = Path(path)
+        if self._path.is_dir():
+            raise SscError(f"{self._path} is a folder; name a file in it")
         if not self._path.is_file():
             raise SscError(f"{self._path} does not exist; run {self._maker} first")
         self._identity = self._stat()

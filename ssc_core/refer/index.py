@@ -70,6 +70,7 @@ def build_index(
     notes: Counter[str] = Counter()
     photos = _Photos(data.images_folder)
     of_split: Counter[str] = Counter()
+    spelt: dict[str, str] = {}
     n_refs = n_sentences = n_with_truth = 0
     with ExitStack() as stack:
         rows = stack.enter_context(_refs_writer(out_refs, dataset, data, upright=source.upright, skip=skip_bad_photos))
@@ -79,6 +80,9 @@ def build_index(
             kept = _without_blank_sentences(ref, notes)
             if kept is None:
                 continue
+            other = spelt.setdefault(kept.split.lower(), kept.split)
+            if other != kept.split:  # else the refs of one of them would be left out of everything
+                raise SscError(f"dataset '{dataset}': are '{other}' and '{kept.split}' one split? Write it alike")
             of_split[kept.split] += 1
             if limit is not None and of_split[kept.split] > limit:
                 notes[f"refs were left out: `limit` takes the first {limit} of each split"] += 1

@@ -65,14 +65,12 @@ class _TableRefs(Iterable[RefRecord]):
     notes: Counter[str] = field(default_factory=Counter)
 
     def __iter__(self) -> Iterator[RefRecord]:
-        photos, spelt = _Photos(self.images_folder), dict[str, str]()
+        photos = _Photos(self.images_folder)
         ref_id = n_sentences = left_out = 0
         for ref_id, (where, row) in enumerate(read_rows(self.path), start=1):
             texts = _sentences(row.get("sentences"), where)
             image = photos.record(_text(row, "image", where), where)
             split = _split(row.get("split"), where) or self.default_split
-            if spelt.setdefault(split.lower(), split) != split:
-                raise SscError(f"{where}: split '{split}' is '{spelt[split.lower()]}' in other rows; write it alike")
             segmentation = _segmentation(row.get("mask"), self.path.parent, where)
             sentences = tuple(
                 Sentence(sent_id=n_sentences + i, text=" ".join(text.split()), raw=text)

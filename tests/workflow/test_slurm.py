@@ -24,7 +24,7 @@ SLURM = Path(__file__).with_name("slurm")
 AWKWARD = "c$(touch X) (1)"
 """A folder whose name a shell must not read."""
 
-GPU_RULES = ("detect_boxes", "segment_boxes", "score_candidates", "pretrain", "correct", "evaluate")
+GPU_RULES = ("detect_boxes", "segment_boxes", "score_candidates", "train", "evaluate")
 GPU_LOG = re.compile(
     r"(detect_boxes|segment_boxes|score_candidates)\.\d-of-\d\.log|(pretrain|correct|evaluate_val)\.log"
 )

@@ -171,3 +171,8 @@ def test_any_store_comes_back(photos, tmp_path_factory, image_ids: list[int], na
         assert store.image_ids.tolist() == image_ids
         for image_id in image_ids:
             np.testing.assert_array_equal(store.candidate_masks(10 * image_id), photos.masks(image_id)[::-1])
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(SscError, match="is a folder; name a file in it"):
+        MaskStore.open(tmp_path)

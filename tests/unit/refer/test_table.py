@@ -190,9 +190,3 @@ def test_rows_are_read_one_by_one_and_anew(tmp_path: Path, photo_folder: Path) -
         assert [ref.sentences[0].text for ref in islice(data.refs, 2)] == ["dog", "cat"]
     with pytest.raises(SscError, match="line 4: 'image' is empty"):
         list(data.refs)
-
-
-def test_splits_that_differ_in_case_only_are_no_two_splits(tmp_path: Path, photo_folder: Path) -> None:
-    (tmp_path / "mine.csv").write_text("image,sentences,split\na.jpg,dog,val\nb.jpg,cat,Val\n")
-    with pytest.raises(SscError, match="line 3: split 'Val' is 'val' in other rows"):
-        list(read_table(tmp_path / "mine.csv", photo_folder, default_split="train").refs)
