@@ -48,6 +48,7 @@ rule index_refs:
         source=lambda wildcards: dataset_source(
             SETTINGS, wildcards.dataset
         ).model_dump_json(),
+        reader=reader,
         identity=lambda wildcards: dataset_identity(SETTINGS, wildcards.dataset),
         check=lambda wildcards: str(SETTINGS.datasets[wildcards.dataset].check_counts),
         limit=lambda wildcards: SETTINGS.datasets[wildcards.dataset].limit or 0,

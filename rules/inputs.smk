@@ -1,7 +1,7 @@
 # Inputs and params that take more than a name. (Rules and functions lie apart: snakemake --lint.)
 import os
 
-from ssc_core.config.datasets import check_annotations, source_files
+from ssc_core.config.datasets import check_annotations, reader_version, source_files
 from ssc_core.config.targets import refusal
 
 JOINT = {"select.assignment": "joint"}
@@ -22,6 +22,14 @@ def annotations(wildcards):
     except SscError as error:
         raise WorkflowError(str(error))
     return source_files(SETTINGS, wildcards.dataset)
+
+
+def reader(wildcards):
+    """Digest of a reader of the user's own."""
+    try:
+        return reader_version(SETTINGS, wildcards.dataset)
+    except SscError as error:
+        raise WorkflowError(str(error))
 
 
 def shards_of(wildcards):

@@ -67,6 +67,17 @@ LOSS = Kind(
     },
 )
 
+LAYOUT = Kind(
+    "layout",
+    "function",
+    {
+        "micro": "ssc_core.refer.refer_layout:read_refer",
+        "refer": "ssc_core.refer.refer_layout:read_refer",
+        "table": "ssc_core.refer.table:read_table",
+    },
+)
+"""How a dataset lies on disk: its reader. The micro world is written in the REFER layout."""
+
 LARGE_FILE = 64 << 20
 """Bytes. Weights above this are known by size and time, since hashing gigabytes at every dry run is no option."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from ssc_core.config.base import FolderName, Section
 from ssc_core.config.paths import NameOrPath, UserPath, WorkflowPath
@@ -20,11 +20,19 @@ class MicroSource(Section):
     split_by: Literal["unc", "umd", "google"] = Field(description="whose splits")
 
 
+def _member(source: Any) -> str:
+    """Which of the two a source is."""
+    layout = source.get("layout") if isinstance(source, dict) else getattr(source, "layout", None)
+    return "micro" if layout == "micro" else "files"
+
+
 class Dataset(Section):
     """One dataset: where it comes from and which splits it has."""
 
-    source: Annotated[MicroSource | DatasetSource, Field(discriminator="layout")] = Field(
-        description="micro (generated), refer (published layout) or table (your own CSV or JSONL)"
+    source: Annotated[
+        Annotated[MicroSource, Tag("micro")] | Annotated[DatasetSource, Tag("files")], Discriminator(_member)
+    ] = Field(
+        description="micro (generated), refer (published layout), table (your own CSV or JSONL) or your own reader"
     )
     splits: tuple[FolderName, ...] = Field(description="splits, as the annotations name them", min_length=1)
     limit: int | None = Field(

@@ -10,6 +10,7 @@ from ssc_core.config.settings import Settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
+from ssc_core.registry import LAYOUT, own_versions
 
 
 def dataset_folder(settings: Settings, name: str) -> Path:
@@ -31,6 +32,11 @@ def source_files(settings: Settings, name: str) -> list[str]:
     if isinstance(settings.datasets[name].source, MicroSource):
         return [str(dataset_folder(settings, name) / "world" / "world.json")]
     return [str(path) for path in dataset_source(settings, name).annotation_files]
+
+
+def reader_version(settings: Settings, name: str) -> str:
+    """Digest of the code of a dataset's own reader; that of the registered layouts is part of the stage's code."""
+    return own_versions(LAYOUT, settings.datasets[name].source.layout)
 
 
 def check_annotations(settings: Settings, name: str, fetch: str) -> None:

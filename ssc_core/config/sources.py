@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ssc_core.config.paths import FilePath
+from ssc_core.config.base import name_schema, named
+from ssc_core.config.paths import FilePath, NameOrPath
+from ssc_core.registry import LAYOUT
 
 T = TypeVar("T")
 
 _REQUIRED = {"refer": ("root", "name", "split_by"), "table": ("file", "images")}
 _FOREIGN = {"refer": ("file", "split"), "table": ("root", "name", "split_by", "instances")}
+_OWN = ("file", "images")
+"""What a reader of the user's own needs; it may take any other key."""
 
 
 def images_folder_of(root: Path, name: str) -> Path:
@@ -26,11 +30,14 @@ def images_folder_of(root: Path, name: str) -> Path:
 
 
 class DatasetSource(BaseModel):
-    """Files of one dataset, either in the published REFER layout or as a user's own table."""
+    """Files of one dataset, in the published REFER layout, as a user's own table, or for a reader of the user's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layout: Literal["refer", "table"] = Field(description="refer (published layout) or table (your own CSV or JSONL)")
+    layout: Annotated[NameOrPath, named(LAYOUT), name_schema(LAYOUT)] = Field(
+        description="refer (published layout), table (your own CSV or JSONL), or a reader of your own: "
+        "package.module:function or path/to/file.py:function"
+    )
     root: FilePath | None = Field(default=None, description="refer: folder that holds the dataset's folder and images/")
     name: str | None = Field(default=None, description="refer: the dataset's folder in root, as refcoco+ or refcocog")
     split_by: str | None = Field(
@@ -55,8 +62,8 @@ class DatasetSource(BaseModel):
 
     @model_validator(mode="after")
     def _fields_fit_layout(self) -> DatasetSource:
-        missing = [key for key in _REQUIRED[self.layout] if getattr(self, key) is None]
-        foreign = [key for key in _FOREIGN[self.layout] if getattr(self, key) is not None]
+        missing = [key for key in _REQUIRED.get(self.layout, _OWN) if getattr(self, key) is None]
+        foreign = [key for key in _FOREIGN.get(self.layout, ()) if getattr(self, key) is not None]
         if missing:
             raise ValueError(f"layout '{self.layout}' needs {', '.join(missing)}")
         if foreign:
@@ -66,8 +73,8 @@ class DatasetSource(BaseModel):
     @property
     def annotation_files(self) -> tuple[Path, ...]:
         """The files that say which refs there are, in reading order."""
-        if self.layout == "table":
-            return (given(self.file),)
+        if self.layout != "refer":
+            return (given(self.file), *([self.instances] if self.instances else []))
         folder = given(self.root) / given(self.name)
         return folder / f"refs({self.split_by}).p", self.instances or folder / "instances.json"
 
@@ -79,7 +86,7 @@ class DatasetSource(BaseModel):
     @property
     def upright(self) -> bool:
         """Whether annotations refer to photos as a viewer turns them (own data) rather than to stored pixels (COCO)."""
-        return self.layout == "table"
+        return self.layout != "refer"
 
 
 def given(value: T | None) -> T:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ssc_core.config.sources import DatasetSource, given
 from ssc_core.errors import SscError
+from ssc_core.registry import LAYOUT
 
 if TYPE_CHECKING:
     from ssc_core.refer.records import RefData
@@ -27,6 +28,10 @@ def open_source(dataset: str, source: DatasetSource, *, skip_bad_photos: bool = 
                 instances=source.instances,
                 images_folder=source.images,
             )
+        if source.layout not in LAYOUT.registered:
+            from ssc_core.refer.own_reader import read_own
+
+            return read_own(source)
         from ssc_core.refer.table import read_table
 
         return read_table(

@@ -15,6 +15,7 @@ from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
     from ssc_core.config.settings import Settings
+from ssc_core.config.sources import DatasetSource
 
 SOURCES_FILE = Path(__file__).with_name("sources.yaml")
 
@@ -56,7 +57,7 @@ def needed_by(settings: Settings) -> dict[str, PublishedFile]:
     if settings.nouns.extractor == "nltk" or "en_core_web_md" in PurePosixPath(settings.nouns.spacy_model).parts:
         named.add(NLTK_TAGGER)  # the published nouns: spaCy's first, then NLTK's
     for dataset in settings.datasets.values():
-        if dataset.source.layout == "refer":
+        if isinstance(dataset.source, DatasetSource) and dataset.source.layout == "refer":
             named.update(path.as_posix() for path in dataset.source.annotation_files)
             named.add(dataset.source.images_folder.as_posix())
     return {
