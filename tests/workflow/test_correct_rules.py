@@ -26,7 +26,7 @@ def test_every_phase_and_what_it_may_see(snakemake, tmp_path: Path) -> None:
     assert [phase for phase in PHASES if "--init" in seen[phase]] == list(PHASES[1:4])
     assert [phase for phase in PHASES if "selected.h5" in seen[phase]] == ["pretrain", "continue_pretrain"]
     assert [phase for phase in PHASES if "masks.h5" in seen[phase]] == list(PHASES[:4])
-    assert len({re.search(r"--state (\S+)", command)[1] for command in seen.values()}) == 5
+    assert len({re.search(r"--state=(\S+)", command)[1] for command in seen.values()}) == 5
 
 
 def test_another_seed_shares_the_labels(snakemake, tmp_path: Path) -> None:
