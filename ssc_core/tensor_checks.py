@@ -170,6 +170,8 @@ def _check_kind(path: Path, *, safetensors: bool = False) -> str:
     if head.startswith(b"version https://git-lfs"):
         raise SscError(f"{path} is a pointer of Git LFS, not weights; `git lfs pull` gets them")
     if safetensors:
+        if MAX_PICKLE < int.from_bytes(head[:8], "little") < path.stat().st_size:  # safetensors refuses what is longer
+            raise SscError(f"{path} is refused: its list of tensors has over {MAX_PICKLE} bytes")
         return "safetensors"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
         raise SscError(f"{path} is a safetensors file; give it a name that ends in .safetensors")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
 import shutil
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -303,3 +305,11 @@ def test_every_file_of_the_micro_models_is_known_by_its_digest(tmp_path: Path) -
                 with pytest.raises(SscError, match=rf"{file} does not have the bytes"):
                     read(str(tmp_path / "micro" / name))
                 path.write_bytes(whole)
+
+
+def test_a_safetensors_list_without_a_bound_is_refused(tmp_path: Path) -> None:
+    entry = json.dumps({"dtype": "F32", "shape": [0], "data_offsets": [0, 0]})
+    header = "{" + ",".join(f'"a{i}":{entry}' for i in range(300_000)) + "}"
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    with pytest.raises(SscError, match="its list of tensors has over 16777216 bytes"):
+        read_safetensors(tmp_path / "x.safetensors")
