@@ -19,7 +19,9 @@ from ssc_core.config.data import MicroSource
 from ssc_core.config.datasets import check_world, dataset_folder, dataset_source
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.config.settings import Settings
+from ssc_core.config.stages import STAGES, plugin_names
 from ssc_core.errors import SscError
+from ssc_core.registry import LAYOUT
 from ssc_core.weights.catalogue import needed_by
 from ssc_core.weights.fetch import is_here, size_text
 from ssc_core.weights.lock import LockFile
@@ -72,6 +74,7 @@ def examine(settings: Settings, root: Path) -> list[Check]:
         lambda: _photos(settings, root),
         lambda: _weights(settings, root),
         lambda: _backends(settings),
+        lambda: _plugins(settings),
         lambda: _spacy(settings),
     ]
     found: list[Check] = []
@@ -254,8 +257,27 @@ def _backends(settings: Settings) -> Iterator[Check]:
                 raise SscError(f"'{backend.name}' is no {protocol.__name__}: it lacks {', '.join(lacking)}")
             yield Check(f"backend {place}", "ok", f"{backend.name} takes these settings")
         except Exception as error:  # a plug-in may raise whatever it likes when it is imported
-            reason = str(error) if isinstance(error, SscError) else f"{type(error).__name__}: {error}"
-            yield Check(f"backend {place}", "problem", reason)
+            yield Check(f"backend {place}", "problem", _reason(error))
+
+
+def _plugins(settings: Settings) -> Iterator[Check]:
+    """Whether the functions of the user's own that the config names are there."""
+    from ssc_core.backends import load_function
+
+    named = {(key, name, kind) for stage in STAGES for key, name, kind in plugin_names(settings, stage)}
+    layouts = {(f"datasets.{key}.source", of.source.layout, LAYOUT) for key, of in settings.datasets.items()}
+    for key, name, kind in sorted(named | layouts, key=lambda item: item[:2]):
+        if name in kind.registered:
+            continue
+        try:
+            load_function(kind, name)
+            yield Check(f"plug-in {key}", "ok", f"{name} is there")
+        except Exception as error:  # as above
+            yield Check(f"plug-in {key}", "problem", _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, SscError) else f"{type(error).__name__}: {error}"
 
 
 def _weights(settings: Settings, root: Path) -> Iterator[Check]:
@@ -294,7 +316,7 @@ def _spacy(settings: Settings) -> Iterator[Check]:
 def _verdict(found: Sequence[Check]) -> Iterator[Check]:
     """What will work, from what was found."""
     broken = {check.name.split()[0] for check in found if check.state == "problem"}
-    basis = {"python", "packages", "disk", "results", "hdf5"}
+    basis = {"python", "packages", "disk", "results", "hdf5", "plug-in"}
     data = {check.name: check.state == "problem" for check in found if check.name.startswith("data ")}
     gone = [name.removeprefix("data ") for name, absent in data.items() if absent]
     if len(gone) < len(data):

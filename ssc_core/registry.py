@@ -27,7 +27,7 @@ REGISTRY: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """A kind of plug-in. word: what messages call it; member: what a module or file has of that name; registered:
     ``module:member`` by short name."""

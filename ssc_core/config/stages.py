@@ -227,15 +227,18 @@ def _value(settings: Config, key: str) -> Any:
     return settings.values(section)[name]
 
 
+def plugin_names(settings: Config, stage: str) -> Iterator[tuple[str, str, Kind]]:
+    """(key of the config, name, kind) of what a stage uses besides models."""
+    for key, kind in STAGES[stage].plugins.items():
+        names = _value(settings, key)
+        yield from ((key, name, kind) for name in ([names] if isinstance(names, str) else names))
+
+
 def plugin_versions(settings: Config, stage: str) -> str:
     """Digests of the code of the user's own that a stage uses; that of registered names is part of the stage's code.
 
     Raises SscError for code that is not there."""
-    found = []
-    for key, kind in STAGES[stage].plugins.items():
-        names = _value(settings, key)
-        found.append(own_versions(kind, *([names] if isinstance(names, str) else names)))
-    return "; ".join(filter(None, found))
+    return "; ".join(filter(None, (own_versions(kind, name) for _, name, kind in plugin_names(settings, stage))))
 
 
 def depends_on(settings: Config, result: str) -> dict[str, Any]:

@@ -181,3 +181,22 @@ def test_the_command(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--config", str(tmp_path / "mine.yaml")])
     assert result.exit_code == 1
     assert "PROBLEM  data mine" in result.output
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        "score: {prompt: [crop, 'FOLDER/plugin.py:mine']}",
+        "correct: {loss: 'FOLDER/plugin.py:mine'}",
+        "datasets: {own: {source: {layout: 'FOLDER/plugin.py:mine', file: a, images: b}, splits: [train]}}",
+    ],
+)
+def test_plug_ins_are_looked_at(tmp_path: Path, mine: str) -> None:
+    states = []
+    for text in ("1 / 0", "def miine(): ...", "def mine(): ..."):
+        (tmp_path / "plugin.py").write_text(text)
+        (found,) = doctor._plugins(settings(tmp_path, mine.replace("FOLDER", str(tmp_path))))
+        states.append((found.state, found.text))
+    assert [state for state, _ in states] == ["problem", "problem", "ok"]
+    assert "ZeroDivisionError" in states[0][1]
+    assert "did you mean 'miine'?" in states[1][1]
