@@ -15,8 +15,9 @@ NAMES = ("my code (1)", "user's code", "c$(touch X)", 'a"b;c&d:e')
 WRITES_THEN = """
 import os, sys
 from pathlib import Path
-for option in ("--refs", "--truth", "--data"):
-    Path(sys.argv[sys.argv.index(option) + 1]).write_text("written")
+for option, _, value in (argument.partition("=") for argument in sys.argv):
+    if option in ("--refs", "--truth", "--data"):
+        Path(value).write_text("written")
 print("all outputs are written")
 {end}
 """

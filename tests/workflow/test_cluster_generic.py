@@ -31,7 +31,7 @@ echo "    Resource_List.mem = $(sed -nE "${id%.pbs}s/.*:mem=([0-9a-z]+).*/\\1/p"
 FAILING = """
 import os, sys
 from pathlib import Path
-stamp = Path(sys.argv[sys.argv.index("--stamp") + 1])
+stamp = Path(next(argument.removeprefix("--stamp=") for argument in sys.argv if argument.startswith("--stamp=")))
 stamp.parent.mkdir(parents=True, exist_ok=True)
 stamp.write_text("{{}}")
 def job_script():

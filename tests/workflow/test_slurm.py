@@ -37,8 +37,9 @@ compute: {shards: 2, threads: 1}
 WRITES_THEN = """
 import os, sys
 from pathlib import Path
-for option in ("--refs", "--truth", "--data"):
-    Path(sys.argv[sys.argv.index(option) + 1]).write_text("written")
+for option, _, value in (argument.partition("=") for argument in sys.argv):
+    if option in ("--refs", "--truth", "--data"):
+        Path(value).write_text("written")
 {end}
 """
 # what a cluster of one small node without accounting needs on top of the profile
