@@ -18,6 +18,7 @@ from microworld.refer_layout import write_world
 from ssc_core.config.labelling import CompatSettings, DetectSettings
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.sources import DatasetSource
+from ssc_core.config.stages import STAGES
 from ssc_core.config.world import WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.masks.gather import gather
@@ -169,7 +170,7 @@ def _detect_command(world: World, settings: DetectSettings, out: Path) -> list[s
     own = {"split": "train", "shard": 0, "shards": 1, "device": "cpu", "threads": 1, "out": out}
     options = {**world.tables, **own, "settings": settings.model_dump_json(), "compat": "{}"}
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "workflow_scripts.detect_boxes", *arguments]
+    return [sys.executable, "-m", "workflow_scripts.call", STAGES["detect_boxes"].calls, *arguments]
 
 
 def _wait_until(there, process: subprocess.Popen) -> None:
