@@ -13,6 +13,7 @@ from ssc_core.config.methods import METHODS, PHASES
 from ssc_core.config.settings import Settings
 from ssc_core.config.stages import STAGES
 from ssc_core.config.study import BASE, Study
+from ssc_core.config.targets import check_split
 from ssc_core.config.variants import SEED, Variants, change, plain
 from ssc_core.errors import SscError
 from ssc_core.layout import template
@@ -87,10 +88,8 @@ def evaluations(settings: Settings, study: Study, variants: Variants) -> list[Ev
     Raises SscError for a dataset or split that the config does not have.
     """
     for dataset, splits in study.datasets.items():
-        known = settings.datasets[dataset].splits if dataset in settings.datasets else ()
-        missing = [split for split in splits if split not in known]
-        if missing:
-            raise SscError(f"a study measures {dataset} {missing[0]}, which `datasets` of the config does not have")
+        for split in splits:
+            check_split(settings, dataset, split)
     found: dict[str, Evaluation] = {}
     for row in rows(settings, study):
         for dataset, splits in study.datasets.items():

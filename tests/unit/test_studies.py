@@ -97,7 +97,7 @@ def test_mistakes_are_named(default: dict[str, Any], study: dict[str, Any], said
 def test_a_split_that_is_not_there_stops_what_asks_for_it_alone(default: dict[str, Any]) -> None:
     config = settings(default, datasets={"refcoco": ["testC"]})
     check_studies(config)
-    with pytest.raises(SscError, match="measures refcoco testC, which"):
+    with pytest.raises(SscError, match="has no split 'testC'"):
         evaluations(config, config.studies["mine"], Variants(config))
 
 

@@ -65,10 +65,10 @@ def test_an_unknown_split_does_not_plan(snakemake, tmp_path: Path) -> None:
         ("", "refcocog_google/eval_test.json", "'refcocog_google' has no split 'test'. It has train, val"),
         ("", "refcoco/test/selected.h5", "'refcoco' has no split 'test'; did you mean 'testB'?"),
         ("", "recoco/eval_val.json", "no dataset 'recoco'; did you mean 'refcoco'?"),
-        ("report: {datasets: [refcocog_google], splits: [test]}", "report/index.html", "has no split 'test'"),
+        ("studies: {report: {datasets: {refcocog_google: [test]}}}", "report/index.html", "has no split 'test'"),
         ("datasets: {refcoco: null}", "refcoco/eval_val.json", "no dataset 'refcoco'"),
         ("datasets: {refcoco: null}", "report/select.html", "no dataset 'refcoco'"),
-        ("ablations: {split: tset}", "ablations/table.csv", "has no split 'tset'"),
+        ("studies: {ablations: {datasets: {refcoco: [tset]}}}", "ablations/table.csv", "has no split 'tset'"),
         ("detect: {backend: {name: grounding_dion}}", "refcoco/val/masks.h5", "did you mean 'grounding_dino'?"),
         ("segment: {backend: {name: mine.py:Mine}}", "refcoco/val/masks.h5", "mine.py does not exist"),
         ("datasets: {refcoco: {source: {layout: refer, root: gone, name: refcoco, split_by: unc}}}",
@@ -98,9 +98,9 @@ def test_a_limit_is_of_one_dataset(snakemake, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(f"results: {tmp_path}/results\ndatasets: {{refcoco: {{limit: 3}}}}\n")
     targets = [f"{tmp_path}/results/{name}/refs.parquet" for name in ("refcoco", "refcoco+")]
     plan = snakemake("-n", "-p", "--configfile", str(tmp_path / "mine.yaml"), "--", *targets).stdout
-    lines = [line for line in plan.splitlines() if " index_refs " in line]
+    lines = [line for line in plan.splitlines() if " workflow_scripts.index_refs:main " in line]
     assert len(lines) == 2
-    assert all(("--limit 3" in line) == ("results/refcoco/refs" in line) for line in lines)
+    assert all(("--limit=3 " in line) == ("results/refcoco/refs" in line) for line in lines)
 
 
 def test_another_backend_has_settings_of_its_own(snakemake, tmp_path: Path) -> None:
