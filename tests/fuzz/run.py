@@ -114,6 +114,7 @@ def fuzz(name: str, first: int, count: int, keep: Path) -> tuple[Counter[str], l
 def _chunk(name: str, start: int, stop: int, folder: Path, seeds: list[bytes], current: Any, sender: Any) -> None:
     """In a child: read inputs start to stop, and send what came of them."""
     faulthandler.enable()
+    sys.settrace(None)  # a measurement of coverage would count against the time of an input
     warnings.simplefilter("ignore")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     address_space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

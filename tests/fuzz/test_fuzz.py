@@ -47,7 +47,8 @@ def test_damaged_files_are_taken_or_refused(name: str, tmp_path: Path) -> None:
         path = tmp_path / f"input{target.suffix}"
         path.write_bytes(mutated(target.kind, seeds, number))
         outcomes.add(read_one(target, path))
-    assert "refused" in outcomes
+    # any bytes may be a page: what is asked of its reader is that it ends, and finds no more than there is
+    assert "refused" in outcomes or name == "web_page"
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))

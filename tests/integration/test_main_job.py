@@ -127,7 +127,9 @@ def test_training_without_any_annotated_mask_or_box_gives_the_same_weights(built
         annotation.update(segmentation=[], bbox=[0, 0, 0, 0], area=0)
     instances.write_text(json.dumps(annotations))
     config = tmp_path / "bare.yaml"
-    config.write_text(f"datasets: {{refcoco: {{source: {{layout: refer, root: {bare}}}}}}}\n")
+    config.write_text(
+        f"datasets: {{refcoco: {{source: {{layout: refer, root: {bare}, name: refcoco, split_by: unc}}}}}}\n"
+    )
     results = tmp_path / "results"
     snakemake(
         *("--cores", "2", "--configfile", str(root / "presets" / "tiny.yaml"), str(config)),

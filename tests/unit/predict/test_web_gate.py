@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,10 @@ def test_a_signal_removes_it_too(number: signal.Signals, tmp_path: Path) -> None
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # what shells start in the background ignores SIGINT, and so would all that these tests start
+    heard = partial(signal.signal, number, signal.SIG_DFL)
+    with subprocess.Popen(command, **pipes, env=environment, preexec_fn=heard) as process:
         folder = Path(process.stdout.readline().decode().strip())
         assert (folder / "photo").exists()
         process.send_signal(number)
