@@ -17,8 +17,8 @@ def study_evaluations(name):
         raise WorkflowError(str(error))
 
 
-def evals_of(name, kept=lambda evaluation: True):
-    return [one.path for one in study_evaluations(name) if kept(one)]
+def evals_of(name):
+    return [one.path for one in study_evaluations(name)]
 
 
 def study_evals(wildcards):
