@@ -1,0 +1,279 @@
+"""``reviews.csv``: what people said of refs, one decision a line, appended as they are made.
+
+    ref,photo,decision,mask,who,when
+    17,beach.jpg,chosen,480x640:`5m9Q3...,ana,2026-11-26T09:30:12Z
+
+ref, photo: id of the ref and name of its photo, which must fit each other. decision: see ``Decision``. mask: height x
+width and COCO compressed run lengths, so that a line stands for itself, whatever becomes of the candidates. when: UTC.
+
+The last line of a ref counts, and ``undo`` takes back the one before it. A line is on the drive before
+``append_review`` returns, and one writer at a time writes. What a crash left is half a line at the end: its last column
+is no whole date, so it is told from a line and passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from ssc_core.errors import SscError, did_you_mean
+from ssc_core.files import check_inside_folder
+from ssc_core.masks import rle
+from ssc_core.masks.rle import Size
+
+COLUMNS = ("ref", "photo", "decision", "mask", "who", "when")
+
+SAME_OBJECT = 0.5
+"""Least IoU of a reviewed mask and a candidate that is taken for the same object: detection's usual measure."""
+
+_HEADER = (",".join(COLUMNS) + "\n").encode()
+_MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which spreadsheets put first."""
+_LONGEST_MASK = 100_000
+"""Characters: 50,000 edges. A mask with more is noise, and the csv module reads no longer cells."""
+_LONGEST_NAME = 100
+_LONGEST_LINE = 2 * _LONGEST_MASK
+_LARGEST_FILE = 2**30
+_WHEN = "%Y-%m-%dT%H:%M:%SZ"
+_MASK = re.compile(r"([1-9]\d{0,8})x([1-9]\d{0,8}):(.+)", re.DOTALL)
+
+log = logging.getLogger(__name__)
+
+
+class Decision(StrEnum):
+    """What was decided: a candidate, no candidate fits, a mask drawn or uploaded, not now, take back the last line."""
+
+    chosen = "chosen"
+    none = "none"
+    drawn = "drawn"
+    uploaded = "uploaded"
+    skipped = "skipped"
+    undo = "undo"
+
+
+_WITH_MASK = frozenset({Decision.chosen, Decision.drawn, Decision.uploaded})
+_SETTLED = _WITH_MASK | {Decision.none}
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One line. size: (height, width) of the photo, and rle: COCO compressed RLE, where the decision has a mask.
+
+    Raises SscError for a mask that is missing, malformed or not wanted, and for a photo outside of its folder.
+    """
+
+    ref_id: int
+    photo: str
+    decision: Decision
+    size: Size | None = None
+    rle: bytes | None = None
+    who: str = ""
+    when: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        check_inside_folder(self.photo, f"review of ref {self.ref_id}")
+        if (self.rle is not None) != (self.decision in _WITH_MASK) or (self.rle is None) != (self.size is None):
+            raise SscError(f"review of ref {self.ref_id}: a mask goes with {', '.join(sorted(_WITH_MASK))} alone")
+        if self.rle is not None and self.size is not None:
+            if len(self.rle) > _LONGEST_MASK:
+                raise SscError(f"review of ref {self.ref_id}: its mask has too many edges, it is noise; smooth it")
+            rle.check([self.rle], self.size, where=f"review of ref {self.ref_id}")
+
+    @property
+    def settled(self) -> bool:
+        """Whether it says what the ref's mask is, or that there is none."""
+        return self.decision in _SETTLED
+
+    def mask(self) -> np.ndarray | None:
+        """bool (H, W); None for a decision without one."""
+        return None if self.rle is None or self.size is None else rle.decode([self.rle], self.size)[0]
+
+    def candidate(self, rles: Sequence[bytes]) -> int | None:
+        """Place, among a ref's candidates, of the one that this mask is: the highest IoU, at least ``SAME_OBJECT``.
+
+        None where no candidate is that object, as after other settings of Segment, or where there is no mask. Raises
+        SscError for masks of another size.
+        """
+        if self.rle is None or self.size is None or not len(rles):
+            return None
+        ious = rle.ious([self.rle], rles, self.size)[0]
+        best = int(ious.argmax())
+        return best if ious[best] >= SAME_OBJECT else None
+
+
+def append_review(path: Path, review: Review) -> None:
+    """Add a line to a file, which is made where there is none. Safe with other writers, on any machine that shares it.
+
+    Raises SscError for a file that is something else.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
+        start = _mended_end(descriptor, path)
+        _write(descriptor, start + _line(review))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_reviews(path: Path) -> dict[int, Review]:
+    """The review that counts of every ref, by id, in the order in which they were made.
+
+    Raises SscError that names the line for a file that is missing, too large, or has something else in it.
+    """
+    history: dict[int, list[Review]] = {}
+    for review in read_lines(path):
+        made = history.setdefault(review.ref_id, [])
+        if review.decision is not Decision.undo:
+            made.append(review)
+        elif made:
+            made.pop()
+        if made:
+            history[review.ref_id] = history.pop(review.ref_id)  # to the end
+    return {ref_id: made[-1] for ref_id, made in history.items() if made}
+
+
+def read_lines(path: Path) -> Iterator[Review]:
+    """Every line in order, those that no longer count and ``undo`` too. Errors as ``read_reviews``."""
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(_LARGEST_FILE + 1)
+    except FileNotFoundError as error:
+        raise SscError(f"{path} does not exist") from error
+    if len(content) > _LARGEST_FILE:
+        raise SscError(f"{path} is larger than {_LARGEST_FILE >> 20} MB: these are no reviews")
+    if _HEADER.startswith(content):  # nothing yet, or half a header
+        return
+    header, *lines = content.removeprefix(_MARK).split(b"\n")
+    _check_header(header, path)
+    for number, line in enumerate(lines, start=2):
+        last = number == len(lines) + 1
+        if last and not _is_whole(line):
+            if line.strip():
+                log.warning("%s, line %d: half a line, which a crash left; it is passed over", path, number)
+        elif line.strip():
+            yield _review(line, f"{path}, line {number}")
+
+
+def those_of(
+    reviews: Mapping[int, Review], photos: Mapping[int, tuple[str, Size]]
+) -> tuple[dict[int, Review], list[str]]:
+    """Reviews of the refs that there are, and what the others are, by name.
+
+    photos: ref id -> name and size (height, width) of its photo. Refs of a table are counted by its rows: after rows
+    were put between others, a review would be of another ref, and its photo says so.
+    """
+    kept: dict[int, Review] = {}
+    others: list[str] = []
+    for ref_id, review in reviews.items():
+        name, size = photos.get(ref_id, (None, None))
+        if name is None:
+            others.append(f"ref {ref_id} of {review.photo}: there is no such ref")
+        elif name != review.photo:
+            others.append(f"ref {ref_id} of {review.photo}: the ref is of {name} now")
+        elif review.size not in (None, size):
+            others.append(f"ref {ref_id} of {review.photo}: the photo had another size")
+        else:
+            kept[ref_id] = review
+    return kept, others
+
+
+def _line(review: Review) -> bytes:
+    mask = ""
+    if review.rle is not None and review.size is not None:
+        mask = f"{review.size[0]}x{review.size[1]}:{review.rle.decode('ascii')}"
+    who, when = " ".join(review.who.split())[:_LONGEST_NAME], review.when.astimezone(UTC).strftime(_WHEN)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(
+        [review.ref_id, review.photo, review.decision.value, mask, who, when]
+    )
+    line = text.getvalue().encode("utf-8", "replace")
+    if line.count(b"\n") > 1 or b"\r" in line:
+        raise SscError(f"review of ref {review.ref_id}: the photo's name {review.photo!r:.100} has a line break")
+    return line
+
+
+def _review(line: bytes, where: str) -> Review:
+    try:
+        (cells,) = csv.reader([line.decode("utf-8").rstrip("\r")], strict=True)
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise SscError(f"{where} is no line of a review ({error})") from error
+    if len(cells) != len(COLUMNS):
+        raise SscError(f"{where} has {len(cells)} cells, not {len(COLUMNS)}: {', '.join(COLUMNS)}")
+    ref, photo, decision, mask, who, when = cells
+    if not re.fullmatch(r"-?\d{1,18}", ref, re.ASCII):
+        raise SscError(f"{where}: '{ref:.40}' is no id of a ref")
+    if decision not in Decision.__members__:
+        raise SscError(f"{where}: '{decision:.40}' is no decision{did_you_mean(decision, Decision)}")
+    size, code = _mask(mask, where) if mask else (None, None)
+    try:
+        return Review(int(ref), photo, Decision(decision), size, code, who, _time(when, where))
+    except SscError as error:
+        raise SscError(f"{where}: {error}") from error
+
+
+def _mask(text: str, where: str) -> tuple[Size, bytes]:
+    found = _MASK.fullmatch(text)
+    if found is None or not text.isascii():
+        raise SscError(f"{where}: '{text:.40}' is no mask; one is height x width : run lengths, as 480x640:...")
+    return (int(found[1]), int(found[2])), found[3].encode("ascii")
+
+
+def _time(text: str, where: str) -> datetime:
+    try:
+        return datetime.strptime(text, _WHEN).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise SscError(f"{where}: '{text:.40}' is no time such as 2026-11-26T09:30:12Z") from error
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a last line, without a line break after it, was written to its end."""
+    try:
+        _review(line, "")
+    except SscError:
+        return False
+    return True
+
+
+def _check_header(line: bytes, path: Path) -> None:
+    if line.strip() != _HEADER.strip():
+        shown = line.decode("utf-8", "replace").strip()
+        raise SscError(f"{path} begins '{shown:.80}'; reviews begin '{_HEADER.decode().strip()}', with commas")
+
+
+def _mended_end(descriptor: int, path: Path) -> bytes:
+    """Cut off half a line that a crash left; what has to come before the next line."""
+    size = os.fstat(descriptor).st_size
+    start = os.pread(descriptor, len(_MARK) + len(_HEADER), 0)
+    if size == len(start) and _HEADER.startswith(start):
+        os.ftruncate(descriptor, 0)
+        return _HEADER
+    _check_header(start.removeprefix(_MARK).split(b"\n")[0], path)
+    before, _, last = os.pread(descriptor, _LONGEST_LINE, max(0, size - _LONGEST_LINE)).rpartition(b"\n")
+    if not before:
+        raise SscError(f"{path} ends with a line that is too long to be a review; look at its end")
+    if not last:
+        return b""
+    if _is_whole(last):
+        return b"\n"
+    os.ftruncate(descriptor, size - len(last))
+    return b""
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]

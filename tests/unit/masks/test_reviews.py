@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import multiprocessing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.masks import rle
+from ssc_core.masks.reviews import (
+    SAME_OBJECT,
+    Decision,
+    Review,
+    append_review,
+    read_lines,
+    read_reviews,
+    those_of,
+)
+
+SIZE = (8, 12)
+WHEN = datetime(2026, 11, 26, 9, 30, 12, tzinfo=UTC)
+
+
+def mask(left: int = 2, right: int = 6) -> np.ndarray:
+    """bool (8, 12): a bar with a hole."""
+    bar = np.zeros(SIZE, bool)
+    bar[1:7, left:right] = True
+    bar[3, left + 1] = False
+    return bar
+
+
+def review(ref_id: int = 1, decision: str = "chosen", *, photo: str = "a.jpg", who: str = "ana") -> Review:
+    with_mask = decision in ("chosen", "drawn", "uploaded")
+    code = rle.encode(mask()[None])[0] if with_mask else None
+    return Review(ref_id, photo, Decision(decision), SIZE if with_mask else None, code, who, WHEN)
+
+
+@pytest.mark.parametrize("decision", ["chosen", "drawn", "uploaded", "none", "skipped"])
+def test_a_line_is_read_as_it_was_written(tmp_path: Path, decision: str) -> None:
+    written = review(7, decision, photo='with "quotes", and a comma.jpg', who="Müller, Anna\n")
+    append_review(tmp_path / "reviews.csv", written)
+    (read,) = read_reviews(tmp_path / "reviews.csv").values()
+    assert (read.ref_id, read.photo, read.decision) == (7, written.photo, decision)
+    assert (read.who, read.when, read.size) == ("Müller, Anna", WHEN, written.size)
+    assert read.settled == (decision != "skipped")
+    if written.rle:
+        np.testing.assert_array_equal(read.mask(), mask())
+    else:
+        assert read.mask() is None
+
+
+def test_the_last_line_counts_and_undo_takes_it_back(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    for ref_id, decision in [(1, "chosen"), (2, "none"), (1, "drawn"), (1, "undo"), (3, "skipped"), (2, "undo")]:
+        append_review(path, review(ref_id, decision))
+    assert {ref_id: one.decision.value for ref_id, one in read_reviews(path).items()} == {1: "chosen", 3: "skipped"}
+    append_review(path, review(2, "undo"))  # more than there is to take back
+    assert list(read_reviews(path)) == [1, 3]
+    append_review(path, review(1, "none"))
+    assert list(read_reviews(path)) == [3, 1]
+    assert len(list(read_lines(path))) == 8
+
+
+def test_every_cut_of_the_last_line_is_passed_over_and_mended(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    append_review(path, review(1))
+    whole = path.read_bytes()
+    append_review(path, review(2, who="bo"))
+    both = path.read_bytes()
+    for end in range(len(whole), len(both) + 1):
+        path.write_bytes(both[:end])
+        complete = end >= len(both) - 1  # without its line break it is whole, too
+        assert list(read_reviews(path)) == ([1, 2] if complete else [1]), both[:end]
+        append_review(path, review(3))
+        assert list(read_reviews(path)) == ([1, 2, 3] if complete else [1, 3]), both[:end]
+
+
+def test_every_cut_of_the_first_write_is_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    append_review(path, review(1))
+    header = path.read_bytes().index(b"\n") + 1
+    for end in range(header + 1):
+        path.write_bytes(b"ref,photo,decision,mask,who,when\n"[:end])
+        assert read_reviews(path) == {}
+        append_review(path, review(3))
+        assert list(read_reviews(path)) == [3]
+
+
+def _write_many(path: Path, first: int) -> None:
+    for ref_id in range(first, first + 50):
+        append_review(path, review(ref_id))
+
+
+def test_two_writers_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write_many, args=(tmp_path / "reviews.csv", first)) for first in (0, 50)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert sorted(read_reviews(tmp_path / "reviews.csv")) == list(range(100))
+
+
+def test_a_file_that_a_spreadsheet_or_another_system_touched(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    append_review(path, review(1))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    append_review(path, review(2))
+    assert list(read_reviews(path)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,a.jpg,maybe,,ana,2026-11-26T09:30:12Z", "line 2: 'maybe' is no decision"),
+        ("1,a.jpg,none,ana,2026-11-26T09:30:12Z", "line 2 has 5 cells, not 6"),
+        ("x,a.jpg,none,,ana,2026-11-26T09:30:12Z", "'x' is no id of a ref"),
+        ("1,a.jpg,none,,ana,26.11.2026", "'26.11.2026' is no time"),
+        ("1,a.jpg,chosen,,ana,2026-11-26T09:30:12Z", "line 2: review of ref 1: a mask goes with"),
+        ("1,a.jpg,none,8x12:0,ana,2026-11-26T09:30:12Z", "a mask goes with"),
+        ("1,a.jpg,drawn,12,ana,2026-11-26T09:30:12Z", "'12' is no mask"),
+        ("1,a.jpg,drawn,8x12:zz,ana,2026-11-26T09:30:12Z", "RLE 0"),
+        ("1,a.jpg,drawn,99999999x99999999:0,ana,2026-11-26T09:30:12Z", "is the most"),
+        ("1,../a.jpg,none,,ana,2026-11-26T09:30:12Z", "inside the images folder"),
+        ('1,"a.jpg,none,,ana,2026-11-26T09:30:12Z', "is no line of a review"),
+        ("1,\udcff.jpg,none,,ana,2026-11-26T09:30:12Z", "is no line of a review"),
+    ],
+)
+def test_lines_that_are_no_reviews_are_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_bytes(f"ref,photo,decision,mask,who,when\n{line}\n".encode("utf-8", "surrogateescape"))
+    with pytest.raises(SscError, match=message):
+        read_reviews(path)
+
+
+def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "refs.csv"
+    path.write_text("image,sentences\na.jpg,cat\n")
+    for use in (lambda: append_review(path, review()), lambda: read_reviews(path)):
+        with pytest.raises(SscError, match="begins 'image,sentences'"):
+            use()
+    assert path.read_text() == "image,sentences\na.jpg,cat\n"
+    with pytest.raises(SscError, match="does not exist"):
+        read_reviews(tmp_path / "none.csv")
+
+
+def test_a_mask_of_noise_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    noise = rle.encode(np.random.default_rng(0).random((1, 512, 512)) < 0.5)[0]
+    with pytest.raises(SscError, match="noise"):
+        Review(1, "a.jpg", Decision.uploaded, (512, 512), noise)
+
+
+def test_a_choice_is_found_among_other_candidates_by_its_mask() -> None:
+    one = review(1)
+    grown, other, half = mask(2, 7), mask(8, 11), mask(2, 4)
+    assert one.candidate(rle.encode(np.array([other, grown, half]))) == 1
+    assert one.candidate(rle.encode(np.array([other, half]))) is None  # below SAME_OBJECT
+    assert one.candidate([]) is None
+    assert review(1, "none").candidate(rle.encode(mask()[None])) is None
+    assert 0 < SAME_OBJECT < 1
+
+
+def test_reviews_of_refs_that_are_another_photos_now_are_named() -> None:
+    reviews = {1: review(1), 2: review(2), 3: review(3, "none"), 4: review(4)}
+    photos = {1: ("a.jpg", SIZE), 2: ("b.jpg", SIZE), 4: ("a.jpg", (9, 12))}
+    kept, others = those_of(reviews, photos)
+    assert list(kept) == [1]
+    assert [line.partition(": ")[2] for line in others] == [
+        "the ref is of b.jpg now",
+        "there is no such ref",
+        "the photo had another size",
+    ]
