@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ssc_core.drawing.marks import scale, soften
 from ssc_core.evaluate.pairs import LoadImage
 from ssc_core.report.examples import TAGS, Sources, load_example
-from ssc_core.report.overlay import scale, soften
 
 SIDE = 360
 """Longer side of the gallery's photos, pixels: twice what a card is wide on most screens."""

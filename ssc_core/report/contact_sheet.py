@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ssc_core.drawing import style
+from ssc_core.drawing.marks import scale, soften
+from ssc_core.drawing.style import Colour
 from ssc_core.files import atomic_path
 from ssc_core.masks.store import Instances, MaskStore
 from ssc_core.pictures import BadImage
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
-from ssc_core.report import style
-from ssc_core.report.overlay import scale, soften
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, keep_end, render, text
-from ssc_core.report.style import Colour
 from ssc_core.tables import read_frame
 
 COLOURS: tuple[Colour, ...] = (
@@ -122,7 +122,7 @@ def draw_boxes(photo: np.ndarray, size: tuple[int, int], found: Instances, names
         long, (x, y) = face.getlength(text) + 5, corners[i][:2]
         left, top = max(0, min(x, width - long - 1)), max(0, min(y, height - _TAG - 1))
         draw.rectangle((left, top, left + long, top + _TAG), fill=_colour(i))
-        draw.text((left + 3, top + _TAG / 2), text, fill=_ink_on(_colour(i)), font=face, anchor="lm")
+        draw.text((left + 3, top + _TAG / 2), text, fill=style.ink_on(_colour(i)), font=face, anchor="lm")
     return np.asarray(canvas)
 
 
@@ -152,9 +152,3 @@ def _count(count: int, what: str) -> str:
 
 def _colour(index: int) -> Colour:
     return COLOURS[index % len(COLOURS)]
-
-
-def _ink_on(colour: Colour) -> Colour:
-    """Dark letters on light colours, light ones on dark colours (luma of ITU-R BT.601)."""
-    red, green, blue = colour
-    return style.INK if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else style.PAPER

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ssc_core.config.methods import PHASES
+from ssc_core.drawing.style import CANDIDATE, css
 from ssc_core.errors import SscError
 from ssc_core.report.figures import Chart, colour, inline, panels, percent, save
-from ssc_core.report.style import CANDIDATE, css
 
 _SMOOTHING = 40
 """A running mean covers one part in so many of a log's steps."""

@@ -13,8 +13,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ssc_core.drawing.style import CANDIDATE, INK, QUIET, SERIES, css
 from ssc_core.files import atomic_path
-from ssc_core.report.style import CANDIDATE, INK, QUIET, SERIES, css
 
 _PAGE_COLOURS = {
     css(INK): "var(--ink)",

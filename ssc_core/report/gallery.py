@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssc_core.report import style
+from ssc_core.drawing import style
+from ssc_core.drawing.style import Colour
 from ssc_core.report.overlay import candidates_overlay, overlay, scale
 from ssc_core.report.sheet import Below, Beside, Block, Box, Picture, Text, grid, render, text
-from ssc_core.report.style import Colour
 
 _GAP, _MARGIN, _LABEL = 12, 28, 13
 

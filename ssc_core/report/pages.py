@@ -11,11 +11,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ssc_core.config.methods import method_name
+from ssc_core.drawing.style import PICK, PREDICTION, TRUTH, css
 from ssc_core.evaluate.metrics import THRESHOLDS
 from ssc_core.files import atomic_path
 from ssc_core.report.seeds import FIGURES
 from ssc_core.report.select_table import cells
-from ssc_core.report.style import PICK, PREDICTION, TRUTH, css
 
 _WORLDS = {
     "micro": "Generated micro world: drawn scenes, not photos. Its figures say that the method works end to end; they "

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssc_core.drawing.marks import number_place, soften
 from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.refer.ref_table import Ref, refs_by_image
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, ShelfPhoto, candidate_layers, outline_all
 from ssc_core.report.examples import RIGHT
-from ssc_core.report.overlay import number_place, soften
 
 TAGS = {
     "doubtful": "Doubtful: two candidates score alike",

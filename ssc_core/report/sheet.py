@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from PIL.ImageFont import FreeTypeFont
 
+from ssc_core.drawing import style
+from ssc_core.drawing.style import Colour
 from ssc_core.files import atomic_path
-from ssc_core.report import style
-from ssc_core.report.style import Colour
 
 LINE = 1.35
 """Height of a line of text, in sizes of its letters."""

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from ssc_core.config.methods import method_name
 from ssc_core.config.study import BASE
+from ssc_core.drawing.style import INK, PREDICTION, QUIET, css
 from ssc_core.report.figures import panels, save
-from ssc_core.report.style import INK, PREDICTION, QUIET, css
 
 _PANELS = (("selected", "native"), ("corrected", "480"))
 """Method and resolution of each panel: the choice as published, once per ref in photo pixels, and the network."""

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from ssc_core.drawing.style import SERIES
 from ssc_core.report.figures import colour, inline, panels, percent, save
-from ssc_core.report.style import SERIES
 
 
 def drawn(title: str, value: float = 1) -> str:

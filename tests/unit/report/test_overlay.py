@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssc_core.report import style
-from ssc_core.report.overlay import candidates_overlay, number_place, overlay, scale, soften
+from ssc_core.drawing import style
+from ssc_core.drawing.marks import number_place, scale, soften
+from ssc_core.report.overlay import candidates_overlay, overlay
 from ssc_core.report.sheet import keep_end, wrap
 
 GREY = np.full((60, 80, 3), 100, np.uint8)
@@ -80,12 +81,6 @@ def test_numbers_are_not_cut_at_the_border(shape: tuple[int, int]) -> None:
     if paper is not None:
         assert paper.any()
         assert not (paper[0].any() or paper[-1].any() or paper[:, 0].any() or paper[:, -1].any())
-
-
-def test_the_number_lies_in_its_mask_where_there_is_room() -> None:
-    assert number_place(MASK.astype(np.float32), 8) == pytest.approx((39, 29), abs=10)
-    x, y = number_place(MASK.astype(np.float32), 8)
-    assert MASK[int(y), int(x)]
 
 
 def test_names_of_files_keep_their_end() -> None:

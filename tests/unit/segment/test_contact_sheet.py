@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core.drawing import style
 from ssc_core.errors import SscError
 from ssc_core.masks.store import Instances, MaskStore
-from ssc_core.report import style
 from ssc_core.report.contact_sheet import COLOURS, SIDE, draw_boxes, draw_masks, write_contact_sheet
 
 
@@ -105,9 +105,7 @@ def test_only_chosen_masks_are_coloured():
 
 
 def test_letters_can_be_read_on_every_colour():
-    from ssc_core.report.contact_sheet import _ink_on
-
-    assert {_ink_on(colour) for colour in COLOURS} == {style.INK, style.PAPER}
+    assert {style.ink_on(colour) for colour in COLOURS} == {style.INK, style.PAPER}
 
 
 def test_a_missing_file_is_an_error(make_split):

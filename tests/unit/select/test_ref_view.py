@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from ssc_core.config.labelling import CompatSettings, SelectSettings
+from ssc_core.drawing.style import PICK, TRUTH
 from ssc_core.errors import SscError
 from ssc_core.report import ref_view
 from ssc_core.report.examples import mask_iou
 from ssc_core.report.ref_view import RefView, read_view, render_ref
 from ssc_core.report.sheet import LINE
-from ssc_core.report.style import PICK, TRUTH
 from ssc_core.select.scoring import score_candidates
 from ssc_core.select.stage import select_masks
 

@@ -41,3 +41,9 @@ def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
 def css(colour: Colour) -> str:
     """``#rrggbb``."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def ink_on(colour: Colour) -> Colour:
+    """Dark letters on light colours, light ones on dark colours (luma of ITU-R BT.601)."""
+    red, green, blue = colour
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else PAPER
