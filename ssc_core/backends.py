@@ -10,15 +10,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssc_core.contracts import Detections, Detector, ImageTextEncoder, InstanceMasks, Segmenter, checked
+from ssc_core.checkers import checked
+from ssc_core.contracts import (
+    ConceptInstances,
+    ConceptSegmenter,
+    Detections,
+    Detector,
+    ImageTextEncoder,
+    InstanceMasks,
+    PairScorer,
+    Segmenter,
+)
 from ssc_core.errors import SscError, did_you_mean
 from ssc_core.registry import BACKEND, Kind, place_of
 
 __all__ = [
+    "ConceptInstances",
+    "ConceptSegmenter",
     "Detections",
     "Detector",
     "ImageTextEncoder",
     "InstanceMasks",
+    "PairScorer",
     "Segmenter",
     "backend_class",
     "load_backend",
@@ -29,8 +42,7 @@ __all__ = [
 def load_backend(
     name: str,
     settings: Mapping[str, Any],
-    protocol: type,
-    *,
+    *protocols: type,
     device: str,
     threads: int,
     batch_size: int | None = None,
@@ -39,16 +51,17 @@ def load_backend(
 
     ``name`` is a key of ``REGISTRY``, ``package.module:Class`` or ``path/to/file.py:Class``. ``settings`` are passed as
     keyword arguments; ``device``, ``threads`` and, unless None, ``batch_size`` are passed too where the class's
-    constructor takes them, so that a plug-in may ignore them. What is returned is the backend behind its checker.
+    constructor takes them, so that a plug-in may ignore them. What is returned is the backend behind the checker of the
+    first of ``protocols`` that it keeps.
 
-    Raises SscError when the name does not resolve, the settings do not fit, or a method of ``protocol`` is missing.
+    Raises SscError when the name does not resolve, the settings do not fit, or it keeps none of the protocols.
     """
     cls = backend_class(name, settings)
     arguments = dict(settings)
     for key, value in {"device": device, "threads": threads, "batch_size": batch_size}.items():
         if key in inspect.signature(cls).parameters and key not in arguments and value is not None:
             arguments[key] = value
-    return checked(cls(**arguments), name, protocol)
+    return checked(cls(**arguments), name, *protocols)
 
 
 def backend_class(name: str, settings: Mapping[str, Any]) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ssc_core.backends import Detector, ImageTextEncoder, Segmenter, load_backend
+from ssc_core.checkers import CheckedDetector, CheckedSegmenter
 from ssc_core.config.base import Backend
 from ssc_core.config.settings import Settings
-from ssc_core.contracts import CheckedDetector, CheckedSegmenter
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, distinct_masks
 from ssc_core.segment.boxes import BoxFinder, prompts_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssc_core.backends import Detector, load_backend
-from ssc_core.contracts import CheckedDetector
+from ssc_core.checkers import CheckedDetector
 from ssc_core.errors import SscError
 from ssc_core.registry import backend_version, weights_version
 
@@ -80,7 +80,7 @@ def test_a_batch_size_goes_where_it_is_taken(plugin: Path, settings: dict, asked
         ("{plugin}:Whole", {"scroe": "x"}, "has no setting scroe; did you mean 'score'? It takes score, device"),
         ("{plugin}:Needs", {}, "needs the setting model"),
         ("{broken}:X", {}, "cannot be imported: .*line 1"),
-        ("{plugin}:NoDetector", {}, "needs the methods detect"),
+        ("{plugin}:NoDetector", {}, "is no Detector: it needs detect"),
     ],
 )
 def test_a_wrong_name_says_what_is_wrong(plugin: Path, name: str, settings: dict, message: str) -> None:

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from ssc_core import contracts
-from ssc_core.contracts import CHECKERS, Detections, Detector, ImageTextEncoder, InstanceMasks, Segmenter, checked
+from ssc_core.checkers import CHECKERS, checked
+from ssc_core.contracts import (
+    ConceptInstances,
+    ConceptSegmenter,
+    Detections,
+    Detector,
+    ImageTextEncoder,
+    InstanceMasks,
+    PairScorer,
+    Segmenter,
+)
 from ssc_core.errors import SscError
 
 HEIGHT, WIDTH = 40, 60
@@ -25,11 +35,18 @@ class Fake:
     def __init__(self, answer: Any) -> None:
         self.answer = answer
         self.device = "cpu"
+        self.scale = "points"
 
     def detect(self, images, prompts):
         return self.answer
 
     def segment(self, images, boxes_xyxy):
+        return self.answer
+
+    def segment_concepts(self, images, phrases):
+        return self.answer
+
+    def score_pairs(self, image, masks, sentences):
         return self.answer
 
     def encode_images(self, images):
@@ -123,6 +140,93 @@ def test_what_a_segmenter_must_not_return(answer: Any, problem: str) -> None:
         checked(Fake(answer), "mine.py:Fake", Segmenter).segment(PHOTOS, BOXES)
 
 
+def concepts(detections: Any = None, values: Any = None, presence: Any = (0.9, 0.1)) -> ConceptInstances:
+    values = np.zeros((2, HEIGHT, WIDTH), bool) if values is None else values
+    presence = np.array(presence, np.float32) if isinstance(presence, tuple) else presence
+    return ConceptInstances(found() if detections is None else detections, values, presence)
+
+
+NO_CONCEPTS = ConceptInstances(NOTHING, np.zeros((0, 30, 50), bool), np.zeros(1, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "None, not a list with one ConceptInstances per image"),
+        ([concepts()], "1 results for 2 images"),
+        ([concepts(), None], "None for image 2 of 2, not ssc_core.backends.ConceptInstances"),
+        ([found(), NO_CONCEPTS], "a Detections for image 1 of 2, not ssc_core.backends.ConceptInstances"),
+        ([concepts((BOXES[0], 1)), NO_CONCEPTS], "a tuple as detections for image 1 of 2, not ssc_core.backends.Detec"),
+        ([concepts(found(scores=(0.9, np.nan))), NO_CONCEPTS], "scores .* not finite"),
+        ([concepts(found(scores=(9, 8))), NO_CONCEPTS], "scores .* from 8 to 9, not from 0 to 1"),
+        ([concepts(found(labels=(0, 2))), NO_CONCEPTS], "labels .*no indices of the image's 2 phrases"),
+        ([concepts(found(labels=(-1, 0))), NO_CONCEPTS], "labels .* from -1 to 0"),
+        ([concepts(found(boxes((70, 5, 80, 20), (1, 1, 2, 2)))), NO_CONCEPTS], "outside the photo"),
+        ([concepts(values=np.zeros((3, HEIGHT, WIDTH), bool)), NO_CONCEPTS], r"not a NumPy array bool \(2, 40, 60\)"),
+        ([concepts(values=np.zeros((2, HEIGHT, WIDTH), np.float32)), NO_CONCEPTS], "float32 .* as masks"),
+        ([concepts(values=np.full((2, HEIGHT, WIDTH), 255, np.uint8).view(bool)), NO_CONCEPTS], "bytes are not 0 and"),
+        ([concepts(presence=None), NO_CONCEPTS], "None as presence for image 1"),
+        ([concepts(presence=(0.5,)), NO_CONCEPTS], r"float32 \(1,\) as presence .*float32 \(2,\)"),
+        ([concepts(presence=(0.5, np.inf)), NO_CONCEPTS], "presence .* not finite"),
+        ([concepts(presence=(0.5, 1.5)), NO_CONCEPTS], "presence .* from 0.5 to 1.5, not from 0 to 1"),
+        ([concepts(), concepts()], "for image 2 of 2"),
+    ],
+)
+def test_what_a_concept_segmenter_must_not_return(answer: Any, problem: str) -> None:
+    start = r"concept segmenter 'mine.py:Fake': Fake\.segment_concepts gave .*"
+    with pytest.raises(SscError, match=rf"{start}{problem}.*docs/plug-ins.md"):
+        checked(Fake(answer), "mine.py:Fake", ConceptSegmenter).segment_concepts(PHOTOS, PROMPTS)
+
+
+TWO_MASKS = np.ones((2, HEIGHT, WIDTH), bool)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "None as scores"),
+        (np.zeros((3, 2)).tolist(), "a list as scores"),
+        (np.zeros((2, 3), np.float32), r"float32 \(2, 3\) as scores, not a NumPy array float32 \(3, 2\)"),
+        (np.zeros(6, np.float32), r"float32 \(6,\)"),
+        (np.zeros((3, 2), np.int64), "int64"),
+        (np.full((3, 2), np.nan), "scores that are not finite"),
+        (np.full((3, 2), 1e300), "scores that are not finite"),
+    ],
+)
+def test_what_a_pair_scorer_must_not_return(answer: Any, problem: str) -> None:
+    with pytest.raises(SscError, match=rf"pair scorer 'mine.py:Fake': Fake\.score_pairs gave .*{problem}"):
+        checked(Fake(answer), "mine.py:Fake", PairScorer).score_pairs(PHOTOS[0], TWO_MASKS, TEXTS)
+
+
+@pytest.mark.parametrize("scale", ["", None, 100.0, "a" * 81, "two\nlines"])
+def test_a_pair_scorer_says_what_its_numbers_are(scale: Any) -> None:
+    backend = Fake(None)
+    backend.scale = scale
+    with pytest.raises(SscError, match=r"Fake\.scale gave .*not a few words"):
+        checked(backend, "mine.py:Fake", PairScorer)
+
+
+def test_a_pair_scorer_is_not_asked_about_nothing() -> None:
+    scorer = checked(Fake(None), "mine", PairScorer)
+    assert scorer.score_pairs(PHOTOS[0], TWO_MASKS[:0], TEXTS).shape == (3, 0)
+    assert scorer.score_pairs(PHOTOS[0], TWO_MASKS, []).shape == (0, 2)
+
+
+def test_of_two_kinds_a_backend_gets_the_checker_of_the_one_it_keeps() -> None:
+    class Scores:
+        scale = "points"
+
+        def score_pairs(self, image, masks, sentences):
+            return np.zeros((len(sentences), len(masks)))
+
+    assert checked(Scores(), "mine", ImageTextEncoder, PairScorer).kind == "pair scorer"
+    wanted = "ImageTextEncoder or a ConceptSegmenter: it needs encode_images and encode_texts, or segment_concepts"
+    with pytest.raises(SscError, match=f"'mine' is no {wanted}"):
+        checked(Scores(), "mine", ImageTextEncoder, ConceptSegmenter)
+    with pytest.raises(SscError, match="is no PairScorer: it needs scale and score_pairs"):
+        checked(object(), "mine", PairScorer)
+
+
 @pytest.mark.parametrize("method", ["encode_images", "encode_texts"])
 @pytest.mark.parametrize(
     ("answer", "problem"),
@@ -161,6 +265,12 @@ def test_what_keeps_the_contract_comes_through_as_the_declared_types() -> None:
     given = np.asfortranarray(np.random.default_rng(0).random((2, HEIGHT, WIDTH)) < 0.5)
     segmented = checked(Fake([masks(given, np.ones(2)), NO_MASKS]), "mine", Segmenter).segment(PHOTOS, BOXES)
     assert np.array_equal(segmented[0].masks, given) and segmented[0].scores.dtype == np.float32
+
+    answer = [concepts(presence=np.array([1, 0.25])), NO_CONCEPTS]
+    both = checked(Fake(answer), "mine", ConceptSegmenter).segment_concepts(PHOTOS, PROMPTS)
+    assert both[0].presence.dtype == np.float32 and both[0].detections.labels.dtype == np.int64
+    pairs = checked(Fake(np.ones((3, 2), np.float16)), "mine", PairScorer)
+    assert pairs.score_pairs(PHOTOS[0], TWO_MASKS, TEXTS).dtype == np.float32
 
     half = unit(3).astype(np.float16)
     features = checked(Fake(half), "mine", ImageTextEncoder).encode_texts(TEXTS)
