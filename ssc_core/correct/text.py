@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import BertModel, BertTokenizer
-from transformers.utils import logging as transformers_logging
 
 from ssc_core.correct.lavt import LAVT
 from ssc_core.errors import FETCH, SscError
-from ssc_core.tensor_checks import check_tokenizer, check_weights
-from ssc_core.tensor_files import named_tensors
+from ssc_core.pretrained import load_network, local_folder
+from ssc_core.tensor_checks import check_tokenizer
+
+OTHER_HEADS = (r"^cls\.", r"^(bert\.)?pooler\.", r"^(classifier|qa_outputs)\.")
+"""What BERTs that were trained for another task have beside their layers."""
 
 
 class TextEncoder(BertModel):
@@ -76,25 +77,7 @@ def load_text(
     is missing, incomplete, damaged or holds another kind of model.
     """
     tokenizer = load_tokenizer(tokenizer_folder or path_or_name)
-    if Path(path_or_name).is_dir():
-        check_weights(path_or_name)
-    try:
-        with _quiet_transformers():
-            loaded: Any = TextEncoder.from_pretrained(
-                path_or_name, local_files_only=True, output_loading_info=True, dtype=torch.float32
-            )
-    except MemoryError:
-        raise
-    except Exception as error:  # damaged files make transformers fail in any way at all
-        raise SscError(_unusable(path_or_name, error)) from error
-    bert, report = loaded  # a pair because of output_loading_info
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise SscError(
-            f"the BERT in {path_or_name} lacks {len(missing)} weights ({', '.join(missing[:3])}); "
-            "use the complete folder of a BERT model"
-        )
-    named_tensors(path_or_name, bert.state_dict())
+    bert = load_network(TextEncoder, local_folder(path_or_name), unused=OTHER_HEADS)
     if len(tokenizer) > bert.config.vocab_size:
         raise SscError(
             f"{tokenizer_folder or path_or_name}: the tokenizer has {len(tokenizer)} tokens, BERT knows "
@@ -132,20 +115,6 @@ def tokenize(tokenizer: BertTokenizer, sentences: Sequence[str], max_tokens: int
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
     return ids, mask
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No progress bar, and no list of the unused heads of a pre-trained BERT."""
-    verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bar:
-            transformers_logging.enable_progress_bar()
 
 
 def _unusable(path_or_name: Path | str, error: Exception) -> str:

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
-from transformers import AutoTokenizer, BertConfig, GroundingDinoForObjectDetection
-from transformers.utils.logging import disable_progress_bar
+from transformers import BertConfig, GroundingDinoForObjectDetection
 
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
+from ssc_core.pretrained import load_network, load_tokenizer
 from ssc_core.segment.grounding_dino_convert import load_official
-from ssc_core.tensor_checks import check_tokenizer, check_weights
-from ssc_core.tensor_files import named_tensors
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SHORT_SIDE, LONG_SIDE = 800, 1333
@@ -50,7 +47,7 @@ def load_grounding_dino(model: str, tokenizer: str | None) -> LoadedDetector:
         raise SscError(
             f"GroundingDINO model '{model}' is neither a folder with config.json nor a checkpoint file; {FETCH}"
         )
-    network = _from_folder(path)
+    network = load_network(GroundingDinoForObjectDetection, path, disable_custom_kernels=True)
     config = path / "preprocessor_config.json"
     processing: dict[str, Any] = read_json(config) if config.is_file() else {}
     size = processing.get("size", {})
@@ -76,36 +73,3 @@ def bert_config(folder: Path) -> BertConfig:
     """Sizes of the text encoder: those of ``folder``'s config.json, else of bert-base-uncased."""
     config = folder / "config.json"
     return BertConfig(**read_json(config)) if config.is_file() else BertConfig()
-
-
-def _from_folder(folder: Path) -> GroundingDinoForObjectDetection:
-    check_weights(folder)
-    disable_progress_bar()
-    try:
-        loaded: Any = GroundingDinoForObjectDetection.from_pretrained(
-            folder,
-            local_files_only=True,
-            output_loading_info=True,
-            disable_custom_kernels=True,
-            dtype=torch.float32,  # whatever the file holds; autocast decides what is computed in less
-        )
-        network, loading = loaded
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SscError(f"GroundingDINO in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
-    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if loading.get(what):
-            raise SscError(f"GroundingDINO in {folder}: {len(loading[what])} {what}, as {sorted(loading[what])[0]}")
-    named_tensors(folder, network.state_dict())
-    return network
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer of ``folder``. Raises SscError when there is none, or it is damaged."""
-    check_tokenizer(folder)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise SscError(f"no tokenizer in {folder}: {str(error).splitlines()[0]}") from error
-    if not tokenizer.is_fast:
-        raise SscError(f"the tokenizer in {folder} is a slow one; tokenizer.json is needed")
-    return tokenizer

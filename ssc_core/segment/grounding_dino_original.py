@@ -17,9 +17,10 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from ssc_core.errors import SscError
+from ssc_core.pretrained import load_tokenizer
 from ssc_core.segment.captions import Caption
 from ssc_core.segment.grounding_dino import GroundingDino
-from ssc_core.segment.grounding_dino_build import LoadedDetector, bert_config, load_tokenizer, tokenizer_folder
+from ssc_core.segment.grounding_dino_build import LoadedDetector, bert_config, tokenizer_folder
 from ssc_core.segment.grounding_dino_convert import UNUSED, fit, read_official
 
 MAX_TOKENS = 256

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 from transformers import Sam2Model, SamHQModel
-from transformers.utils.logging import disable_progress_bar
 
-from ssc_core.errors import SscError
 from ssc_core.files import read_json
+from ssc_core.pretrained import load_network
 from ssc_core.segment.sam_base import BoxSegmenter
-from ssc_core.tensor_checks import check_weights
-from ssc_core.tensor_files import named_tensors
 from ssc_core.torch_runtime import Precision
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -34,7 +31,7 @@ class Sam2(BoxSegmenter):
         device: str = "auto",
         threads: int = 1,
     ) -> None:
-        network = _load(Sam2Model, Path(model))
+        network = load_network(Sam2Model, model)
         super().__init__(
             network,
             side=_side(network.config.prompt_encoder_config.image_size),
@@ -82,7 +79,7 @@ class SamHQ(BoxSegmenter):
         device: str = "auto",
         threads: int = 1,
     ) -> None:
-        network = _load(SamHQModel, Path(model))
+        network = load_network(SamHQModel, model)
         super().__init__(
             network,
             side=_side(network.config.vision_config.image_size),
@@ -109,22 +106,6 @@ class SamHQ(BoxSegmenter):
             multimask_output=True,
         )
         return out.pred_masks[0], out.iou_scores[0]
-
-
-def _load(kind: Any, folder: Path) -> Any:
-    """A network from a folder, complete. Nothing is downloaded."""
-    if not (folder / "config.json").is_file():
-        raise SscError(f"{folder} is no folder with config.json; put the downloaded model there")
-    check_weights(folder)
-    disable_progress_bar()
-    try:
-        network, loading = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SscError(f"{kind.__name__} in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
-    if loading["missing_keys"]:
-        raise SscError(f"{folder} lacks weights of {kind.__name__}, as {sorted(loading['missing_keys'])[0]}")
-    named_tensors(folder, network.state_dict())
-    return network
 
 
 def _normalisation(folder: Path) -> dict[str, tuple[float, ...]]:

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from ssc_core.errors import SscError
+from ssc_core.pretrained import load_tokenizer
 from ssc_core.segment.captions import captions_of
 from ssc_core.segment.grounding_dino import GroundingDino
-from ssc_core.segment.grounding_dino_build import bert_config, load_tokenizer
+from ssc_core.segment.grounding_dino_build import bert_config
 from ssc_core.segment.grounding_dino_original import OriginalGroundingDino, build_original
 from tests.unit.segment.conftest import smooth_photo
 

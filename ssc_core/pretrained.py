@@ -1,0 +1,144 @@
+"""Networks and tokenizers of transformers from local folders: complete, or an error that says what does not fit.
+
+transformers itself gives a weight that a file lacks random values, and says so in a log at most. So a published file
+whose weights had other names than the class expected ran with a text encoder that had never been trained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from transformers import AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ssc_core.errors import FETCH, SscError
+from ssc_core.files import read_json
+from ssc_core.tensor_checks import check_tokenizer, check_weights
+from ssc_core.tensor_files import named_tensors
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+Attention = Literal["eager", "sdpa", "flash_attention_2", "flex_attention"]
+
+INDEX_TABLES = (r"(^|\.)position_ids$", r"\.relative_position_index$", r"\.num_batches_tracked$")
+"""Left over in older files, and harmless: what they hold is computed, or counts steps of training."""
+
+
+def load_network(
+    kind: Any,
+    folder: Path | str,
+    *,
+    unused: Collection[str] = (),
+    dtype: Dtype = "float32",
+    attention: Attention | None = None,
+    **options: Any,
+) -> Any:
+    """A network of a transformers class from a folder of ``save_pretrained``, in eval mode, on the CPU.
+
+    unused: patterns of names that published files have and this class has no place for, such as the heads of another
+    task; beside ``INDEX_TABLES`` and what the class itself lists. dtype: of the weights, whatever the file holds;
+    attention: how attention is computed, None: as transformers picks it; options: for the class's configuration.
+
+    Nothing is downloaded, no code of the folder runs, and weights are never spread over devices. Raises SscError for a
+    folder without a model, for a damaged or refused file, for a setting that is none, and unless every weight of the
+    class is in the file, in its shape, and every one of the file in the class.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise SscError(f"{kind.__name__}: {folder} is no folder with config.json and weights; {FETCH}")
+    _check_choice("dtype", dtype, get_args(Dtype))
+    if attention is not None:
+        _check_choice("attention", attention, get_args(Attention))
+        options["attn_implementation"] = attention
+    check_weights(folder)
+    network, report = _call(
+        kind.from_pretrained,
+        f"{kind.__name__} in {folder} cannot be loaded",
+        folder,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # so that they are listed; below they are an error like the others
+        weights_only=True,
+        dtype=getattr(torch, dtype),
+        **options,
+    )
+    if problems := _misfits(report, [*unused, *INDEX_TABLES]):
+        made_for = read_json(folder / "config.json").get("model_type", "no model that it names")
+        raise SscError(
+            f"{folder} does not fit {kind.__name__}: {'; '.join(problems)}. Its config.json is of '{made_for}'. "
+            "Missing weights would be random; take the folder that was published for this class"
+        )
+    named_tensors(folder, network.state_dict())
+    return network
+
+
+def load_tokenizer(folder: Path | str) -> Any:
+    """The fast tokenizer of a folder. Raises SscError when there is none, or it is damaged."""
+    check_tokenizer(folder)
+    if not any(Path(folder).glob("*.json")):
+        raise SscError(f"no tokenizer in {folder}: it needs tokenizer.json and tokenizer_config.json; {FETCH}")
+    tokenizer = _call(AutoTokenizer.from_pretrained, f"no tokenizer in {folder}", folder)
+    if not tokenizer.is_fast:
+        raise SscError(f"the tokenizer in {folder} is a slow one; tokenizer.json is needed")
+    return tokenizer
+
+
+def local_folder(path_or_name: Path | str) -> Path:
+    """A folder, or that of a model by its name on the hub if it lies in this machine's cache. Nothing is downloaded."""
+    if not Path(path_or_name).is_dir():
+        try:
+            cached = try_to_load_from_cache(str(path_or_name), "config.json")
+        except ValueError:  # what cannot be a name
+            cached = None
+        if isinstance(cached, str):
+            return Path(cached).parent
+    return Path(path_or_name)
+
+
+def _check_choice(setting: str, value: str, known: Sequence[str]) -> None:
+    """Another name of an attention would be looked for on the hub."""
+    if value not in known:
+        raise SscError(f"`{setting}: {value}` is none of {', '.join(known)}")
+
+
+def _misfits(report: dict[str, Any], unused: Sequence[str]) -> list[str]:
+    """What does not fit, in words; report: transformers' loading info."""
+    harmless = re.compile("|".join(f"(?:{pattern})" for pattern in unused))
+    extra = sorted(name for name in report["unexpected_keys"] if not harmless.search(name))
+    shapes = [f"{name} {tuple(have)}, not {tuple(want)}" for name, have, want in sorted(report["mismatched_keys"])]
+    groups = {"missing": sorted(report["missing_keys"]), "left over": extra, "of another shape": shapes}
+    return [f"weights {what}: {len(found)} ({_some(found)})" for what, found in groups.items() if found]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:3], *(["..."] if len(names) > 3 else [])])
+
+
+def _call(load: Callable[..., Any], problem: str, folder: Path | str, **options: Any) -> Any:
+    """A ``from_pretrained`` that reads files alone. Raises SscError with ``problem`` and what it was."""
+    try:
+        with _quiet():
+            return load(folder, local_files_only=True, trust_remote_code=False, **options)
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make transformers fail in any way at all
+        detail = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SscError(f"{problem}: {detail}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no list of what does not fit: that is an error with us."""
+    verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()
