@@ -25,7 +25,9 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from ssc_core.files import write_json
-from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 
 COPIES = 50
 """How many times bigger the second store is that random reads are timed on."""

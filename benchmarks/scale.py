@@ -27,7 +27,10 @@ import yaml
 from PIL import Image
 
 from ssc_core.files import write_json
-from ssc_core.masks import MaskStoreWriter, ScoreStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import ScoreStoreWriter
+from ssc_core.masks.store import MaskStoreWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (480, 640)
@@ -214,8 +217,8 @@ def select(folder: Path) -> None:
 def evaluate(folder: Path) -> None:
     from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
     from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
-    from ssc_core.masks import MaskStore
     from ssc_core.masks.selection import SelectionStore
+    from ssc_core.masks.store import MaskStore
     from ssc_core.refer.ref_table import read_refs
     from ssc_core.refer.truth import TruthStore
 

@@ -28,7 +28,7 @@ from ssc_core.segment.grounding_dino import GroundingDino
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
 from ssc_core.segment.sam import SegmentAnything
 from ssc_core.segment.sam_build import CONFIGS, build_sam, load_sam, save_sam
-from ssc_core.segment.tasks import LARGEST_BATCH, Batch, ImageTask
+from ssc_core.segment.tasks import LARGEST_BATCH, ImageTask, TaskBatch
 
 PROMPT = ("person", "dog", "umbrella")
 SIZES = ((480, 640), (640, 480), (427, 640), (480, 640))
@@ -130,7 +130,7 @@ def _compare(
 ) -> dict[str, float]:
     def stage(some: Sequence[ImageTask]) -> None:
         alike = sorted(some, key=lambda task: task.size)
-        batches = [Batch(0, tuple(alike[i : i + LARGEST_BATCH])) for i in range(0, len(alike), LARGEST_BATCH)]
+        batches = [TaskBatch(0, tuple(alike[i : i + LARGEST_BATCH])) for i in range(0, len(alike), LARGEST_BATCH)]
         load = PhotoLoader(work, "stop", backend)
         with worker_threads(backend._threads) as pool:
             for images in batches_ahead(load, [batch.tasks for batch in batches], pool, BATCHES_AHEAD):

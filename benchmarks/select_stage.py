@@ -31,7 +31,9 @@ from PIL import Image
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.files import write_json
-from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.images import PhotoReader, load_image
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.scoring import Marker, Photo, Prompter, TextFeatures, encode_photos, score

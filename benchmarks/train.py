@@ -33,7 +33,8 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import MICRO_SWIN, TrainSettings
 from ssc_core.correct.batches import Batch, make_batch
 from ssc_core.correct.items import Items, build_items
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.plan import Sample
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder

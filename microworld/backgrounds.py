@@ -16,7 +16,7 @@ Colour = tuple[float, ...]  # RGB, 0 to 255
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Scenery:
     """Where things may stand, as shares of the picture's height: ground, water (None where there is none), sky's end.
 
     `classes` are the classes that belong here; `unfit` the colours that this ground would swallow.
@@ -29,27 +29,27 @@ class Place:
     water: tuple[float, float] | None = None
 
 
-PLACES: dict[str, Place] = {
-    "meadow": Place(
+PLACES: dict[str, Scenery] = {
+    "meadow": Scenery(
         (0.52, 0.97), 0.60,
         ("person", "dog", "cat", "horse", "bird", "umbrella", "sports ball", "kite", "chair", "apple"), ("green",),
     ),
-    "beach": Place(
+    "beach": Scenery(
         (0.60, 0.97), 0.58,
         ("person", "dog", "umbrella", "sports ball", "kite", "chair", "bird", "boat"), (), (0.42, 0.53),
     ),
-    "street": Place((0.62, 0.97), 0.45, ("person", "car", "bus", "dog", "cat", "bird", "umbrella"), ()),
-    "snow": Place(
+    "street": Scenery((0.62, 0.97), 0.45, ("person", "car", "bus", "dog", "cat", "bird", "umbrella"), ()),
+    "snow": Scenery(
         (0.55, 0.97), 0.58, ("person", "dog", "cat", "horse", "bird", "car", "kite", "umbrella"), ("white",)
     ),
-    "lake": Place(
+    "lake": Scenery(
         (0.84, 0.97), 0.55, ("boat", "bird", "person", "dog", "kite", "umbrella", "chair"), (), (0.44, 0.80)
     ),
-    "room": Place(
+    "room": Scenery(
         (0.66, 0.97), 0.0,
         ("person", "chair", "cat", "dog", "vase", "teddy bear", "clock", "sports ball", "umbrella"), (),
     ),
-    "table": Place((0.50, 0.97), 0.0, ("cup", "apple", "vase", "clock", "teddy bear", "cup", "apple"), ()),
+    "table": Scenery((0.50, 0.97), 0.0, ("cup", "apple", "vase", "clock", "teddy bear", "cup", "apple"), ()),
 }  # fmt: skip
 
 

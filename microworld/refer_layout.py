@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from microworld.classes import CLASSES
 from microworld.scenes import Scene, generate_scene, scene_seed
-from microworld.sentences import Ref, describe
+from microworld.sentences import DescribedObject, describe
 from ssc_core.config.world import WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
@@ -90,7 +90,7 @@ def split_theme(split: str) -> tuple[str, str]:
 
 def split_scene(
     domain: str, split: str, index: int, styles: Iterable[str], settings: WorldSettings
-) -> tuple[Scene, dict[str, tuple[Ref, ...]]]:
+) -> tuple[Scene, dict[str, tuple[DescribedObject, ...]]]:
     """Scene `index` of a split with its refs in every style; scenes that leave a style without refs are passed over."""
     theme, who = split_theme(split)
     for attempt in range(_MOST_ATTEMPTS):
@@ -150,7 +150,7 @@ def _annotations(scene: Scene, image_id: int) -> list[dict[str, Any]]:
     return records
 
 
-def _refs(refs: tuple[Ref, ...], scene: Scene, job: _Job) -> list[dict[str, Any]]:
+def _refs(refs: tuple[DescribedObject, ...], scene: Scene, job: _Job) -> list[dict[str, Any]]:
     """REFER's records, still without the ids that count through the data set."""
     records = []
     for ref in refs:

@@ -1,6 +1,6 @@
 """The scene graph: what is true of an object, with clear margins, and which object a description singles out.
 
-Truth has three values. True and False mean that nobody would argue; None means that the picture is too close to the
+A verdict has three values. True and False mean that nobody would argue; None means that the picture is too close to the
 line (a dog 3 px left of another one). A description is accepted only where no None can change its answer.
 """
 
@@ -15,7 +15,7 @@ from microworld.scenes import Scene, SceneObject
 
 SIDE_MARGIN = 10.0  # px between centres for 'left', 'top', ranks
 AREA_RATIO = 1.35  # between the largest and the next one
-Truth = bool | None
+Verdict = bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Description:
     pick: str = ""
 
 
-def has_noun(obj: SceneObject, noun: str) -> Truth:
+def has_noun(obj: SceneObject, noun: str) -> Verdict:
     """Whether the object can be called `noun`; None where some readers would and some would not."""
     if noun in ("thing", "one"):
         return True
@@ -48,7 +48,7 @@ def has_noun(obj: SceneObject, noun: str) -> Truth:
     return noun in PERSON_NOUNS[obj.kind]
 
 
-def place_in(obj: SceneObject, scene: Scene, value: str) -> Truth:
+def place_in(obj: SceneObject, scene: Scene, value: str) -> Verdict:
     """Absolute place: 'left', 'right', 'top', 'bottom' and 'middle' parts of the picture, or two words for a corner."""
     if " " in value:
         parts = [_side(obj, scene, word, 0.61) for word in value.split()]
@@ -56,7 +56,7 @@ def place_in(obj: SceneObject, scene: Scene, value: str) -> Truth:
     return _side(obj, scene, value, 0.90 if value == "middle" else 0.57)
 
 
-def _side(obj: SceneObject, scene: Scene, value: str, sure: float) -> Truth:
+def _side(obj: SceneObject, scene: Scene, value: str, sure: float) -> Verdict:
     """One side of the picture: true from a share of `sure` of the way on, doubtful a little before it."""
     x, y = obj.centre[0] / scene.width, obj.centre[1] / scene.height
     share = {"left": 1 - x, "right": x, "top": 1 - y, "bottom": y, "middle": 1 - abs(x - 0.5)}[value]
@@ -69,7 +69,7 @@ def _gap(a: SceneObject, b: SceneObject) -> float:
     return max(a.box[0] - b.box[2], b.box[0] - a.box[2])
 
 
-def _beside(a: SceneObject, b: SceneObject, sign: int) -> Truth:
+def _beside(a: SceneObject, b: SceneObject, sign: int) -> Verdict:
     """a left (sign -1) or right (sign 1) of b: its centre lies beyond b's box, and its box mostly so."""
     shift = sign * (a.centre[0] - b.centre[0])
     if shift <= 2:
@@ -79,14 +79,14 @@ def _beside(a: SceneObject, b: SceneObject, sign: int) -> Truth:
     return True if edge >= 2 and shift >= SIDE_MARGIN and level >= 4 else None
 
 
-def _next_to(a: SceneObject, b: SceneObject) -> Truth:
+def _next_to(a: SceneObject, b: SceneObject) -> Verdict:
     gap, drop = _gap(a, b), abs(a.box[3] - b.box[3])
     if gap > 26 or drop > 40 or a.in_air != b.in_air:
         return False
     return True if gap <= 10 and drop <= 22 and gap >= -6 else None
 
 
-def _behind(a: SceneObject, b: SceneObject) -> Truth:
+def _behind(a: SceneObject, b: SceneObject) -> Verdict:
     """a stands further away: higher on the ground, and b is in front of part of it."""
     if a.in_air or b.in_air:
         return False
@@ -96,14 +96,14 @@ def _behind(a: SceneObject, b: SceneObject) -> Truth:
     return True if rise >= 8 and gap <= -6 else None
 
 
-def _above(a: SceneObject, b: SceneObject) -> Truth:
+def _above(a: SceneObject, b: SceneObject) -> Verdict:
     rise, gap = b.box[1] - a.box[3], _gap(a, b)
     if rise <= -10 or gap >= 12:
         return False
     return True if rise >= 2 and gap <= -4 and a.in_air else None
 
 
-_RELATIONS: dict[str, Callable[[SceneObject, SceneObject], Truth]] = {
+_RELATIONS: dict[str, Callable[[SceneObject, SceneObject], Verdict]] = {
     "left of": lambda a, b: _beside(a, b, -1),
     "right of": lambda a, b: _beside(a, b, 1),
     "next to": _next_to,
@@ -115,7 +115,7 @@ _RELATIONS: dict[str, Callable[[SceneObject, SceneObject], Truth]] = {
 RELATIONS: tuple[str, ...] = tuple(_RELATIONS)
 
 
-def holds(fact: Fact, obj: SceneObject, scene: Scene) -> Truth:
+def holds(fact: Fact, obj: SceneObject, scene: Scene) -> Verdict:
     """Whether a fact is true of an object in its scene."""
     if fact.kind == "noun":
         return has_noun(obj, fact.value)

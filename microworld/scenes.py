@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from microworld.backgrounds import PLACES, Place, paint_background
+from microworld.backgrounds import PLACES, Scenery, paint_background
 from microworld.classes import CATEGORY_IDS, CATEGORY_NAMES, CLASSES, COLOURS, PERSON_KINDS, PERSON_NOUNS
 from microworld.shapes import Patch, draw_object
 from ssc_core.config.world import WorldSettings
@@ -129,7 +129,9 @@ def _main_class(theme: str, rng: np.random.Generator) -> str:
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
-def _classes(main: str, place: Place, same_class: bool, settings: WorldSettings, rng: np.random.Generator) -> list[str]:
+def _classes(
+    main: str, place: Scenery, same_class: bool, settings: WorldSettings, rng: np.random.Generator
+) -> list[str]:
     """Classes of the objects, the main one first: two to four times where peers are asked for, else once."""
     total = int(rng.integers(settings.min_objects, settings.max_objects + 1))
     others = [name for name in dict.fromkeys(place.classes) if name != main]
@@ -143,7 +145,7 @@ def _classes(main: str, place: Place, same_class: bool, settings: WorldSettings,
 
 
 def _placed(
-    classes: list[str], place: Place, width: int, height: int, settings: WorldSettings, rng: np.random.Generator
+    classes: list[str], place: Scenery, width: int, height: int, settings: WorldSettings, rng: np.random.Generator
 ) -> list[_Plan]:
     """Draw every object and find it a free spot; one that finds none is left out. Sorted from far to near."""
     crowd = {2: 1.26, 3: 1.14, 4: 1.02, 5: 0.94}.get(len(classes), 0.88)
@@ -156,7 +158,7 @@ def _placed(
     return sorted(plans, key=lambda plan: (not plan.in_air, plan.ground_y))
 
 
-def _look(name: str, place: Place, taken: list[str], settings: WorldSettings, rng: np.random.Generator) -> _Plan:
+def _look(name: str, place: Scenery, taken: list[str], settings: WorldSettings, rng: np.random.Generator) -> _Plan:
     cls = CLASSES[name]
     colours = [colour for colour in cls.colours if colour not in place.unfit]
     if rng.random() < settings.share_distinct_colours:
@@ -170,7 +172,7 @@ def _look(name: str, place: Place, taken: list[str], settings: WorldSettings, rn
 
 
 def _place(
-    plan: _Plan, plans: list[_Plan], place: Place, unit: float, width: int, height: int, rng: np.random.Generator
+    plan: _Plan, plans: list[_Plan], place: Scenery, unit: float, width: int, height: int, rng: np.random.Generator
 ) -> bool:
     """Draw the object at the size that its distance asks for and look for a spot with little overlap."""
     band = place.water if plan.category == "boat" and place.water else place.ground

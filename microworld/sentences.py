@@ -34,7 +34,7 @@ _SPATIAL_PICKS = tuple(phrases.SHORT_PICKS)[:9]
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class DescribedSentence:
     """One sentence: cleaned `sent`, `raw` as somebody typed it, its `kind` in the mix and its logical form."""
 
     sent: str
@@ -49,11 +49,11 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
+class DescribedObject:
     """One object of a scene and its three sentences."""
 
     object_index: int
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[DescribedSentence, ...]
 
 
 Proposal = tuple[str, Description] | None
@@ -274,11 +274,11 @@ def _typed(text: str, rng: np.random.Generator) -> str:
 
 def object_sentences(
     obj: SceneObject, scene: Scene, style: str, mix: SentenceMix, rng: np.random.Generator, count: int
-) -> tuple[Sentence, ...]:
+) -> tuple[DescribedSentence, ...]:
     """Up to `count` different sentences about one object; fewer where the scene does not allow them."""
     proposers = _PROPOSERS[style]
     weights = {kind: weight for kind, weight in mix.weights().items() if kind in proposers and weight > 0}
-    kind, found = "", dict[str, Sentence]()
+    kind, found = "", dict[str, DescribedSentence]()
     while weights and len(found) < count:
         if kind not in weights or rng.random() >= mix.again:
             kinds, shares = list(weights), np.array(list(weights.values()))
@@ -288,7 +288,7 @@ def object_sentences(
             if proposal is None or clean(proposal[0]) in found or referent(proposal[1], scene) is not obj:
                 continue
             text, description = proposal
-            found[clean(text)] = Sentence(clean(text), _typed(text, rng), kind, description)
+            found[clean(text)] = DescribedSentence(clean(text), _typed(text, rng), kind, description)
             break
         else:
             del weights[kind]
@@ -308,18 +308,18 @@ def _wanted(scene: Scene, settings: WorldSettings, who: str, rng: np.random.Gene
     return wanted
 
 
-def describe(scene: Scene, style: str, settings: WorldSettings, who: str = "any") -> tuple[Ref, ...]:
+def describe(scene: Scene, style: str, settings: WorldSettings, who: str = "any") -> tuple[DescribedObject, ...]:
     """Refs of a scene with three sentences each, at most `settings.max_refs`, maybe none.
 
     `who` limits them to 'people' or to 'things'. The same scene, style and settings give the same refs.
     """
     mix = {"refcoco": settings.refcoco, "refcoco+": settings.refcoco_plus, "refcocog": settings.refcocog}[style]
     rng = seeded_rng(scene.seed, f"sentences/{style}/{who}")
-    refs: list[Ref] = []
+    refs: list[DescribedObject] = []
     for obj in _wanted(scene, settings, who, rng):
         sentences = object_sentences(obj, scene, style, mix, rng, SENTENCES_PER_REF)
         if len(sentences) == SENTENCES_PER_REF:
-            refs.append(Ref(obj.index, sentences))
+            refs.append(DescribedObject(obj.index, sentences))
         if len(refs) == settings.max_refs:
             break
     return tuple(refs)

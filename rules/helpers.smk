@@ -8,7 +8,7 @@ def made(result):
 
 def home(path):
     """Output: a path below a dataset's folder, or a variant's of it."""
-    return f"{RESULTS}/{HOME}{path}"
+    return f"{RESULTS}/{RESULT_FOLDER}{path}"
 
 
 def logs(path):

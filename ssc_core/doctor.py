@@ -23,10 +23,10 @@ from ssc_core.config.stages import STAGES, plugin_names
 from ssc_core.errors import SscError
 from ssc_core.registry import LAYOUT
 from ssc_core.weights.catalogue import needed_by
-from ssc_core.weights.fetch import is_here, size_text
+from ssc_core.weights.fetch import bytes_text, is_here
 from ssc_core.weights.lock import LockFile
 
-State = Literal["ok", "note", "problem"]
+CheckState = Literal["ok", "note", "problem"]
 
 PACKAGES = {
     "snakemake": "workflow",
@@ -55,7 +55,7 @@ class Check:
     """One finding. text: what was found; with a problem, also what to do."""
 
     name: str
-    state: State
+    state: CheckState
     text: str
 
 
@@ -107,7 +107,7 @@ def _gpu() -> Iterator[Check]:
         for index in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(index)
             bf16 = "with" if card.major >= 8 else "without"
-            yield Check("gpu", "ok", f"{card.name}, {size_text(card.total_memory)}, {bf16} fast bf16")
+            yield Check("gpu", "ok", f"{card.name}, {bytes_text(card.total_memory)}, {bf16} fast bf16")
     elif shutil.which("nvidia-smi"):
         yield Check(
             "gpu",
@@ -125,12 +125,12 @@ def _memory() -> Iterator[Check]:
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) << 10
     hint = "; lower compute.threads and the batch settings" if free < LITTLE_MEMORY else ""
-    yield Check("memory", "note" if hint else "ok", f"{size_text(free)} available{hint}")
+    yield Check("memory", "note" if hint else "ok", f"{bytes_text(free)} available{hint}")
     if Path("/dev/shm").is_dir():
         shared = shutil.disk_usage("/dev/shm").free
         if shared < LITTLE_SHARED:
             text = (
-                f"{size_text(shared)} in /dev/shm: loader workers may die; start the container with more (--shm-size)"
+                f"{bytes_text(shared)} in /dev/shm: loader workers may die; start the container with more (--shm-size)"
             )
             yield Check("shared memory", "note", text)
 
@@ -139,7 +139,7 @@ def _drive(results: Path) -> Iterator[Check]:
     place = _nearest(results)
     usage = shutil.disk_usage(place)
     hint = "; RefCOCO with photos and checkpoints needs about 30 GiB" if usage.free < LITTLE_DISK else ""
-    yield Check("disk", "note" if hint else "ok", f"{size_text(usage.free)} free for {results}{hint}")
+    yield Check("disk", "note" if hint else "ok", f"{bytes_text(usage.free)} free for {results}{hint}")
     try:
         with tempfile.NamedTemporaryFile(dir=place) as file:
             os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from pathlib import Path
 from ssc_core.config.stages import MADE_BY, STAGES
 from ssc_core.config.variants import PATTERN
 
-HOME = "{dataset}/{variant}"
+RESULT_FOLDER = "{dataset}/{variant}"
 """What the path of a stage's result starts with, below the results folder."""
 
 _EVAL = re.compile(r"eval_.*\.json")
@@ -25,7 +25,7 @@ def template(result: str, results: str = "") -> str:
 
     results: the folder of all results; ``""``: relative to it. Raises KeyError for a result that no stage writes.
     """
-    path = HOME + STAGES[MADE_BY[result]].writes[result]
+    path = RESULT_FOLDER + STAGES[MADE_BY[result]].writes[result]
     return f"{results}/{path}" if results else path
 
 
@@ -38,7 +38,7 @@ class DatasetFolder:
 
     def __call__(self, result: str, **wildcards: object) -> Path:
         """Path of a result, as ``folder("masks", split="val")``."""
-        path = template(result).removeprefix(HOME).format(**wildcards)
+        path = template(result).removeprefix(RESULT_FOLDER).format(**wildcards)
         return self.folder / f"{self.variant}{path}"
 
     @property

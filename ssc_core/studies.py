@@ -20,7 +20,7 @@ from ssc_core.layout import template
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StudyRow:
     """A variant and seed of a study. seed: None where the config's own seeds are taken; trained: networks too."""
 
     variant: str
@@ -37,7 +37,7 @@ class Row:
 class Evaluation:
     """An eval file that a study needs."""
 
-    row: Row
+    row: StudyRow
     dataset: str
     split: str
     method: str
@@ -67,7 +67,7 @@ def named_changes(study: Study) -> dict[str, dict[str, Any]]:
     return {**study.variants, **grid}
 
 
-def rows(settings: Settings, study: Study) -> list[Row]:
+def rows(settings: Settings, study: Study) -> list[StudyRow]:
     """Variants and seeds, the config itself first. What equals it is no row, nor is a seed that changes nothing.
 
     Raises SscError for a change that the config cannot have.
@@ -76,9 +76,9 @@ def rows(settings: Settings, study: Study) -> list[Row]:
     changed = {name: one for name, one in changed.items() if one != settings}
     trains = {name: study.train or _trains(named_changes(study)[name]) for name in changed}
     alone = study.train or not changed or any(trains.values())
-    found = list(_seeded(Row(BASE, trained=alone), settings, study))
+    found = list(_seeded(StudyRow(BASE, trained=alone), settings, study))
     for name, one in changed.items():
-        found += _seeded(Row(name, named_changes(study)[name], trained=trains[name]), one, study)
+        found += _seeded(StudyRow(name, named_changes(study)[name], trained=trains[name]), one, study)
     return found
 
 
@@ -113,13 +113,13 @@ def uses_network(method: str) -> bool:
     return method in METHODS and METHODS[method].phase is not None
 
 
-def _seeded(row: Row, settings: Settings, study: Study) -> Iterator[Row]:
+def _seeded(row: StudyRow, settings: Settings, study: Study) -> Iterator[StudyRow]:
     if not study.seeds:
         yield row
     elif (row.trained and any(map(uses_network, study.methods))) or settings.select.choice == "random":
-        yield from (Row(row.variant, row.changes, seed, row.trained) for seed in study.seeds)
+        yield from (StudyRow(row.variant, row.changes, seed, row.trained) for seed in study.seeds)
     else:
-        yield Row(row.variant, row.changes, study.seeds[0], row.trained)
+        yield StudyRow(row.variant, row.changes, study.seeds[0], row.trained)
 
 
 def _trains(changes: dict[str, Any]) -> bool:

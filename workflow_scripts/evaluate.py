@@ -8,7 +8,7 @@ from ssc_core.evaluate.model import evaluate_model, sentences_path
 from ssc_core.provenance import file_sha256
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.examples import Sources, write_eval_picture
+from ssc_core.report.examples import ExampleFiles, write_eval_picture
 from workflow_scripts._script import plain, run_meta
 
 
@@ -51,7 +51,7 @@ def main(
     )
     write_eval_picture(
         rows=sentences_path(report),
-        sources=Sources(photos.or_grey, objects),
+        sources=ExampleFiles(photos.or_grey, objects),
         out=picture,
         method=method,
         where=f"{evaluation.dataset} {split}, {evaluation.world} world",

@@ -5,7 +5,7 @@ from pathlib import Path
 from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.evaluate.pairs import selected_masks
-from ssc_core.masks import SelectionStore
+from ssc_core.masks.selection import SelectionStore
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from workflow_scripts._script import plain, run_meta

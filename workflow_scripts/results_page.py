@@ -14,7 +14,7 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.curves import write_learning
-from ssc_core.report.examples import Sources, beside_picks
+from ssc_core.report.examples import ExampleFiles, beside_picks
 from ssc_core.report.finding_pictures import repairs, write_repaired_picture
 from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
@@ -47,7 +47,7 @@ def main(
         read_frame(candidates.with_suffix(".parquet"), made_by="evaluate_masks"),
     ).dropna(subset=["select_iou"])
     with ExitStack() as stack:
-        sources = Sources(
+        sources = ExampleFiles(
             photos=open_photos(refs, images).or_grey,
             truth=TruthStore(truth),
             masks=stack.enter_context(MaskStore.open(masks)),

@@ -14,7 +14,8 @@ from microworld.classes import CATEGORY_NAMES
 from microworld.training.loop import fit, save_weights
 from microworld.training.pool import COLOUR_NAMES, Pool
 from ssc_core.config.training import MICRO_SWIN
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDE = 64

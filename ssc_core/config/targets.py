@@ -11,7 +11,7 @@ from ssc_core.config.variants import PATTERN
 from ssc_core.errors import SscError, did_you_mean
 
 _EVALS = [name.removeprefix("eval.") for name in MADE_BY if name.startswith("eval.")]
-METHODS = tuple(name for name in _EVALS if name != "corrected" and "." not in name)
+EVAL_NAMES = tuple(name for name in _EVALS if name != "corrected" and "." not in name)
 """What stands between ``eval_`` and the split in names of files; of the corrected network, nothing does."""
 
 
@@ -65,9 +65,10 @@ def refusal(settings: Settings, asked: str) -> SscError:
         method = next((stem.removesuffix(f"_{known}") for known in splits if stem.endswith(f"_{known}")), None)
         if method is not None:
             return SscError(
-                f"no evaluation is called '{method}'{did_you_mean(method, METHODS)} There are {', '.join(METHODS)}"
+                f"no evaluation is called '{method}'{did_you_mean(method, EVAL_NAMES)} "
+                f"There are {', '.join(EVAL_NAMES)}"
             )
-        split = re.sub(rf"^(?:{'|'.join(sorted(METHODS, key=len, reverse=True))})_", "", stem)
+        split = re.sub(rf"^(?:{'|'.join(sorted(EVAL_NAMES, key=len, reverse=True))})_", "", stem)
     return SscError(
         f"dataset '{name}' has no split '{split}'{did_you_mean(split, splits)} It has {', '.join(splits)}, "
         f"as `datasets.{name}.splits` says"
@@ -76,4 +77,4 @@ def refusal(settings: Settings, asked: str) -> SscError:
 
 def _split(splits: Iterable[str]) -> str:
     """What comes after a dataset's folder in the path of a file of one of ``splits``."""
-    return rf"{PATTERN}(?:eval_(?:(?:{'|'.join(METHODS)})_)?)?(?:{'|'.join(map(re.escape, sorted(splits)))})[./]"
+    return rf"{PATTERN}(?:eval_(?:(?:{'|'.join(EVAL_NAMES)})_)?)?(?:{'|'.join(map(re.escape, sorted(splits)))})[./]"

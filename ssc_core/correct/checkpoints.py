@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from transformers import BertConfig
 
 from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture, without_bert
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError
 from ssc_core.tensor_files import read_torch, state_dict_of, write_torch

@@ -16,8 +16,10 @@ from tqdm import tqdm
 
 from ssc_core.correct.matching import soft_iou
 from ssc_core.correct.predictor import Predictor
-from ssc_core.masks import MaskStore, SelectionWriter, StoreInfo
+from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.resize import resize_nearest
+from ssc_core.masks.selection import SelectionWriter
+from ssc_core.masks.store import MaskStore
 from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssc_core.config.training import NetworkSettings
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.lavt.swin_weights import load_swin_22k
 from ssc_core.correct.part_weights import load_part
 from ssc_core.correct.text import ReferringSegmenter, load_text

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertModel, BertTokenizer
 
-from ssc_core.correct.lavt import LAVT
+from ssc_core.correct.lavt.network import LAVT
 from ssc_core.errors import FETCH, SscError
 from ssc_core.pretrained import load_network, local_folder
 from ssc_core.tensor_checks import check_tokenizer

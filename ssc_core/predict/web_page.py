@@ -13,8 +13,9 @@ import numpy as np
 from ssc_core.errors import SscError
 from ssc_core.files import path_inside
 from ssc_core.masks.resize import resize_nearest
+from ssc_core.pictures import BadImage
 from ssc_core.predict.web_gate import Gate
-from ssc_core.refer.images import BadImage, load_image
+from ssc_core.refer.images import load_image
 from ssc_core.report.overlay import candidates_overlay, overlay
 
 if TYPE_CHECKING:

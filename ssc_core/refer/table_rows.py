@@ -12,19 +12,19 @@ from typing import Any
 from ssc_core.errors import SscError
 from ssc_core.files import parse_json
 
-COLUMNS = ("image", "sentences", "split", "mask")
-REQUIRED = COLUMNS[:2]
+READ_COLUMNS = ("image", "sentences", "split", "mask")
+REQUIRED = READ_COLUMNS[:2]
 
 _DELIMITERS = (",", ";", "\t")
 _MAX_SHOWN = 10
 
 log = logging.getLogger(__name__)
 
-Row = tuple[str, dict[str, Any]]
+PlacedRow = tuple[str, dict[str, Any]]
 """Place, and what the row says by column."""
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[PlacedRow]:
     """The rows that are not blank. Columns that nothing reads are announced in the log.
 
     CSV may be separated by commas, semicolons or tabs, and its header may have capitals and blanks, as spreadsheets
@@ -43,7 +43,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise SscError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _csv_rows(path: Path) -> Iterator[PlacedRow]:
     # Spreadsheets put a byte order mark first; utf-8-sig drops it.
     with path.open(encoding="utf-8-sig", newline="") as stream:
         place = f"{path}, line 1"
@@ -57,7 +57,10 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                     continue
                 if any(cell.strip() for cell in cells[len(columns) :]):
                     raise SscError(f"{where}: more cells than columns; put cells that hold commas in double quotes")
-                yield where, {column: cell for column, cell in zip(columns, cells, strict=False) if column in COLUMNS}
+                yield (
+                    where,
+                    {column: cell for column, cell in zip(columns, cells, strict=False) if column in READ_COLUMNS},
+                )
         except csv.Error as error:
             raise SscError(f"{path}, line {reader.line_num + 1}: {error}") from error
 
@@ -82,12 +85,12 @@ def _header(line: str, where: str) -> tuple[str, list[str]]:
         found = found or cells
     missing = next((column for column in REQUIRED if column not in found), REQUIRED[0])
     raise SscError(
-        f"{where}: no column '{missing}'; a table has the columns {', '.join(COLUMNS)}, and this file begins "
+        f"{where}: no column '{missing}'; a table has the columns {', '.join(READ_COLUMNS)}, and this file begins "
         f"'{line.strip():.80}'"
     )
 
 
-def _jsonl_rows(path: Path) -> Iterator[Row]:
+def _jsonl_rows(path: Path) -> Iterator[PlacedRow]:
     announced: set[str] = set()
     with path.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
@@ -103,7 +106,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
                 if column not in row:
                     keys = ", ".join(map(str, row)) or "none"
                     raise SscError(f"{where}: no column '{column}'; the row has {keys:.200}")
-            new = [key for key in row if key not in COLUMNS and key not in announced]
+            new = [key for key in row if key not in READ_COLUMNS and key not in announced]
             if len(announced) < 1000:  # rows of strangers may name a new one each
                 _announce_unused(new, where)
                 announced.update(new)
@@ -111,7 +114,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 
 def _announce_unused(columns: Sequence[str], where: str) -> None:
-    unused = [column for column in columns if column not in COLUMNS]
+    unused = [column for column in columns if column not in READ_COLUMNS]
     if unused:
         shown = ", ".join(f"{column:.40}" for column in unused[:_MAX_SHOWN])
-        log.warning("%s: columns that nothing reads: %s (known are %s)", where, shown, ", ".join(COLUMNS))
+        log.warning("%s: columns that nothing reads: %s (known are %s)", where, shown, ", ".join(READ_COLUMNS))

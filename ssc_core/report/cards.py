@@ -14,7 +14,7 @@ from PIL import Image
 
 from ssc_core.drawing.marks import scale, soften
 from ssc_core.evaluate.pairs import LoadImage
-from ssc_core.report.examples import TAGS, Sources, load_example
+from ssc_core.report.examples import SENTENCE_TAGS, ExampleFiles, load_example
 
 SIDE = 360
 """Longer side of the gallery's photos, pixels: twice what a card is wide on most screens."""
@@ -125,8 +125,10 @@ class Gallery:
         return {layer: name for layer, name in LAYERS.items() if layer in used}
 
 
-def examples_gallery(shown: Iterable[tuple[Any, set[str]]], sources: Sources, photos: PhotoShelf, key: str) -> Gallery:
-    """Rows with their tags (``examples.tagged``). photos: those of ``sources``; key: unique on the page."""
+def examples_gallery(
+    shown: Iterable[tuple[Any, set[str]]], sources: ExampleFiles, photos: PhotoShelf, key: str
+) -> Gallery:
+    """Rows with their tags (``examples.tagged_sentences``). photos: those of ``sources``; key: unique on the page."""
     cards = []
     for row, tags in shown:
         example = load_example(row, sources)
@@ -136,7 +138,7 @@ def examples_gallery(shown: Iterable[tuple[Any, set[str]]], sources: Sources, ph
         photo = photos.photo(row.file_name)
         outlines = list(outline_all(layers, photo))
         cards.append(Card(f"“{example.sentence}”", example.notes, tags, row.category, photo, outlines))
-    return Gallery(cards, key, TAGS)
+    return Gallery(cards, key, SENTENCE_TAGS)
 
 
 def candidate_layers(masks: Sequence[np.ndarray], pick: int | None) -> list[tuple[str, np.ndarray]]:

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ssc_core.config.methods import method_name
-from ssc_core.report.collect import Candidates, Method
+from ssc_core.report.collect import EvaluatedMasks, ResultLine
 from ssc_core.report.figures import Chart, colour, inline, panels
 
 _BINS = 20
 
 
-def success_curves(methods: Sequence[Method], title: str) -> Chart:
+def success_curves(methods: Sequence[ResultLine], title: str) -> Chart:
     """Share of pairs that reach an IoU, over the IoU: Precision@t for every t."""
     legend_rows = -(-len(methods) // 2)
     figure, (axis,) = panels(6, 3.4 + 0.2 * legend_rows)
@@ -31,12 +31,12 @@ def success_curves(methods: Sequence[Method], title: str) -> Chart:
     return inline(figure, title)
 
 
-def method_colour(method: Method, methods: Sequence[Method]) -> str:
+def method_colour(method: ResultLine, methods: Sequence[ResultLine]) -> str:
     """Choices among candidates are dashed, networks solid, and each kind counts its own colours."""
     return colour([m.name for m in methods if m.of_candidates == method.of_candidates].index(method.name))
 
 
-def iou_histogram(method: Method, title: str, colour: str) -> Chart:
+def iou_histogram(method: ResultLine, title: str, colour: str) -> Chart:
     """Pairs by IoU."""
     figure, (axis,) = panels(6, 3.4)
     axis.hist(method.ious, bins=_BINS, range=(0, 1), color=colour, rwidth=0.9)
@@ -46,15 +46,15 @@ def iou_histogram(method: Method, title: str, colour: str) -> Chart:
     return inline(figure, title)
 
 
-def candidate_chart(candidates: Candidates) -> Chart:
+def candidate_chart(masks: EvaluatedMasks) -> Chart:
     """Refs by their number of candidates."""
-    counts = {int(n): refs for n, refs in candidates.content.candidates.histogram.items()}
+    counts = {int(n): refs for n, refs in masks.content.candidates.histogram.items()}
     figure, (axis,) = panels(6, 3.4)
     axis.bar(list(counts), list(counts.values()), color=colour(1))
     axis.set(xlabel="candidates", ylabel="refs", xlim=(-0.6, max(counts) + 0.6))
     for one in (axis.xaxis, axis.yaxis):
         one.set_major_locator(MaxNLocator(integer=True))
-    return inline(figure, f"{candidates.content.split}: candidates per ref")
+    return inline(figure, f"{masks.content.split}: candidates per ref")
 
 
 def time_chart(jobs: pd.DataFrame) -> Chart:

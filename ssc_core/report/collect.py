@@ -21,7 +21,7 @@ _SPLITS = ("val", "testA", "testB", "test", "train")
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class ResultLine:
     """A line of the results table.
 
     per: sentence or ref, what a pair is; resolution: 480 or native; ious: float (N,), 0..1, of all pairs; test_only:
@@ -45,7 +45,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluatedModel:
     """A model's eval file with its rows (``evaluate.pairs.measure_pairs``)."""
 
     content: ModelEval
@@ -53,7 +53,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class EvaluatedMasks:
     """A masks' eval file with its rows (``evaluate.masks.candidates_path``)."""
 
     content: MasksEval
@@ -69,8 +69,8 @@ class DatasetResults:
     """
 
     folder: DatasetFolder
-    models: tuple[Evaluated, ...]
-    candidates: tuple[Candidates, ...]
+    models: tuple[EvaluatedModel, ...]
+    masks: tuple[EvaluatedMasks, ...]
     logs: dict[str, pd.DataFrame]
     matching: dict[str, pd.DataFrame]
     seeds: pd.DataFrame
@@ -81,8 +81,8 @@ class DatasetResults:
         return self.folder.name
 
     @property
-    def evaluations(self) -> list[Evaluated | Candidates]:
-        return [*self.models, *self.candidates]
+    def evaluations(self) -> list[EvaluatedModel | EvaluatedMasks]:
+        return [*self.models, *self.masks]
 
     @property
     def world(self) -> str:
@@ -94,25 +94,25 @@ class DatasetResults:
         found = ((split, self.folder("contact_sheet", split=split)) for split in self.folder.splits())
         return sorted((one for one in found if one[1].is_file()), key=lambda one: split_order(one[0]))
 
-    def methods(self) -> list[Method]:
+    def lines(self) -> list[ResultLine]:
         """Lines of the table by split, all measured alike: once per sentence, choices among candidates too."""
-        return self._sorted([*self._model_methods(), *self._choices(as_networks=True)])
+        return self._sorted([*self._model_lines(), *self._choice_lines(as_networks=True)])
 
-    def choices(self) -> list[Method]:
+    def choice_lines(self) -> list[ResultLine]:
         """The choices among candidates by split as they are published: once per ref, in photo pixels."""
-        return self._sorted(list(self._choices(as_networks=False)))
+        return self._sorted(list(self._choice_lines(as_networks=False)))
 
-    def _sorted(self, methods: list[Method]) -> list[Method]:
-        """By split, and within a split in the order of ``config.methods.METHODS``."""
-        return sorted(methods, key=lambda m: (split_order(m.split), method_order(m.name)))
+    def _sorted(self, lines: list[ResultLine]) -> list[ResultLine]:
+        """By split, and within a split in the order of the methods."""
+        return sorted(lines, key=lambda m: (split_order(m.split), method_order(m.name)))
 
-    def candidates_of(self, split: str) -> Candidates | None:
-        return next((c for c in self.candidates if c.content.split == split), None)
+    def masks_of(self, split: str) -> EvaluatedMasks | None:
+        return next((c for c in self.masks if c.content.split == split), None)
 
-    def _model_methods(self) -> Iterator[Method]:
+    def _model_lines(self) -> Iterator[ResultLine]:
         for found in self.models:
             content = found.content
-            yield Method(
+            yield ResultLine(
                 split=content.split,
                 name=content.method,
                 figures=content,
@@ -125,13 +125,13 @@ class DatasetResults:
                 published=PUBLISHED.get((self.name, content.split, content.method)),
             )
 
-    def _choices(self, *, as_networks: bool) -> Iterator[Method]:
+    def _choice_lines(self, *, as_networks: bool) -> Iterator[ResultLine]:
         resolution = self.models[0].content.resolution if self.models else "480"
-        for found in self.candidates:
+        for found in self.masks:
             content, rows = found.content, found.rows
             for name, choice in content.choices.items():
                 ious = rows[f"iou_480_{name}" if as_networks and resolution == "480" else f"iou_{name}"]
-                yield Method(
+                yield ResultLine(
                     split=content.split,
                     name=name,
                     figures=choice.per_sentence[resolution] if as_networks else choice,
@@ -161,15 +161,15 @@ def collect(results: Path) -> list[DatasetResults]:
 
 
 def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
-    models: list[Evaluated] = []
-    candidates: list[Candidates] = []
+    models: list[EvaluatedModel] = []
+    masks: list[EvaluatedMasks] = []
     for path in folder.eval_files():
         content, rows = read_eval(path), _read_rows(path.with_suffix(".parquet"))
         if isinstance(content, ModelEval):
-            models.append(Evaluated(content, rows))
+            models.append(EvaluatedModel(content, rows))
         else:
-            candidates.append(Candidates(content, rows))
-    worlds = {m.content.world for m in models} | {c.content.world for c in candidates}
+            masks.append(EvaluatedMasks(content, rows))
+    worlds = {m.content.world for m in models} | {c.content.world for c in masks}
     if len(worlds) > 1:
         raise SscError(
             f"{folder.folder} mixes results of generated scenes and of photos; delete those that do not belong there"
@@ -179,7 +179,7 @@ def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
     return DatasetResults(
         folder=folder,
         models=tuple(sorted(models, key=lambda m: (split_order(m.content.split), method_order(m.content.method)))),
-        candidates=tuple(sorted(candidates, key=lambda c: split_order(c.content.split))),
+        masks=tuple(sorted(masks, key=lambda c: split_order(c.content.split))),
         logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},
         matching={phase: _read_log(path) for phase, path in matching.items() if path.is_file()},
         seeds=seed_table(folder),

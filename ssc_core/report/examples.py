@@ -16,13 +16,13 @@ from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.report.gallery import Example, gallery
+from ssc_core.report.example_sheet import Example, example_sheet
 from ssc_core.report.sheet import write_picture
 from ssc_core.tables import read_frame
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class ExampleFiles:
     """Where examples come from. masks and selected are shown when both are there."""
 
     photos: LoadImage
@@ -32,7 +32,7 @@ class Sources:
 
 
 def write_eval_picture(
-    *, rows: Path, sources: Sources, out: Path, method: str, where: str, oiou: float, count: int = 8
+    *, rows: Path, sources: ExampleFiles, out: Path, method: str, where: str, oiou: float, count: int = 8
 ) -> None:
     """Contact sheet of ``count`` sentences, evenly spaced from the best IoU to the worst, so that it flatters nobody.
 
@@ -40,7 +40,7 @@ def write_eval_picture(
     """
     table = read_frame(rows, made_by="evaluate")
     shown = spread(table, count)
-    picture = gallery(
+    picture = example_sheet(
         [load_example(row, sources) for row in shown.itertuples()],
         columns=2 if sources.masks is None else 1,
         panel=260,
@@ -58,7 +58,7 @@ def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     return ordered.iloc[places]
 
 
-def load_example(row: Any, sources: Sources) -> Example:
+def load_example(row: Any, sources: ExampleFiles) -> Example:
     """Example of a row of ``evaluate.pairs.measure_pairs``."""
     truth = sources.truth.mask(row.ref_id)
     notes = [row.category] * bool(row.category) + [f"IoU {100 * row.iou_native:.1f}\u00a0%"]
@@ -106,7 +106,7 @@ def beside_picks(rows: pd.DataFrame, picked: pd.DataFrame | None) -> pd.DataFram
 RIGHT = 0.5
 """A mask counts as right from this IoU on."""
 
-TAGS = {
+SENTENCE_TAGS = {
     "best": "Best",
     "worst": "Worst",
     "repaired": "Select wrong, repaired",
@@ -117,7 +117,7 @@ TAGS = {
 """Filters of the report's gallery."""
 
 
-def tagged(rows: pd.DataFrame, picked: pd.DataFrame | None, size: int) -> Iterator[tuple[Any, set[str]]]:
+def tagged_sentences(rows: pd.DataFrame, picked: pd.DataFrame | None, size: int) -> Iterator[tuple[Any, set[str]]]:
     """About ``size`` rows to show and their tags: an even spread, and the extremes of every tag.
 
     picked: see ``beside_picks``.

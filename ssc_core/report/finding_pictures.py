@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ssc_core.errors import SscError
-from ssc_core.report.examples import RIGHT, Sources, load_example
-from ssc_core.report.gallery import gallery
+from ssc_core.report.example_sheet import example_sheet
+from ssc_core.report.examples import RIGHT, ExampleFiles, load_example
 from ssc_core.report.sheet import write_picture
 
 
@@ -24,7 +24,9 @@ def repairs(compared: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def write_repaired_picture(compared: pd.DataFrame, sources: Sources, out: Path, *, where: str, count: int = 6) -> None:
+def write_repaired_picture(
+    compared: pd.DataFrame, sources: ExampleFiles, out: Path, *, where: str, count: int = 6
+) -> None:
     """Contact sheet of ``count`` repaired sentences of different photos, evenly spaced by IoU, best first.
 
     Raises SscError when nothing was repaired.
@@ -35,7 +37,7 @@ def write_repaired_picture(compared: pd.DataFrame, sources: Sources, out: Path, 
     if found.empty:
         raise SscError(f"{where}: Correct repaired no wrong pick, so there is nothing to show")
     places = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
-    picture = gallery(
+    picture = example_sheet(
         [load_example(row, sources) for row in found.iloc[places].itertuples()],
         columns=2,
         panel=200,

@@ -18,9 +18,9 @@ from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf, examples_gallery
 from ssc_core.report.charts import candidate_chart, iou_histogram, method_colour, success_curves, time_chart
-from ssc_core.report.collect import DatasetResults, Evaluated, collect, split_order
+from ssc_core.report.collect import DatasetResults, EvaluatedModel, collect, split_order
 from ssc_core.report.curves import matching_chart, training_charts
-from ssc_core.report.examples import Sources, tagged
+from ssc_core.report.examples import ExampleFiles, tagged_sentences
 from ssc_core.report.figures import Chart
 from ssc_core.report.pages import write_page
 from ssc_core.report.published import RUN_TO_RUN
@@ -55,8 +55,8 @@ def _view(dataset: DatasetResults, photos: Path, gallery_size: int) -> dict[str,
     return {
         "name": dataset.name,
         "world": dataset.world,
-        "methods": dataset.methods(),
-        "choices": dataset.choices(),
+        "methods": dataset.lines(),
+        "choices": dataset.choice_lines(),
         "seeds": _seeds(dataset),
         "notes": list(_notes(dataset)),
         "curves": list(_curves(dataset)),
@@ -66,7 +66,7 @@ def _view(dataset: DatasetResults, photos: Path, gallery_size: int) -> dict[str,
             *matching_chart(dataset.matching),
             *(chart for phase, log in dataset.logs.items() for chart in training_charts(log, phase)),
         ],
-        "candidates": [candidate_chart(candidates) for candidates in dataset.candidates],
+        "candidates": [candidate_chart(masks) for masks in dataset.masks],
         "facts": list(_facts(dataset)),
         "sheets": [(split, _data_url(path)) for split, path in dataset.sheets],
         "time": time_chart(dataset.jobs) if len(dataset.jobs) else None,
@@ -85,12 +85,12 @@ def _seeds(dataset: DatasetResults) -> list[dict[str, Any]]:
 
 
 def _notes(dataset: DatasetResults) -> Iterator[str]:
-    methods = dataset.methods()
+    methods = dataset.lines()
     yield (
         "oIoU: intersections over unions, each summed over all pairs, so that big objects weigh more. mIoU: mean IoU. "
         "P@t: share of pairs with an IoU of at least t. Small figures: 95 % interval, photos resampled."
     )
-    if dataset.candidates:
+    if dataset.masks:
         yield (
             "All lines of the first table are measured alike: every sentence counts. A choice among candidates is made "
             "once per ref, and published figures of choices count each ref once in photo pixels, as the table below."
@@ -114,7 +114,7 @@ def _notes(dataset: DatasetResults) -> Iterator[str]:
 
 
 def _curves(dataset: DatasetResults) -> Iterator[Chart]:
-    methods = dataset.methods()
+    methods = dataset.lines()
     for split in dict.fromkeys(m.split for m in methods):
         here = [m for m in methods if m.split == split]
         yield success_curves(here, f"{split}: precision at every IoU")
@@ -130,16 +130,17 @@ def _models(dataset: DatasetResults, shelf: PhotoShelf, size: int) -> Iterator[d
     for i, model in enumerate(dataset.models):
         with ExitStack() as stack:
             sources = _sources(dataset, model.content.split, shelf, stack)
-            picked = dataset.candidates_of(model.content.split)
+            picked = dataset.masks_of(model.content.split)
             rows = picked.rows if picked is not None and "iou_selected" in picked.rows else None
-            gallery = examples_gallery(tagged(model.rows, rows, size), sources, shelf, key=f"{dataset.name}-{i}")
+            shown = tagged_sentences(model.rows, rows, size)
+            gallery = examples_gallery(shown, sources, shelf, key=f"{dataset.name}-{i}")
         yield {"title": _title(model), "content": model.content, "main": i == main, "gallery": gallery}
 
 
-def _sources(dataset: DatasetResults, split: str, photos: PhotoShelf, stack: ExitStack) -> Sources:
+def _sources(dataset: DatasetResults, split: str, photos: PhotoShelf, stack: ExitStack) -> ExampleFiles:
     masks, selected = (dataset.folder(name, split=split) for name in ("masks", "selected"))
     has_masks = masks.is_file() and selected.is_file()
-    return Sources(
+    return ExampleFiles(
         photos=photos,
         truth=TruthStore(dataset.folder("truth")),
         masks=stack.enter_context(MaskStore(masks, with_masks=True)) if has_masks else None,
@@ -148,8 +149,8 @@ def _sources(dataset: DatasetResults, split: str, photos: PhotoShelf, stack: Exi
 
 
 def _facts(dataset: DatasetResults) -> Iterator[tuple[str, str]]:
-    for candidates in dataset.candidates:
-        split, found = candidates.content.split, candidates.content.candidates
+    for masks in dataset.masks:
+        split, found = masks.content.split, masks.content.candidates
         yield f"{split}: candidates per ref", f"{found.mean:.2f} on average, {found.max} at most"
         yield f"{split}: refs without a candidate", f"{100 * found.share_empty:.1f} %"
     for method, training in {m.content.method: m.content.training for m in dataset.models}.items():
@@ -169,7 +170,7 @@ def job_rows(jobs: pd.DataFrame) -> list[dict[str, Any]]:
 def _provenance(dataset: DatasetResults) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for found in dataset.evaluations:
         content = found.content
-        title = _title(found) if isinstance(found, Evaluated) else f"{content.split}: candidates"
+        title = _title(found) if isinstance(found, EvaluatedModel) else f"{content.split}: candidates"
         facts = [("world", content.world), ("code", content.code)]
         facts += [(f"weights: {name}", value) for name, value in content.model.items()]
         facts += [(f"data: {name}", value) for name, value in content.data.items()]
@@ -180,7 +181,7 @@ def _provenance(dataset: DatasetResults) -> Iterator[tuple[str, list[tuple[str, 
         yield title, facts
 
 
-def _title(model: Evaluated) -> str:
+def _title(model: EvaluatedModel) -> str:
     return f"{model.content.split}: {method_name(model.content.method)}"
 
 

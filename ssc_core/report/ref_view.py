@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ssc_core.drawing import style
+from ssc_core.drawing.marks import scale
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
+from ssc_core.masks.selection import ScoreStore, SelectionStore
+from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import mask_iou
-from ssc_core.report.overlay import overlay, scale
+from ssc_core.report.overlay import overlay
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, render, text
 
 MAX_COLUMNS = 10

@@ -13,13 +13,14 @@ import pandas as pd
 
 from ssc_core.drawing.marks import number_place, soften
 from ssc_core.evaluate.pairs import Truth
-from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
+from ssc_core.masks.selection import ScoreStore, SelectionStore
+from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import Ref, refs_by_image
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, ShelfPhoto, candidate_layers, outline_all
 from ssc_core.report.examples import RIGHT
 
-TAGS = {
+CHOICE_TAGS = {
     "doubtful": "Doubtful: two candidates score alike",
     "wrong": "Wrong, though a candidate fits",
     "hopeless": "No candidate fits",
@@ -76,7 +77,7 @@ def margin(stores: Stores, ref_id: int, sentence: int, min_area: int) -> float:
     return float(best[1] - best[0]) if len(best) == 2 else float("nan")
 
 
-def tagged(choices: pd.DataFrame, size: int) -> Iterator[tuple[Any, set[str]]]:
+def tagged_choices(choices: pd.DataFrame, size: int) -> Iterator[tuple[Any, set[str]]]:
     """The ``size`` most extreme choices of each kind, worst IoU first, with all tags that they have.
 
     Doubtful are only the ``size`` with the smallest margins, as every choice has some margin.
@@ -95,7 +96,7 @@ def tagged(choices: pd.DataFrame, size: int) -> Iterator[tuple[Any, set[str]]]:
 
 def choice_gallery(shown: Iterable[tuple[Any, set[str]]], stores: Stores, photos: PhotoShelf, key: str) -> Gallery:
     """Choices with their tags; photos are read through ``photos``. key: unique on the page."""
-    return Gallery([_card(row, tags, stores, photos) for row, tags in shown], key, TAGS)
+    return Gallery([_card(row, tags, stores, photos) for row, tags in shown], key, CHOICE_TAGS)
 
 
 def _card(row: Any, tags: set[str], stores: Stores, photos: PhotoShelf) -> Card:

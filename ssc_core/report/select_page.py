@@ -20,7 +20,7 @@ from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf
 from ssc_core.report.examples import RIGHT
 from ssc_core.report.pages import write_page
-from ssc_core.report.select_cards import Stores, choice_gallery, own_choices, tagged
+from ssc_core.report.select_cards import Stores, choice_gallery, own_choices, tagged_choices
 from ssc_core.report.select_table import OWN, compared, csv_table
 from ssc_core.tables import read_frame
 
@@ -58,7 +58,7 @@ def write_select_page(
         )
         photos = PhotoShelf(open_photos(refs, images).or_grey, "photo")
         choices = own_choices(rows, stores, select.min_area)
-        gallery = choice_gallery(tagged(choices, CARDS_A_TAG), stores, photos, "choice")
+        gallery = choice_gallery(tagged_choices(choices, CARDS_A_TAG), stores, photos, "choice")
     misses, fits = choices["iou"] < RIGHT, choices["iou_best"] >= RIGHT
     write_page(
         "select.html",

@@ -21,7 +21,7 @@ ClassAssignment = Literal["token_spans", "exact_phrase"]
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedImage:
+class DetectorInput:
     """An image as the network takes it. pixels: uint8 (3, h, w); size: original (H, W)."""
 
     pixels: torch.Tensor
@@ -33,7 +33,7 @@ class _Question:
     """One image with one caption. row: index of the image."""
 
     row: int
-    image: PreparedImage
+    image: DetectorInput
     caption: Caption
 
 
@@ -84,16 +84,16 @@ class GroundingDino:
         self._max_padding = max_padding
         self._batches = ShrinkingBatches(batch_size, "GroundingDINO, images")
 
-    def prepare(self, image: np.ndarray) -> PreparedImage:
+    def prepare(self, image: np.ndarray) -> DetectorInput:
         """Resize RGB uint8 (H, W, 3). Thread-safe, so that workers can run ahead of the model."""
         height, width = image.shape[:2]
         rows, columns = input_size(height, width, self._short_side, self._long_side)
         resized = np.array(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR))
-        return PreparedImage(torch.from_numpy(resized).permute(2, 0, 1), (height, width))
+        return DetectorInput(torch.from_numpy(resized).permute(2, 0, 1), (height, width))
 
     @torch.inference_mode()
     def detect(
-        self, images: Sequence[np.ndarray | PreparedImage], prompts: Sequence[Sequence[str]]
+        self, images: Sequence[np.ndarray | DetectorInput], prompts: Sequence[Sequence[str]]
     ) -> list[Detections]:
         """Boxes of each image for its own prompt, in the order of the network's queries."""
         with ThreadPoolExecutor(self._threads) as pool:
@@ -110,8 +110,8 @@ class GroundingDino:
                 answers[question.row].append(answer)
         return [Detections.joined(parts) for parts in answers]
 
-    def _as_prepared(self, image: np.ndarray | PreparedImage) -> PreparedImage:
-        return image if isinstance(image, PreparedImage) else self.prepare(image)
+    def _as_prepared(self, image: np.ndarray | DetectorInput) -> DetectorInput:
+        return image if isinstance(image, DetectorInput) else self.prepare(image)
 
     @staticmethod
     def _load(model: str, tokenizer: str | None) -> LoadedDetector:
@@ -132,7 +132,7 @@ class GroundingDino:
         out = self.network(pixel_values=pixels, pixel_mask=pixel_mask, input_ids=ids, attention_mask=text_mask)
         return out.logits, out.pred_boxes
 
-    def _pixels(self, images: Sequence[PreparedImage]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pixels(self, images: Sequence[DetectorInput]) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised pixels float32 (B, 3, h, w), 0 in the padding, and int64 (B, h, w), 1 where there is an image."""
         height, width = (max(image.pixels.shape[axis] for image in images) for axis in (1, 2))
         pixels = torch.zeros(len(images), 3, height, width, device=self.device)

@@ -98,7 +98,7 @@ class OriginalGroundingDino(GroundingDino):
         return torch.cat([out["pred_logits"] for out in found]), torch.cat([out["pred_boxes"] for out in found])
 
 
-class TextEncoder(BertModel):
+class BertWithTokenMask(BertModel):
     """BERT that takes a mask of which token sees which, bool (B, T, T), as GroundingDINO's captions need."""
 
     def forward(
@@ -127,7 +127,7 @@ def build_original(bert: BertConfig, tokenizer: Any) -> nn.Module:
         ) from error
     text = SimpleNamespace(
         get_tokenlizer=lambda _: tokenizer,
-        get_pretrained_language_model=lambda _: TextEncoder(bert),
+        get_pretrained_language_model=lambda _: BertWithTokenMask(bert),
     )
     with _replaced(package, get_tokenlizer=text, BertModelWarper=lambda bert_model: bert_model):
         return package.build_groundingdino(SimpleNamespace(**SWIN_T_OGC))

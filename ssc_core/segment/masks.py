@@ -23,7 +23,7 @@ from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
-from ssc_core.segment.tasks import Batch, ImageTask, RefQuery, image_tasks, plan_batches
+from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch, image_tasks, plan_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ def candidates_of(ref: RefQuery, labels: np.ndarray, class_names: Sequence[str],
     return np.flatnonzero([class_names[label] in wanted for label in labels]).astype(np.int64)
 
 
-def _batches_in(store: MaskStore, tasks: Sequence[ImageTask]) -> list[Batch]:
+def _batches_in(store: MaskStore, tasks: Sequence[ImageTask]) -> list[TaskBatch]:
     """The split's batches, reduced to the images of the store."""
     here = set(store.image_ids.tolist())
     if unknown := here - {task.image_id for task in tasks}:
         raise SscError(f"{store.path} has image {min(unknown)}, which the refs do not have; run detect_boxes again")
-    batches = (Batch(b.window, tuple(t for t in b.tasks if t.image_id in here)) for b in plan_batches(tasks))
+    batches = (TaskBatch(b.window, tuple(t for t in b.tasks if t.image_id in here)) for b in plan_batches(tasks))
     return [batch for batch in batches if batch.tasks]
 
 

@@ -19,7 +19,7 @@ from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedImage:
+class EncoderInput:
     """An image as the encoder takes it. pixels: uint8 (h, w, 3), resized; size: original (H, W)."""
 
     pixels: np.ndarray
@@ -72,16 +72,16 @@ class BoxSegmenter(ABC):
         scale = self.side / max(height, width)
         return int(height * scale + 0.5), int(width * scale + 0.5)
 
-    def prepare(self, image: np.ndarray) -> PreparedImage:
+    def prepare(self, image: np.ndarray) -> EncoderInput:
         """Resize RGB uint8 (H, W, 3) to the input. Thread-safe, so that workers can run ahead of the model."""
         height, width = image.shape[:2]
         rows, columns = self._input_size(height, width)
         resized = Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR)
-        return PreparedImage(np.array(resized), (height, width))
+        return EncoderInput(np.array(resized), (height, width))
 
     @torch.inference_mode()
     def segment(
-        self, images: Sequence[np.ndarray | PreparedImage], boxes_xyxy: Sequence[np.ndarray]
+        self, images: Sequence[np.ndarray | EncoderInput], boxes_xyxy: Sequence[np.ndarray]
     ) -> list[InstanceMasks]:
         """Masks of the boxes float32 (N, 4) of each image; an image without boxes costs nothing."""
         busy = [i for i, boxes in enumerate(boxes_xyxy) if len(boxes)]
@@ -93,10 +93,10 @@ class BoxSegmenter(ABC):
             results[i] = result
         return results
 
-    def _as_prepared(self, image: np.ndarray | PreparedImage) -> PreparedImage:
-        return image if isinstance(image, PreparedImage) else self.prepare(image)
+    def _as_prepared(self, image: np.ndarray | EncoderInput) -> EncoderInput:
+        return image if isinstance(image, EncoderInput) else self.prepare(image)
 
-    def _segment_batch(self, batch: Sequence[tuple[PreparedImage, np.ndarray]]) -> list[InstanceMasks]:
+    def _segment_batch(self, batch: Sequence[tuple[EncoderInput, np.ndarray]]) -> list[InstanceMasks]:
         pixels = self._pixels([image for image, _ in batch])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             encoded = self._encode(pixels)
@@ -108,7 +108,7 @@ class BoxSegmenter(ABC):
             results.append(InstanceMasks(masks=np.stack(masks), scores=np.array(scores, dtype=np.float32)))
         return results
 
-    def _pixels(self, images: Sequence[PreparedImage]) -> torch.Tensor:
+    def _pixels(self, images: Sequence[EncoderInput]) -> torch.Tensor:
         """Normalised pixels float32 (B, 3, side, side); 0 beyond an image."""
         pixels = torch.zeros(len(images), 3, self.side, self.side, device=self.device)
         for row, image in enumerate(images):
@@ -117,7 +117,7 @@ class BoxSegmenter(ABC):
             pixels[row, :, :height, :width] = (one - self._mean) / self._std
         return pixels
 
-    def _masks(self, encoded: Any, image: PreparedImage, boxes: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    def _masks(self, encoded: Any, image: EncoderInput, boxes: np.ndarray) -> list[tuple[np.ndarray, float]]:
         """Mask bool (H, W) and predicted IoU of each of the boxes (n, 4), absolute pixels of the original image."""
         (height, width), (rows, columns) = image.size, image.pixels.shape[:2]
         scale = np.array([columns / width, rows / height] * 2)
@@ -136,6 +136,6 @@ class BoxSegmenter(ABC):
         return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
 
 
-def _nothing(image: np.ndarray | PreparedImage) -> InstanceMasks:
-    size = image.size if isinstance(image, PreparedImage) else image.shape[:2]
+def _nothing(image: np.ndarray | EncoderInput) -> InstanceMasks:
+    size = image.size if isinstance(image, EncoderInput) else image.shape[:2]
     return InstanceMasks(masks=np.zeros((0, *size), dtype=bool), scores=np.zeros(0, dtype=np.float32))

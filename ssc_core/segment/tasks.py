@@ -57,7 +57,7 @@ class ImageTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TaskBatch:
     """Images that go through a model together. window: number of the window that the batch belongs to."""
 
     window: int
@@ -84,18 +84,18 @@ def image_tasks(refs: Path, nouns: Path, split: str | None = None) -> list[Image
     return tasks
 
 
-def plan_batches(tasks: Sequence[ImageTask]) -> list[Batch]:
+def plan_batches(tasks: Sequence[ImageTask]) -> list[TaskBatch]:
     """Batches of a split's images, alike in size where possible; the same for every number of shards."""
     count = min(LARGEST_BATCH, max(1, len(tasks) // BATCHES_WANTED))
     in_window = count * BATCHES_A_WINDOW
     batches = []
     for window, start in enumerate(range(0, len(tasks), in_window)):
         alike = sorted(tasks[start : start + in_window], key=lambda task: task.size)
-        batches += [Batch(window, tuple(alike[i : i + count])) for i in range(0, len(alike), count)]
+        batches += [TaskBatch(window, tuple(alike[i : i + count])) for i in range(0, len(alike), count)]
     return batches
 
 
-def shard_of(batches: Sequence[Batch], shard: tuple[int, int]) -> list[Batch]:
+def shard_of(batches: Sequence[TaskBatch], shard: tuple[int, int]) -> list[TaskBatch]:
     """The batches of shard ``(index, count)``, index from 0. Raises SscError for an index that is no shard."""
     index, count = shard
     if not 0 <= index < count:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax
 
-from ssc_core.select.choice import NONE
+from ssc_core.masks.choice import NONE
 
 FORBIDDEN = 1e6
 """Cost of a pair that cannot be, far above any sum of real costs (log-probabilities of an image's refs)."""

@@ -8,8 +8,6 @@ from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.masks.choice import NONE, choose_blindly, eligible
 
-__all__ = ["NONE", "choose", "eligible", "mean_scores"]
-
 
 def choose(
     scores: np.ndarray, areas: np.ndarray, settings: SelectSettings, compat: CompatSettings, *, ref_id: int

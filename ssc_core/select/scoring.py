@@ -20,8 +20,10 @@ from ssc_core.backends import ImageTextEncoder, load_backend
 from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.contracts import StagedEncoder
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, ScoreStoreWriter, StoreInfo
 from ssc_core.masks.candidates import distinct_masks, read_candidates
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import ScoreStoreWriter
+from ssc_core.masks.store import MaskStore
 from ssc_core.prefetch import ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.images import PhotoReader

@@ -11,12 +11,15 @@ from tqdm import tqdm
 
 from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, ScoreStore, SelectionWriter, StoreInfo
 from ssc_core.masks.candidates import Candidates, read_candidates
+from ssc_core.masks.choice import NONE, eligible
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import ScoreStore, SelectionWriter
+from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import Sentences
 from ssc_core.select.assign import assign_jointly
-from ssc_core.select.choice import NONE, choose, eligible, mean_scores, require_finite
+from ssc_core.select.choice import choose, mean_scores, require_finite
 from ssc_core.select.spatial import spatial_scores
 
 SWITCHES = ("merged_masks", "blind_to_size")

@@ -89,7 +89,7 @@ def missing_report(files: Mapping[str, PublishedFile], depot: Depot) -> str:
         return ""
     lines = [f"{len(missing)} of {len(files)} files are not here. Put them below {depot.root.resolve()}:"]
     for name, file in missing.items():
-        known = [name, size_text(file.size) if file.size else "", file.licence]
+        known = [name, bytes_text(file.size) if file.size else "", file.licence]
         lines.append(f"  {file.path}  ({', '.join(text for text in known if text)})")
         lines += [f"      from {url}" for url in file.urls] or ["      no address is known: ask its authors"]
         pin = depot.lock.get(file.path)
@@ -107,16 +107,16 @@ def total_text(files: Mapping[str, PublishedFile], depot: Depot) -> str:
     """How much `ssc fetch` would get of these files, and what the drive has room for; unpacked, archives need more."""
     missing = [file for file in files.values() if not is_here(file, depot.root)]
     unknown = sum(file.size is None for file in missing)
-    size = size_text(sum(file.size or 0 for file in missing))
+    size = bytes_text(sum(file.size or 0 for file in missing))
     place = next(place for place in (depot.root.resolve(), *depot.root.resolve().parents) if place.is_dir())
     more = f" and {unknown} of a size that is not known" if unknown else ""
     return (
         f"{len(missing)} of {len(files)} files are not here: {size}{more}; "
-        f"{size_text(shutil.disk_usage(place).free)} are free"
+        f"{bytes_text(shutil.disk_usage(place).free)} are free"
     )
 
 
-def size_text(size: int) -> str:
+def bytes_text(size: int) -> str:
     """Bytes for people: 2.4 GiB."""
     value, unit = float(size), "B"
     for bigger in ("KiB", "MiB", "GiB"):

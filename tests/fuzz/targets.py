@@ -25,9 +25,11 @@ from PIL import Image
 from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.files import is_web_page, read_json
-from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.png_folder import ImportedRef, read_png
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.images import image_size, load_image, read_mask_png
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import open_photos, read_categories, read_refs, refs_by_image

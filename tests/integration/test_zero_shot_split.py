@@ -14,8 +14,9 @@ from ssc_core.cli.config_files import read_config
 from ssc_core.config.settings import Settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.config.world import WorldSettings
-from ssc_core.masks import MaskStore, ScoreStore, SelectionStore
 from ssc_core.masks.candidates import read_candidates
+from ssc_core.masks.selection import ScoreStore, SelectionStore
+from ssc_core.masks.store import MaskStore
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import load_image
 from ssc_core.refer.index import build_index

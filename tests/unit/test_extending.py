@@ -22,7 +22,9 @@ from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.correct import losses
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
 from ssc_core.refer.sources import open_source
 from ssc_core.registry import LAYOUT

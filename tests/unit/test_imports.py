@@ -89,6 +89,29 @@ def test_no_module_needs_itself_in_a_circle(graph: dict[bool, dict[str, set[str]
     assert circle(graph[False]) == []
 
 
+def test_names_are_imported_from_where_they_are_defined(root: Path) -> None:
+    """``ssc_core.backends`` is the exception: the door at which plug-ins find their contract (docs/plug-ins.md)."""
+    files = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in PROJECT
+        for path in (root / package).rglob("*.py")
+    }
+    passed_on = {
+        f"{module}.{name}"
+        for module, path in files.items()
+        for node in ast.parse(path.read_bytes()).body
+        if isinstance(node, ast.ImportFrom)
+        for name in (alias.asname or alias.name for alias in node.names)
+    }
+    found = [
+        f"{importer}: {name}"
+        for importer, path in files.items()
+        for name in imports(ast.parse(path.read_bytes()), lazy=True)
+        if name in passed_on and name not in files and not name.startswith("ssc_core.backends.")
+    ]
+    assert found == []
+
+
 def test_no_package_needs_itself_in_a_circle(graph: dict[bool, dict[str, set[str]]]) -> None:
     rooms: dict[str, set[str]] = {}
     for module, named in graph[True].items():

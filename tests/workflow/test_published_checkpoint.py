@@ -11,7 +11,8 @@ from transformers import BertConfig
 
 from ssc_core.cli.config_files import read_config
 from ssc_core.correct.checkpoints import save_published
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_tokenizer
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.provenance import file_sha256

@@ -10,7 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ssc_core.cli import main as cli
-from ssc_core.masks import MaskStoreWriter, SelectionWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import SelectionWriter
+from ssc_core.masks.store import MaskStoreWriter
 
 HEAVY = ("torch", "pandas", "numpy", "transformers", "open_clip", "spacy", "cv2", "h5py")
 
@@ -122,7 +125,7 @@ def test_import_never_overwrites(monkeypatch, capsys, tmp_path: Path) -> None:
 
 
 def test_export_png_and_import_again(monkeypatch, tmp_path: Path) -> None:
-    from ssc_core.masks import MaskStore
+    from ssc_core.masks.store import MaskStore
 
     split = _split_of_one_photo(tmp_path)
     _ok(monkeypatch, "export", split / "masks.h5", "--to", "png", "-o", tmp_path / "png")

@@ -19,7 +19,8 @@ from ssc_core.correct.checkpoints import (
     save_checkpoint,
     save_published,
 )
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError

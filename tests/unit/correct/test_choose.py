@@ -14,7 +14,10 @@ from PIL import Image
 from ssc_core.config.sources import DatasetSource
 from ssc_core.correct import choose
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStoreWriter, SelectionStore, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
 
 SIZE = (12, 16)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.schedule import learning_rate, parameter_groups
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_text, load_tokenizer, tokenize
 from ssc_core.errors import SscError
 

@@ -13,7 +13,9 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate import pairs
 from ssc_core.evaluate.model import evaluate_model, sentences_path
 from ssc_core.evaluate.schema import read_eval
-from ssc_core.masks import SelectionStore, SelectionWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
 SETTINGS = EvaluateSettings(bootstrap_samples=50, resolution="native")

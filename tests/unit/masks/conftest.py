@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStoreWriter
 
 INFO = StoreInfo(class_names=("cat", "dog"), settings={"box_threshold": 0.35}, code="c0de", models={"sam": "ab12"})
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssc_core.masks import MaskStore, MaskStoreWriter, rle
+from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, distinct_masks, read_candidates
 from ssc_core.masks.compat import merge_candidates
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from tests.unit.masks.conftest import INFO
 
 SIZE = (6, 10)

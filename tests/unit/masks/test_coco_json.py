@@ -11,9 +11,11 @@ from pycocotools.coco import COCO
 
 from ssc_core.errors import SscError
 from ssc_core.files import write_json
-from ssc_core.masks import MaskStore, MaskStoreWriter, SelectionStore, SelectionWriter, rle
+from ssc_core.masks import rle
 from ssc_core.masks.coco_json import coco_instances, write_fiftyone
 from ssc_core.masks.exchange import LeftOut, annotated_images, open_masks
+from ssc_core.masks.selection import SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from tests.unit.masks.conftest import INFO
 
 TABLE = pd.DataFrame(

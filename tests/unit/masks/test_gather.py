@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, ScoreStore, ScoreStoreWriter
 from ssc_core.masks.gather import gather, gather_scores
+from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter
+from ssc_core.masks.store import MaskStore
 
 IDS = [5, 1, 9, 3, 8, 2, 7, 0, 11, 6]
 

@@ -15,17 +15,11 @@ import numpy as np
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.masks import (
-    MaskStore,
-    MaskStoreWriter,
-    ScoreStore,
-    ScoreStoreWriter,
-    SelectionStore,
-    SelectionWriter,
-    rle,
-)
+from ssc_core.masks import rle
 from ssc_core.masks.gather import gather
 from ssc_core.masks.reader import rises
+from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from tests.unit.masks.conftest import INFO, Photos, replace_column
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, SelectionStore, SelectionWriter, rle
+from ssc_core.masks import rle
 from ssc_core.masks.png_folder import (
     ImportedRef,
     from_grey,
@@ -17,6 +17,8 @@ from ssc_core.masks.png_folder import (
     to_grey,
     write_pngs,
 )
+from ssc_core.masks.selection import SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore
 from tests.unit.masks.conftest import INFO
 
 SIZE = (8, 12)

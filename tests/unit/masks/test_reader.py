@@ -13,7 +13,7 @@ import h5py
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore
+from ssc_core.masks.store import MaskStore
 from tests.unit.masks.conftest import replace_column
 
 

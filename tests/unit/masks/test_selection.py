@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.masks import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter, rle
+from ssc_core.masks import rle
+from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 
 SIZE = (3, 4)
 MASK = np.eye(3, 4, dtype=bool)

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 
 
 def test_round_trip(masks_h5: Path, photos) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 
 
 def test_equal_content_gives_equal_bytes(photos, tmp_path: Path) -> None:
@@ -68,7 +70,9 @@ def test_a_killed_writer_leaves_no_final_file(tmp_path: Path) -> None:
     code = """
         import os, signal, sys
         from pathlib import Path
-        from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
+        from ssc_core.masks import rle
+        from ssc_core.masks.columnar import StoreInfo
+        from ssc_core.masks.store import MaskStoreWriter
         with MaskStoreWriter(Path(sys.argv[1]), StoreInfo(("cat",), {}, "", {}), with_masks=True) as writer:
             for i in range(2000):
                 writer.append_image(i, (9, 9), boxes_xyxy=[[0, 0, 1, 1]], box_scores=[1], labels=[0],
@@ -93,7 +97,9 @@ def test_a_full_drive_does_not_crash(tmp_path: Path) -> None:
         import resource, signal, sys
         from pathlib import Path
         import numpy as np
-        from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
+        from ssc_core.masks import rle
+        from ssc_core.masks.columnar import StoreInfo
+        from ssc_core.masks.store import MaskStoreWriter
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         noise = np.random.default_rng(0).random((200, 99, 99)) < 0.5

@@ -13,7 +13,8 @@ from transformers import BertConfig
 from ssc_core.checkout import HOME
 from ssc_core.cli.config_files import read_config
 from ssc_core.correct.checkpoints import save_checkpoint, save_published
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.predictor import PUBLISHED_SIDE
 from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_tokenizer

@@ -15,7 +15,10 @@ from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSe
 from ssc_core.config.sources import DatasetSource
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.model import evaluate_model
-from ssc_core.masks import MaskStore, MaskStoreWriter, SelectionStore, SelectionWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore

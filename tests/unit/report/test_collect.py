@@ -17,9 +17,9 @@ def copy(results: Path, tmp_path: Path) -> Path:
 
 def test_methods_go_from_least_to_most_information(results: Path) -> None:
     (dataset,) = collect(results)
-    assert [m.name for m in dataset.methods()] == ["random", "first", "selected", "pretrained", "corrected", "best"]
-    assert [m.name for m in dataset.methods() if m.test_only] == ["best"]
-    corrected = next(m for m in dataset.methods() if m.name == "corrected")
+    assert [m.name for m in dataset.lines()] == ["random", "first", "selected", "pretrained", "corrected", "best"]
+    assert [m.name for m in dataset.lines() if m.test_only] == ["best"]
+    corrected = next(m for m in dataset.lines() if m.name == "corrected")
     assert (corrected.per, corrected.n_pairs, len(corrected.ious)) == ("sentence", 18, 18)
     assert corrected.published is not None
     assert corrected.published.oIoU == 57.22

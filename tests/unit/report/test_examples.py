@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ssc_core.masks import MaskStore, SelectionStore
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.examples import Sources, load_example, spread, tagged, write_eval_picture
+from ssc_core.report.examples import ExampleFiles, load_example, spread, tagged_sentences, write_eval_picture
 from tests.unit.report.conftest import LEFT, PHOTOS, RIGHT
 
 
@@ -28,7 +29,7 @@ def test_spread_goes_from_best_to_worst_with_one_sentence_a_ref() -> None:
 
 def test_tags_say_what_correct_did_to_the_choice_of_select(results: Path) -> None:
     """Select takes the left disc; the network finds either disc by its word, and nothing for plain "disc"."""
-    found = list(tagged(rows(results, "eval_val"), rows(results, "eval_masks_val"), 40))
+    found = list(tagged_sentences(rows(results, "eval_val"), rows(results, "eval_masks_val"), 40))
     repaired = [row for row, tags in found if "repaired" in tags]
     spoiled = [row for row, tags in found if "spoiled" in tags]
     assert repaired
@@ -41,13 +42,13 @@ def test_tags_say_what_correct_did_to_the_choice_of_select(results: Path) -> Non
 
 
 def test_tags_without_a_selection(results: Path) -> None:
-    found = list(tagged(rows(results, "eval_val"), None, 10))
+    found = list(tagged_sentences(rows(results, "eval_val"), None, 10))
     assert found
     assert not any(tags & {"repaired", "spoiled"} for _, tags in found)
 
 
 def test_extremes_are_of_different_photos(results: Path) -> None:
-    found = list(tagged(rows(results, "eval_val"), None, 40))
+    found = list(tagged_sentences(rows(results, "eval_val"), None, 40))
     best = [row["image_id"] for row, tags in found if "best" in tags]
     assert len(best) == len(set(best)) == PHOTOS
 
@@ -57,11 +58,11 @@ def test_example_holds_what_is_known(results: Path, photos_folder: Path) -> None
     table = rows(results, "eval_val")
     row = table[table["sentence"] == "right disc"].iloc[0]
     photos, truth = open_photos(folder / "refs.parquet", photos_folder), TruthStore(folder / "truth.h5")
-    bare = load_example(row, Sources(photos, truth))
+    bare = load_example(row, ExampleFiles(photos, truth))
     assert (bare.candidates, bare.pick) == (None, None)
     np.testing.assert_array_equal(bare.prediction, RIGHT)
     with MaskStore(folder / "val" / "masks.h5") as masks, SelectionStore(folder / "val" / "selected.h5") as selected:
-        full = load_example(row, Sources(photos, truth, masks, selected))
+        full = load_example(row, ExampleFiles(photos, truth, masks, selected))
     assert full.pick == 0
     np.testing.assert_array_equal(full.candidates[0], LEFT)
     assert [note.replace("\u00a0", " ") for note in full.notes] == [
@@ -73,7 +74,7 @@ def test_example_holds_what_is_known(results: Path, photos_folder: Path) -> None
 
 def test_picture_of_an_evaluation(results: Path, photos_folder: Path, tmp_path: Path) -> None:
     folder = results / "refcoco"
-    sources = Sources(open_photos(folder / "refs.parquet", photos_folder), TruthStore(folder / "truth.h5"))
+    sources = ExampleFiles(open_photos(folder / "refs.parquet", photos_folder), TruthStore(folder / "truth.h5"))
     out = tmp_path / "eval_val.png"
     write_eval_picture(
         rows=folder / "eval_val.parquet",

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, SelectionStore
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.examples import Sources, beside_picks
+from ssc_core.report.examples import ExampleFiles, beside_picks
 from ssc_core.report.finding_pictures import repairs, write_repaired_picture
 from tests.unit.report.conftest import PHOTOS
 
@@ -25,11 +26,11 @@ def compared(results: Path) -> pd.DataFrame:
 
 
 @pytest.fixture
-def sources(results: Path, photos_folder: Path) -> Iterator[Sources]:
+def sources(results: Path, photos_folder: Path) -> Iterator[ExampleFiles]:
     folder = results / "refcoco"
     with MaskStore(folder / "val" / "masks.h5") as masks, SelectionStore(folder / "val" / "selected.h5") as selected:
         photos = open_photos(folder / "refs.parquet", photos_folder)
-        yield Sources(photos, TruthStore(folder / "truth.h5"), masks, selected)
+        yield ExampleFiles(photos, TruthStore(folder / "truth.h5"), masks, selected)
 
 
 def test_repairs(compared: pd.DataFrame) -> None:
@@ -37,13 +38,13 @@ def test_repairs(compared: pd.DataFrame) -> None:
     assert repairs(compared) == {"wrong": PHOTOS, "repaired": PHOTOS, "right": 2 * PHOTOS, "lost": PHOTOS}
 
 
-def test_picture(compared: pd.DataFrame, sources: Sources, tmp_path: Path) -> None:
+def test_picture(compared: pd.DataFrame, sources: ExampleFiles, tmp_path: Path) -> None:
     out = tmp_path / "repaired.png"
     write_repaired_picture(compared, sources, out, where="refcoco val", count=4)
     with Image.open(out) as picture:
         assert picture.width > picture.height / 2
 
 
-def test_nothing_to_show(compared: pd.DataFrame, sources: Sources, tmp_path: Path) -> None:
+def test_nothing_to_show(compared: pd.DataFrame, sources: ExampleFiles, tmp_path: Path) -> None:
     with pytest.raises(SscError, match="repaired no wrong pick"):
         write_repaired_picture(compared.assign(iou_native=0.0), sources, tmp_path / "x.png", where="refcoco val")

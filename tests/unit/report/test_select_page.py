@@ -15,7 +15,9 @@ from ssc_core.config.settings import load_settings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.metrics import Figure
-from ssc_core.masks import MaskStore, ScoreStoreWriter, SelectionStore, SelectionWriter, rle
+from ssc_core.masks import rle
+from ssc_core.masks.selection import ScoreStoreWriter, SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report import select_cards
@@ -156,7 +158,7 @@ def test_tags_hold_the_extremes() -> None:
             "margin": [0.5, 0.2, 0.1, np.nan, 3.0],
         }
     )
-    found = {row.Index: tags for row, tags in select_cards.tagged(choices, 1)}
+    found = {row.Index: tags for row, tags in select_cards.tagged_choices(choices, 1)}
     assert found == {3: {"hopeless", "none"}, 1: {"wrong"}, 2: {"doubtful", "wrong"}}
 
 

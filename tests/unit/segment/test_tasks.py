@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.segment.tasks import Batch, ImageTask, RefQuery, image_tasks, plan_batches, shard_of
+from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch, image_tasks, plan_batches, shard_of
 
 
 def tasks(count: int) -> list[ImageTask]:
@@ -67,4 +67,4 @@ def test_a_window_holds_a_range_of_ids_so_that_results_can_leave_in_order():
 @pytest.mark.parametrize("shard", [(-1, 2), (2, 2), (0, 0)])
 def test_a_shard_that_does_not_exist_is_an_error(shard):
     with pytest.raises(SscError, match="shard"):
-        shard_of([Batch(0, ())], shard)
+        shard_of([TaskBatch(0, ())], shard)

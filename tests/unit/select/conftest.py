@@ -16,7 +16,9 @@ from PIL import Image
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import ScoreSettings
 from ssc_core.config.sources import DatasetSource
-from ssc_core.masks import MaskStoreWriter, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
 from ssc_core.tables import table_writer
 

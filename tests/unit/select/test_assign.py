@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from ssc_core.masks.choice import NONE
 from ssc_core.select.assign import assign_jointly
-from ssc_core.select.choice import NONE
 
 
 def assign(values, candidates=None, allowed=None) -> list[int]:

@@ -6,7 +6,8 @@ import pytest
 from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.masks.candidates import Candidates
-from ssc_core.select.choice import NONE, choose, eligible, mean_scores
+from ssc_core.masks.choice import NONE, eligible
+from ssc_core.select.choice import choose, mean_scores
 from ssc_core.select.stage import ScoredRef, select_image
 
 BIG = 1000

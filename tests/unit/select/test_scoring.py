@@ -8,7 +8,8 @@ from ssc_core.backends import load_backend
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, ScoreStore
+from ssc_core.masks.selection import ScoreStore
+from ssc_core.masks.store import MaskStore
 from ssc_core.refer.images import load_image
 from ssc_core.select import scoring
 from ssc_core.select.prompts import reverse_blur

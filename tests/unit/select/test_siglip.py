@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import CompatSettings
-from ssc_core.masks import ScoreStore
+from ssc_core.masks.selection import ScoreStore
 from ssc_core.select import clip
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.scoring import score_candidates

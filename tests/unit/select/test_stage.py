@@ -5,8 +5,11 @@ import pytest
 
 from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
-from ssc_core.masks import MaskStore, MaskStoreWriter, ScoreStore, ScoreStoreWriter, SelectionStore, StoreInfo, rle
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.compat import merge_candidates
+from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.select.stage import select_masks
 from tests.unit.select.conftest import HEIGHT, WIDTH, box_of
 from tests.unit.select.test_scoring import score_world

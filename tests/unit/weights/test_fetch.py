@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from ssc_core.cli.main import app
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.errors import SscError
-from ssc_core.weights.fetch import IN_PLACE, Depot, fetch_file, is_here, missing_report, size_text, verify
+from ssc_core.weights.fetch import IN_PLACE, Depot, bytes_text, fetch_file, is_here, missing_report, verify
 from ssc_core.weights.lock import LockFile
 from tests.unit.weights.conftest import CONTENT, IMPATIENT, SHA256, BadServer
 
@@ -218,7 +218,7 @@ def test_the_report_of_what_is_missing(depot: Depot) -> None:
     ("size", "text"), [(7, "7 B"), (2048, "2.0 KiB"), (2564550879, "2.4 GiB"), (693997677, "662 MiB")]
 )
 def test_size_text(size: int, text: str) -> None:
-    assert size_text(size) == text
+    assert bytes_text(size) == text
 
 
 @pytest.fixture

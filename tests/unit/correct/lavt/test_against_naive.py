@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ssc_core.correct.lavt import LAVT, SwinSettings
 from ssc_core.correct.lavt.fusion import PixelWordAttention
-from ssc_core.correct.lavt.swin import PatchMerging, SwinBlock
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import PatchMerging, SwinBlock, SwinSettings
 
 State = dict[str, Tensor]
 SMALL = SwinSettings(embed_dim=8, depths=(2, 1, 2, 2), heads=(1, 2, 2, 4), window=3)

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.lavt.windows import shift_mask
 from ssc_core.errors import SscError
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssc_core.correct.lavt import LAVT, SwinSettings
+from ssc_core.correct.lavt.network import LAVT
+from ssc_core.correct.lavt.swin import SwinSettings
 from ssc_core.correct.lavt.swin_weights import load_swin_22k, resize_position_table
 from ssc_core.errors import SscError
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssc_core.drawing import style
+from ssc_core.drawing.marks import scale
 from ssc_core.drawing.style import Colour
-from ssc_core.report.overlay import candidates_overlay, overlay, scale
+from ssc_core.report.overlay import candidates_overlay, overlay
 from ssc_core.report.sheet import Below, Beside, Block, Box, Picture, Text, grid, render, text
 
 _GAP, _MARGIN, _LABEL = 12, 28, 13
@@ -32,12 +33,12 @@ class Example:
     notes: Sequence[str] = ()
 
 
-def gallery(
+def example_sheet(
     examples: Sequence[Example], *, columns: int = 1, panel: int = 240, title: str = "", subtitle: str = ""
 ) -> np.ndarray:
     """Contact sheet of ``examples``, RGB uint8. panel: longer side of a picture in pixels."""
     if not examples:
-        raise ValueError("a gallery needs at least one example")
+        raise ValueError("a sheet needs at least one example")
     cards = [_card(example, panel) for example in examples]
     body = grid(cards, min(columns, len(examples)), _MARGIN)
     head = [
