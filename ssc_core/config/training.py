@@ -36,6 +36,9 @@ class NetworkSettings(Section):
         default=(1, 1, 1, 1), description="heads of the word attention, a stage"
     )
     fusion_dropout: Share = Field(default=0.0, description="dropout in the fusion of pixels and words")
+    decoder_width: int | None = Field(
+        default=None, ge=1, description="channels inside the decoder; null: half those of the last stage, as published"
+    )
     bert: UserPath = Field(description="folder of a transformers BERT, with its tokenizer if `tokenizer` names none")
     tokenizer: UserPath | None = Field(default=None, description="folder of BERT's tokenizer; null: that of `bert`")
     swin_weights: UserPath | None = Field(

@@ -36,6 +36,7 @@ def infer_architecture(
             "swin": _swin(model),
             "fusion_heads": [int(heads) for heads in (args.get("mha") or "1-1-1-1").split("-")],
             "text_dim": model["backbone.layers.0.fusion.image_lang_att.f_key.0.weight"].shape[1],
+            "decoder_width": model["classifier.conv1_1.weight"].shape[1],
             "bert": _bert(bert_model),
         }
     except (KeyError, IndexError, ValueError) as error:

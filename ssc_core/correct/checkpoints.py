@@ -127,7 +127,12 @@ def segmenter_of(checkpoint: Checkpoint, path: Path | str) -> ReferringSegmenter
         raise SscError(f"{path}: {error}") from error
     swin: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()}
     with torch.device("meta"):  # no time for start values that the file replaces
-        lavt = LAVT(SwinSettings(**swin), fusion_heads=tuple(sizes["fusion_heads"]), text_dim=sizes["text_dim"])
+        lavt = LAVT(
+            SwinSettings(**swin),
+            fusion_heads=tuple(sizes["fusion_heads"]),
+            text_dim=sizes["text_dim"],
+            decoder_width=sizes.get("decoder_width"),  # files from before it could be set have the published one
+        )
     segmenter = ReferringSegmenter(lavt.to_empty(device="cpu"), TextEncoder(BertConfig(**sizes["bert"])))
     load_weights(segmenter, checkpoint, path)
     return segmenter
@@ -160,6 +165,7 @@ def architecture_of(segmenter: ReferringSegmenter) -> dict[str, Any]:
         "swin": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(lavt.settings).items()},
         "fusion_heads": list(lavt.fusion_heads),
         "text_dim": lavt.text_dim,
+        "decoder_width": lavt.classifier.width,
         "bert": {name: getattr(config, name) for name in BERT_FIELDS},
     }
 

@@ -30,6 +30,7 @@ def build_segmenter(
         drop_path=network.drop_path,
         fusion_dropout=network.fusion_dropout,
         checkpoint_activations=checkpoint_activations,
+        decoder_width=network.decoder_width,
     )
     if pretrained and network.swin_weights is not None:
         path = Path(network.swin_weights)

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 class Decoder(nn.Module):
     """Four feature maps to two classes at the resolution of the finest.
 
-    The inner width is half the channels of the last stage. Layers are numbered by the stage that they start from, as
-    in the published files.
+    ``width``: inner channels; None is half those of the last stage, as published. Its 3 x 3 convolutions are most of a
+    small network's work. Layers are numbered by the stage that they start from, as in the published files.
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], width: int | None = None) -> None:
         super().__init__()
-        width = channels[3] // 2
+        self.width = width = channels[3] // 2 if width is None else width
         self.conv1_4, self.bn1_4 = _conv(channels[3] + channels[2], width), nn.BatchNorm2d(width)
         self.conv2_4, self.bn2_4 = _conv(width, width), nn.BatchNorm2d(width)
         self.conv1_3, self.bn1_3 = _conv(width + channels[1], width), nn.BatchNorm2d(width)

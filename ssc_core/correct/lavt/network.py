@@ -27,8 +27,9 @@ class LAVT(nn.Module):
 
     ``swin``: a published size (tiny, small, base, large) or settings; ``window`` overrides the settings' window.
     ``fusion_heads``: heads of the pixel-word attention of the four stages. ``drop_path``: stochastic depth of the last
-    block, rising evenly from 0. ``checkpoint_activations``: compute the blocks again in backward instead of keeping
-    their activations; less memory, about a third more time, the same numbers.
+    block, rising evenly from 0. ``decoder_width``: inner channels of the decoder; None is half those of the last stage,
+    as published. ``checkpoint_activations``: compute the blocks again in backward instead of keeping their activations;
+    less memory, about a third more time, the same numbers.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class LAVT(nn.Module):
         drop_path: float = 0.3,
         fusion_dropout: float = 0.0,
         checkpoint_activations: bool = False,
+        decoder_width: int | None = None,
     ) -> None:
         super().__init__()
         self.settings = _resolve(swin, window)
@@ -50,7 +52,7 @@ class LAVT(nn.Module):
         self.backbone = Backbone(
             self.settings, self.fusion_heads, text_dim, drop_path, fusion_dropout, checkpoint_activations
         )
-        self.classifier = Decoder(self.settings.channels)
+        self.classifier = Decoder(self.settings.channels, decoder_width)
 
     def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
         """Logits (B, 2, H, W), background first, for ``pixels`` (B, 3, H, W), ``words`` (B, text_dim, T).

@@ -18,6 +18,7 @@ from ssc_core.correct.checkpoints import (
     load_weights,
     save_checkpoint,
     save_published,
+    segmenter_of,
 )
 from ssc_core.correct.lavt.network import LAVT
 from ssc_core.correct.lavt.swin import SwinSettings
@@ -29,7 +30,9 @@ SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), windo
 SETTINGS = {"swin": "small", "lr": 1e-4, "classes": [0.9, 1.1], "nothing": None}
 
 
-def segmenter(seed: int = 0, heads: tuple[int, ...] = (1, 1, 2, 1), bert_heads: int = 2) -> ReferringSegmenter:
+def segmenter(
+    seed: int = 0, heads: tuple[int, ...] = (1, 1, 2, 1), bert_heads: int = 2, width: int | None = None
+) -> ReferringSegmenter:
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=30,
@@ -39,7 +42,8 @@ def segmenter(seed: int = 0, heads: tuple[int, ...] = (1, 1, 2, 1), bert_heads: 
         intermediate_size=24,
         max_position_embeddings=40,
     )
-    return ReferringSegmenter(LAVT(SMALL, fusion_heads=heads, text_dim=16), TextEncoder(config))
+    lavt = LAVT(SMALL, fusion_heads=heads, text_dim=16, decoder_width=width)
+    return ReferringSegmenter(lavt, TextEncoder(config))
 
 
 def predict(model: ReferringSegmenter) -> Tensor:
@@ -81,8 +85,9 @@ def test_a_published_file_is_read_in_full(tmp_path: Path, prefix: str) -> None:
     assert torch.equal(predict(load_segmenter(tmp_path / "x.pth")), predict(model))
 
 
-def test_the_architecture_is_read_off_the_shapes(tmp_path: Path) -> None:
-    model = segmenter(bert_heads=1)
+@pytest.mark.parametrize("width", [None, 7])
+def test_the_architecture_is_read_off_the_shapes(tmp_path: Path, width: int | None) -> None:
+    model = segmenter(bert_heads=1, width=width)
     torch.save(published(model), tmp_path / "x.pth")
     assert load_published(tmp_path / "x.pth").architecture() == architecture_of(model)
 
@@ -104,6 +109,20 @@ def test_our_format_round_trips_with_its_own_heads(tmp_path: Path) -> None:
     assert {**checkpoint.settings, "architecture": None} == {**SETTINGS, "architecture": None}
     assert checkpoint.meta == {"epoch": 3, "oiou": 41.5}
     assert set(torch.load(path, weights_only=True)) == {"model", "bert_model", "settings", "meta"}
+
+
+def test_a_decoder_of_its_own_width_comes_back(tmp_path: Path) -> None:
+    model = segmenter(width=7)
+    save_checkpoint(tmp_path / "x.pt", model, SETTINGS, {})
+    assert torch.equal(predict(load_segmenter(tmp_path / "x.pt")), predict(model))
+
+
+def test_files_from_before_the_decoders_width_was_noted_have_the_published_one(tmp_path: Path) -> None:
+    model = segmenter()
+    save_checkpoint(tmp_path / "x.pt", model, SETTINGS, {})
+    saved = load_published(tmp_path / "x.pt")
+    del saved.settings["architecture"]["decoder_width"]
+    assert torch.equal(predict(segmenter_of(saved, "x.pt")), predict(model))
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ def network(**settings) -> LAVT:
     return LAVT(SMALL, text_dim=10, **settings)
 
 
+@pytest.mark.parametrize(("width", "expected"), [(None, 32), (12, 12)])
+def test_the_decoder_is_as_wide_as_asked_for(width: int | None, expected: int) -> None:
+    lavt = network(decoder_width=width)
+    assert lavt.classifier.conv1_1.weight.shape[1] == expected
+    assert lavt.classifier.conv1_2.weight.shape == (expected, expected + 8, 3, 3)
+
+
 @pytest.mark.parametrize("size", [(32, 32), (33, 50), (96, 40), (64, 127), (5, 9)], ids=str)
 def test_any_size(size: tuple[int, int]) -> None:
     with torch.no_grad():
