@@ -26,7 +26,7 @@ env: .venv/.installed ## set up the environment in .venv from the lock
 	touch $@
 
 demo: env ## the main job on the micro world, training included, and its figures
-	$(SNAKEMAKE) results/refcoco/eval_val.json results/refcoco/eval_masks_val.json
+	$(SNAKEMAKE) results/refcoco/eval_val.json results/refcoco/eval_val.png results/refcoco/eval_masks_val.json
 	@$(BIN)/python workflow_scripts/show_results.py results/refcoco val
 
 test: env ## all tests, as many at once as there are cores

@@ -26,4 +26,5 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/refcoco/eval_val.json",
+        f"{RESULTS}/refcoco/eval_val.png",
         f"{RESULTS}/refcoco/eval_masks_val.json",

@@ -10,24 +10,12 @@ rule evaluate:
     output:
         report=home("eval_{method}{split}.json"),
         sentences=home("eval_{method}{split}.parquet"),
-        picture=report(
-            home("eval_{method}{split}.png"),
-            category="Examples",
-            labels={
-                "dataset": "{dataset}",
-                "split": "{split}",
-                "method": "{method}",
-                "variant": "{variant}",
-            },
-            caption="../docs/captions/examples.rst",
-        ),
     log:
         logs("evaluate_{method}{split}"),
     benchmark:
         benchmarks("evaluate_{method}{split}")
     wildcard_constraints:
-        # eval_val.json is of the corrected network, eval_pretrained_val.json of another
-        method=f"(?:(?:{'|'.join({*NETWORKS, 'published'} - {'corrected'})})_)?",
+        method=EVALUATED_NETWORK,
     conda:
         "../envs/correct.yaml"
     threads: SETTINGS.compute.threads
@@ -45,7 +33,48 @@ rule evaluate:
         calls(
             "evaluate_corrected",
             "input.refs input.truth input.data input.checkpoint params.images wildcards.split params.settings"
-            " resources.device threads params.code params.method params.bert output.report output.picture",
+            " resources.device threads params.code params.method params.bert output.report",
+        )
+
+
+rule picture_of_evaluation:
+    input:
+        refs=found("refs"),
+        truth=found("truth"),
+        evaluation=evaluation_of("eval.{method}"),
+        rows=evaluation_of("eval.{method}.rows"),
+    output:
+        picture=report(
+            home("eval_{method}{split}.png"),
+            category="Examples",
+            labels={
+                "dataset": "{dataset}",
+                "split": "{split}",
+                "method": "{method}",
+                "variant": "{variant}",
+            },
+            caption="../docs/captions/examples.rst",
+        ),
+    log:
+        logs("picture_{method}{split}"),
+    benchmark:
+        benchmarks("picture_{method}{split}")
+    wildcard_constraints:
+        method=EVALUATED_NETWORK,
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        **reads("picture_corrected"),
+        images=images_folder,
+    message:
+        "{wildcards.dataset} {wildcards.split}: drawing examples of {input.evaluation}"
+    shell:
+        calls(
+            "picture_corrected",
+            "input.refs input.truth input.evaluation params.images output.picture",
         )
 
 

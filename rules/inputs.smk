@@ -5,6 +5,10 @@ from ssc_core.config.datasets import check_annotations, reader_version, source_f
 from ssc_core.config.targets import refusal
 
 JOINT = {"select.assignment": "joint"}
+EVALUATED_NETWORK = (
+    f"(?:(?:{'|'.join(sorted({*NETWORKS, 'published'} - {'corrected'}))})_)?"
+)
+"""In names of files: eval_val.json is of the corrected network, eval_pretrained_val.json of another."""
 
 
 def refuse(wildcards):
@@ -75,6 +79,13 @@ def training_state(wildcards, output):
 def method_of(wildcards):
     """The method of an evaluated network: eval_val.json is of the corrected one, eval_pretrained_val.json of another."""
     return wildcards.method.removesuffix("_") or "corrected"
+
+
+def evaluation_of(result):
+    """Input: a result of the evaluation of a network."""
+    return lambda wildcards: path_of(
+        result.format(method=method_of(wildcards)), wildcards
+    )
 
 
 def network_of(wildcards):

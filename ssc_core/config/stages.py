@@ -82,18 +82,30 @@ def _training(name: str) -> Stage:
     )
 
 
+def _eval_stem(method: str) -> str:
+    return "eval_{split}" if method == "corrected" else f"eval_{method}_{{split}}"
+
+
 def _evaluation(
     method: str, script: str, *made_from: str, compat: tuple[str, ...] = (), models: tuple[str, ...] = ()
 ) -> Stage:
-    stem = "eval_{split}" if method == "corrected" else f"eval_{method}_{{split}}"
-    picture = {f"eval.{method}.picture": f"{stem}.png"} if script == "evaluate" else {}
+    stem = _eval_stem(method)
     return Stage(
         calls=f"workflow_scripts.{script}:main",
-        writes={f"eval.{method}": f"{stem}.json", f"eval.{method}.rows": f"{stem}.parquet", **picture},
+        writes={f"eval.{method}": f"{stem}.json", f"eval.{method}.rows": f"{stem}.parquet"},
         after=("refs", "truth", "data", *made_from),
         sections=("evaluate",),
         compat=compat,
         models=models,
+    )
+
+
+def _picture(method: str) -> Stage:
+    """A stage of its own, so that what draws does not decide on whether networks are evaluated again."""
+    return Stage(
+        calls="ssc_core.report.examples:write_eval_picture",
+        writes={f"eval.{method}.picture": f"{_eval_stem(method)}.png"},
+        after=("refs", "truth", f"eval.{method}", f"eval.{method}.rows"),
     )
 
 
@@ -193,6 +205,7 @@ STAGES: dict[str, Stage] = {
     },
     # a network that was trained elsewhere does not say which tokenizer it takes
     "evaluate_published": _evaluation("published", "evaluate", models=("network.bert",)),
+    **{f"picture_{method}": _picture(method) for method in (*NETWORKS, "published")},
     "evaluate_masks": _evaluation(
         "masks",
         "evaluate_masks",

@@ -11,11 +11,16 @@ import numpy as np
 import pandas as pd
 
 from ssc_core.config.methods import method_name
+from ssc_core.errors import SscError
+from ssc_core.evaluate.model import sentences_path
 from ssc_core.evaluate.pairs import LoadImage, Truth
+from ssc_core.evaluate.schema import ModelEval, read_eval
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
+from ssc_core.refer.ref_table import open_photos
+from ssc_core.refer.truth import TruthStore
 from ssc_core.report.example_sheet import Example, example_sheet
 from ssc_core.report.sheet import write_picture
 from ssc_core.tables import read_frame
@@ -32,22 +37,27 @@ class ExampleFiles:
 
 
 def write_eval_picture(
-    *, rows: Path, sources: ExampleFiles, out: Path, method: str, where: str, oiou: float, count: int = 8
+    *, refs: Path, truth: Path, evaluation: Path, images: Path, picture: Path, count: int = 8
 ) -> None:
     """Contact sheet of ``count`` sentences, evenly spaced from the best IoU to the worst, so that it flatters nobody.
 
-    rows: ``evaluate.model.sentences_path`` of an eval file; where: such as "refcoco val, micro world".
+    evaluation: a network's eval file, its rows beside it; images: folder of the photos.
     """
-    table = read_frame(rows, made_by="evaluate")
+    content = read_eval(evaluation)
+    if not isinstance(content, ModelEval):
+        raise SscError(f"{evaluation} is not of a network; run evaluate again")
+    table = read_frame(sentences_path(evaluation), made_by="evaluate")
     shown = spread(table, count)
-    picture = example_sheet(
+    sources = ExampleFiles(open_photos(refs, images).or_grey, TruthStore(truth))
+    sheet = example_sheet(
         [load_example(row, sources) for row in shown.itertuples()],
-        columns=2 if sources.masks is None else 1,
+        columns=2,
         panel=260,
-        title=f"{where}: {method_name(method)}",
-        subtitle=f"oIoU {oiou:.1f} %. {len(shown)} of {len(table)} sentences, evenly spaced from best to worst IoU.",
+        title=f"{content.dataset} {content.split}, {content.world} world: {method_name(content.method)}",
+        subtitle=f"oIoU {content.oIoU:.1f} %. {len(shown)} of {len(table)} sentences, "
+        "evenly spaced from best to worst IoU.",
     )
-    write_picture(out, picture)
+    write_picture(picture, sheet)
 
 
 def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:

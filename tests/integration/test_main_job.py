@@ -27,7 +27,7 @@ def built(snakemake, root: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     folder = f"{results}/refcoco"
     arguments = (
         *("--cores", "2", "--configfile", str(root / "presets" / "tiny.yaml"), "--config", f"results={results}", "--"),
-        *(f"{folder}/eval_val.json", f"{folder}/eval_masks_val.json"),
+        *(f"{folder}/{name}" for name in ("eval_val.json", "eval_val.png", "eval_masks_val.json")),
     )
     _kill_when(Path(folder) / "train" / "nouns.parquet", root, arguments)
     snakemake(*arguments)
@@ -93,7 +93,7 @@ def test_changing_the_choice_reruns_no_gpu_rule(built, snakemake, tmp_path: Path
     changed.write_text("select:\n  min_area: 60\n")
     where = arguments.index("--config")
     plan = snakemake(
-        "-n", *arguments[:where], str(changed), *arguments[where:-2], f"{folder}/eval_masks_val.json"
+        "-n", *arguments[:where], str(changed), *arguments[where:-3], f"{folder}/eval_masks_val.json"
     ).stdout
     assert "select_masks" in plan
     for rule in ("detect_boxes", "segment_boxes", "score_candidates", "extract_nouns"):

@@ -24,11 +24,16 @@ from ssc_core.config.datasets import dataset_identity
 from ssc_core.config.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("results/refcoco/eval_val.json", "results/refcoco/eval_masks_val.json")
+TARGETS = (
+    "results/refcoco/eval_val.json",
+    "results/refcoco/eval_val.png",
+    "results/refcoco/eval_masks_val.json",
+)
 PLANNED = re.compile(r"^(\w+) +\d+$", re.MULTILINE)
 PHASE = re.compile(r"training LAVT, phase (\w+)")
 
-CORRECT = {"correct", "evaluate"}
+EVALUATE = {"evaluate", "picture_of_evaluation"}
+CORRECT = {"correct", *EVALUATE}
 PRETRAIN = {"pretrain", *CORRECT}
 SELECT = {"select_masks", "evaluate_masks", *PRETRAIN}
 SCORE = {"score_candidates", "gather", *SELECT}
@@ -79,7 +84,7 @@ ROWS = [
     Row("network", PRETRAIN, "network: {drop_path: 0.1}", because="drop_path"),
     Row("pretrain", PRETRAIN, "pretrain: {epochs: 3}", because='"epochs": 7.* now: .*"epochs": 3'),
     Row("correct", CORRECT, "correct: {lr: 1.0e-4}", because='"lr": 0.0004.* now: .*"lr": 0.0001'),
-    Row("evaluate", {"evaluate", "evaluate_masks"}, "evaluate: {bootstrap_samples: 10}", because="bootstrap_samples"),
+    Row("evaluate", {*EVALUATE, "evaluate_masks"}, "evaluate: {bootstrap_samples: 10}", because="bootstrap_samples"),
     Row("compat, of Segment", DETECT, "compat: {detector_retry_plural: true}", because="detector_retry_plural"),
     Row("compat, of Select", SCORE, "compat: {clip_bgr: true}", because="clip_bgr"),
     Row("compat, of Correct", PRETRAIN, "compat: {lr_by_loader_length: true}", because="lr_by_loader_length"),
@@ -114,7 +119,7 @@ ROWS = [
     Row("git checkout", touched=("**/*.py", "**/*.smk", "Snakefile", "config.yaml")),
     Row(
         "a result has other content",
-        {"evaluate_masks", "evaluate"},
+        {*EVALUATE, "evaluate_masks"},
         edits={"results/refcoco/truth.h5": ("truth.h5", "other truth")},
         because="Updated input files",
     ),
@@ -138,6 +143,12 @@ ROWS = [
         PRETRAIN,
         edits={"ssc_core/correct/matching.py": ("import torch", "import torch\n\nEDITED = 1\n")},
         because="code of train",
+    ),
+    Row(
+        "a function of pictures",
+        {"picture_of_evaluation"},
+        edits={"ssc_core/report/examples.py": ("import numpy as np", "import numpy as np\n\nEDITED = 1\n")},
+        because="code of write_eval_picture",
     ),
     Row(
         "the script of a rule",

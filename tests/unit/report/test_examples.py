@@ -74,15 +74,13 @@ def test_example_holds_what_is_known(results: Path, photos_folder: Path) -> None
 
 def test_picture_of_an_evaluation(results: Path, photos_folder: Path, tmp_path: Path) -> None:
     folder = results / "refcoco"
-    sources = ExampleFiles(open_photos(folder / "refs.parquet", photos_folder), TruthStore(folder / "truth.h5"))
     out = tmp_path / "eval_val.png"
     write_eval_picture(
-        rows=folder / "eval_val.parquet",
-        sources=sources,
-        out=out,
-        method="corrected",
-        where="refcoco val",
-        oiou=1.0,
+        refs=folder / "refs.parquet",
+        truth=folder / "truth.h5",
+        evaluation=folder / "eval_val.json",
+        images=photos_folder,
+        picture=out,
         count=2,
     )
     assert Image.open(out).size[0] > 500
