@@ -10,7 +10,7 @@ PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema clean
+.PHONY: help env demo test test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,8 +26,7 @@ env: .venv/.installed ## set up the environment in .venv from the lock
 	touch $@
 
 demo: env ## the main job on the micro world, training included, and its figures
-	$(SNAKEMAKE) results/refcoco/eval_val.json results/refcoco/eval_val.png results/refcoco/eval_masks_val.json
-	@$(BIN)/python workflow_scripts/show_results.py results/refcoco val
+	$(BIN)/python -m ssc_core.cli.main demo --cores $(CORES)
 
 test: env ## all tests, as many at once as there are cores
 	$(PYTEST) -n $(CORES) --dist loadfile
@@ -73,6 +72,9 @@ micro-models: env ## train the micro world's small models again (hours on two co
 
 schema: env ## write schemas/config.schema.json from the settings classes
 	$(BIN)/python -m ssc_core.config.settings > schemas/config.schema.json
+
+wheel: env ## build/dist/*.whl, which holds the whole workflow
+	$(BIN)/python -m hatchling build -t wheel -d build/dist
 
 clean: ## remove results and caches, keep the environment
 	rm -rf results build .snakemake .pytest_cache .ruff_cache .mypy_cache

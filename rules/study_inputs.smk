@@ -42,7 +42,7 @@ def other_evals(wildcards):
 
 def page_look():
     """Param: what pages are made of besides code: templates, style, script."""
-    parts = Path(workflow.basedir, "ssc_core/report/templates").iterdir()
+    parts = Path(CODE, "report/templates").iterdir()
     return [f"{part.name} {file_sha256(part)[:8]}" for part in sorted(parts)]
 
 

@@ -1,17 +1,29 @@
-"""Where this repository lies, and paths of the default config, which are relative to it, seen from another folder."""
+"""Where the project's files lie, and paths of the default config, which are relative to that folder, seen from another.
+
+From a checkout they lie beside this package; a wheel carries them inside it (``[tool.hatch]`` in pyproject.toml).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-HOME = Path(__file__).resolve().parents[1]
-"""The checkout. config.yaml lies here, and paths of models in it are relative to here when the current folder has none
-such."""
+DISTRIBUTION = "segment-select-correct"
+"""What pip calls this project."""
+
+_PACKAGE = Path(__file__).resolve().parent
+_CARRIED = _PACKAGE / "_workflow"
+
+INSTALLED = _CARRIED.is_dir()
+"""Whether this runs from a wheel, and not from a checkout."""
+
+HOME = _CARRIED if INSTALLED else _PACKAGE.parent
+"""The folder of Snakefile, config.yaml, presets, profiles and small models. Paths of models in config.yaml are relative
+to here when the current folder has none such."""
 
 
 def find_path(text: str) -> str:
-    """``text``, or the same path in the checkout where only that exists; a name that is no path stays as it is."""
+    """``text``, or the same path in ``HOME`` where only that exists; a name that is no path stays as it is."""
     here, there = Path(text), HOME / text
     return str(there) if not here.exists() and there.exists() else text
 
@@ -26,3 +38,8 @@ def find_paths(value: Any) -> Any:
         path, colon, rest = value.partition(":")
         return f"{find_path(path)}{colon}{rest}"
     return value
+
+
+def install(extra: str) -> str:
+    """The command that installs what an optional part needs. extra: of [project.optional-dependencies]."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'" if INSTALLED else f"pip install -e '{HOME}[{extra}]'"

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ssc_core.checkout import HOME
+from ssc_core import __version__
+from ssc_core.checkout import DISTRIBUTION, HOME, INSTALLED
 from ssc_core.config.data import MicroSource
 from ssc_core.config.datasets import check_world, dataset_folder, dataset_source
 from ssc_core.config.published_file import PublishedFile
@@ -90,10 +91,12 @@ def _python() -> Iterator[Check]:
     new_enough = sys.version_info >= (3, 11)
     text = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {_cores()} cores"
     yield Check("python", "ok" if new_enough else "problem", text + ("" if new_enough else "; 3.11 or newer is needed"))
+    yield Check("project", "ok", f"{DISTRIBUTION} {__version__}, its workflow in {HOME}")
     absent = [name for name in PACKAGES if not _version(name)]
     if absent:
+        mend = f"pip install {DISTRIBUTION}" if INSTALLED else "run `make env`, and use .venv/bin/python"
         needed = ", ".join(f"{name} ({PACKAGES[name]})" for name in absent)
-        yield Check("packages", "problem", f"not installed: {needed}; run `make env`, and use .venv/bin/python")
+        yield Check("packages", "problem", f"not installed: {needed}; {mend}")
     else:
         yield Check("packages", "ok", ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
 

@@ -19,7 +19,7 @@ from ssc_core.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = (ROOT.name, "microworld")
-"""Whose modules count: ours, all beside each other."""
+"""Whose modules count: ours, beside each other in a checkout; a wheel carries the others in ``ssc_core/_workflow``."""
 
 _VALUES = ("ssc_core.config", "ssc_core.errors", "ssc_core.provenance")
 """What code_version() leaves out. The config reaches rules by value, as ``params``, and the other two change no result;
@@ -88,7 +88,7 @@ def _read_module(name: str) -> tuple[str, tuple[str, ...]]:
         _drop_docstrings(tree)
         _known()[key] = (hashlib.sha256(ast.dump(tree).encode()).hexdigest(), mentioned)
     digest, mentioned = _known()[key]
-    return digest, tuple(module for module in mentioned if _exists(module))
+    return digest, tuple(module for module in mentioned if _find_module(module))
 
 
 @cache
@@ -116,11 +116,16 @@ def _known() -> dict[str, tuple[str, list[str]]]:
 
 
 def _module_path(name: str) -> Path:
-    base = ROOT.parent.joinpath(*name.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    raise SscError(f"no module {name} below {ROOT.parent}")
+    path = _find_module(name)
+    if path is None:
+        raise SscError(f"no module {name} below {ROOT.parent}")
+    return path
+
+
+def _find_module(name: str) -> Path | None:
+    places = [folder.joinpath(*name.split(".")) for folder in (ROOT.parent, ROOT / "_workflow")]
+    files = (path for base in places for path in (base.with_suffix(".py"), base / "__init__.py"))
+    return next((path for path in files if path.is_file()), None)
 
 
 def _mentioned_modules(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
@@ -137,11 +142,6 @@ def _mentioned_modules(tree: ast.Module, module: str, *, is_package: bool) -> It
             if base.split(".")[0] not in PACKAGES:
                 continue
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
-
-
-def _exists(name: str) -> bool:
-    base = ROOT.parent.joinpath(*name.split("."))
-    return base.with_suffix(".py").is_file() or (base / "__init__.py").is_file()
 
 
 def _drop_docstrings(tree: ast.Module) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssc_core.checkout import HOME, find_paths
+from ssc_core.checkout import HOME, find_path, find_paths
 
 if TYPE_CHECKING:
     from ssc_core.config.settings import Settings
@@ -18,13 +18,14 @@ MODELS = ("nouns", "detect", "segment", "score", "network")
 def read_config(files: Iterable[Path] = (), *, find_models: bool = False) -> Settings:
     """config.yaml with ``files`` over it in order, and validated.
 
-    find_models: paths of models that do not exist in the current folder, but do in the checkout, are taken from there.
+    files: those of the project are found from any folder, as presets/paper.yaml.
+    find_models: the same for paths of models.
     Raises SscError for a file that is missing or no YAML, and for mistakes in the config.
     """
     from ssc_core.config.layers import read_layers
     from ssc_core.config.settings import load_settings
 
-    merged = read_layers((HOME / "config.yaml", *files))
+    merged = read_layers((HOME / "config.yaml", *(find_path(str(file)) for file in files)))
     if find_models:
         merged |= {name: find_paths(merged[name]) for name in MODELS if name in merged}
     return load_settings(merged)

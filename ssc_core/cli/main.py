@@ -7,35 +7,51 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Annotated
 
 import typer
 
+from ssc_core import __version__
+from ssc_core.checkout import DISTRIBUTION
+from ssc_core.cli.demo import demo
 from ssc_core.cli.doctor import doctor
 from ssc_core.cli.export import export
 from ssc_core.cli.fetch import fetch
 from ssc_core.cli.import_ import import_
 from ssc_core.cli.inspect import inspect
 from ssc_core.cli.predict import predict
+from ssc_core.cli.run import PassOn, run
 from ssc_core.cli.serve import serve
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
 
 app = typer.Typer(
     name="ssc",
-    help="Referring image segmentation without mask labels: use and move what the workflow makes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # help is shown as it is written: markup would swallow the brackets of ssc[serve]
+    rich_markup_mode=None,  # help is shown as it is written: markup would swallow the brackets of [serve]
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"{DISTRIBUTION} {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _ssc() -> None:
-    """Without a callback, typer would turn a single subcommand into the whole program."""
+def _ssc(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Referring image segmentation without mask labels: run the workflow, use and move what it makes."""
 
 
+app.command("demo", cls=PassOn)(demo)
+app.command("run", cls=PassOn)(run)
 app.command("predict")(predict)
 app.command("serve")(serve)
 app.command("export")(export)

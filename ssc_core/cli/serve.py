@@ -30,7 +30,7 @@ def serve(
 
     With --zero-shot the candidates are shown, with --checkpoint the network's mask, with both all of it. Nothing leaves
     this machine, and photos are not kept: at most an hour, and not after the end. Needs Gradio (pip install
-    'ssc[serve]').
+    'segment-select-correct[serve]').
     """
     from ssc_core.predict.web_gate import private_temporary_folder
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssc_core.checkout import install
 from ssc_core.errors import SscError
 from ssc_core.files import path_inside
 from ssc_core.masks.resize import resize_nearest
@@ -93,7 +94,7 @@ def build_page(network: Predictor | None, zero_shot: ZeroShot | None) -> Any:
     try:
         import gradio
     except ImportError as error:
-        raise SscError("ssc serve needs Gradio: pip install 'ssc[serve]'") from error
+        raise SscError(f"ssc serve needs Gradio: {install('serve')}") from error
 
     def answer(photo: str | None, sentence: str | None) -> tuple[Any, ...]:
         words = " ".join((sentence or "").split())

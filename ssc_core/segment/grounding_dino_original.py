@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
+from ssc_core.checkout import install
 from ssc_core.errors import SscError
 from ssc_core.pretrained import load_tokenizer
 from ssc_core.segment.captions import Caption
@@ -122,7 +123,7 @@ def build_original(bert: BertConfig, tokenizer: Any) -> nn.Module:
         from groundingdino.models.GroundingDINO import groundingdino as package
     except ImportError as error:
         raise SscError(
-            f"the authors' GroundingDINO is not installed ('{error.name}' is missing): `pip install ssc[original]`, "
+            f"the authors' GroundingDINO is not installed ('{error.name}' is missing): {install('original')}, "
             "or use the backend grounding_dino, which gives the same boxes"
         ) from error
     text = SimpleNamespace(

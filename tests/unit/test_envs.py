@@ -5,6 +5,8 @@ from pathlib import Path
 
 import yaml
 
+from ssc_core import __version__
+
 
 def test_conda_environments_have_the_locks_versions(root: Path) -> None:
     locked = dict(re.findall(r"^([a-z0-9._-]+)==([^ ]+)", (root / "requirements.lock").read_text(), re.MULTILINE))
@@ -51,3 +53,9 @@ def test_every_rule_runs_a_script_as_a_job_and_asks_for_memory(root: Path) -> No
         assert re.search(r"\n    shell:\n        calls?\(", rule), rule
         assert "mem_mb=" in rule or "**gpu_job(" in rule, rule
         assert "\n    log:" in rule, rule
+
+
+def test_the_version_is_the_same_everywhere(root: Path) -> None:
+    """Its source is ssc_core/__init__.py, of which pyproject.toml reads it."""
+    assert yaml.safe_load((root / "CITATION.cff").read_text())["version"] == __version__
+    assert f"\n## {__version__}\n" in (root / "CHANGELOG.md").read_text()

@@ -1,4 +1,4 @@
-"""The snakemake commands of the README and the docs say to Snakemake what they say to the reader."""
+"""The snakemake and `ssc run` commands of the README and the docs say to Snakemake what they say to the reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snakemake.cli import get_argument_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINE = re.compile(r"^(?: {4}|\$ )?(?:[A-Z_]+=\S+ )*(snakemake .*)$", re.MULTILINE)
+LINE = re.compile(r"^(?: {4}|\$ )?(?:[A-Z_]+=\S+ )*((?:snakemake|ssc run) .*)$", re.MULTILINE)
 COMMANDS = [(page.name, line) for page in PAGES for line in LINE.findall(page.read_text(encoding="utf-8"))]
 
 
@@ -22,7 +22,7 @@ def test_the_pages_have_commands() -> None:
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_no_option_swallows_a_target(page: str, command: str) -> None:
     """``--configfile a.yaml results/x`` reads results/x as a second config file."""
-    words = shlex.split(command, comments=True)[1:]
+    words = shlex.split(command.removeprefix("ssc "), comments=True)[1:]
     for part in "\n".join(words).split("\n&&\n"):
         said = get_argument_parser().parse_args([word for word in part.split("\n") if word != "snakemake"])
         assert all(Path(file).suffix in (".yaml", ".yml", ".json") for file in said.configfile or []), command

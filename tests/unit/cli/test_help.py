@@ -33,7 +33,9 @@ def test_ssc_help_is_complete(name: str) -> None:
 
 
 def test_brackets_of_an_extra_are_shown() -> None:
-    assert "pip install 'ssc[serve]'" in re.sub(r"\s+", " ", CliRunner().invoke(app, ["serve", "--help"]).output)
+    assert "pip install 'segment-select-correct[serve]'" in re.sub(
+        r"\s+", " ", CliRunner().invoke(app, ["serve", "--help"]).output
+    )
 
 
 def test_brackets_of_what_was_typed_are_shown() -> None:

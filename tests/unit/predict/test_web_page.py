@@ -126,5 +126,5 @@ def test_an_empty_form_leaves_no_traceback(served: str, capfd: pytest.CaptureFix
 
 def test_without_gradio_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(SscError, match=r"ssc\[serve\]"):
+    with pytest.raises(SscError, match=r"\[serve\]"):
         build_page(None, None)

@@ -1,0 +1,74 @@
+"""Runs the workflow, from any folder: Snakemake with the project's Snakefile, which a wheel carries, too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssc_core.checkout import HOME, find_path
+
+_SEVERAL = ("--configfile", "--configfiles")
+_ONE = ("--profile", "--workflow-profile")
+"""Options of Snakemake that take files or folders which the project has, too: ``--configfile presets/paper.yaml``."""
+
+_HOW_MANY = ("--cores", "-c", "--jobs", "-j", *_ONE, "--executor", "-e")
+"""Options after which Snakemake needs no word on cores, since they say it or may say it."""
+
+
+def run_workflow(arguments: Sequence[str], *, folder: Path | None = None) -> int:
+    """Run Snakemake and wait for it; its exit status, or 128 + the signal that ended it.
+
+    arguments: targets and options as on Snakemake's command line; without any number of cores it takes all.
+    folder: where results go; None: the current one.
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snakefile"), *complete(arguments)]
+    # rules call `python`: it must be this one
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    sys.stdout.flush()
+    child = subprocess.Popen(command, cwd=folder, env={**os.environ, "PATH": path})
+    with _signals_go_to(child):
+        status = child.wait()
+    return status if status >= 0 else 128 - status
+
+
+def complete(arguments: Sequence[str]) -> list[str]:
+    """Arguments for Snakemake: files that the project has are found from any folder, and cores are named."""
+    found = list(_find_files(arguments))
+    counted = any(option.startswith(_HOW_MANY) for option in arguments if option.startswith("-"))
+    return found if counted else ["--cores", "all", *found]
+
+
+def _find_files(arguments: Sequence[str]) -> Iterator[str]:
+    left = 0
+    for text in arguments:
+        if text.startswith("-"):
+            name, equals, value = text.partition("=")
+            left = {**dict.fromkeys(_SEVERAL, len(arguments)), **dict.fromkeys(_ONE, 1)}.get(name, 0)
+            yield f"{name}={find_path(value)}" if left and equals else text
+            left = 0 if equals else left
+        else:
+            yield find_path(text) if left else text
+            left -= left > 0
+
+
+@contextmanager
+def _signals_go_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """While the child runs it alone decides what a signal does. A terminal sends Ctrl-C to both, others only to us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: child.terminate()),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,80 @@
+"""The wheel alone, installed away from the checkout and used in an empty folder: whatever it needs is inside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from microworld.scenes import generate_scene
+from ssc_core import __version__
+from ssc_core.config.world import WorldSettings
+
+TINY = "micro: {images: {train: 2, val: 2, testA: 2, testB: 2, test: 2}}\n"
+
+
+@pytest.fixture(scope="module")
+def ssc(root: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Run the installed ``ssc`` in a folder: ``ssc(folder, "doctor")``; what it printed, both streams."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    (wheel,) = folder.glob("segment_select_correct-*.whl")
+    venv.create(folder / "venv", with_pip=False)
+    python = folder / "venv/bin/python"
+    install = ["--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True)
+    # what the lock installed is found here as well, but not the checkout: .pth files are not read from added folders
+    (site,) = folder.glob("venv/lib/python*/site-packages")
+    (site / "locked.pth").write_text(sysconfig.get_path("purelib"))
+
+    def run(cwd: Path, *arguments: object) -> str:
+        environment = {**os.environ, "PATH": os.defpath, "OMP_NUM_THREADS": "1"}
+        environment.pop("PYTHONPATH", None)
+        done = subprocess.run(
+            [folder / "venv/bin/ssc", *map(str, arguments)],
+            cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert str(root) not in done.stdout.replace(sys.prefix, ""), "the checkout had a part in it"
+        return done.stdout
+
+    return run
+
+
+def test_the_version(ssc, tmp_path: Path) -> None:
+    assert ssc(tmp_path, "--version") == f"segment-select-correct {__version__}\n"
+
+
+def test_doctor(ssc, tmp_path: Path) -> None:
+    said = ssc(tmp_path, "doctor")
+    assert f"segment-select-correct {__version__}, its workflow in " in said
+    assert "PROBLEM" not in said
+
+
+def test_predict(ssc, tmp_path: Path) -> None:
+    scene = generate_scene(5, WorldSettings())
+    Image.fromarray(scene.image).save(tmp_path / "scene.png")
+    ssc(tmp_path, "predict", "scene.png", f"the {scene.objects[0].noun}", "--zero-shot", "--threads", 1)
+    assert (tmp_path / "predictions/scene_1.overlay.png").is_file()
+
+
+def test_run_a_part_of_the_workflow(ssc, tmp_path: Path) -> None:
+    """Rules, scripts, the micro world and small models, from files that the wheel carries."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    target = "results/refcoco/val/nouns.parquet"
+    ssc(tmp_path, "run", "--configfile", "tiny.yaml", "--cores", "1", "--", target)
+    assert (tmp_path / target).is_file()
+    assert "Nothing to be done" in ssc(tmp_path, "run", "--configfile", "tiny.yaml", "-n", "--", target)
+
+
+def test_presets_are_named_from_any_folder(ssc, tmp_path: Path) -> None:
+    said = ssc(tmp_path, "demo", "--configfile", "presets/tiny.yaml", "-n")
+    assert "This was a dry-run" in said
+    assert "sam_vit_h" in ssc(tmp_path, "fetch", "--config", "presets/paper.yaml", "--list")

@@ -1,0 +1,88 @@
+"""How ``ssc`` calls Snakemake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ssc_core.checkout import HOME
+from ssc_core.cli import workflow
+from ssc_core.cli.workflow import complete
+
+PAPER = f"{HOME}/presets/paper.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        ("x", "--cores all x"),
+        ("-c4 x", "-c4 x"),
+        ("--cores 4 x", "--cores 4 x"),
+        ("-j 2 x", "-j 2 x"),
+        ("--configfile presets/paper.yaml mine.yaml -n -- x", f"--cores all --configfile {PAPER} mine.yaml -n -- x"),
+        ("--configfile=presets/paper.yaml presets", f"--cores all --configfile={PAPER} presets"),
+        ("--workflow-profile profiles/slurm presets", f"--workflow-profile {HOME}/profiles/slurm presets"),
+        ("presets/paper.yaml", "--cores all presets/paper.yaml"),
+        ("--config results=presets", "--cores all --config results=presets"),
+    ],
+)
+def test_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: str, called: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert complete(arguments.split()) == called.split()
+
+
+def test_a_file_of_the_current_folder_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets/paper.yaml").touch()
+    assert complete(["-n", "-c1", "--configfile", "presets/paper.yaml"])[-1] == "presets/paper.yaml"
+
+
+def ssc(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ssc_core.cli.main", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_what_snakemake_says_and_how_it_ends_is_passed_on(tmp_path: Path) -> None:
+    shown = ssc(tmp_path, "run", "--version")
+    assert shown.communicate()[0].startswith("9.")
+    assert shown.returncode == 0
+    refused = ssc(tmp_path, "run", "-n", "results/refcoco/nothing.h5")
+    assert "nothing.h5" in refused.communicate()[0]
+    assert refused.returncode == 1
+
+
+def test_a_signal_reaches_snakemake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SIGTERM, which a terminal does not send to children: the child gets it, and its end is told."""
+    (tmp_path / "snakemake.py").write_text(
+        "import pathlib, time\npathlib.Path('started').touch()\nfor _ in range(600): time.sleep(0.1)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{HOME}"}
+    code = "import sys; from ssc_core.cli.workflow import run_workflow; sys.exit(run_workflow([]))"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    while not (tmp_path / "started").exists():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.terminate()
+    assert parent.wait(timeout=30) == 128 + signal.SIGTERM
+
+
+def test_python_of_the_rules_is_this_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: dict[str, str] = {}
+
+    class Child:
+        def __init__(self, command: list[str], *, env: dict[str, str], **_: object) -> None:
+            started.update(env)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(workflow.subprocess, "Popen", Child)
+    assert workflow.run_workflow(["-n"]) == 0
+    assert started["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
