@@ -1,4 +1,4 @@
-"""GroundingDINO by its authors' package (``groundingdino-py``), as a second opinion on transformers' port.
+"""GroundingDINO by its authors' package (``rf-groundingdino`` on PyPI), as a second opinion on transformers' port.
 
 The package's wrapper of BERT needs functions that transformers 5 no longer has. It is not used: a BERT that takes the
 model's phrase-wise attention masks goes in its place.

@@ -59,3 +59,9 @@ def test_the_version_is_the_same_everywhere(root: Path) -> None:
     """Its source is ssc_core/__init__.py, of which pyproject.toml reads it."""
     assert yaml.safe_load((root / "CITATION.cff").read_text())["version"] == __version__
     assert f"\n## {__version__}\n" in (root / "CHANGELOG.md").read_text()
+
+
+def test_the_authors_detector_is_locked_without_what_its_network_never_imports(root: Path) -> None:
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", (root / "requirements.lock").read_text(), re.MULTILINE))
+    assert {"rf-groundingdino", "opencv-python-headless"} <= locked
+    assert not locked & {"opencv-python", "supervision"}

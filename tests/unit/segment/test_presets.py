@@ -104,6 +104,8 @@ def test_paper_compat_changes_nothing_else(paper: Settings, published: Settings)
     back = published.model_dump()
     back["results"], back["compat"] = paper.results, CompatSettings().model_dump()
     back["detect"]["backend"]["settings"]["class_assignment"] = "token_spans"
+    assert published.detect.backend.name == "grounding_dino_original"
+    back["detect"]["backend"]["name"] = "grounding_dino"
     assert back == paper.model_dump()
 
 
