@@ -25,7 +25,7 @@ from ssc_core.files import check_writable
 from ssc_core.layout import RESULT_FOLDER, template
 from ssc_core.provenance import ROOT as CODE
 from ssc_core.provenance import code_version, file_sha256
-from ssc_core.registry import backend_version, weights_version
+from ssc_core.registry import backend_version, possible_paths, weights_version
 from ssc_core.config.settings import load_settings
 from ssc_core.stale_locks import clear_stale_locks
 from ssc_core.studies import check_studies, evaluations, find_study, named_changes, rows

@@ -98,7 +98,7 @@ def weights(*paths):
 
 def backend_state(backend):
     """Code and weights behind a backend."""
-    paths = [v for v in backend.settings.values() if isinstance(v, str)]
+    paths = possible_paths(backend.settings).values()
     try:
         version = backend_version(backend.name)
     except SscError as error:

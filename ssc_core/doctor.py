@@ -22,7 +22,7 @@ from ssc_core.config.published_file import PublishedFile
 from ssc_core.config.settings import Settings
 from ssc_core.config.stages import STAGES, plugin_names
 from ssc_core.errors import SscError
-from ssc_core.registry import LAYOUT
+from ssc_core.registry import LAYOUT, possible_paths
 from ssc_core.weights.catalogue import needed_by
 from ssc_core.weights.fetch import bytes_text, is_here
 from ssc_core.weights.lock import LockFile
@@ -340,7 +340,7 @@ def _verdict(found: Sequence[Check]) -> Iterator[Check]:
 def _named_paths(settings: Settings) -> Iterator[str]:
     """Files and folders of weights in the config: of backends, and of the network."""
     backends = (settings.nouns.encoder, settings.detect.backend, settings.segment.backend, settings.score.backend)
-    values = [value for backend in backends for value in backend.settings.values()]
+    values: list[str | None] = [value for backend in backends for value in possible_paths(backend.settings).values()]
     values += [settings.network.bert, settings.network.tokenizer, settings.network.swin_weights]
     yield from (value for value in values if isinstance(value, str) and "/" in value)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from transformers import AutoTokenizer
+from transformers import AutoProcessor, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ssc_core.errors import FETCH, SscError
@@ -85,6 +85,15 @@ def load_tokenizer(folder: Path | str) -> Any:
     if not tokenizer.is_fast:
         raise SscError(f"the tokenizer in {folder} is a slow one; tokenizer.json is needed")
     return tokenizer
+
+
+def load_processor(folder: Path | str) -> Any:
+    """What turns a multimodal model's chat with pictures into tensors. Raises SscError when the folder has none."""
+    load_tokenizer(folder)
+    processor = _call(AutoProcessor.from_pretrained, f"no processor in {folder}", folder)
+    if not getattr(processor, "chat_template", None):
+        raise SscError(f"{folder} has no chat template (chat_template.jinja): is it a model that answers questions?")
+    return processor
 
 
 def local_folder(path_or_name: Path | str) -> Path:

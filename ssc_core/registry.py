@@ -24,6 +24,8 @@ REGISTRY: dict[str, str] = {
     "sam2": "ssc_core.segment.sam_transformers:Sam2",
     "sam_hq": "ssc_core.segment.sam_transformers:SamHQ",
     "open_clip": "ssc_core.select.clip:OpenClip",
+    "chooser": "ssc_core.select.chooser_transformers:TransformersChooser",
+    "chooser_server": "ssc_core.select.chooser_server:ServerChooser",
 }
 
 
@@ -77,6 +79,9 @@ LAYOUT = Kind(
     },
 )
 """How a dataset lies on disk: its reader. The micro world is written in the REFER layout."""
+
+NO_FILES = ("answers", "api_key_env", "question", "served_model", "server")
+"""Settings of backends whose text is no file or folder that they read, whatever lies there."""
 
 LARGE_FILE = 64 << 20
 """Bytes. Weights above this are known by size and time, since hashing gigabytes at every dry run is no option."""
@@ -153,7 +158,12 @@ def weights_version(path: str | None) -> str:
     return digest.hexdigest()[:16]
 
 
+def possible_paths(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Values of a backend's settings that may be files or folders which it reads, by name of the setting."""
+    return {key: value for key, value in settings.items() if isinstance(value, str) and key not in NO_FILES}
+
+
 def model_digests(settings: Mapping[str, Any], section: str) -> dict[str, str]:
     """SHA-256 of every file or folder that a backend's settings name, by ``section`` and name of the setting."""
-    paths = {key: Path(value) for key, value in sorted(settings.items()) if isinstance(value, str)}
+    paths = {key: Path(value) for key, value in sorted(possible_paths(settings).items())}
     return {f"{section}.{key}": tree_sha256(path) for key, path in paths.items() if path.exists()}
