@@ -8,7 +8,7 @@ import io
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,8 @@ class ServerChooser(Chooser):
         with ThreadPoolExecutor(self._concurrency) as pool:
             futures = [pool.submit(one, key, question) for key, question in questions.items()]
             try:
-                for future in futures:
-                    future.result()
+                for done in as_completed(futures):
+                    done.result()
             except BaseException:
                 stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)

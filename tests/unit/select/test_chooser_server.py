@@ -37,7 +37,7 @@ def make(server: StandIn, tmp_path: Path):
         return ServerChooser(
             **{
                 "server": server.address,
-                "model": "a-model",
+                "served_model": "a-model",
                 "answers": str(tmp_path / "answers"),
                 "pause_s": 0.01,
                 "timeout_s": 5,
@@ -125,13 +125,17 @@ def test_trouble_that_stays_is_an_error_that_says_what_and_what_to_do(server: St
     assert len(server.requests) == 3
 
 
-def test_one_hopeless_question_ends_the_others_soon(server: StandIn, make) -> None:
-    server.replies = [chat.status(400, "no picture please")]
-    server.usual = chat.status(503)
+@pytest.mark.parametrize("hopeless", ["a", "b"])
+def test_one_hopeless_question_ends_the_others_soon(server: StandIn, make, hopeless: str) -> None:
+    def usual(handler: chat.Handler, request: chat.Request) -> None:
+        bad = f'"{hopeless}"' in request.text
+        (chat.after(0.3, chat.status(400, "no picture please")) if bad else chat.status(503))(handler, request)
+
+    server.usual = usual
     start = time.monotonic()
-    with pytest.raises(SscError):
-        make(pause_s=30, concurrency=2).score_pairs(PHOTO, MASKS, ["a", "b"])
-    assert time.monotonic() - start < 10
+    with pytest.raises(SscError, match="no picture please"):
+        make(pause_s=60, concurrency=2).score_pairs(PHOTO, MASKS, ["a", "b"])
+    assert time.monotonic() - start < 20
 
 
 def test_a_server_that_is_not_there(make) -> None:
