@@ -15,13 +15,13 @@ SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(COR
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-env: .venv/.installed ## set up the environment in .venv from the lock
+env: .venv/.installed ## set up the environment in .venv from the lock (CPU=1: without what only GPUs use)
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv # its activate quotes the folder; older Pythons' does not
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(if $(CPU),--excludes envs/without-gpu.txt) --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
