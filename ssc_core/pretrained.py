@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
-from ssc_core.tensor_checks import check_tokenizer, check_weights
+from ssc_core.tensor_checks import check_digest, check_tokenizer, check_weights
 from ssc_core.tensor_files import named_tensors
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -27,6 +27,10 @@ Attention = Literal["eager", "sdpa", "flash_attention_2", "flex_attention"]
 
 INDEX_TABLES = (r"(^|\.)position_ids$", r"\.relative_position_index$", r"\.num_batches_tracked$")
 """Left over in older files, and harmless: what they hold is computed, or counts steps of training."""
+
+
+_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+"""Where a folder describes its image processor: the first by itself, the second, of newer folders, under a key."""
 
 
 def load_network(
@@ -56,9 +60,10 @@ def load_network(
         _check_choice("attention", attention, get_args(Attention))
         options["attn_implementation"] = attention
     check_weights(folder)
+    made_for = _model_type(folder / "config.json")
     network, report = _call(
         kind.from_pretrained,
-        f"{kind.__name__} in {folder} cannot be loaded",
+        f"{kind.__name__} cannot be loaded from {folder}, whose config.json is of '{made_for}'",
         folder,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # so that they are listed; below they are an error like the others
@@ -67,7 +72,6 @@ def load_network(
         **options,
     )
     if problems := _misfits(report, [*unused, *INDEX_TABLES]):
-        made_for = read_json(folder / "config.json").get("model_type", "no model that it names")
         raise SscError(
             f"{folder} does not fit {kind.__name__}: {'; '.join(problems)}. Its config.json is of '{made_for}'. "
             "Missing weights would be random; take the folder that was published for this class"
@@ -96,6 +100,26 @@ def load_processor(folder: Path | str) -> Any:
     return processor
 
 
+def load_image_processor(kind: Any, folder: Path | str) -> Any:
+    """The image processor of a folder, of a transformers class. Raises SscError where the folder does not describe it:
+    sizes and means that are only assumed would give wrong results in silence."""
+    files = [file for name in _PROCESSOR_FILES if (file := Path(folder) / name).is_file()]
+    if not files:
+        raise SscError(f"{kind.__name__}: {folder} has neither {' nor '.join(_PROCESSOR_FILES)}; {FETCH}")
+    for file in files:
+        check_digest(file)
+    return _call(kind.from_pretrained, f"{kind.__name__} in {folder} cannot be read", folder)
+
+
+def image_settings(folder: Path | str) -> dict[str, Any]:
+    """What a folder says of its image processor, such as ``size`` and ``image_mean``; empty where it says nothing."""
+    for name in _PROCESSOR_FILES:
+        if (Path(folder) / name).is_file():
+            content = read_json(Path(folder) / name)
+            return dict(content.get("image_processor", content))
+    return {}
+
+
 def local_folder(path_or_name: Path | str) -> Path:
     """A folder, or that of a model by its name on the hub if it lies in this machine's cache. Nothing is downloaded."""
     if not Path(path_or_name).is_dir():
@@ -112,6 +136,14 @@ def _check_choice(setting: str, value: str, known: Sequence[str]) -> None:
     """Another name of an attention would be looked for on the hub."""
     if value not in known:
         raise SscError(f"`{setting}: {value}` is none of {', '.join(known)}")
+
+
+def _model_type(config: Path) -> str:
+    """What a config.json is of. Raises SscError where it is damaged."""
+    content = read_json(config)
+    if not isinstance(content, dict):
+        raise SscError(f"{config} holds no settings of a model by name; get it again")
+    return str(content.get("model_type", "a model without a name"))
 
 
 def _misfits(report: dict[str, Any], unused: Sequence[str]) -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 class Caption:
     """A caption that asks for some classes of a prompt.
 
-    text: the classes joined by ", ", in lower case, with a final "."; labels: index in the prompt, a class; token_ids:
-    (T,), with the special tokens; class_tokens: bool (classes, T), which tokens are a class's own.
+    text: the classes joined by a separator, in lower case, with a final "."; labels: index in the prompt, a class;
+    token_ids: (T,), with the special tokens; class_tokens: bool (classes, T), which tokens are a class's own.
     """
 
     text: str
@@ -24,13 +24,13 @@ class Caption:
     class_tokens: np.ndarray
 
 
-def captions_of(prompt: Sequence[str], tokenizer: Any, max_tokens: int) -> list[Caption]:
+def captions_of(prompt: Sequence[str], tokenizer: Any, max_tokens: int, separator: str = ", ") -> list[Caption]:
     """Captions for all classes of a prompt: one, or several when they do not fit into ``max_tokens``.
 
     A single class that does not fit is cut. tokenizer: a fast BERT tokenizer. No classes give no captions.
     """
     return [
-        _caption([prompt[label] for label in labels], labels, tokenizer, max_tokens)
+        _caption([prompt[label] for label in labels], labels, tokenizer, max_tokens, separator)
         for labels in _fitting(prompt, tokenizer, max_tokens)
     ]
 
@@ -60,9 +60,9 @@ def labels_by_exact_phrase(
     return np.array([label_of.get(phrase, -1) for phrase in phrases], dtype=np.int64)
 
 
-def _caption(classes: Sequence[str], labels: Sequence[int], tokenizer: Any, max_tokens: int) -> Caption:
+def _caption(classes: Sequence[str], labels: Sequence[int], tokenizer: Any, max_tokens: int, separator: str) -> Caption:
     texts = [_clean(name) for name in classes]
-    text = ", ".join(texts) + "."
+    text = separator.join(texts) + "."
     encoded = tokenizer(
         text, truncation=True, max_length=max_tokens, return_offsets_mapping=True, return_special_tokens_mask=True
     )
@@ -72,7 +72,7 @@ def _caption(classes: Sequence[str], labels: Sequence[int], tokenizer: Any, max_
     position = 0
     for row, name in enumerate(texts):
         class_tokens[row] = (starts >= position) & (ends <= position + len(name)) & (ends > starts) & ~special
-        position += len(name) + len(", ")
+        position += len(name) + len(separator)
     return Caption(text, tuple(labels), tuple(texts), tuple(encoded["input_ids"]), class_tokens)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
+from transformers import GroundingDinoForObjectDetection, MMGroundingDinoForObjectDetection
 
 from ssc_core.backends import Detections
 from ssc_core.errors import SscError
+from ssc_core.pretrained import Attention
 from ssc_core.segment.captions import Caption, captions_of, labels_by_exact_phrase, labels_by_token_spans
 from ssc_core.segment.grounding_dino_build import LoadedDetector, load_grounding_dino
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
@@ -48,8 +50,12 @@ class GroundingDino:
     800 and 1333. batch_size: images a forward pass; it shrinks when memory runs out. max_padding: share of a batch that
     may be padding. At 0 only images of one input size share a batch and the results are those of each image alone;
     padding changes them slightly, since the network normalises over whole feature maps. precision: ``auto`` is bf16
-    autocast on a GPU and fp32 elsewhere.
+    autocast on a GPU and fp32 elsewhere; attention: as ``load_network`` has it.
     """
+
+    kind: Any = GroundingDinoForObjectDetection
+    separator = ", "
+    """What is between the classes of a caption, as published. (A full stop would keep them from seeing each other.)"""
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class GroundingDino:
         batch_size: int = 8,
         max_padding: float = 0.0,
         precision: Precision = "auto",
+        attention: Attention | None = None,
         device: str = "auto",
         threads: int = 1,
     ) -> None:
@@ -72,7 +79,7 @@ class GroundingDino:
         self.device = pick_device(device, threads)
         self._bf16 = pick_bf16(precision, self.device)
         self._threads = threads
-        loaded = self._load(model, tokenizer)
+        loaded = self._load(model, tokenizer, attention)
         self.network = loaded.network.to(self.device).eval().requires_grad_(False)
         self._tokenizer, self._max_tokens = loaded.tokenizer, loaded.max_tokens
         self._short_side = short_side or loaded.short_side
@@ -102,7 +109,7 @@ class GroundingDino:
         questions = [
             _Question(row, image, caption)
             for row, (image, prompt) in enumerate(zip(ready, prompts, strict=True))
-            for caption in captions_of(prompt, self._tokenizer, limit)
+            for caption in captions_of(prompt, self._tokenizer, limit, self.separator)
         ]
         answers: list[list[Detections]] = [[] for _ in ready]
         for bucket in _buckets(questions, self._max_padding):
@@ -113,9 +120,9 @@ class GroundingDino:
     def _as_prepared(self, image: np.ndarray | DetectorInput) -> DetectorInput:
         return image if isinstance(image, DetectorInput) else self.prepare(image)
 
-    @staticmethod
-    def _load(model: str, tokenizer: str | None) -> LoadedDetector:
-        return load_grounding_dino(model, tokenizer)
+    @classmethod
+    def _load(cls, model: str, tokenizer: str | None, attention: Attention | None) -> LoadedDetector:
+        return load_grounding_dino(model, tokenizer, kind=cls.kind, attention=attention)
 
     def _answer(self, batch: Sequence[_Question]) -> list[Detections]:
         pixels, pixel_mask = self._pixels([question.image for question in batch])
@@ -165,6 +172,16 @@ class GroundingDino:
         else:
             labels = labels_by_exact_phrase(probabilities[kept], caption, self._tokenizer, self._text_threshold)
         return Detections(absolute_xyxy(boxes_cxcywh[kept], question.image.size), scores[kept], labels)
+
+
+class MMGroundingDino(GroundingDino):
+    """MM-GroundingDINO, and LLMDet, which is the same network (a local folder of transformers, tokenizer included).
+
+    Its classes are sentences of their own, as it was trained: no class sees another.
+    """
+
+    kind = MMGroundingDinoForObjectDetection
+    separator = ". "
 
 
 def input_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:

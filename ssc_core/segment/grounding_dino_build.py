@@ -11,7 +11,7 @@ from transformers import BertConfig, GroundingDinoForObjectDetection
 
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
-from ssc_core.pretrained import load_network, load_tokenizer
+from ssc_core.pretrained import Attention, image_settings, load_network, load_tokenizer
 from ssc_core.segment.grounding_dino_convert import load_official
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,8 +31,14 @@ class LoadedDetector:
     std: tuple[float, ...] = IMAGENET_STD
 
 
-def load_grounding_dino(model: str, tokenizer: str | None) -> LoadedDetector:
-    """Load ``model``: a folder of ``save_pretrained``, or the official ``.pth`` file.
+def load_grounding_dino(
+    model: str,
+    tokenizer: str | None,
+    *,
+    kind: Any = GroundingDinoForObjectDetection,
+    attention: Attention | None = None,
+) -> LoadedDetector:
+    """Load ``model``: a folder of ``save_pretrained`` of the class ``kind``, or the official ``.pth`` file.
 
     tokenizer: folder of a BERT tokenizer, and of BERT's config.json where its sizes are not those of bert-base-uncased;
     None looks in the model's folder. Nothing is downloaded. Raises SscError when something is missing, damaged, or does
@@ -40,16 +46,17 @@ def load_grounding_dino(model: str, tokenizer: str | None) -> LoadedDetector:
     """
     path = Path(model)
     if path.is_file():
+        if kind is not GroundingDinoForObjectDetection:
+            raise SscError(f"{kind.__name__} is loaded from a folder of transformers, and {model} is a file")
         folder = tokenizer_folder(model, tokenizer)
-        network = load_official(path, bert_config(folder))
+        network = load_official(path, bert_config(folder), attention)
         return LoadedDetector(network, load_tokenizer(folder), network.config.max_text_len)
     if not (path / "config.json").is_file():
         raise SscError(
             f"GroundingDINO model '{model}' is neither a folder with config.json nor a checkpoint file; {FETCH}"
         )
-    network = load_network(GroundingDinoForObjectDetection, path, disable_custom_kernels=True)
-    config = path / "preprocessor_config.json"
-    processing: dict[str, Any] = read_json(config) if config.is_file() else {}
+    network = load_network(kind, path, attention=attention, disable_custom_kernels=True)
+    processing = image_settings(path)
     size = processing.get("size", {})
     return LoadedDetector(
         network=network,

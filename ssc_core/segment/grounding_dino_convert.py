@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection
 
 from ssc_core.errors import SscError
+from ssc_core.pretrained import Attention
 from ssc_core.segment.sam_build import read_state_dict
 
 _SWIN = "model.backbone.conv_encoder.model"
@@ -102,11 +104,13 @@ def convert_state_dict(official: Mapping[str, torch.Tensor]) -> dict[str, torch.
     return converted
 
 
-def load_official(path: Path, bert: BertConfig) -> GroundingDinoForObjectDetection:
+def load_official(path: Path, bert: BertConfig, attention: Attention | None = None) -> GroundingDinoForObjectDetection:
     """The Swin-T network of ``groundingdino_swint_ogc.pth``. Raises SscError unless every tensor has its place."""
     official = read_official(path)
     # the defaults of this config are the official Swin-T model
-    network = GroundingDinoForObjectDetection(GroundingDinoConfig(text_config=bert, disable_custom_kernels=True))
+    options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    config = GroundingDinoConfig(text_config=bert, disable_custom_kernels=True, **options)
+    network = GroundingDinoForObjectDetection(config)
     try:
         fit(network, convert_state_dict(official))
     except SscError as error:

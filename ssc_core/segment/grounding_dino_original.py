@@ -18,7 +18,7 @@ from transformers import BertConfig, BertModel
 
 from ssc_core.checkout import install
 from ssc_core.errors import SscError
-from ssc_core.pretrained import load_tokenizer
+from ssc_core.pretrained import Attention, load_tokenizer
 from ssc_core.segment.captions import Caption
 from ssc_core.segment.grounding_dino import GroundingDino
 from ssc_core.segment.grounding_dino_build import LoadedDetector, bert_config, tokenizer_folder
@@ -74,8 +74,10 @@ SWIN_T_OGC: Mapping[str, Any] = {
 class OriginalGroundingDino(GroundingDino):
     """``GroundingDino`` with the network of the authors' package. model: the official ``.pth`` file."""
 
-    @staticmethod
-    def _load(model: str, tokenizer: str | None) -> LoadedDetector:
+    @classmethod
+    def _load(cls, model: str, tokenizer: str | None, attention: Attention | None) -> LoadedDetector:
+        if attention is not None:
+            raise SscError("the authors' package of GroundingDINO has one way to compute attention; leave it out")
         folder = tokenizer_folder(model, tokenizer)
         words = load_tokenizer(folder)
         network = build_original(bert_config(folder), words)

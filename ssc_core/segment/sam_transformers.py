@@ -1,17 +1,17 @@
-"""SAM 2.1 and SAM-HQ, by transformers, from local folders of ``save_pretrained``."""
+"""SAM 2.1, EdgeTAM, SAM 3's tracker and SAM-HQ, by transformers, from local folders of ``save_pretrained``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import Sam2Model, SamHQModel
+from transformers import EdgeTamModel, Sam2Model, Sam3TrackerModel, SamHQModel
 
-from ssc_core.files import read_json
-from ssc_core.pretrained import load_network
+from ssc_core.pretrained import Attention, image_settings, load_network
 from ssc_core.segment.sam_base import BoxSegmenter
 from ssc_core.torch_runtime import Precision
 
@@ -19,7 +19,14 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Sam2(BoxSegmenter):
-    """SAM 2 and 2.1 (facebook/sam2.1-hiera-* as a local folder); photos only, so its memory is not used."""
+    """SAM 2 and 2.1 (facebook/sam2.1-hiera-* as a local folder); photos only, so its memory is not used.
+
+    attention: as ``load_network`` has it.
+    """
+
+    kind: Any = Sam2Model
+    renamed: Mapping[str, str] = {}
+    """Names in published files, as patterns, to those of the class, where transformers does not know it by itself."""
 
     def __init__(
         self,
@@ -28,10 +35,11 @@ class Sam2(BoxSegmenter):
         batch_size: int = 8,
         boxes_per_pass: int = 64,
         precision: Precision = "auto",
+        attention: Attention | None = None,
         device: str = "auto",
         threads: int = 1,
     ) -> None:
-        network = load_network(Sam2Model, model)
+        network = load_network(self.kind, model, attention=attention, key_mapping=dict(self.renamed))
         super().__init__(
             network,
             side=_side(network.config.prompt_encoder_config.image_size),
@@ -59,6 +67,19 @@ class Sam2(BoxSegmenter):
         return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
 
 
+class EdgeTam(Sam2):
+    """EdgeTAM (yonigozlan/EdgeTAM-hf as a local folder): SAM 2 with an encoder for telephones."""
+
+    kind = EdgeTamModel
+
+
+class Sam3Tracker(Sam2):
+    """The half of SAM 3 (facebook/sam3 as a local folder) that takes boxes and points, as SAM 2 does."""
+
+    kind = Sam3TrackerModel
+    renamed: Mapping[str, str] = {r"^tracker_model\.": ""}
+
+
 class _EncodedHQ(NamedTuple):
     """Image embedding (1, C, grid, grid), and the tokens (1, grid, grid, D) of each global attention layer."""
 
@@ -76,10 +97,11 @@ class SamHQ(BoxSegmenter):
         batch_size: int = 4,
         boxes_per_pass: int = 64,
         precision: Precision = "auto",
+        attention: Attention | None = None,
         device: str = "auto",
         threads: int = 1,
     ) -> None:
-        network = load_network(SamHQModel, model)
+        network = load_network(SamHQModel, model, attention=attention)
         super().__init__(
             network,
             side=_side(network.config.vision_config.image_size),
@@ -109,9 +131,8 @@ class SamHQ(BoxSegmenter):
 
 
 def _normalisation(folder: Path) -> dict[str, tuple[float, ...]]:
-    """mean and std of RGB in 0..255, from preprocessor_config.json; ImageNet's without one."""
-    file = folder / "preprocessor_config.json"
-    config = read_json(file) if file.is_file() else {}
+    """mean and std of RGB in 0..255, as the folder says; ImageNet's where it says nothing."""
+    config = image_settings(folder)
     mean, std = config.get("image_mean", IMAGENET[0]), config.get("image_std", IMAGENET[1])
     return {"mean": tuple(255 * np.array(mean)), "std": tuple(255 * np.array(std))}
 

@@ -79,9 +79,9 @@ def test_twenty_tokens_by_default_and_no_sentence_at_all(folder: Path) -> None:
     [
         (lambda f: (f / "vocab.txt").unlink(), "vocabulary is missing"),
         (lambda f: (f / "vocab.txt").write_text("\n".join([*VOCABULARY, *"abcdefg"])), "17 tokens, BERT knows 12"),
-        (lambda f: (f / "pytorch_model.bin").unlink(), "cannot be loaded: Error no file named"),
+        (lambda f: (f / "pytorch_model.bin").unlink(), "cannot be loaded from .*Error no file named"),
         (lambda f: (f / "pytorch_model.bin").write_bytes(b"abc"), "damaged, cut off"),
-        (lambda f: (f / "config.json").write_text("{"), "cannot be loaded: .*config.json"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json"),
     ],
 )
 def test_an_incomplete_folder_is_refused(folder: Path, spoil, message: str) -> None:
