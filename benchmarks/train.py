@@ -34,12 +34,12 @@ from ssc_core.config.training import MICRO_SWIN, TrainSettings
 from ssc_core.correct.batches import Batch, make_batch
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.plan import Sample
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.correct.train_stage import chosen_loss
-from ssc_core.correct.trainer import Trainer
+from ssc_core.correct.trainer import Run, Trainer
 from ssc_core.files import write_json
 from ssc_core.refer.images import load_image
 from ssc_core.refer.ref_table import Ref
@@ -94,7 +94,7 @@ def make_model(swin: str, device: torch.device) -> ReferringSegmenter:
     torch.manual_seed(0)
     small = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
     config = BertConfig(vocab_size=30522, **(small if swin == "micro" else {}))
-    size = SwinSettings(**MICRO_SWIN.model_dump(), window=6) if swin == "micro" else swin
+    size = SwinArchitecture(**MICRO_SWIN.model_dump(), window=6) if swin == "micro" else swin
     lavt = LAVT(size, text_dim=config.hidden_size)
     return ReferringSegmenter(lavt, TextEncoder(config)).to(device, memory_format=torch.channels_last)
 
@@ -130,8 +130,8 @@ def trainer_and_bare_seconds(
     twin, bare = copy.deepcopy(model), list[float]()
     bf16 = pick_bf16(settings.precision, device, native=True)
     state = PausedAfterSteps(folder / "state", lambda: bare.append(bare_seconds(twin, batch, bf16, device)))
-    options = {"device": device, "workers": workers, "save_minutes": 60}
-    Trainer(model, items, chosen_loss(settings, CompatSettings()), settings, CompatSettings(), state, **options).fit()
+    run = Run(state=state, device=device, workers=workers, save_minutes=60)
+    Trainer(model, items, chosen_loss(settings, CompatSettings()), settings, CompatSettings(), run).fit()
     return state.seconds[2:], bare[2:]
 
 

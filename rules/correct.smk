@@ -35,7 +35,7 @@ rule train:
         "{wildcards.dataset}: training LAVT, phase {wildcards.phase} {wildcards.variant}"
     shell:
         calls(
-            "correct",
+            "{phase}",
             "wildcards.phase params.images params.settings params.compat params.state"
             " resources.save_minutes resources.log_to gpus=resources.processes resources.nodes resources.device"
             " threads resources.checkpoint_activations",
@@ -68,7 +68,7 @@ rule matching_accuracy:
         "{wildcards.dataset}: how often {wildcards.phase} matched the true object {wildcards.variant}"
     shell:
         calls(
-            "matching_correct",
+            "matching_{phase}",
             "input.matches input.masks input.truth params.compat output.table",
         )
 
@@ -123,12 +123,13 @@ rule choose_candidates:
     params:
         **reads("choose_{method}"),
         images=images_folder,
+        network=network_name,
     message:
         "{wildcards.dataset} {wildcards.split}: candidates that the {wildcards.method} network fits best"
         " {wildcards.variant}"
     shell:
         calls(
-            "choose_corrected",
-            "input.refs wildcards.split params.images input.masks input.checkpoint"
+            "choose_{method}",
+            "input.refs wildcards.split params.images input.masks input.checkpoint params.network"
             " resources.device threads output.out",
         )

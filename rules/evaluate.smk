@@ -26,6 +26,7 @@ rule evaluate:
         images=images_folder,
         method=method_of,
         bert=bert_of,
+        network=network_name,
         models=models_of_network,
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating the {params.method} network {wildcards.variant}"
@@ -33,7 +34,7 @@ rule evaluate:
         calls(
             "evaluate_corrected",
             "input.refs input.truth input.data input.checkpoint params.images wildcards.split params.settings"
-            " resources.device threads params.code params.method params.bert output.report",
+            " resources.device threads params.code params.method params.bert params.network output.report",
         )
 
 

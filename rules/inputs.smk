@@ -107,6 +107,11 @@ def bert_of(wildcards):
     return varied(wildcards).network.bert if published else ""
 
 
+def network_name(wildcards):
+    """What the network is called whose code may be run: a checkpoint's own word is not enough."""
+    return varied(wildcards).network.name
+
+
 def models_of_network(wildcards):
     return models_of(f"evaluate_{method_of(wildcards)}")(wildcards)
 

@@ -14,6 +14,12 @@ def stage_of(name, wildcards):
     return STAGES[name.format(**dict(wildcards.items()))]
 
 
+def stage_like(name):
+    """One of the stages of a rule, as `{phase}`, for what all of them have in common: what they call, and which kinds of
+    params they have."""
+    return STAGES[name.format(phase="correct", kind="masks", method="corrected")]
+
+
 def settings_of(name):
     """Param: the sections that a stage reads; of a single one, its keys alone."""
 
@@ -42,11 +48,7 @@ def models_of(name):
         settings = varied(wildcards)
         places = [place.split(".") for place in stage_of(name, wildcards).models]
         models = [getattr(getattr(settings, section), key) for section, key in places]
-        return "; ".join(
-            weights(model) if isinstance(model, str) else backend_state(model)
-            for model in models
-            if model
-        )
+        return "; ".join(filter(None, map(model_state, models)))
 
     return found
 
@@ -67,7 +69,7 @@ def plugins_of(name):
 
 def reads(name):
     """`params` with all that decides whether a stage runs again, besides its inputs."""
-    stage = STAGES[name.format(phase="correct", kind="masks", method="corrected")]
+    stage = stage_like(name)
     params = {"code": code(stage.calls)}
     if stage.sections:
         params["settings"] = settings_of(name)
@@ -96,11 +98,18 @@ def weights(*paths):
     )
 
 
-def backend_state(backend):
-    """Code and weights behind a backend."""
-    paths = possible_paths(backend.settings).values()
+def weights_in(settings):
+    return weights(*possible_paths(settings).values())
+
+
+def model_state(model):
+    """Weights at a path, weights that settings name, or code and weights behind a backend."""
+    if isinstance(model, str | None):
+        return weights(model)
+    if isinstance(model, dict):
+        return weights_in(model)
     try:
-        version = backend_version(backend.name)
+        version = backend_version(model.name)
     except SscError as error:
         raise WorkflowError(str(error))
-    return f"backend {backend.name}: {version}; {weights(*paths)}"
+    return f"backend {model.name}: {version}; {weights_in(model.settings)}"

@@ -32,9 +32,9 @@ def call(calls, places, files=False):
     return " ".join([runner, calls, *named, *options])
 
 
-def calls(stage, places, files=False):
-    """The shell line of a stage."""
-    return call(STAGES[stage].calls, places, files)
+def calls(name, places, files=False):
+    """The shell line of a stage, or of all stages of a rule with wildcards."""
+    return call(stage_like(name).calls, places, files)
 
 
 def file_options(wildcards, input, output):

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ __all__ = [
     "PairScorer",
     "Segmenter",
     "backend_class",
+    "build",
     "load_backend",
     "load_function",
 ]
@@ -56,30 +57,44 @@ def load_backend(
 
     Raises SscError when the name does not resolve, the settings do not fit, or it keeps none of the protocols.
     """
-    cls = backend_class(name, settings)
-    arguments = dict(settings)
-    for key, value in {"device": device, "threads": threads, "batch_size": batch_size}.items():
-        if key in inspect.signature(cls).parameters and key not in arguments and value is not None:
-            arguments[key] = value
-    return checked(cls(**arguments), name, *protocols)
+    offered = {"device": device, "threads": threads, "batch_size": batch_size}
+    return checked(build(BACKEND, name, settings, offered), name, *protocols)
+
+
+def build(kind: Kind, name: str, settings: Mapping[str, Any], offered: Mapping[str, Any]) -> Any:
+    """Call what a config names, a class or a function, with its settings, and with what it takes of ``offered`` (unless
+    None) besides. Raises SscError as ``builder`` does."""
+    given = {key: value for key, value in offered.items() if value is not None and key not in settings}
+    found = builder(kind, name, settings, given)
+    taken = inspect.signature(found).parameters
+    return found(**settings, **{key: value for key, value in given.items() if key in taken})
 
 
 def backend_class(name: str, settings: Mapping[str, Any]) -> Any:
     """The class that a config names, without building it. Raises SscError unless ``settings`` fit its constructor."""
-    cls = _named(BACKEND, name)
-    accepted = inspect.signature(cls).parameters
+    return builder(BACKEND, name, settings, ("device", "threads"))
+
+
+def builder(kind: Kind, name: str, settings: Mapping[str, Any], offered: Collection[str]) -> Any:
+    """The class or function that a config names, without calling it.
+
+    Raises SscError when the name does not resolve, and unless it takes ``settings``, and no more than these and
+    ``offered``.
+    """
+    found = _named(kind, name)
+    accepted = inspect.signature(found).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
     if not takes_any and (unknown := [key for key in settings if key not in accepted]):
         raise SscError(
-            f"backend '{name}' has no setting {', '.join(unknown)}{did_you_mean(unknown[0], accepted)} "
+            f"{kind.word} '{name}' has no setting {', '.join(unknown)}{did_you_mean(unknown[0], accepted)} "
             f"It takes {', '.join(accepted) or 'none'}"
         )
     needed = [
         key for key, p in accepted.items() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
-    if missing := [key for key in needed if key not in settings and key not in ("device", "threads")]:
-        raise SscError(f"backend '{name}' needs the setting {', '.join(missing)}: put it into its `settings`")
-    return cls
+    if missing := [key for key in needed if key not in settings and key not in offered]:
+        raise SscError(f"{kind.word} '{name}' needs the setting {', '.join(missing)}: put it into its `settings`")
+    return found
 
 
 def load_function(kind: Kind, name: str) -> Any:

@@ -22,7 +22,7 @@ from ssc_core.config.published_file import PublishedFile
 from ssc_core.config.settings import Settings
 from ssc_core.config.stages import STAGES, plugin_names
 from ssc_core.errors import SscError
-from ssc_core.registry import LAYOUT, possible_paths
+from ssc_core.registry import LAYOUT, NETWORK, NETWORK_OFFERED, possible_paths
 from ssc_core.weights.catalogue import needed_by
 from ssc_core.weights.fetch import bytes_text, is_here
 from ssc_core.weights.lock import LockFile
@@ -265,7 +265,7 @@ def _backends(settings: Settings) -> Iterator[Check]:
 
 def _plugins(settings: Settings) -> Iterator[Check]:
     """Whether the functions of the user's own that the config names are there."""
-    from ssc_core.backends import load_function
+    from ssc_core.backends import builder, load_function
 
     named = {(key, name, kind) for stage in STAGES for key, name, kind in plugin_names(settings, stage)}
     layouts = {(f"datasets.{key}.source", of.source.layout, LAYOUT) for key, of in settings.datasets.items()}
@@ -273,7 +273,10 @@ def _plugins(settings: Settings) -> Iterator[Check]:
         if name in kind.registered:
             continue
         try:
-            load_function(kind, name)
+            if kind is NETWORK:
+                builder(kind, name, settings.network.settings, NETWORK_OFFERED)
+            else:
+                load_function(kind, name)
             yield Check(f"plug-in {key}", "ok", f"{name} is there")
         except Exception as error:  # as above
             yield Check(f"plug-in {key}", "problem", _reason(error))

@@ -75,6 +75,12 @@ LOSS = Kind(
     },
 )
 
+NETWORK = Kind("network", "function", {"lavt": "ssc_core.correct.start:build_segmenter"})
+"""What builds the network that is trained, a class or a function."""
+
+NETWORK_OFFERED = ("network", "vocabulary", "pretrained", "checkpoint_activations")
+"""What it gets besides its settings, where it takes it: see ``ssc_core.correct.network``."""
+
 LAYOUT = Kind(
     "layout",
     "function",

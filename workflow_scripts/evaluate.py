@@ -20,13 +20,14 @@ def main(
     split: str,
     method: str,
     bert: str,
+    network: str,
     settings: EvaluateSettings,
     code: str,
     device: str,
     threads: int,
     report: Path,
 ) -> None:
-    predictor = Predictor(checkpoint, bert=bert or None, device=device, threads=threads)
+    predictor = Predictor(checkpoint, bert=bert or None, network=network, device=device, threads=threads)
     evaluation = evaluate_model(
         refs=read_refs(refs),
         split=split,

@@ -15,7 +15,7 @@ from microworld.training.loop import fit, save_weights
 from microworld.training.pool import COLOUR_NAMES, Pool
 from ssc_core.config.training import MICRO_SWIN
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDE = 64
@@ -30,7 +30,7 @@ class SwinFeatures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = LAVT(SwinSettings(**MICRO_SWIN.model_dump(), window=6), drop_path=0.0, text_dim=8).backbone
+        self.backbone = LAVT(SwinArchitecture(**MICRO_SWIN.model_dump(), window=6), drop_path=0.0, text_dim=8).backbone
         for stage in self.backbone.layers:
             stage.fusion, stage.res_gate = nn.Identity(), nn.Identity()
         self.channels = [stage.blocks[0].norm1.normalized_shape[0] for stage in self.backbone.layers]  # type: ignore[index, union-attr]

@@ -11,12 +11,14 @@ import typer
 from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ssc_core.correct.predictor import Predictor
     from ssc_core.pictures import BadImage
     from ssc_core.predict.outputs import OutputWriter, Prediction
     from ssc_core.predict.requests import Request
     from ssc_core.predict.run import OnBad
+    from ssc_core.predict.zero_shot import ZeroShot
 
 PUBLISHED_BERT = "weights/bert-base-uncased"
 """What published checkpoints were trained with, where `ssc fetch` puts it."""
@@ -36,6 +38,10 @@ Configs = Annotated[
 Bert = Annotated[
     str | None,
     typer.Option(help="Folder of the network's BERT, where the checkpoint names none."),
+]
+Network = Annotated[
+    str | None,
+    typer.Option(help="Network of the checkpoint, where it is not LAVT: file.py:name or module:name; its code is run."),
 ]
 Classes = Annotated[
     str | None,
@@ -61,6 +67,7 @@ def predict(
         typer.Option(help="overlay, mask (PNG) or rle (COCO run lengths in one JSON); default: all. May be repeated."),
     ] = None,
     bert: Bert = None,
+    network: Network = None,
     classes: Classes = None,
     batch: Annotated[int, typer.Option(min=1, help="(Photo, sentence) pairs that the network sees at once.")] = 32,
     device: Device = "auto",
@@ -74,48 +81,56 @@ def predict(
         raise SscError("name one model: --checkpoint FILE, or --zero-shot")
     if snap and zero_shot:
         raise SscError("--snap takes a network's decision: use it with --checkpoint FILE")
-    check_used(bert, classes, config, network=checkpoint is not None, zero_shot=zero_shot or snap)
+    check_used(bert, network, classes, config, checkpoint=checkpoint is not None, zero_shot=zero_shot or snap)
     if unknown := set(save or ()) - set(KINDS):
         raise SscError(f"--save {unknown.pop()}: choose from {', '.join(KINDS)}")
     requests = read_requests(photos, texts)
     writer = OutputWriter(out, save or KINDS)
     bad: list[BadImage] = []
-    answer = _model(checkpoint, snap, config or (), bert, classes, batch, device, threads)
+    trained = None if checkpoint is None else load_predictor(checkpoint, bert, network, batch, device, threads)
+    selection = load_zero_shot(config or (), classes, device, threads) if zero_shot or snap else None
+    answer = _answering(trained, selection)
     _write(answer(requests, bad.append), writer, total=sum(len(one.sentences) for one in requests), out=out)
     if bad:
         raise SscError(_named(bad))
 
 
 def check_used(
-    bert: str | None, classes: str | None, config: Sequence[Path] | None, *, network: bool, zero_shot: bool
+    bert: str | None,
+    network: str | None,
+    classes: str | None,
+    config: Sequence[Path] | None,
+    *,
+    checkpoint: bool,
+    zero_shot: bool,
 ) -> None:
     """Raise SscError for an option that no model here reads: the answers would not be what it asks for."""
-    if bert is not None and not network:
-        raise SscError("--bert belongs to a network: use it with --checkpoint FILE")
-    for name, value in {"--classes": classes, "--config": config}.items():
-        if value and not zero_shot:
-            raise SscError(f"{name} says what Segment and Select do, and a network reads none of it: leave it out")
+    if not checkpoint and (given := _given({"--bert": bert, "--network": network})):
+        raise SscError(f"{given} belongs to a network: use it with --checkpoint FILE")
+    if not zero_shot and (given := _given({"--classes": classes, "--config": config})):
+        raise SscError(
+            f"{given} says what Segment and Select do, and a network reads none of it: leave it out (a network of your "
+            "own is named by --network)"
+        )
 
 
-def _model(
-    checkpoint: Path | None,
-    snap: bool,
-    config: Sequence[Path],
-    bert: str | None,
-    classes: str | None,
-    batch: int,
-    device: str,
-    threads: int,
+def _given(options: Mapping[str, object]) -> str:
+    """The first option that has a value."""
+    return next((name for name, value in options.items() if value), "")
+
+
+def _answering(
+    network: Predictor | None, selection: ZeroShot | None
 ) -> Callable[[Sequence[Request], OnBad], Iterator[Prediction]]:
-    """What answers requests. Each model is loaded once."""
+    """What answers requests, with one of the models or both."""
     from ssc_core.predict import run
 
-    network = None if checkpoint is None else load_predictor(checkpoint, bert, batch, device, threads)
     if network is None:
-        return partial(run.predict_zero_shot, load_zero_shot(config, classes, device, threads))
-    if snap:
-        return partial(run.predict_candidates, network, load_zero_shot(config, classes, device, threads))
-    return partial(run.predict_with_network, network)
+        assert selection is not None, "one of them is there"
+        return partial(run.predict_zero_shot, selection)
+    if selection is None:
+        return partial(run.predict_with_network, network)
+    return partial(run.predict_candidates, network, selection)
 
 
 def _write(predictions: Iterator[Prediction], writer: OutputWriter, *, total: int, out: Path) -> None:
@@ -148,17 +163,29 @@ def _named(bad: Sequence[BadImage]) -> str:
     return "\n  ".join([f"{photos} could not be read; all others are answered:", *lines])
 
 
-def load_predictor(checkpoint: Path, bert: str | None, batch: int, device: str, threads: int):
-    """``correct.predictor.Predictor``, for published files with the published BERT."""
+def load_predictor(
+    checkpoint: Path, bert: str | None, network: str | None, batch: int, device: str, threads: int
+) -> Predictor:
+    """A trained network; for published files with the published BERT. network: None for LAVT."""
+    from ssc_core.config.paths import tidy_if_path
+    from ssc_core.correct.network import LAVT_NAME
     from ssc_core.correct.predictor import Predictor
 
     if bert is not None and not Path(bert).is_dir():
         raise SscError(f"--bert {bert} is no folder; name the one that holds vocab.txt")
-    return Predictor(checkpoint, bert=bert, default_bert=PUBLISHED_BERT, device=device, threads=threads, samples=batch)
+    return Predictor(
+        checkpoint,
+        bert=bert,
+        default_bert=PUBLISHED_BERT,
+        network=LAVT_NAME if network is None else tidy_if_path(network),
+        device=device,
+        threads=threads,
+        samples=batch,
+    )
 
 
-def load_zero_shot(config: Sequence[Path], classes: str | None, device: str, threads: int):
-    """``predict.zero_shot.ZeroShot`` with the backends of config.yaml and ``config`` over it."""
+def load_zero_shot(config: Sequence[Path], classes: str | None, device: str, threads: int) -> ZeroShot:
+    """Segment and Select with the backends of config.yaml and ``config`` over it."""
     from ssc_core.cli.config_files import read_config
     from ssc_core.predict.zero_shot import ZeroShot
     from ssc_core.segment.coco import COCO_CLASSES

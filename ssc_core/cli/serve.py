@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ssc_core.cli.predict import Bert, Checkpoint, Classes, Configs, Device, Threads, ZeroShotFlag, check_used
+from ssc_core.cli.predict import Bert, Checkpoint, Classes, Configs, Device, Network, Threads, ZeroShotFlag, check_used
 from ssc_core.errors import SscError
 
 
@@ -16,6 +16,7 @@ def serve(
     zero_shot: ZeroShotFlag = False,
     config: Configs = None,
     bert: Bert = None,
+    network: Network = None,
     classes: Classes = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 7860,
@@ -36,14 +37,14 @@ def serve(
 
     if checkpoint is None and not zero_shot:
         raise SscError("name a model: --checkpoint FILE, --zero-shot, or both")
-    check_used(bert, classes, config, network=checkpoint is not None, zero_shot=zero_shot)
+    check_used(bert, network, classes, config, checkpoint=checkpoint is not None, zero_shot=zero_shot)
     with private_temporary_folder(), _listener(host, port) as listener:
         from ssc_core.cli.predict import load_predictor, load_zero_shot
         from ssc_core.predict.web_page import build_page, run_page
 
-        network = None if checkpoint is None else load_predictor(checkpoint, bert, 1, device, threads)
+        trained = None if checkpoint is None else load_predictor(checkpoint, bert, network, 1, device, threads)
         selection = load_zero_shot(config or (), classes, device, threads) if zero_shot else None
-        page = build_page(network, selection)
+        page = build_page(trained, selection)
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}  (Ctrl+C ends it)", flush=True)
         run_page(page, listener, [host, *(allow_host or ())])

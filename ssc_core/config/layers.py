@@ -144,11 +144,14 @@ def _merge(onto: dict[str, Any], more: Mapping[str, Any]) -> None:
             continue
         old = onto.get(key)
         # always into a dict of its own: two places of a file may share one by an alias
-        onto[key] = merged = {} if not isinstance(old, Mapping) or _is_another(old, value) else dict(old)
+        onto[key] = merged = _kept(old, value) if isinstance(old, Mapping) else {}
         _merge(merged, value)
 
 
-def _is_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether ``new`` names another backend, or another layout of a source: keys of the old one mean nothing then."""
-    names = [key for key in ("layout", "name") if key in new and (key == "layout" or "settings" in {*old, *new})]
-    return any(old.get(key) != new[key] for key in names)
+def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """What still means something of ``old``: nothing where ``new`` names another layout of a source, and no settings
+    where it names another backend or network."""
+    if "layout" in new and old.get("layout") != new["layout"]:
+        return {}
+    another = "name" in new and old.get("name") != new["name"]
+    return {key: value for key, value in old.items() if not (another and key == "settings")}

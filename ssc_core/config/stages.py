@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ssc_core.config.methods import NETWORKS, PHASES
-from ssc_core.registry import LOSS, VISUAL_PROMPT, Kind, own_versions
+from ssc_core.registry import LOSS, NETWORK, VISUAL_PROMPT, Kind, own_versions
 
 
 class Config(Protocol):
@@ -26,8 +26,8 @@ class Stage:
 
     calls: ``module:function``, whose code is part of what decides on reruns. writes: path by name of a result, below
     ``results/{dataset}/{variant}``. after: results that it is made from. sections, compat: keys of the config that it
-    reads. models: where in the config models are named whose code and weights count, as ``detect.backend``.
-    plugins: the kinds of other code that the config names, by key. same: results that neither
+    reads. models: where in the config models are named whose code and weights count, as ``detect.backend``, or settings
+    that name such weights. plugins: the kinds of other code that the config names, by key. same: results that neither
     sections nor compat change.
     """
 
@@ -61,6 +61,10 @@ TRAINED = {
 _TRAIN_COMPAT = ("lr_by_loader_length", "drop_first_batch", "loader_images", "palette_targets", "merged_masks")
 
 
+_NETWORK = {"network.name": NETWORK}
+"""A checkpoint says what its network is called, but only code that the config names is run."""
+
+
 def _gather(kind: str) -> Stage:
     return Stage(
         calls="ssc_core.masks.gather:gather_shards", writes={kind: f"{{split}}/{kind}.h5"}, after=(f"{kind}_shard",)
@@ -77,8 +81,8 @@ def _training(name: str) -> Stage:
         after=("refs", *learns_from, *([f"{phase.after}.pt"] if phase.after else [])),
         sections=("network", name),
         compat=(*_TRAIN_COMPAT, *(["matching_double_count"] if phase.learns_from == "masks" else [])),
-        models=("network.bert", "network.tokenizer", "network.swin_weights"),
-        plugins={f"{name}.loss": LOSS},
+        models=("network.bert", "network.tokenizer", "network.swin_weights", "network.settings"),
+        plugins={f"{name}.loss": LOSS, **_NETWORK},
     )
 
 
@@ -97,6 +101,7 @@ def _evaluation(
         sections=("evaluate",),
         compat=compat,
         models=models,
+        plugins=_NETWORK if script == "evaluate" else {},
     )
 
 
@@ -114,6 +119,7 @@ def _choice(method: str) -> Stage:
         calls="ssc_core.correct.choose:choose_candidates",
         writes={f"chosen.{method}": f"{{split}}/chosen_{method}.h5"},
         after=("refs", "masks", f"{NETWORKS[method]}.pt"),
+        plugins=_NETWORK,
     )
 
 
@@ -229,9 +235,10 @@ MADE_BY = {result: name for name, stage in STAGES.items() for result in stage.wr
 
 
 def reads(settings: Config, stage: str) -> dict[str, Any]:
-    """What a stage reads of the config, without the stages before it: by section, model and ``compat.switch``."""
+    """What a stage reads of the config, without the stages before it: by section, model, plug-in and
+    ``compat.switch``."""
     found = STAGES[stage]
-    keys = [*found.models, *(f"compat.{name}" for name in found.compat)]
+    keys = [*found.models, *found.plugins, *(f"compat.{name}" for name in found.compat)]
     return {name: settings.values(name) for name in found.sections} | {key: _value(settings, key) for key in keys}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from ssc_core.config.base import Section, Seed, Share, name_schema, named
-from ssc_core.config.paths import NameOrPath, UserPath, WorkflowPath
-from ssc_core.registry import LOSS
+from ssc_core.config.paths import NameOrPath, UserPath, WorkflowPath, tidy_if_path
+from ssc_core.registry import LOSS, NETWORK
 
 
 class SwinSize(Section):
@@ -25,7 +25,16 @@ MICRO_SWIN = SwinSize(embed_dim=24, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8))
 
 
 class NetworkSettings(Section):
-    """LAVT and its text encoder."""
+    """LAVT and its text encoder, or a network of your own."""
+
+    name: Annotated[NameOrPath, named(NETWORK), name_schema(NETWORK)] = Field(
+        default="lavt",
+        description="what builds the network: lavt, package.module:Class or path/to/file.py:Class. All of lavt's sizes "
+        "are keys of this section; another one gets it, and takes of it what it likes",
+    )
+    settings: dict[str, JsonValue] = Field(
+        default_factory=dict, description="keyword arguments of a network of your own; null drops a key"
+    )
 
     swin: Literal["tiny", "small", "base", "large"] | SwinSize = Field(
         default="base", description="Swin backbone: a published size, or sizes of your own"
@@ -53,6 +62,19 @@ class NetworkSettings(Section):
     @classmethod
     def _micro(cls, swin: Any) -> Any:
         return MICRO_SWIN if swin == "micro" else swin
+
+    @field_validator("settings")
+    @classmethod
+    def _null_drops(cls, settings: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        return {key: tidy_if_path(value) for key, value in settings.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _settings_are_of_ones_own(self) -> NetworkSettings:
+        if self.settings and self.name in NETWORK.registered:
+            raise ValueError(
+                f"`settings` belong to a network of your own; those of {self.name} stand in `network` itself"
+            )
+        return self
 
 
 class TrainSettings(Section):

@@ -100,7 +100,10 @@ def label(changes: Changes) -> str:
 
 
 def parse(folder: str) -> dict[str, Any]:
-    """Changes of a folder's name. Raises SscError when it is none."""
+    """Changes of a folder's name.
+
+    Raises SscError when it is none, and for a second spelling of one: what is in it would be made twice.
+    """
     if not re.fullmatch(PATTERN, folder):
         raise SscError(f"'{folder}' names no change; write section.key=value, such as select.choice=first, or seed7")
     changes: dict[str, Any] = {}
@@ -110,6 +113,8 @@ def parse(folder: str) -> dict[str, Any]:
             changes[name] = _value(unquote(value))
         else:
             changes[SEED] = int(name.removeprefix(SEED))
+    if folder and (one := label(changes)) != f"{folder.rstrip('/')}/":
+        raise SscError(f"'{folder.rstrip('/')}' is written '{one.rstrip('/')}': a variant has one name, and one folder")
     return changes
 
 

@@ -1,25 +1,29 @@
-"""Checkpoints of the segmenter: the published LAVT and S+S+C files, and ours, which either side can read.
+"""Checkpoints: the published LAVT and S+S+C files, and ours, which either side can read.
 
 All are ``torch.save`` dicts with the state dicts ``model`` (LAVT) and ``bert_model``; in files of LAVT-One, BERT is
 part of ``model``. Published files add ``optimizer``, ``epoch``, ``args`` (argparse.Namespace) and ``lr_scheduler``;
-ours add ``settings`` and ``meta``, plain values only.
+ours add ``settings`` and ``meta``, plain values only. Of a network of the user's own ``model`` is all of it, and
+``settings`` say what it is called. No code is imported for that: only what the reader names himself is run.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from transformers import BertConfig
 
+from ssc_core.config.training import NetworkSettings
 from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture, without_bert
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
+from ssc_core.correct.network import LAVT_NAME, build_network
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError
 from ssc_core.tensor_files import read_torch, state_dict_of, write_torch
@@ -27,7 +31,10 @@ from ssc_core.tensor_files import read_torch, state_dict_of, write_torch
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint file holds. ``args`` is the published namespace as a dict; absent entries are empty or None."""
+    """What a checkpoint file holds. ``args`` is the published namespace as a dict; what is absent is empty or None.
+
+    bert_model: of LAVT alone.
+    """
 
     model: dict[str, Tensor]
     bert_model: dict[str, Tensor]
@@ -37,6 +44,16 @@ class Checkpoint:
     epoch: int | None = None
     optimizer: dict[str, Any] | None = None
     lr_scheduler: dict[str, Any] | None = None
+
+    @property
+    def network(self) -> Mapping[str, Any]:
+        """The section ``network`` of the config that it was trained with; empty for published files."""
+        return _network(self.settings)
+
+    @property
+    def network_name(self) -> str:
+        """What ``network.name`` was; ``lavt`` for published files."""
+        return _name(self.settings)
 
     def architecture(self) -> dict[str, Any]:
         """The network's sizes: as saved with it, or read off the shapes of its weights (published files)."""
@@ -48,14 +65,12 @@ def load_published(path: Path | str) -> Checkpoint:
     """Read a LAVT, S+S+C or own checkpoint, without running code from it.
 
     ``module.`` prefixes go, and old BERT names are brought up to date. Raises SscError when the file is missing,
-    damaged, lacks one of the two networks or asks to import anything but ``argparse.Namespace``.
+    damaged, lacks LAVT or its BERT or asks to import anything but ``argparse.Namespace``.
     """
     content = read_torch(path)
-    model = state_dict_of(path, content, "model")
-    bert = without_bert(model) or state_dict_of(path, content, "bert_model")
-    return Checkpoint(
-        model=model,
-        bert_model=bert_state(bert),
+    checkpoint = Checkpoint(
+        model=state_dict_of(path, content, "model"),
+        bert_model={},
         settings=dict(content.get("settings") or {}),
         meta=dict(content.get("meta") or {}),
         args=_namespace_dict(path, content.get("args")),
@@ -63,22 +78,22 @@ def load_published(path: Path | str) -> Checkpoint:
         optimizer=content.get("optimizer"),
         lr_scheduler=content.get("lr_scheduler"),
     )
+    if checkpoint.network_name != LAVT_NAME:
+        return checkpoint
+    bert = without_bert(checkpoint.model) or state_dict_of(path, content, "bert_model")
+    return replace(checkpoint, bert_model=bert_state(bert))
 
 
-def save_checkpoint(
-    path: Path | str, segmenter: ReferringSegmenter, settings: Mapping[str, Any], meta: Mapping[str, Any]
-) -> None:
+def save_checkpoint(path: Path | str, network: nn.Module, settings: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
     """Write our format, atomically; the same weights, settings and meta give the same bytes.
 
-    ``settings`` and ``meta`` are plain Python (dict, list, tuple, str, number, bool, None). The architecture is added
-    to the settings, so that ``load_segmenter`` needs nothing but the file.
+    ``settings`` and ``meta`` are plain Python (dict, list, tuple, str, number, bool, None). LAVT's architecture is
+    added to the settings, so that ``load_segmenter`` needs nothing but the file.
     """
-    content = {
-        "model": _plain_state(segmenter.lavt),
-        "bert_model": _plain_state(segmenter.bert),
-        "settings": {**settings, "architecture": architecture_of(segmenter)},
-        "meta": dict(meta),
-    }
+    if isinstance(network, ReferringSegmenter) and _name(settings) == LAVT_NAME:
+        settings = {**settings, "architecture": architecture_of(network)}
+    states = {entry: _plain_state(module) for entry, module in _parts(network, _name(settings)).items()}
+    content = {**states, "settings": dict(settings), "meta": dict(meta)}
     for name in ("settings", "meta"):
         _check_plain(content[name], name)
     write_torch(path, content)
@@ -128,7 +143,7 @@ def segmenter_of(checkpoint: Checkpoint, path: Path | str) -> ReferringSegmenter
     swin: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()}
     with torch.device("meta"):  # no time for start values that the file replaces
         lavt = LAVT(
-            SwinSettings(**swin),
+            SwinArchitecture(**swin),
             fusion_heads=tuple(sizes["fusion_heads"]),
             text_dim=sizes["text_dim"],
             decoder_width=sizes.get("decoder_width"),  # files from before it could be set have the published one
@@ -138,23 +153,50 @@ def segmenter_of(checkpoint: Checkpoint, path: Path | str) -> ReferringSegmenter
     return segmenter
 
 
-def load_weights(segmenter: ReferringSegmenter, checkpoint: Checkpoint, path: Path | str) -> None:
-    """Copy a checkpoint's weights into ``segmenter``, strictly. Raises SscError that names what does not fit.
+def restore_network(checkpoint: Checkpoint, path: Path | str, name: str, *, vocabulary: int) -> nn.Module:
+    """The network that a checkpoint holds, on the CPU: LAVT, or that which the reader names.
+
+    name: ``network.name`` of the reader's config, which must be what the checkpoint says: the file may come from
+    anywhere, and code runs only because the reader names it. Of two files of that name the reader's is run. vocabulary:
+    as of ``build_network``. Raises SscError when the names differ or the weights do not fit what is built.
+    """
+    said = checkpoint.network_name
+    if _place(said) != _place(name):
+        raise SscError(
+            f"{path} was trained with the network '{said:.80}', and '{name}' is named: `--network`, or in a config "
+            "`network: {name: ...}`. The code of another network than lavt is run only when you name it, since a "
+            "checkpoint may name anybody's"
+        )
+    if said == LAVT_NAME:
+        return segmenter_of(checkpoint, path)
+    try:
+        section = NetworkSettings.model_validate({**checkpoint.network, "name": name})
+    except ValidationError as error:
+        raise SscError(f"{path}: its settings are no settings of a network ({error.errors()[0]['msg']})") from error
+    network = build_network(section, vocabulary=vocabulary, pretrained=False)
+    load_weights(network, checkpoint, path)
+    return network
+
+
+def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -> None:
+    """Copy a checkpoint's weights into ``network``, strictly. Raises SscError that names what does not fit.
 
     ``path`` is for messages.
     """
-    for name, module, state in (
-        ("model", segmenter.lavt, checkpoint.model),
-        ("bert_model", segmenter.bert, checkpoint.bert_model),
-    ):
+    name = checkpoint.network_name
+    if name == LAVT_NAME and not isinstance(network, ReferringSegmenter):
+        raise SscError(f"{path} holds the network '{LAVT_NAME}', and a {type(network).__name__} is to start from it")
+    parts = {entry: (module, getattr(checkpoint, entry)) for entry, module in _parts(network, name).items()}
+    for entry, (module, state) in parts.items():
         problems = _misfits(module.state_dict(), state)
         if problems:
             more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+            same = "the swin, window and BERT" if name == LAVT_NAME else f"the network '{name:.80}' and the settings"
             raise SscError(
-                f"the weights '{name}' of {path} do not fit this network: {'; '.join(problems[:5])}{more}. "
-                "Use the swin, window and BERT that the file was trained with"
+                f"the weights '{entry}' of {path} do not fit this network: {'; '.join(problems[:5])}{more}. "
+                f"Use {same} that the file was trained with"
             )
-    for module, state in ((segmenter.lavt, checkpoint.model), (segmenter.bert, checkpoint.bert_model)):
+    for module, state in parts.values():
         module.load_state_dict(state)
 
 
@@ -168,6 +210,28 @@ def architecture_of(segmenter: ReferringSegmenter) -> dict[str, Any]:
         "decoder_width": lavt.classifier.width,
         "bert": {name: getattr(config, name) for name in BERT_FIELDS},
     }
+
+
+def _parts(network: nn.Module, name: str) -> dict[str, nn.Module]:
+    """The modules whose weights are a file's entries: LAVT and its BERT apart, as published; another network whole."""
+    if name == LAVT_NAME and isinstance(network, ReferringSegmenter):
+        return {"model": network.lavt, "bert_model": network.bert}
+    return {"model": network}
+
+
+def _network(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = settings.get("network")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _name(settings: Mapping[str, Any]) -> str:
+    return str(_network(settings).get("name", LAVT_NAME))
+
+
+def _place(name: str) -> str:
+    """A network's name without the folder of its file: from where it is seen does not make it another one."""
+    file, colon, member = name.rpartition(":")
+    return f"{Path(file).name}{colon}{member}"
 
 
 def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

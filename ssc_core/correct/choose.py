@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ssc_core.correct.matching import soft_iou
+from ssc_core.correct.network import LAVT_NAME
 from ssc_core.correct.predictor import Predictor
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.resize import resize_nearest
@@ -35,19 +36,20 @@ def choose_candidates(
     images: Path,
     masks: Path,
     checkpoint: Path,
+    network: str = LAVT_NAME,
     out: Path,
     device: str = "auto",
     threads: int = 1,
 ) -> None:
     """Write ``out``, a selection (see ``masks.selection``) with a choice per sentence, in the order of the annotations.
 
-    refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5. Scores are the soft IoU of prediction
-    and candidate at the network's input size, the measure of Correct's matching; the highest wins, the first of equal
-    ones. Refs without candidates, and those of photos that are skipped, get none.
+    refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5; network: as of ``Predictor``. Scores
+    are the soft IoU of prediction and candidate at the network's input size, the measure of Correct's matching; the
+    highest wins, the first of equal ones. Refs without candidates, and those of photos that are skipped, get none.
 
     Raises SscError when the files do not belong together, or the checkpoint cannot be used.
     """
-    predictor = Predictor(checkpoint, device=device, threads=threads)
+    predictor = Predictor(checkpoint, network=network, device=device, threads=threads)
     by_image, photos = list(refs_by_image(read_refs(refs, split)).values()), open_photos(refs, images)
     with MaskStore.open(masks, with_masks=True) as store:
         info = StoreInfo(

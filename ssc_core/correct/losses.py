@@ -34,14 +34,14 @@ class PixelLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class StepSize:
     """Samples, and ordered pairs of samples of one image, in the whole optimiser step."""
 
     samples: int
     pairs: int
 
     @classmethod
-    def of(cls, image_ids: np.ndarray) -> Share:
+    def of(cls, image_ids: np.ndarray) -> StepSize:
         """A step that consists of these samples alone."""
         counts = np.unique(image_ids, return_counts=True)[1]
         return cls(len(image_ids), int((counts * (counts - 1)).sum()))
@@ -65,7 +65,7 @@ class Samples:
     """B samples, of whole images.
 
     image_ids, ref_ids: int (B,), NumPy; logits: (B, 2, H, W), background and foreground; candidates: of each sample;
-    share: the optimiser step that they are part of; epoch: from 0; teacher: gives the logits of a teacher, where there
+    step: the optimiser step that they are part of; epoch: from 0; teacher: gives the logits of a teacher, where there
     is one that is to decide on the matching.
     """
 
@@ -73,7 +73,7 @@ class Samples:
     ref_ids: np.ndarray
     logits: Tensor
     candidates: Candidates
-    share: Share
+    step: StepSize
     epoch: int = 0
     teacher: Callable[[], Tensor] | None = None
 
@@ -152,7 +152,7 @@ def greedy_ce_contrastive(samples: Samples, options: Options = Options()) -> Mat
     """``greedy_ce`` plus ``options.contrast`` times ``contrast`` over the samples of an image."""
     matched = greedy_ce(samples, options)
     terms = contrast(*_ids(samples), samples.logits, samples.targets(matched.assignment))
-    return matched._replace(value=matched.value + options.contrast * terms.sum() / max(samples.share.pairs, 1))
+    return matched._replace(value=matched.value + options.contrast * terms.sum() / max(samples.step.pairs, 1))
 
 
 def contrast(image_ids: np.ndarray, ref_ids: np.ndarray, logits: Tensor, targets: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ def segment(
     targets = samples.targets(assignment)
     counted = assignment.times if weights is None else assignment.times * weights
     times = torch.from_numpy(counted).to(samples.logits.device, torch.float32, non_blocking=True)
-    value = (times * pixel_loss(samples.logits, targets, options.pixel)).sum() / samples.share.samples
+    value = (times * pixel_loss(samples.logits, targets, options.pixel)).sum() / samples.step.samples
     with torch.no_grad():
         p, t = _difference(samples.logits).sigmoid().flatten(1), targets.flatten(1)
         intersection = (p * t).sum(1)

@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One optimiser step. images: indices of the items, whole images; samples, pairs: as ``losses.Share``."""
+    """One optimiser step. images: indices of the items, whole images; samples, pairs: as ``losses.StepSize``."""
 
     epoch: int
     images: np.ndarray

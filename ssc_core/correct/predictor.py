@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ssc_core.checkout import find_path
-from ssc_core.correct.checkpoints import load_published, segmenter_of
+from ssc_core.correct.checkpoints import load_published, restore_network
+from ssc_core.correct.network import LAVT_NAME, checked_logits
 from ssc_core.correct.pixels import normalised, resized_photo
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.errors import SscError
@@ -24,8 +25,8 @@ class Predictor:
     """Photos and their sentences to masks, in eval mode and without gradients.
 
     checkpoint: ours or a published one. bert: folder of the tokenizer; None takes that which the checkpoint was trained
-    with, and ``default_bert`` where it names none. samples: (photo, sentence) pairs a forward pass, fewer when
-    memory runs out.
+    with, and ``default_bert`` where it names none. network: its ``network.name``; see ``restore_network``. samples:
+    (photo, sentence) pairs a forward pass, fewer when memory runs out.
 
     Raises SscError when checkpoint or tokenizer cannot be used.
     """
@@ -36,6 +37,7 @@ class Predictor:
         *,
         bert: str | None = None,
         default_bert: str | None = None,
+        network: str = LAVT_NAME,
         device: str = "auto",
         threads: int = 1,
         samples: int = 32,
@@ -43,15 +45,16 @@ class Predictor:
         self.device = pick_device(device, threads)
         self._passes = ShrinkingBatches(samples, "LAVT, sentences")
         content = load_published(checkpoint)
-        self.model = segmenter_of(content, checkpoint).to(self.device).eval()
-        network = content.settings.get("network", {})
-        self.side = int(network.get("image_size", PUBLISHED_SIDE))
-        self.max_tokens = int(network.get("max_tokens", PUBLISHED_TOKENS))
+        section = content.network
+        self.side = int(section.get("image_size", PUBLISHED_SIDE))
+        self.max_tokens = int(section.get("max_tokens", PUBLISHED_TOKENS))
         self.settings, self.meta = content.settings, content.meta
-        folder = bert or network.get("tokenizer") or network.get("bert") or default_bert
+        folder = bert or section.get("tokenizer") or section.get("bert") or default_bert
         if folder is None:
             raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
         self.tokenizer = load_tokenizer(find_path(folder))
+        model = restore_network(content, checkpoint, network, vocabulary=len(self.tokenizer))
+        self.model = model.to(self.device).eval()
 
     def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Photos RGB uint8 (H, W, 3) with S_i sentences each to masks bool (S_i, side, side), the network's size."""
@@ -74,7 +77,7 @@ class Predictor:
         def run(part: Sequence[int]) -> Sequence[Tensor]:
             rows = torch.tensor(part)
             pixels = normalised(photos[owner[rows]].to(self.device))
-            logits = self.model(pixels, ids[rows].to(self.device), mask[rows].to(self.device)).float()
+            logits = checked_logits(self.model, pixels, ids[rows].to(self.device), mask[rows].to(self.device)).float()
             return (logits[:, 1] - logits[:, 0]).unbind()
 
         margins = self._passes(range(len(owner)), run)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ssc_core.correct.checkpoints import Checkpoint
-from ssc_core.correct.schedule import is_free_of_decay
+from ssc_core.correct.lavt.decay import is_free_of_decay
 from ssc_core.correct.text import ReferringSegmenter
 from ssc_core.errors import SscError
 from ssc_core.tensor_files import named_tensors
@@ -30,11 +30,13 @@ class Resumed:
     state: Mapping[nn.Parameter, State]
 
 
-def read_resumed(checkpoint: Checkpoint, model: ReferringSegmenter, path: Path | str) -> Resumed:
+def read_resumed(checkpoint: Checkpoint, model: nn.Module, path: Path | str) -> Resumed:
     """What the training that wrote ``checkpoint`` would go on with. path: for messages.
 
     Raises SscError when the file does not hold it, or its optimizer is not one of this network.
     """
+    if not isinstance(model, ReferringSegmenter):
+        raise SscError(f"`resume` goes on with a published LAVT, and {type(model).__name__} is none; leave it out")
     if not (checkpoint.optimizer and checkpoint.lr_scheduler) or checkpoint.epoch is None:
         raise SscError(
             f"{path} has no optimizer, schedule and epoch to go on with; leave out `resume` to start from its weights"

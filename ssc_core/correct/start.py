@@ -1,4 +1,4 @@
-"""The segmenter that training starts from."""
+"""LAVT as training starts from it: what the network name ``lavt`` stands for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssc_core.config.training import NetworkSettings
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.lavt.swin_weights import load_swin_22k
 from ssc_core.correct.part_weights import load_part
 from ssc_core.correct.text import ReferringSegmenter, load_text
@@ -21,7 +21,7 @@ def build_segmenter(
     Raises SscError when weights cannot be read or do not fit the sizes.
     """
     _, bert = load_text(network.bert, network.tokenizer)
-    swin = network.swin if isinstance(network.swin, str) else SwinSettings(**network.swin.model_dump())
+    swin = network.swin if isinstance(network.swin, str) else SwinArchitecture(**network.swin.model_dump())
     lavt = LAVT(
         swin,
         network.window,

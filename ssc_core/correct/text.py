@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertModel, BertTokenizer
 
+from ssc_core.correct.lavt.decay import decay_groups
 from ssc_core.correct.lavt.network import LAVT
 from ssc_core.errors import FETCH, SscError
 from ssc_core.pretrained import load_network, local_folder
@@ -62,6 +63,10 @@ class ReferringSegmenter(nn.Module):
     def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, 2, H, W), background first, for pixels (B, 3, H, W), ids and mask (B, T) from ``tokenize``."""
         return self.lavt(pixels, self.encode(ids, mask), mask.unsqueeze(-1))
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """As ``decay_groups`` has it."""
+        return decay_groups(self, weight_decay)
 
     def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Word features (B, text_dim, T), BERT's last hidden state, for ``lavt(pixels, words, mask[..., None])``."""

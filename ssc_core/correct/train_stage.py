@@ -11,23 +11,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from transformers import BertTokenizer
 
+import ssc_core.correct.start  # noqa: F401  the network `lavt` by its name: what it is made of is code of this stage
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_weights, save_checkpoint
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import Options, PixelLoss, load_loss
+from ssc_core.correct.network import build_network
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
-from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets, TruthTargets
 from ssc_core.correct.text import load_tokenizer, tokenize
-from ssc_core.correct.trainer import Loss, Trainer, seed_everything
+from ssc_core.correct.trainer import Loss, Run, Trainer, seed_everything
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
-from ssc_core.registry import LOSS, own_versions
+from ssc_core.registry import LOSS, NETWORK, own_versions
 from ssc_core.tables import write_frame
 from ssc_core.torch_runtime import pick_device
 
@@ -75,13 +77,19 @@ def train(
     plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
     logger = make_logger(log_to, out.parent / log_to / out.stem, plain)
     targets = _targets(settings, compat, masks, selected, truth)
-    build = partial(_items, refs=refs, images=images, network=network)
+    tokenizer = load_tokenizer(network.tokenizer or network.bert)
+    build = partial(_items, refs=refs, images=images, network=network, tokenizer=tokenizer)
     items = build(split, targets)
     val_items = None
     if settings.keep == "best" and val is not None:
         val_items = build(val[0], TruthTargets(val[1]))
     seed_everything(settings.seed)
-    model = build_segmenter(network, pretrained=init is None, checkpoint_activations=checkpoint_activations)
+    model = build_network(
+        network,
+        vocabulary=len(tokenizer),
+        pretrained=init is None,
+        checkpoint_activations=checkpoint_activations,
+    )
     resumed = None
     if init is not None:
         checkpoint = load_published(init)
@@ -91,9 +99,12 @@ def train(
     if os.environ.get("RANK", "0") == "0":  # one process holds it for all that torchrun started
         state.hold()
     trainer = Trainer(
-        model, items, chosen_loss(settings, compat), settings, compat, state,
-        val_items=val_items, device=picked, workers=threads, save_minutes=save_minutes,
-        logger=logger, log_matches=matches is not None, resumed=resumed,
+        model, items, chosen_loss(settings, compat), settings, compat,
+        Run(
+            state=state, device=picked, workers=threads, save_minutes=save_minutes, logger=logger,
+            log_matches=matches is not None,
+        ),
+        val_items=val_items, resumed=resumed,
     )  # fmt: skip
     summary = trainer.fit()
     if trainer.world.is_first:
@@ -142,9 +153,9 @@ def _may_learn_from(source: str, loss: str) -> bool:
     return loss not in LOSS.registered or source in files.get(loss, {"masks"})
 
 
-def _items(split: str, targets: Targets, *, refs: Path, images: Path, network: NetworkSettings) -> Items:
-    tokenizer = load_tokenizer(network.tokenizer or network.bert)
-
+def _items(
+    split: str, targets: Targets, *, refs: Path, images: Path, network: NetworkSettings, tokenizer: BertTokenizer
+) -> Items:
     def ids_and_attention(sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         ids, attention = tokenize(tokenizer, sentences, network.max_tokens)
         return ids.numpy(), attention.numpy()
@@ -180,6 +191,7 @@ def _fingerprint(
         file_sha256(init) if init else "",
         code_version("ssc_core.correct.train_stage"),
         own_versions(LOSS, settings.loss),
+        own_versions(NETWORK, network.name),
         json.dumps([section.model_dump(mode="json") for section in (network, settings, compat)], sort_keys=True),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

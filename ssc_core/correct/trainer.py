@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,13 @@ from ssc_core.correct.batches import Batch, Pass, load_batches
 from ssc_core.correct.distributed import join_world, synchronise_batch_norm
 from ssc_core.correct.items import Items
 from ssc_core.correct.loggers import Logger
-from ssc_core.correct.losses import MatchedLoss, Samples, Share
+from ssc_core.correct.losses import MatchedLoss, Samples, StepSize
 from ssc_core.correct.matching import NONE
+from ssc_core.correct.network import checked_logits, parameter_groups
 from ssc_core.correct.plan import Step, make_plan
 from ssc_core.correct.resume import Resumed, State
 from ssc_core.correct.run_state import RunState
-from ssc_core.correct.schedule import learning_rate, parameter_groups
+from ssc_core.correct.schedule import learning_rate
 from ssc_core.correct.teacher import Teacher
 from ssc_core.errors import SscError
 from ssc_core.torch_runtime import pick_bf16
@@ -60,16 +61,32 @@ class Progress:
     best_epoch: int = -1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Where and how a training runs, which changes nothing in its result.
+
+    state: what it keeps on disk; workers: processes that decode photos which do not fit in memory; save_minutes:
+    between saved states; logger: gets the log's numbers; log_matches: keep in ``state`` what every sample was matched
+    with.
+    """
+
+    state: RunState
+    device: torch.device | str = "cpu"
+    workers: int = 1
+    save_minutes: float = 10.0
+    logger: Logger | None = None
+    log_matches: bool = False
+
+
 class Trainer:
-    """Trains ``model(pixels, ids, attention) -> logits (B, 2, H, W)`` on ``items``.
+    """Trains a network, as ``ssc_core.correct.network`` has it, on ``items``.
 
     What is random (the order of images, drawn sentences and candidates, stochastic depth) is a function of the seed and
     of the step, epoch or image. So a run that was killed goes on from ``state`` and ends, on the same kind of machine
     with as many processes, as if nothing had happened: on a CPU with the same bits.
 
-    workers: processes that decode photos which do not fit in memory; save_minutes: between saved states; logger: gets
-    the log's numbers; log_matches: keep in ``state`` what every sample was matched with; resumed: the training that
-    ``model`` is from, to go on with. Everything else changes the result and is in ``settings`` and ``compat``.
+    val_items: with ``keep: best``, what the best weights are chosen by; resumed: the training that ``model`` is from,
+    to go on with.
     """
 
     def __init__(
@@ -79,20 +96,15 @@ class Trainer:
         loss: Loss,
         settings: TrainSettings,
         compat: CompatSettings,
-        state: RunState,
+        run: Run,
         *,
         val_items: Items | None = None,
-        device: torch.device | str = "cpu",
-        workers: int = 1,
-        save_minutes: float = 10.0,
-        logger: Logger | None = None,
-        log_matches: bool = False,
         resumed: Resumed | None = None,
     ) -> None:
         if settings.keep == "best" and val_items is None:
             raise SscError("`keep: best` needs a val split with ground truth; without one, set `keep: last`")
         seed_everything(settings.seed)
-        self.world, self.device = join_world(torch.device(device))
+        self.world, self.device = join_world(torch.device(run.device))
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model = synchronise_batch_norm(model, self.device) if self.world.size > 1 else model
         self.teacher = None if settings.ema_decay is None else Teacher(self.model, settings.ema_decay)
@@ -113,9 +125,8 @@ class Trainer:
         if compat.lr_by_loader_length:
             self.horizon = settings.epochs * math.ceil(items.listed / compat.loader_images)
         self.resumed, self.first_step = resumed, self._first_step(resumed)
-        self.items, self.val_items, self.loss, self.settings, self.state = items, val_items, loss, settings, state
-        self.workers, self.save_minutes = workers, save_minutes
-        self.logger, self.log_matches = logger if self.world.is_first else None, log_matches
+        self.items, self.val_items, self.loss, self.settings = items, val_items, loss, settings
+        self.run = run if self.world.is_first else replace(run, logger=None)
         self.bf16 = pick_bf16(settings.precision, self.device, native=True)
 
     def fit(self) -> dict[str, Any]:
@@ -129,7 +140,7 @@ class Trainer:
         passes = [self.plan.passes(step, most, world.size)[world.rank] for step in steps]
         ahead = [Pass(step.epoch, images) for step, own in zip(steps, passes, strict=True) for images in own]
         pin = self.device.type == "cuda"
-        batches = iter(load_batches(self.items, self.plan, ahead, workers=self.workers, pin=pin))
+        batches = iter(load_batches(self.items, self.plan, ahead, workers=self.run.workers, pin=pin))
         saved_at = time.monotonic()
         self.model.train()
         with self._progress_bar(progress) as bar:
@@ -140,20 +151,20 @@ class Trainer:
                 val_oiou = self._validate(progress, step) if self._ends_epoch(progress.step) else None
                 if self.world.is_first:
                     self._log(bar, progress, step, rate, result, val_oiou)
-                    if time.monotonic() - saved_at >= 60 * self.save_minutes:
+                    if time.monotonic() - saved_at >= 60 * self.run.save_minutes:
                         self._save(progress)
                         saved_at = time.monotonic()
         self.world.wait()
-        if self.logger:
-            self.logger.close()
+        if self.run.logger:
+            self.run.logger.close()
         if self.settings.keep == "best":
-            self.model.load_state_dict(self.state.load_best())
+            self.model.load_state_dict(self.run.state.load_best())
         elif self.teacher:
             self.model.load_state_dict(self.teacher.network.state_dict())
         return self._summary(progress)
 
     def _resume(self) -> Progress:
-        state = self.state.load()
+        state = self.run.state.load()
         progress = Progress(self.first_step)
         if state is not None:
             self.model.load_state_dict(state["model"])
@@ -164,10 +175,10 @@ class Trainer:
         elif self.resumed is not None:
             self._take_optimizer(self.resumed.state)
         if self.world.is_first:
-            self.state.start_log(LOG_COLUMNS, progress.step)
-            self.state.start_matches(progress.step)
-        if self.logger:
-            self.logger.start(progress.step)
+            self.run.state.start_log(LOG_COLUMNS, progress.step)
+            self.run.state.start_matches(progress.step)
+        if self.run.logger:
+            self.run.logger.start(progress.step)
         self.world.wait()
         return progress
 
@@ -196,7 +207,7 @@ class Trainer:
             index, peak = index - self.first_step + self.resumed.steps, self.resumed.peak
         rate = learning_rate(index, self.horizon, peak=peak, warmup=s.warmup_steps, power=s.poly_power)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["lr_scale"]
         return rate
 
     def _step(self, step: Step, index: int, passes: int, batches: Iterator[Batch]) -> StepResult:
@@ -204,17 +215,17 @@ class Trainer:
         seed = np.random.SeedSequence([self.settings.seed, index, self.world.rank])
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
         sums = torch.zeros(3, device=self.device)
-        share = Share(step.samples, step.pairs)
+        size = StepSize(step.samples, step.pairs)
         ref_ids: list[int] = []
         for _ in range(passes):
             batch = next(batches).to(self.device)
-            matched = self.loss(self._samples(batch, share, step.epoch))
+            matched = self.loss(self._samples(batch, size, step.epoch))
             matched.value.backward()
             has_one = torch.from_numpy(matched.assignment.times > 0).to(self.device, non_blocking=True)
             sums += torch.stack([matched.value.detach(), has_one.sum(), (matched.soft_iou * has_one).sum()])
             ref_ids += batch.ref_ids.tolist()
-            if self.log_matches:
-                self.state.log_matches(_matches(batch, matched, index + 1, step.epoch), self.world.rank)
+            if self.run.log_matches:
+                self.run.state.log_matches(_matches(batch, matched, index + 1, step.epoch), self.world.rank)
         self.world.sum_gradients(self.parameters)
         loss, count, soft_iou = self.world.sum(sums).tolist()
         if not math.isfinite(loss):
@@ -232,15 +243,15 @@ class Trainer:
 
     def _logits(self, network: nn.Module, batch: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return network(batch.pixels, batch.ids, batch.attention)
+            return checked_logits(network, batch.pixels, batch.ids, batch.attention)
 
-    def _samples(self, batch: Batch, share: Share, epoch: int) -> Samples:
+    def _samples(self, batch: Batch, step: StepSize, epoch: int) -> Samples:
         return Samples(
             batch.image_ids,
             batch.ref_ids,
             self._logits(self.model, batch),
             batch.candidates,
-            share,
+            step,
             epoch,
             teacher=partial(self._teacher_logits, batch) if self.teacher else None,
         )
@@ -271,7 +282,7 @@ class Trainer:
         if oiou > progress.best_oiou and self.settings.keep == "best":
             progress.best_oiou, progress.best_epoch = oiou, step.epoch
             if self.world.is_first:
-                self.state.save_best(network.state_dict())
+                self.run.state.save_best(network.state_dict())
         return oiou
 
     @torch.no_grad()
@@ -280,7 +291,7 @@ class Trainer:
         passes = [Pass(epoch, step.images) for step in plan.steps][self.world.rank :: self.world.size]
         sums = torch.zeros(2, dtype=torch.int64, device=self.device)
         network.eval()
-        for batch in load_batches(items, plan, passes, workers=self.workers):
+        for batch in load_batches(items, plan, passes, workers=self.run.workers):
             batch = batch.to(self.device)
             predicted = self._logits(network, batch).argmax(1).bool()
             truth = batch.masks[torch.tensor([int(rows[0]) for rows in batch.rows], device=self.device)]
@@ -298,18 +309,18 @@ class Trainer:
         self, bar: tqdm, progress: Progress, step: Step, rate: float, result: StepResult, val_oiou: float | None
     ) -> None:
         numbers = [f"{result.loss:.6g}", f"{rate:.6g}", step.samples, result.matched, f"{result.soft_iou:.4f}"]
-        self.state.log([progress.step, step.epoch, *numbers, "" if val_oiou is None else f"{val_oiou:.3f}"])
-        if self.logger:
+        self.run.state.log([progress.step, step.epoch, *numbers, "" if val_oiou is None else f"{val_oiou:.3f}"])
+        if self.run.logger:
             values = {"loss": result.loss, "lr": rate, "soft_IoU": result.soft_iou, "epoch": step.epoch}
             shown = {**values, "matched_share": result.matched / step.samples}
-            self.logger.log(progress.step, shown if val_oiou is None else {**shown, "val_oIoU": val_oiou})
+            self.run.logger.log(progress.step, shown if val_oiou is None else {**shown, "val_oIoU": val_oiou})
         bar.set_postfix_str(f"epoch {step.epoch + 1}, loss {result.loss:.3f}, IoU {result.soft_iou:.2f}", refresh=False)
         bar.update()
 
     def _save(self, progress: Progress) -> None:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         teacher = {"teacher": self.teacher.network.state_dict()} if self.teacher else {}
-        self.state.save({**state, **teacher, "progress": asdict(progress)})
+        self.run.state.save({**state, **teacher, "progress": asdict(progress)})
 
     def _summary(self, progress: Progress) -> dict[str, Any]:
         best = {"best_epoch": progress.best_epoch + 1, "best_val_oIoU": progress.best_oiou}

@@ -21,6 +21,10 @@ from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.correct import losses
+from ssc_core.correct.checkpoints import load_published
+from ssc_core.correct.network import build_network, parameter_groups
+from ssc_core.correct.predictor import Predictor
+from ssc_core.doctor import _plugins
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -30,6 +34,7 @@ from ssc_core.refer.sources import open_source
 from ssc_core.registry import LAYOUT
 from ssc_core.select.prompts import load_prompt, prompted_images
 from tests.unit.correct.test_losses import case, samples
+from tests.unit.correct.test_train_stage import SIDE, WORDS, files, run  # noqa: F401  files: a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -47,15 +52,15 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def config_of(section: str) -> dict[str, Any]:
-    """The page's YAML that begins with a section."""
-    (found,) = [text for kind, text in BLOCKS if kind == "yaml" and text.startswith(f"{section}:")]
+def config_of(start: str) -> dict[str, Any]:
+    """The page's YAML that begins with a section, or a comment."""
+    (found,) = [text for kind, text in BLOCKS if kind == "yaml" and text.startswith((f"{start}:", f"{start}\n"))]
     return yaml.safe_load(found)
 
 
-def settings_of(section: str, folder: Path) -> Settings:
+def settings_of(start: str, folder: Path) -> Settings:
     """The default config with the page's YAML on top."""
-    (folder / "mine.yaml").write_text(yaml.safe_dump(config_of(section)))
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config_of(start)))
     return load_settings(read_layers([ROOT / "config.yaml", folder / "mine.yaml"], {}))
 
 
@@ -155,6 +160,135 @@ def test_a_loss(plugins: Path) -> None:
 
 def test_a_network_of_another_size(plugins: Path) -> None:
     assert settings_of("network", plugins).network.swin.embed_dim == 32
+
+
+def train_tiny(files: Path, folder: Path) -> Path:  # noqa: F811
+    """Train the page's network on the small files of the training tests."""
+    network = settings_of("# mine.yaml", folder).network.model_dump(include={"name", "settings"})
+    run(files, folder / "x.pt", network=network, settings={"loss": "greedy_ce", "lr": 1e-3}, masks=files / "masks.h5")
+    return folder / "x.pt"
+
+
+def test_a_network(files: Path, plugins: Path) -> None:  # noqa: F811
+    path = train_tiny(files, plugins)
+    content = load_published(path)
+    assert content.network_name == "plugins/tiny.py:Tiny"
+    assert content.model["words.weight"].shape == (len(WORDS), 8)
+    predictor = Predictor(path, network="plugins/tiny.py:Tiny", device="cpu")
+    photo = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    (masks,) = predictor([photo], [["the left one", "right"]])
+    assert (masks.shape, masks.dtype) == ((2, SIDE, SIDE), bool)
+    # a phase goes on from the one before, as LAVT's do
+    network = {"name": "plugins/tiny.py:Tiny", "settings": {"channels": 8}}
+    settings = {"loss": "greedy_ce", "lr": 1e-30, "weight_decay": 0, "epochs": 1}
+    run(files, plugins / "y.pt", network=network, settings=settings, masks=files / "masks.h5", init=path)
+    again = load_published(plugins / "y.pt").model
+    assert all(torch.equal(again[key], value) for key, value in content.model.items())
+
+
+def test_the_rates_of_a_network_are_its_own(plugins: Path) -> None:
+    section = settings_of("# mine.yaml", plugins).network
+    network = build_network(section, vocabulary=9, pretrained=True)
+    groups = parameter_groups(network, 0.1)
+    assert [(group["weight_decay"], group["lr_scale"], len(group["params"])) for group in groups] == [
+        (0.0, 10.0, 1),
+        (0.1, 1.0, 6),
+    ]
+    del type(network).parameter_groups
+    (group,) = parameter_groups(network, 0.1)
+    assert (group["weight_decay"], group["lr_scale"], len(group["params"])) == (0.1, 1.0, 7)
+
+
+def test_a_checkpoint_does_not_make_its_network_run(files: Path, plugins: Path, monkeypatch) -> None:  # noqa: F811
+    path = train_tiny(files, plugins)
+    ran = plugins / "ran"
+    plugin = plugins / "plugins/tiny.py"
+    plugin.write_text(plugin.read_text() + f"\nopen({str(ran)!r}, 'w').close()\n")
+    for named in ({}, {"network": "plugins/other.py:Tiny"}):
+        with pytest.raises(SscError, match=r"was trained with the network 'plugins/tiny\.py:Tiny', and"):
+            Predictor(path, device="cpu", **named)
+    assert not ran.exists()
+    elsewhere = plugins / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # the same network, seen from another folder
+    Predictor(path, network="../plugins/tiny.py:Tiny", device="cpu")
+    assert ran.exists()
+
+
+def test_a_networks_weights_fit_it_or_it_is_said(files: Path, plugins: Path) -> None:  # noqa: F811
+    path = train_tiny(files, plugins)
+    plugin = plugins / "plugins/tiny.py"
+    plugin.write_text(plugin.read_text().replace("self.decide", "self.choose"))
+    with pytest.raises(SscError, match=r"choose\.weight is missing.*Use the network .* and the settings"):
+        Predictor(path, network="plugins/tiny.py:Tiny", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("class Tiny(nn.Module)", "class Tinny(nn.Module)", "has no function 'Tiny'; did you mean 'Tinny'?"),
+        ("channels=16", "width=16", "has no setting channels"),
+        ("vocabulary, channels", "words, channels", "needs the setting words"),
+        ("class Tiny(nn.Module)", "class Tiny(dict)", "gave a Tiny, not a torch.nn.Module"),
+        (
+            "Conv2d(channels, 2, 1)",
+            "Conv2d(channels, 1, 1)",
+            "(2, 1, 32, 32), not logits of background and object, floats (2, 2, 32, 32)",
+        ),
+        ("return self.decide(", "return list(", "Tiny gave a list, not logits"),
+        ('"params": others, ', '"params": others[:1], ', "gave 2 parameters, not each of the 7 that are trained"),
+        ('"params": others, ', '"parms": others, ', "gave no list of dicts with the keys"),
+        ("self.decide =", "self.requires_grad_(False)\n        self.decide =", "gave 7 parameters, not each of the 2"),
+    ],
+)
+def test_a_network_that_breaks_its_contract_is_told_so(
+    files: Path,  # noqa: F811
+    plugins: Path,
+    old: str,
+    new: str,
+    message: str,
+) -> None:
+    plugin = plugins / "plugins/tiny.py"
+    assert old in plugin.read_text()
+    plugin.write_text(plugin.read_text().replace(old, new))
+    with pytest.raises(SscError, match=re.escape(message)):
+        train_tiny(files, plugins)
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ("x = nn.Parameter(torch.full((1,), float('-inf')))", "values that are not finite in 'x'"),
+        ("def get_extra_state(self): return 3", "has '_extra_state' among its weights, which is no tensor"),
+    ],
+)
+def test_weights_that_could_not_be_read_again_are_refused_before_the_training(
+    plugins: Path, member: str, message: str
+) -> None:
+    (plugins / "bad.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Bad(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 2)\n"
+        f"        {'self.' + member if member.startswith('x') else 'pass'}\n\n"
+        f"    {member if member.startswith('def') else 'pass'}\n"
+    )
+    section = settings_of("# mine.yaml", plugins).network.model_copy(update={"name": "bad.py:Bad", "settings": {}})
+    with pytest.raises(SscError, match=re.escape(message)):
+        build_network(section, vocabulary=9, pretrained=True)
+
+
+def test_settings_belong_to_a_network_of_ones_own(plugins: Path) -> None:
+    (plugins / "mine.yaml").write_text("network: {settings: {channels: 8}}")
+    with pytest.raises(SscError, match="those of lavt stand in `network` itself"):
+        load_settings(read_layers([ROOT / "config.yaml", plugins / "mine.yaml"], {}))
+
+
+def test_doctor_tries_the_network(plugins: Path) -> None:
+    settings = settings_of("# mine.yaml", plugins)
+    found = {check.name: check for check in _plugins(settings)}["plug-in network.name"]
+    assert (found.state, found.text) == ("ok", "plugins/tiny.py:Tiny is there")
+    wrong = settings.network.model_copy(update={"settings": {"chanels": 8}})
+    found = {check.name: check for check in _plugins(settings.model_copy(update={"network": wrong}))}
+    assert "did you mean 'channels'?" in found["plug-in network.name"].text
 
 
 def test_a_stage(clone: Callable[[Path], Path], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from transformers import BertConfig
 from ssc_core.cli.config_files import read_config
 from ssc_core.correct.checkpoints import save_published
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_tokenizer
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.provenance import file_sha256
@@ -23,7 +23,7 @@ from tests.workflow.test_plans import jobs
 def published(tmp_path: Path) -> Path:
     """A small random network in the published layout, which names no tokenizer."""
     torch.manual_seed(0)
-    swin = SwinSettings(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 2, 2, 4), window=3)
+    swin = SwinArchitecture(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 2, 2, 4), window=3)
     tokenizer = load_tokenizer(read_config(find_models=True).network.bert)
     bert = BertConfig(
         vocab_size=len(tokenizer),

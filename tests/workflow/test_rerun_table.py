@@ -17,11 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from ssc_core.config.datasets import dataset_identity
+from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import load_settings
+from tests.unit.test_extending import FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = (
@@ -29,6 +33,15 @@ TARGETS = (
     "results/refcoco/eval_val.png",
     "results/refcoco/eval_masks_val.json",
 )
+OWN_TARGETS = tuple(target.replace("refcoco", "own").replace("_val", "_train") for target in TARGETS)
+OWN = """
+datasets:
+  own: {source: {layout: "plugins/lines.py:read", file: my/refs.txt, images: my/photos}, splits: [train]}
+score: {prompt: [reverse_blur, "plugins/grey.py:grey_outside"]}
+network: {name: "plugins/tiny.py:Tiny", settings: {weights: my/weights.txt}}
+correct: {loss: "plugins/sure.py:sure"}
+"""
+"""On top of config.yaml: code of the user's own, with the files of docs/extending.md."""
 PLANNED = re.compile(r"^(\w+) +\d+$", re.MULTILINE)
 PHASE = re.compile(r"training LAVT, phase (\w+)")
 
@@ -162,6 +175,33 @@ ROWS = [
         edits={"rules/select.smk": ('"input.refs input.masks input.scores', '"input.masks input.refs input.scores')},
         because="Code has changed",
     ),
+    # code of your own
+    Row(
+        "a reader of your own",
+        INDEX,
+        edits={"plugins/lines.py": ('split="train"', 'split=str("train")')},
+        targets=OWN_TARGETS,
+        because="layout plugins/lines.py:read",
+    ),
+    Row(
+        "a visual prompt of your own",
+        SCORE,
+        edits={"plugins/grey.py": ("axis=2", "axis=-1")},
+        because="visual prompt plugins/grey.py:grey_outside",
+    ),
+    Row("a loss of your own", CORRECT, edits={"plugins/sure.py": ("0.1", "0.2")}, because="loss plugins/sure.py:sure"),
+    Row(
+        "a network of your own",
+        PRETRAIN,
+        edits={"plugins/tiny.py": ("nn.ReLU()", "nn.GELU()")},
+        because="network plugins/tiny.py:Tiny",
+    ),
+    Row(
+        "weights that it names",
+        PRETRAIN,
+        edits={"my/weights.txt": ("weights", "others")},
+        because="weights my/weights.txt",
+    ),
     Row("settings.py", edits={"ssc_core/config/settings.py": ("class Settings(", "EDITED = 1\n\n\nclass Settings(")}),
 ]  # fmt: skip
 
@@ -185,17 +225,31 @@ class House:
         assert answer["code"] == code, answer["output"][-6000:]
         return answer["output"]
 
+    def add_code(self) -> None:
+        """A dataset and plug-ins of the user's own."""
+        for name, text in {**FILES, "my/weights.txt": "weights", "my/refs.txt": "a.png\tthe dog\n"}.items():
+            if name.startswith(("plugins/", "my/")):
+                (self.folder / name).parent.mkdir(exist_ok=True)
+                (self.folder / name).write_text(text)
+        (self.folder / "my/photos").mkdir()
+        Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(self.folder / "my/photos/a.png")
+        config = self.folder / "config.yaml"
+        (self.folder / "own.yaml").write_text(OWN)
+        config.write_text(yaml.safe_dump(read_layers([config, self.folder / "own.yaml"], {}), sort_keys=False))
+
     def finish(self) -> None:
         """Make every output, as a file that holds its own name, and have Snakemake note how."""
-        summary = self.snakemake("--summary", *TARGETS)
+        targets = (*TARGETS, *OWN_TARGETS)
+        summary = self.snakemake("--summary", *targets)
         for name in re.findall(r"^(results/\S+)\t", summary, re.MULTILINE):
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(name)
         settings = load_settings(yaml.safe_load((self.folder / "config.yaml").read_text()))
-        identity = {"identity": dataset_identity(settings, "refcoco")}
-        (self.folder / "results/refcoco/data.json").write_text(json.dumps(identity))
-        self.snakemake("--touch", "--forceall", "--cores", "1", *TARGETS)
+        for name in ("refcoco", "own"):
+            identity = {"identity": dataset_identity(settings, name)}
+            (self.folder / f"results/{name}/data.json").write_text(json.dumps(identity))
+        self.snakemake("--touch", "--forceall", "--cores", "1", *targets)
 
     @contextmanager
     def changed(self, row: Row) -> Iterator[list[str]]:
@@ -225,6 +279,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, clone) -> Iterator[House]:
     house = House(clone(tmp_path_factory.mktemp("rerun")))
+    house.add_code()
     house.finish()
     yield house
     house.close()

@@ -172,6 +172,8 @@ def _models(settings: Settings, places: Sequence[str]) -> Iterator[str]:
         model = getattr(getattr(settings, section), key)
         if isinstance(model, str):
             yield f"weights {model}"
+        elif isinstance(model, dict):
+            yield from (f"weights {value}" for value in model.values() if isinstance(value, str))
         elif model is not None:
             yield f"backend {model.name}"
 

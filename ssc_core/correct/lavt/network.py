@@ -15,8 +15,8 @@ from ssc_core.correct.lavt.swin import (
     PUBLISHED_SIZES,
     PatchEmbed,
     PatchMerging,
+    SwinArchitecture,
     SwinBlock,
-    SwinSettings,
     initialise_linear,
 )
 from ssc_core.errors import SscError
@@ -34,7 +34,7 @@ class LAVT(nn.Module):
 
     def __init__(
         self,
-        swin: str | SwinSettings = "base",
+        swin: str | SwinArchitecture = "base",
         window: int | None = None,
         fusion_heads: tuple[int, int, int, int] = (1, 1, 1, 1),
         text_dim: int = 768,
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
 
     def __init__(
         self,
-        swin: SwinSettings,
+        swin: SwinArchitecture,
         fusion_heads: tuple[int, ...],
         text_dim: int,
         drop_path: float,
@@ -151,7 +151,7 @@ class Stage(nn.Module):
         return module(*inputs)
 
 
-def _resolve(swin: str | SwinSettings, window: int | None) -> SwinSettings:
+def _resolve(swin: str | SwinArchitecture, window: int | None) -> SwinArchitecture:
     if isinstance(swin, str):
         if swin not in PUBLISHED_SIZES:
             raise SscError(f"there is no Swin called '{swin}'; choose one of {', '.join(PUBLISHED_SIZES)}")

@@ -18,7 +18,7 @@ from ssc_core.errors import SscError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwinSettings:
+class SwinArchitecture:
     """Size of a Swin backbone. Stage i has ``embed_dim * 2^i`` channels."""
 
     embed_dim: int
@@ -41,10 +41,10 @@ class SwinSettings:
 
 
 PUBLISHED_SIZES = {
-    "tiny": SwinSettings(embed_dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
-    "small": SwinSettings(embed_dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
-    "base": SwinSettings(embed_dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
-    "large": SwinSettings(embed_dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)),
+    "tiny": SwinArchitecture(embed_dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    "small": SwinArchitecture(embed_dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    "base": SwinArchitecture(embed_dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    "large": SwinArchitecture(embed_dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)),
 }
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,22 @@ def test_a_folder_says_what_is_changed_and_is_read_again(changes: dict[str, Any]
 def test_what_names_no_change_is_refused(folder: str) -> None:
     with pytest.raises(SscError, match="names no change"):
         parse(folder)
+
+
+@pytest.mark.parametrize(
+    ("folder", "one"),
+    [
+        ("seed4+correct.lr=0.0001/", "correct.lr=0.0001+seed4"),
+        ("correct.lr=1e-4/", "correct.lr=0.0001"),
+        ("compat.clip_bgr=True/", "compat.clip_bgr=true"),
+        ("score.prompt=[crop, red]/", "score.prompt=[crop,red]"),
+        ("seed007/", "seed7"),
+        ("seed4+seed5/", "seed5"),
+    ],
+)
+def test_another_spelling_names_the_one_that_is_made(variants: Variants, folder: str, one: str) -> None:
+    with pytest.raises(SscError, match=re.escape(f"is written '{one}'")):
+        variants.folder("selected", folder)
 
 
 def test_a_folder_has_an_end() -> None:

@@ -21,12 +21,12 @@ from ssc_core.correct.checkpoints import (
     segmenter_of,
 )
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError
 
-SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
+SMALL = SwinArchitecture(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
 SETTINGS = {"swin": "small", "lr": 1e-4, "classes": [0.9, 1.1], "nothing": None}
 
 
@@ -191,7 +191,7 @@ def test_the_451_published_names_there_and_back(tmp_path: Path, published_shapes
     assert len(names) == 451
     assert names.keys() == published_shapes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12).keys()
     config = BertConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
-    model = ReferringSegmenter(LAVT(SwinSettings(**sizes, window=12), text_dim=16), TextEncoder(config))
+    model = ReferringSegmenter(LAVT(SwinArchitecture(**sizes, window=12), text_dim=16), TextEncoder(config))
     save_published(tmp_path / "ours.pth", model)
     content = torch.load(tmp_path / "ours.pth", weights_only=False)  # as the published code reads it
     slots = {name: torch.empty(shape) for name, shape in names.items()}
@@ -265,7 +265,7 @@ def bert_folder(tmp_path: Path) -> Path:
 
 def test_a_segmenter_is_built_from_settings(bert_folder: Path) -> None:
     model = build_segmenter(network_settings(bert_folder, fusion_heads=(1, 2, 2, 4)))
-    assert model.lavt.settings == SwinSettings(embed_dim=24, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), window=6)
+    assert model.lavt.settings == SwinArchitecture(embed_dim=24, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), window=6)
     assert model.lavt.fusion_heads == (1, 2, 2, 4)
     assert model.lavt.backbone.layers[3].blocks[0].drop_path.rate == pytest.approx(0.1)
     assert {n.split(".")[2] for n, p in model.bert.named_parameters() if p.requires_grad} == {"0"}

@@ -34,7 +34,7 @@ REFS = [
 class Told:
     """Sees at 6 x 6 what the sentence says; settings as a checkpoint has them."""
 
-    def __init__(self, checkpoint: Path, *, device: str, threads: int) -> None:
+    def __init__(self, checkpoint: Path, *, network: str, device: str, threads: int) -> None:
         self.settings = {"train": {"seed": 3}}
 
     def foreground(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[torch.Tensor]:

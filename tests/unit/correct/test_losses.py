@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ssc_core.correct import losses
-from ssc_core.correct.losses import Options, PixelLoss, Samples, Share
+from ssc_core.correct.losses import Options, PixelLoss, Samples, StepSize
 from ssc_core.errors import SscError
 
 
@@ -21,13 +21,13 @@ def case(samples: int = 6, seed: int = 0):
     return image_ids, ref_ids, logits, candidates
 
 
-def samples(image_ids, ref_ids, logits, candidates, *, share=None, judge=None, epoch=0) -> Samples:
+def samples(image_ids, ref_ids, logits, candidates, *, step=None, judge=None, epoch=0) -> Samples:
     return Samples(
         image_ids,
         ref_ids,
         logits,
         losses.Candidates.from_lists(candidates),
-        share or Share.of(image_ids),
+        step or StepSize.of(image_ids),
         epoch,
         None if judge is None else lambda: judge,
     )
@@ -78,10 +78,10 @@ def test_the_loss_does_not_depend_on_the_order_of_samples(loss):
 def test_parts_of_a_step_add_up(loss):
     image_ids, ref_ids, logits, candidates = case()
     whole = loss(samples(image_ids, ref_ids, logits, candidates)).value
-    share = Share.of(image_ids)
-    assert share == Share(samples=6, pairs=12)
+    step = StepSize.of(image_ids)
+    assert step == StepSize(samples=6, pairs=12)
     parts = [
-        loss(samples(image_ids[p], ref_ids[p], logits[p], candidates[p], share=share)).value
+        loss(samples(image_ids[p], ref_ids[p], logits[p], candidates[p], step=step)).value
         for p in (slice(3), slice(3, 6))
     ]
     torch.testing.assert_close(sum(parts), whole)
@@ -106,7 +106,7 @@ def test_double_count_doubles_the_loss_of_single_candidates():
     plain = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates)).value
     doubled = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates), Options(double_count=True)).value
     alone = losses.greedy_ce(
-        samples(image_ids[3:], ref_ids[3:], logits[3:], candidates[3:], share=Share.of(image_ids))
+        samples(image_ids[3:], ref_ids[3:], logits[3:], candidates[3:], step=StepSize.of(image_ids))
     ).value
     torch.testing.assert_close(doubled, plain + alone)
 
@@ -209,7 +209,7 @@ def test_values_are_those_before_losses_had_one_signature(name, options, teacher
     if name == "supervised":
         candidates = [c[:1] for c in candidates]
     judge = case(seed=1)[2] if teacher else None
-    given = samples(image_ids, ref_ids, logits.requires_grad_(), candidates, share=Share(9, 20), judge=judge, epoch=2)
+    given = samples(image_ids, ref_ids, logits.requires_grad_(), candidates, step=StepSize(9, 20), judge=judge, epoch=2)
     found = losses.load_loss(name)(given, Options(pixel=PixelLoss((0.8, 1.2), 0.5), **options))
     assert found.value.item() == pytest.approx(float.fromhex(value), rel=1e-6)
     assert found.assignment.rows.tolist() == rows

@@ -16,7 +16,7 @@ from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter
 from ssc_core.correct.train_stage import chosen_loss
-from ssc_core.correct.trainer import Trainer
+from ssc_core.correct.trainer import Run, Trainer
 from ssc_core.errors import SscError
 from tests.unit.correct.test_checkpoints import segmenter
 from tests.unit.correct.test_train_stage import files, run  # noqa: F401
@@ -69,7 +69,7 @@ def test_the_next_step_is_that_of_the_training_that_was_stopped(tmp_path: Path, 
     chosen = train_settings(path, amsgrad=options.get("amsgrad", False))
     trainer = Trainer(
         model, make_items(tmp_path), chosen_loss(chosen, CompatSettings()), chosen, CompatSettings(),
-        RunState(tmp_path / "state", "x"), resumed=read_resumed(load_published(path), model, path),
+        Run(state=RunState(tmp_path / "state", "x")), resumed=read_resumed(load_published(path), model, path),
     )  # fmt: skip
     trainer._resume()
     for group in (*trainer.optimizer.param_groups, *optimizer.param_groups):

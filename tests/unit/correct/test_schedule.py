@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ssc_core.correct.lavt.decay import decay_groups
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
-from ssc_core.correct.schedule import learning_rate, parameter_groups
+from ssc_core.correct.lavt.swin import SwinArchitecture
+from ssc_core.correct.schedule import learning_rate
 
 
 def rate(step, total=10, **changes):
@@ -28,9 +29,9 @@ def test_past_a_horizon_that_is_too_short_the_rate_is_zero():
 
 
 def test_backbone_norms_and_position_tables_are_not_decayed():
-    swin = SwinSettings(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2), window=2)
+    swin = SwinArchitecture(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2), window=2)
     model = torch.nn.ModuleDict({"lavt": LAVT(swin, text_dim=4), "bert": torch.nn.LayerNorm(2)})
-    decayed, free = parameter_groups(model, 0.1)
+    decayed, free = decay_groups(model, 0.1)
     names = {id(p): name for name, p in model.named_parameters()}
     assert decayed["weight_decay"] == 0.1
     assert free["weight_decay"] == 0.0

@@ -7,12 +7,12 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_text, load_tokenizer, tokenize
 from ssc_core.errors import SscError
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "cat", "left", "##s"]
-SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
+SMALL = SwinArchitecture(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
 
 
 def tiny_config(**changes) -> BertConfig:

@@ -18,7 +18,7 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.train_stage import chosen_loss
-from ssc_core.correct.trainer import Trainer
+from ssc_core.correct.trainer import Run, Trainer
 from ssc_core.errors import SscError
 from tests.unit.correct import toy_run
 from tests.unit.correct.toy import TinySegmenter, make_items
@@ -38,7 +38,9 @@ def trainer(
     torch.manual_seed(0)
     model = model or TinySegmenter()
     loss = loss or chosen_loss(chosen, OFF)
-    return Trainer(model, items, loss, chosen, compat, RunState(folder / state, "x"), **options)
+    data = {name: options.pop(name) for name in ("val_items", "resumed") if name in options}
+    run = Run(state=RunState(folder / state, "x"), **options)
+    return Trainer(model, items, loss, chosen, compat, run, **data)
 
 
 def rows(folder: Path, state: str = "state") -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.train_stage import chosen_loss
-from ssc_core.correct.trainer import Trainer
+from ssc_core.correct.trainer import Run, Trainer
 from tests.unit.correct.toy import TinySegmenter, make_items
 
 SETTINGS = {"loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32", "ema_decay": 0.9}
@@ -50,9 +50,8 @@ def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = N
         return loss(*arguments)
 
     state = RunState(folder / "state", "toy")
-    trainer = Trainer(
-        model, items, loss_or_death, settings, CompatSettings(), state, save_minutes=save_minutes, log_matches=True
-    )
+    run = Run(state=state, save_minutes=save_minutes, log_matches=True)
+    trainer = Trainer(model, items, loss_or_death, settings, CompatSettings(), run)
     trainer.fit()
     if trainer.world.is_first:
         np.savetxt(folder / "matches.txt", state.matches(), fmt="%d")

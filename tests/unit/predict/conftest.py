@@ -14,7 +14,7 @@ from ssc_core.checkout import HOME
 from ssc_core.cli.config_files import read_config
 from ssc_core.correct.checkpoints import save_checkpoint, save_published
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.predictor import PUBLISHED_SIDE
 from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder, load_tokenizer
@@ -36,7 +36,7 @@ def micro_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both_formats(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A small random network in our format and in the published one, whose BERT heads always have 64 channels."""
     torch.manual_seed(0)
-    swin = SwinSettings(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 2, 2, 4), window=3)
+    swin = SwinArchitecture(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 2, 2, 4), window=3)
     bert = BertConfig(
         vocab_size=len(load_tokenizer(BERT)),
         hidden_size=64,

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from ssc_core.correct.lavt.fusion import PixelWordAttention
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import PatchMerging, SwinBlock, SwinSettings
+from ssc_core.correct.lavt.swin import PatchMerging, SwinArchitecture, SwinBlock
 
 State = dict[str, Tensor]
-SMALL = SwinSettings(embed_dim=8, depths=(2, 1, 2, 2), heads=(1, 2, 2, 4), window=3)
+SMALL = SwinArchitecture(embed_dim=8, depths=(2, 1, 2, 2), heads=(1, 2, 2, 4), window=3)
 
 
 def part(state: State, prefix: str) -> State:
@@ -79,7 +79,9 @@ def naive_merging(state: State, x: Tensor) -> Tensor:
     return norm(state, "norm", torch.cat(neighbours, -1)) @ state["reduction.weight"].T
 
 
-def naive_lavt(state: State, swin: SwinSettings, heads: tuple, pixels: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+def naive_lavt(
+    state: State, swin: SwinArchitecture, heads: tuple, pixels: Tensor, words: Tensor, mask: Tensor
+) -> Tensor:
     """The whole network in eval mode."""
     size = pixels.shape[-2:]
     pixels = F.pad(pixels, (0, -size[1] % 4, 0, -size[0] % 4))

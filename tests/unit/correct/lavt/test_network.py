@@ -6,11 +6,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.lavt.windows import shift_mask
 from ssc_core.errors import SscError
 
-SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
+SMALL = SwinArchitecture(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
 PUBLISHED = {
     "tiny": {"embed_dim": 96, "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 24)},
     "small": {"embed_dim": 96, "depths": (2, 2, 18, 2), "heads": (3, 6, 12, 24)},
@@ -157,8 +157,8 @@ def test_window_overrides_the_settings() -> None:
         (lambda: LAVT("huge"), "no Swin called 'huge'"),
         (lambda: LAVT(SMALL, fusion_heads=(3, 1, 1, 1), text_dim=10), "do not divide by 3 heads"),
         (lambda: LAVT(SMALL, fusion_heads=(1, 1), text_dim=10), "fusion_heads"),
-        (lambda: SwinSettings(embed_dim=10, depths=(1, 1, 1, 1), heads=(3, 2, 2, 2)), "do not divide by 3 heads"),
-        (lambda: SwinSettings(embed_dim=8, depths=(1, 1, 1), heads=(1, 1, 1)), "four stages"),
+        (lambda: SwinArchitecture(embed_dim=10, depths=(1, 1, 1, 1), heads=(3, 2, 2, 2)), "do not divide by 3 heads"),
+        (lambda: SwinArchitecture(embed_dim=8, depths=(1, 1, 1), heads=(1, 1, 1)), "four stages"),
     ],
 )
 def test_impossible_settings_are_refused(make, message: str) -> None:

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinSettings
+from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.lavt.swin_weights import load_swin_22k, resize_position_table
 from ssc_core.errors import SscError
 
-SMALL = SwinSettings(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
+SMALL = SwinArchitecture(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
 
 
-def official_file(swin: SwinSettings) -> dict[str, Tensor]:
+def official_file(swin: SwinArchitecture) -> dict[str, Tensor]:
     """A classifier's weights with the names and shapes of the official Swin files."""
     torch.manual_seed(7)
     state = {}
