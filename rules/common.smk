@@ -22,7 +22,7 @@ from ssc_core.config.datasets import (
 )
 from ssc_core.errors import SscError
 from ssc_core.files import check_writable
-from ssc_core.layout import RESULT_FOLDER, template
+from ssc_core.layout import RESULT_FOLDER, dataset_folders, template
 from ssc_core.provenance import ROOT as CODE
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, possible_paths, weights_version

@@ -25,13 +25,17 @@ rule report:
     params:
         results=lambda wildcards, output: str(Path(output.page).parents[1]),
         images=as_json({name: images_of(name) for name in SETTINGS.datasets}),
+        selections=as_json(SELECTIONS),
         others=other_evals,
         look=page_look(),
         code=code("workflow_scripts.report:main"),
     message:
         "writing the report"
     shell:
-        call("workflow_scripts.report:main", "params.results params.images output.page")
+        call(
+            "workflow_scripts.report:main",
+            "params.results params.images params.selections output.page",
+        )
 
 
 rule results_page:

@@ -84,22 +84,17 @@ rule evaluate_selections:
         )
 
 
-rule select_report:
+rule select_table:
+    # the report shows it, with the choices that are worth a look
     input:
-        refs=select_file("refs"),
-        truth=select_file("truth"),
-        masks=select_file("masks"),
-        scores=select_file("scores"),
-        selected=select_file("selected"),
         evaluation=select_file("selections"),
     output:
-        page=f"{RESULTS}/report/select.html",
         figures=f"{RESULTS}/report/select.json",
         table=f"{RESULTS}/report/select.csv",
     log:
-        f"{RESULTS}/report/logs/select_report.log",
+        f"{RESULTS}/report/logs/select_table.log",
     benchmark:
-        f"{RESULTS}/report/benchmarks/select_report.tsv"
+        f"{RESULTS}/report/benchmarks/select_table.tsv"
     conda:
         "../envs/correct.yaml"
     resources:
@@ -107,15 +102,11 @@ rule select_report:
         runtime=30,
     params:
         variants=as_json(SELECTIONS),
-        select=section("select"),
-        images=lambda wildcards: images_of(select_at()["dataset"]),
-        look=page_look(),
-        code=code("ssc_core.report.select_page:write_select_page"),
+        code=code("ssc_core.report.ways_to_select:write_select_table"),
     message:
-        "writing the comparison of ways to select"
+        "writing the table of ways to select"
     shell:
         call(
-            "ssc_core.report.select_page:write_select_page",
-            "input.refs input.truth input.masks input.scores input.selected input.evaluation params.images"
-            " params.variants params.select output.page output.figures output.table",
+            "ssc_core.report.ways_to_select:write_select_table",
+            "input.evaluation params.variants output.figures output.table",
         )

@@ -1,5 +1,4 @@
 # What studies and their pages are made from. (Rules and functions lie apart: snakemake --lint.)
-from glob import glob
 
 
 def study_of(name):
@@ -32,8 +31,10 @@ def rows_of(name):
 
 def other_evals(wildcards):
     """What the page shows besides, by content: a new evaluation writes it anew, but none is asked for."""
-    patterns = ("*/eval_*.json", "*/seed*/eval_*.json", "report/select.json")
-    found = {path for pattern in patterns for path in glob(f"{RESULTS}/{pattern}")}
+    folders = dataset_folders(RESULTS)
+    found = {str(path) for folder in folders for path in folder.all_eval_files()}
+    for folder in folders:
+        found |= {str(path) for _, path in folder.of_splits("selections")}
     return [
         f"{path} {file_sha256(Path(path))[:8]}"
         for path in sorted(found - set(evals_of("report")))

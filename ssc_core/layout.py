@@ -49,9 +49,18 @@ class DatasetFolder:
         """Eval files that are here, of the config itself or of this variant."""
         return sorted(path for path in (self.folder / self.variant).glob("eval_*.json") if _EVAL.fullmatch(path.name))
 
+    def all_eval_files(self) -> list[Path]:
+        """Eval files of the config itself and then of its variants."""
+        return [path for one in (DatasetFolder(self.folder), *self.variants()) for path in one.eval_files()]
+
     def splits(self) -> list[str]:
         """Splits that something may have been made for."""
         return sorted(path.name for path in (self.folder / self.variant).glob("*") if path.is_dir())
+
+    def of_splits(self, result: str) -> list[tuple[str, Path]]:
+        """Split and path of a result, where it is there."""
+        found = ((split, self(result, split=split)) for split in self.splits())
+        return [(split, path) for split, path in found if path.is_file()]
 
     def variants(self) -> list[DatasetFolder]:
         """Variants that something was made for."""
@@ -60,5 +69,12 @@ class DatasetFolder:
 
 
 def dataset_folders(results: Path) -> list[DatasetFolder]:
-    """Datasets that something was evaluated for, by name."""
-    return [DatasetFolder(folder) for folder in sorted({path.parent for path in Path(results).glob("*/eval_*.json")})]
+    """Datasets that something was evaluated for, of the config itself or of any variant, by name."""
+    folders = map(DatasetFolder, sorted(path for path in Path(results).glob("*") if path.is_dir()))
+    return [folder for folder in folders if folder.all_eval_files()]
+
+
+def variant_of(path: Path) -> str:
+    """The variant in whose folder an eval file lies, with its slash; ``""`` for the config itself."""
+    name = path.parent.name
+    return f"{name}/" if _VARIANT.fullmatch(name) else ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from ssc_core.report.html import build_report
 
 
-def main(results: Path, images: str, page: Path) -> None:
+def main(results: Path, images: str, selections: str, page: Path) -> None:
+    """images: folder of the photos by dataset; selections: what each way to select changes; both JSON."""
     folders = {name: Path(folder) for name, folder in json.loads(images).items()}
-    build_report(results=results, out=page, images=folders)
+    build_report(results=results, out=page, images=folders, selections=json.loads(selections))

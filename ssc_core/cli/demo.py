@@ -28,10 +28,10 @@ def show(folder: Path, split: str) -> None:
     """Print the figures of a dataset's split, and where its pictures are."""
     from ssc_core.config.methods import method_name, method_order
     from ssc_core.layout import DatasetFolder
-    from ssc_core.report.seeds import over_seeds, seed_table
+    from ssc_core.report.seeds import over_seeds, read_figures
 
-    table = seed_table(DatasetFolder(folder))
-    rows = over_seeds(table[table["split"] == split]).to_dict("records")
+    table = read_figures(DatasetFolder(folder).all_eval_files())
+    rows = over_seeds(table[(table["split"] == split) & (table["variant"] == "")]).to_dict("records")
     print(f"\n{folder.name} {split}, world: {rows[0]['world']}; every sentence counts, at 480 x 480")
     print(f"\n{'':<44}{'oIoU':>6}   {'95 % interval':<15}{'mIoU':>6}{'P@0.5':>8}")
     for row in sorted(rows, key=lambda row: method_order(str(row["method"]))):

@@ -33,7 +33,7 @@ from ssc_core.config.world import WorldSettings
 from ssc_core.errors import SscError
 
 _MOVED = {
-    "compare": "studies.select (results/report/select.html); a variant is now {section.key: value}",
+    "compare": "studies.select (results/report/select.csv, and the report); a variant is now {section.key: value}",
     "ablations": "studies.ablations; `dataset` and `split` are now `datasets: {refcoco: [val]}`",
     "finding": "a study for each page, such as studies.results for docs/results.md",
     "report": "studies.report; `datasets` and `splits` are now `datasets: {refcoco: [val]}`",

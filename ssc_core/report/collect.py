@@ -14,7 +14,7 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
 from ssc_core.layout import DatasetFolder, dataset_folders
 from ssc_core.report.published import PUBLISHED, Published
-from ssc_core.report.seeds import seed_table
+from ssc_core.report.seeds import read_figures
 from ssc_core.tables import read_frame
 
 _SPLITS = ("val", "testA", "testB", "test", "train")
@@ -64,7 +64,8 @@ class EvaluatedMasks:
 class DatasetResults:
     """Everything that a dataset's folder holds.
 
-    logs: training log by phase; matching: accuracy of the matching by phase; seeds: ``seeds.seed_table``; jobs: a row a
+    logs: training log by phase; matching: accuracy of the matching by phase; figures: ``seeds.read_figures`` of
+    the config and all its variants; models and masks are of the config itself; jobs: a row a
     benchmarked job.
     """
 
@@ -73,7 +74,7 @@ class DatasetResults:
     masks: tuple[EvaluatedMasks, ...]
     logs: dict[str, pd.DataFrame]
     matching: dict[str, pd.DataFrame]
-    seeds: pd.DataFrame
+    figures: pd.DataFrame
     jobs: pd.DataFrame
 
     @property
@@ -86,13 +87,12 @@ class DatasetResults:
 
     @property
     def world(self) -> str:
-        return self.evaluations[0].content.world
+        return str(self.figures["world"].iloc[0])
 
     @property
     def sheets(self) -> list[tuple[str, Path]]:
         """Splits that have a contact sheet of what Segment found, and its path."""
-        found = ((split, self.folder("contact_sheet", split=split)) for split in self.folder.splits())
-        return sorted((one for one in found if one[1].is_file()), key=lambda one: split_order(one[0]))
+        return sorted(self.folder.of_splits("contact_sheet"), key=lambda one: split_order(one[0]))
 
     def lines(self) -> list[ResultLine]:
         """Lines of the table by split, all measured alike: once per sentence, choices among candidates too."""
@@ -169,8 +169,8 @@ def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
             models.append(EvaluatedModel(content, rows))
         else:
             masks.append(EvaluatedMasks(content, rows))
-    worlds = {m.content.world for m in models} | {c.content.world for c in masks}
-    if len(worlds) > 1:
+    figures = read_figures(folder.all_eval_files())
+    if figures["world"].nunique() > 1:
         raise SscError(
             f"{folder.folder} mixes results of generated scenes and of photos; delete those that do not belong there"
         )
@@ -182,7 +182,7 @@ def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
         masks=tuple(sorted(masks, key=lambda c: split_order(c.content.split))),
         logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},
         matching={phase: _read_log(path) for phase, path in matching.items() if path.is_file()},
-        seeds=seed_table(folder),
+        figures=figures,
         jobs=_read_jobs(folder.folder),
     )
 

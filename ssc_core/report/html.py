@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ssc_core.config.methods import method_name, method_order
+from ssc_core.config.variants import Changes
 from ssc_core.evaluate.schema import ModelEval
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
@@ -25,31 +26,39 @@ from ssc_core.report.figures import Chart
 from ssc_core.report.pages import write_page
 from ssc_core.report.published import RUN_TO_RUN
 from ssc_core.report.seeds import over_seeds
+from ssc_core.report.ways_to_select import select_view
 
 
-def build_report(*, results: Path, out: Path, images: Mapping[str, Path], gallery_size: int = 60) -> None:
+def build_report(
+    *,
+    results: Path,
+    out: Path,
+    images: Mapping[str, Path],
+    selections: Mapping[str, Changes] | None = None,
+    gallery_size: int = 60,
+) -> None:
     """Write the report of every dataset below ``results`` that has an eval file to ``out``.
 
-    images: folder of the photos by dataset. gallery_size: about how many examples an evaluation shows. The page of ways
-    to select is linked when it lies beside ``out``.
+    images: folder of the photos by dataset. selections: what each way to select changes, by name.
+    gallery_size: about how many examples an evaluation shows.
 
     Raises SscError when there is no eval file, or one of the files that belong to it is missing or damaged.
     """
     datasets = collect(results)
     links = [(f"#{dataset.name}", dataset.name) for dataset in datasets] if len(datasets) > 1 else []
-    if out.with_name("select.html").is_file():
-        links.append(("select.html", "Ways to select"))
     write_page(
         "report.html",
         out,
         title="Segment, Select, Correct",
         worlds=[dataset.world for dataset in datasets],
         links=links,
-        datasets=[_view(dataset, images[dataset.name], gallery_size) for dataset in datasets],
+        datasets=[_view(dataset, images[dataset.name], selections or {}, gallery_size) for dataset in datasets],
     )
 
 
-def _view(dataset: DatasetResults, photos: Path, gallery_size: int) -> dict[str, Any]:
+def _view(
+    dataset: DatasetResults, photos: Path, selections: Mapping[str, Changes], gallery_size: int
+) -> dict[str, Any]:
     """What templates/report.html shows of a dataset."""
     shelf = PhotoShelf(open_photos(dataset.folder("refs"), photos).or_grey, f"{dataset.name}-photo")
     return {
@@ -57,7 +66,8 @@ def _view(dataset: DatasetResults, photos: Path, gallery_size: int) -> dict[str,
         "world": dataset.world,
         "methods": dataset.lines(),
         "choices": dataset.choice_lines(),
-        "seeds": _seeds(dataset),
+        "seeds": [row for row in _over_seeds(dataset) if not row["variant"] and row["seeds"] > 1],
+        "variants": [row for row in _over_seeds(dataset) if row["variant"]],
         "notes": list(_notes(dataset)),
         "curves": list(_curves(dataset)),
         "models": list(_models(dataset, shelf, gallery_size)),
@@ -67,6 +77,10 @@ def _view(dataset: DatasetResults, photos: Path, gallery_size: int) -> dict[str,
             *(chart for phase, log in dataset.logs.items() for chart in training_charts(log, phase)),
         ],
         "candidates": [candidate_chart(masks) for masks in dataset.masks],
+        "selections": [
+            select_view(dataset.folder, split, selections, shelf)
+            for split, _ in sorted(dataset.folder.of_splits("selections"), key=lambda one: split_order(one[0]))
+        ],
         "facts": list(_facts(dataset)),
         "sheets": [(split, _data_url(path)) for split, path in dataset.sheets],
         "time": time_chart(dataset.jobs) if len(dataset.jobs) else None,
@@ -75,13 +89,15 @@ def _view(dataset: DatasetResults, photos: Path, gallery_size: int) -> dict[str,
     }
 
 
-def _seeds(dataset: DatasetResults) -> list[dict[str, Any]]:
-    """``seeds.over_seeds`` of methods that were trained with several, by split in the order of methods."""
-    summary = over_seeds(dataset.seeds)
-    rows = [
-        {str(name): value for name, value in row.items()} for row in summary[summary["seeds"] > 1].to_dict("records")
-    ]
-    return sorted(rows, key=lambda row: (split_order(row["split"]), method_order(row["method"])))
+def _over_seeds(dataset: DatasetResults) -> list[dict[str, Any]]:
+    """``seeds.over_seeds`` by split, within it by variant, in the order of methods; ``gain``: in oIoU over the config's
+    own, None where that was not measured."""
+    rows = [{str(name): value for name, value in row.items()} for row in over_seeds(dataset.figures).to_dict("records")]
+    own = {(row["split"], row["method"]): row["oIoU"] for row in rows if not row["variant"]}
+    for row in rows:
+        base = own.get((row["split"], row["method"]))
+        row["gain"] = None if base is None else row["oIoU"] - base
+    return sorted(rows, key=lambda row: (split_order(row["split"]), row["variant"], method_order(row["method"])))
 
 
 def _notes(dataset: DatasetResults) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Figures over seeds: every evaluation below a dataset's folder, and its mean and spread."""
+"""Figures over seeds: evaluations of the config and its variants, and their mean and spread."""
 
 from __future__ import annotations
 
@@ -8,37 +8,34 @@ from typing import Any
 
 import pandas as pd
 
-from ssc_core.config.variants import SEED, parse
+from ssc_core.config.variants import SEED, label, parse
 from ssc_core.evaluate.schema import Measured, ModelEval, read_eval
-from ssc_core.layout import DatasetFolder
+from ssc_core.layout import variant_of
 
 FIGURES = ("oIoU", "mIoU", "P@0.5")
 
-
-def seed_table(folder: DatasetFolder) -> pd.DataFrame:
-    """A row an evaluation of a dataset's folder, of its variants that change the seed alone too; empty without any.
-
-    Columns: ``dataset world split method seed n oIoU low high mIoU P@0.5``, percentages with oIoU's 95 %
-    interval. All are per sentence at the network's resolution, choices among candidates too; these have no training
-    and so no seed (NaN).
-    """
-    seeded = [variant for variant in folder.variants() if set(parse(variant.variant)) == {SEED}]
-    return read_figures(path for one in (folder, *seeded) for path in one.eval_files())
+_KEYS = ["dataset", "world", "split", "variant", "method"]
+"""What figures that differ in their seed alone share."""
 
 
 def read_figures(evals: Iterable[Path]) -> pd.DataFrame:
-    """As ``seed_table``, of the eval files named."""
+    """A row per method of eval files; empty without any.
+
+    Columns: ``dataset world split variant method seed n oIoU low high mIoU P@0.5``, percentages with oIoU's 95 %
+    interval. All are per sentence at the network's resolution, choices among candidates too; these have no training
+    and so no seed (NaN). variant: what the file's folder changes besides the seed, ``""`` for nothing.
+    """
     rows = [row for path in evals for row in _rows(path)]
-    columns = ["dataset", "world", "split", "method", "seed", "n", "oIoU", "low", "high", "mIoU", "P@0.5"]
+    columns = [*_KEYS, "seed", "n", "oIoU", "low", "high", "mIoU", "P@0.5"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """``dataset world split method`` with ``seeds``, and mean and sample deviation (``_sd``, NaN for one) of figures.
+    """``dataset world split variant method`` with ``seeds``, and mean and sample deviation (``_sd``, NaN for one).
 
     ``low high`` of oIoU: the mean of the intervals' ends, NaN without intervals.
     """
-    groups = table.groupby(["dataset", "world", "split", "method"], sort=False)
+    groups = table.groupby(_KEYS, sort=False)
     columns = {"seeds": groups["seed"].nunique(), "low": groups["low"].mean(), "high": groups["high"].mean()}
     for name in FIGURES:
         columns |= {name: groups[name].mean(), f"{name}_sd": groups[name].std()}
@@ -47,7 +44,14 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     content = read_eval(path)
-    about = {"dataset": content.dataset, "world": content.world, "split": content.split}
+    changes = parse(variant_of(path))
+    changes.pop(SEED, None)
+    about = {
+        "dataset": content.dataset,
+        "world": content.world,
+        "split": content.split,
+        "variant": label(changes).rstrip("/"),
+    }
     if isinstance(content, ModelEval):
         yield about | {"method": content.method, "seed": content.seed, "n": content.n_sentences} | _figures(content)
     else:

@@ -40,7 +40,9 @@ class Line:
 def compared(evaluation: MasksEval, rows: pd.DataFrame, variants: Mapping[str, Changes]) -> list[Line]:
     """A line a choice of an eval file, in its order.
 
-    rows: ``evaluate.masks.candidates_path`` of it; variants: what each way to select changes."""
+    rows: ``evaluate.masks.candidates_path`` of it; variants: what each way to select changes; one that is not
+    among them has no description.
+    """
     settings = evaluation.settings["evaluate"]
     lines = []
     for name, choice in evaluation.choices.items():
@@ -52,7 +54,7 @@ def compared(evaluation: MasksEval, rows: pd.DataFrame, variants: Mapping[str, C
         lines.append(
             Line(
                 name=name,
-                what=_NAMES[name] if name in _NAMES else changes(variants[name]),
+                what=_NAMES[name] if name in _NAMES else changes(variants[name]) if name in variants else "",
                 test_only=choice.test_only,
                 oIoU=Figure(choice.oIoU, *(ci.oIoU if ci else ())),
                 mIoU=Figure(choice.mIoU, *(ci.mIoU if ci else ())),

@@ -74,19 +74,19 @@ def test_the_comparison_scores_each_way_of_scoring_once(plan, settings: Settings
     scorers = {variants.folder("scores", changes=changes) for changes in found} - {""}
     choices = {variants.folder("selected", changes=changes) for changes in found} - {""}
     assert 0 < len(scorers) < len(choices)
-    assert plan("{}", "results/report/select.html") == {
+    assert plan("{}", "results/report/select.csv") == {
         "score_candidates": len(scorers),
         "gather": len(scorers),
         "select_masks": len(choices),
         "evaluate_selections": 1,
-        "select_report": 1,
+        "select_table": 1,
     }
 
 
 def test_a_new_choice_in_the_comparison_runs_no_model(plan) -> None:
-    before = plan("{}", "results/report/select.html")
+    before = plan("{}", "results/report/select.csv")
     mine = "{select.per: sentence, select.assignment: joint}"
-    after = plan(f"studies: {{select: {{variants: {{mine: {mine}}}}}}}", "results/report/select.html")
+    after = plan(f"studies: {{select: {{variants: {{mine: {mine}}}}}}}", "results/report/select.csv")
     grown = {rule for rule in after if after[rule] > before.get(rule, 0)}
     assert grown == {"select_masks"}
     assert not grown & ON_A_GPU

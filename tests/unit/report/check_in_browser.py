@@ -1,5 +1,4 @@
-"""Use a report as a reader would, in headless Chromium: ``python tests/unit/report/check_in_browser.py index.html``,
-or of ``select.html``.
+"""Use a report as a reader would, in headless Chromium: ``python tests/unit/report/check_in_browser.py index.html``.
 
 No test of the suite, since it needs a browser (``apt-get install chromium``). It clicks, types and presses keys with a
 script added to a copy of the page, and stops with a message when something does not answer or the console has errors.
@@ -58,7 +57,7 @@ out.closes = !dialog.open;
 out.no_sideways_scroll = document.documentElement.scrollWidth <= window.innerWidth;
 out.outside = [...document.querySelectorAll("[src],[href]")]
   .map((node) => node.getAttribute("src") || node.getAttribute("href"))
-  .filter((target) => !target.startsWith("data:") && !target.startsWith("#") && target !== "select.html");
+  .filter((target) => !target.startsWith("data:") && !target.startsWith("#"));
 setTimeout(() => {
   out.focus_returns = document.activeElement === opener;
   parent.postMessage(JSON.stringify(out), "*");

@@ -11,7 +11,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.report.collect import collect
-from ssc_core.report.html import _seeds, build_report
+from ssc_core.report.html import _over_seeds, build_report
 from ssc_core.report.published import PUBLISHED
 from tests.unit.report.conftest import NASTY, PHOTOS
 
@@ -171,15 +171,28 @@ def test_seeds_are_in_the_order_of_splits_and_methods(results: Path, tmp_path: P
                 path.write_text(json.dumps(content | {"seed": seed, "split": split, "method": method}))
                 shutil.copy(results / "refcoco" / "eval_val.parquet", path.with_suffix(".parquet"))
     (dataset,) = collect(copy)
-    assert [(row["split"], row["method"]) for row in _seeds(dataset)] == [
+    assert [(row["split"], row["method"]) for row in _over_seeds(dataset) if row["seeds"] > 1] == [
         ("val", "pretrained"), ("val", "corrected"), ("testA", "pretrained"), ("testA", "corrected"),
     ]  # fmt: skip
 
 
-def test_the_page_of_ways_to_select_is_linked_once_it_is_there(
-    results: Path, photos_folder: Path, tmp_path: Path, page: Page
+def test_variants_are_shown_beside_the_config_and_without_it(
+    results: Path, photos_folder: Path, tmp_path: Path
 ) -> None:
-    assert "select.html" not in page.all("href")
-    (tmp_path / "select.html").touch()
-    build_report(results=results, out=tmp_path / "index.html", images={"refcoco": photos_folder})
-    assert "select.html" in Page((tmp_path / "index.html").read_text()).all("href")
+    copy = Path(shutil.copytree(results, tmp_path / "results")) / "refcoco"
+    content = json.loads((copy / "eval_val.json").read_text())
+    for folder, seed in (("correct.lr=0.1+seed1", 1), ("correct.lr=0.1+seed2", 2)):
+        (copy / folder).mkdir()
+        changed = content | {"seed": seed, "oIoU": content["oIoU"] - 10 * seed}
+        (copy / folder / "eval_val.json").write_text(json.dumps(changed))
+    (row,) = (row for row in _over_seeds(*collect(copy.parent)) if row["variant"])
+    assert (row["variant"], row["method"], row["seeds"]) == ("correct.lr=0.1", "corrected", 2)
+    assert row["gain"] == pytest.approx(-15)
+    build_report(results=copy.parent, out=tmp_path / "a.html", images={"refcoco": photos_folder})
+    shown = Page((tmp_path / "a.html").read_text())
+    assert "val: correct.lr=0.1" in shown.words
+    assert "-15.0" in shown.words
+    for path in copy.glob("eval_*"):
+        path.unlink()
+    build_report(results=copy.parent, out=tmp_path / "b.html", images={"refcoco": photos_folder})
+    assert "val: correct.lr=0.1" in Page((tmp_path / "b.html").read_text()).words

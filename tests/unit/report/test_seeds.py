@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssc_core.layout import DatasetFolder
-from ssc_core.report.seeds import over_seeds, seed_table
+from ssc_core.report.seeds import over_seeds, read_figures
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def seeded(results: Path, tmp_path: Path) -> Path:
 
 
 def test_every_evaluation_is_a_row(seeded: Path) -> None:
-    table = seed_table(DatasetFolder(seeded))
+    table = read_figures(DatasetFolder(seeded).all_eval_files())
     assert table["method"].tolist() == ["random", "first", "selected", "best", "corrected", "pretrained", "corrected"]
     assert table.loc[table["method"] == "corrected", "seed"].tolist() == [0, 1]
     assert table.loc[table["method"] == "selected", "seed"].isna().all()
@@ -31,7 +31,7 @@ def test_every_evaluation_is_a_row(seeded: Path) -> None:
 
 def test_mean_and_spread(seeded: Path) -> None:
     own = json.loads((seeded / "eval_val.json").read_text())
-    summary = over_seeds(seed_table(DatasetFolder(seeded))).set_index("method")
+    summary = over_seeds(read_figures(DatasetFolder(seeded).all_eval_files())).set_index("method")
     corrected = summary.loc["corrected"]
     assert corrected["seeds"] == 2
     assert corrected["oIoU"] == pytest.approx(own["oIoU"] - 5)
@@ -42,4 +42,4 @@ def test_mean_and_spread(seeded: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    assert seed_table(DatasetFolder(tmp_path)).empty
+    assert read_figures(DatasetFolder(tmp_path).all_eval_files()).empty

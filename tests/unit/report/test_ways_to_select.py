@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,17 +16,20 @@ from ssc_core.config.settings import load_settings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.metrics import Figure
+from ssc_core.layout import DatasetFolder
 from ssc_core.masks import rle
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import read_refs
+from ssc_core.provenance import file_sha256
+from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report import select_cards
-from ssc_core.report.cards import ShelfPhoto
+from ssc_core.report.cards import PhotoShelf, ShelfPhoto
+from ssc_core.report.html import build_report
 from ssc_core.report.select_cards import NUMBER, Stores
 from ssc_core.report.select_docs import write_table
-from ssc_core.report.select_page import write_select_page
 from ssc_core.report.select_table import Line, changes, csv_table, markdown_table, read_lines
+from ssc_core.report.ways_to_select import select_view, write_select_table
 from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
 from tests.unit.report.test_html import Page
 
@@ -33,11 +37,15 @@ VARIANTS = json.dumps({"selected": {}, "right": {"score.prompt": "crop"}})
 
 
 @pytest.fixture(scope="module")
-def folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scores, a variant that is always right, and their evaluation. Even refs mean the right one of two discs."""
-    folder = tmp_path_factory.mktemp("select")
+def root_of(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results with scores, a variant that is always right, and their evaluation. Even refs mean the right one of two
+    discs."""
+    copy = Path(shutil.copytree(results, tmp_path_factory.mktemp("select") / "results"))
+    source = copy / "refcoco"
+    folder = source / "val" / "select"
+    folder.mkdir()
     with (
-        ScoreStoreWriter(folder / "scores.h5", INFO) as scores,
+        ScoreStoreWriter(source / "val" / "scores.h5", INFO) as scores,
         SelectionWriter(folder / "right.h5", INFO) as right,
     ):
         for ref_id in range(1, 2 * PHOTOS + 1):
@@ -47,36 +55,49 @@ def folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ref_id, image_id=(ref_id + 1) // 2, size=SIZE, chosen=[2 * ((ref_id - 1) // 2) + pick],
                 scores=np.zeros((1, 2)), rles=rle.encode(np.stack([(LEFT, RIGHT)[pick]])),
             )  # fmt: skip
-    source = results / "refcoco"
+    own = source / "val" / "selected.h5"
     with (
         MaskStore(source / "val" / "masks.h5") as masks,
-        SelectionStore(source / "val" / "selected.h5") as selected,
+        SelectionStore(own) as selected,
         SelectionStore(folder / "right.h5") as right,
     ):
+        about = {"data": {"selected": file_sha256(own)}, "settings": {"select": {"min_area": 9}}}
         evaluate_masks(
             refs=read_refs(source / "refs.parquet"), split="val", masks=masks, truth=TruthStore(source / "truth.h5"),
             selections={"selected": selected, "right": right}, select=SelectSettings(min_area=0),
             out=folder / "eval.json", settings=EvaluateSettings(bootstrap_samples=20), compat=CompatSettings(),
-            meta=meta("zero_shot"),
+            meta=meta("zero_shot") | about,
         )  # fmt: skip
-    return folder
+    return copy
 
 
 @pytest.fixture(scope="module")
-def written(results: Path, photos_folder: Path, folder: Path) -> Path:
-    source = results / "refcoco"
-    write_select_page(
-        refs=source / "refs.parquet", truth=source / "truth.h5", masks=source / "val" / "masks.h5",
-        scores=folder / "scores.h5", selected=source / "val" / "selected.h5", evaluation=folder / "eval.json",
-        images=photos_folder, variants=VARIANTS, select=SelectSettings(min_area=9),
-        page=folder / "select.html", figures=folder / "select.json", table=folder / "select.csv",
+def written(root_of: Path) -> Path:
+    out = root_of / "report"
+    write_select_table(
+        evaluation=root_of / "refcoco" / "val" / "select" / "eval.json", variants=VARIANTS,
+        figures=out / "select.json", table=out / "select.csv",
     )  # fmt: skip
-    return folder
+    return out
+
+
+def report_of(results: Path, photos_folder: Path) -> Page:
+    out = results / "report" / "index.html"
+    build_report(results=results, out=out, images={"refcoco": photos_folder}, selections=json.loads(VARIANTS))
+    return Page(out.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def page(written: Path) -> Page:
-    return Page((written / "select.html").read_text(encoding="utf-8"))
+def page(written: Path, photos_folder: Path) -> Page:
+    return report_of(written.parent, photos_folder)
+
+
+@pytest.fixture(scope="module")
+def tags(root_of: Path, photos_folder: Path) -> list[set[str]]:
+    """Tags of the section's cards."""
+    folder = DatasetFolder(root_of / "refcoco")
+    shelf = PhotoShelf(open_photos(folder("refs"), photos_folder).or_grey, "photo")
+    return [card.tags for card in select_view(folder, "val", {}, shelf)["gallery"].cards]
 
 
 def test_the_table_says_what_differs_and_what_it_gains(written: Path, page: Page) -> None:
@@ -107,8 +128,7 @@ def test_the_page_needs_nothing_else_and_says_which_world(page: Page) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_wrong_and_doubtful_choices_have_cards(page: Page) -> None:
-    tags = [set(value.split()) for value in page.all("data-tags")]
+def test_wrong_and_doubtful_choices_have_cards(page: Page, tags: list[set[str]]) -> None:
     assert sum("wrong" in found for found in tags) == PHOTOS  # the refs that mean the right disc
     assert sum("doubtful" in found for found in tags) == 2 * PHOTOS
     assert not any("hopeless" in found or "none" in found for found in tags)
@@ -127,23 +147,31 @@ def test_numbers_on_cards_are_not_cut_by_the_photos_border() -> None:
         assert NUMBER / 2 <= y <= 199 - NUMBER / 2
 
 
-def test_an_evaluation_of_a_network_is_refused(results: Path, folder: Path, photos_folder: Path) -> None:
-    source = results / "refcoco"
+def test_an_evaluation_of_a_network_is_refused(results: Path, tmp_path: Path) -> None:
     with pytest.raises(SscError, match="holds no choices of Select"):
-        write_select_page(
-            refs=source / "refs.parquet", truth=source / "truth.h5", masks=source / "val" / "masks.h5",
-            scores=folder / "scores.h5", selected=source / "val" / "selected.h5", evaluation=source / "eval_val.json",
-            images=photos_folder, variants=VARIANTS, select=SelectSettings(),
-            page=folder / "x.html", figures=folder / "x.json", table=folder / "x.csv",
+        write_select_table(
+            evaluation=results / "refcoco" / "eval_val.json", variants=VARIANTS,
+            figures=tmp_path / "x.json", table=tmp_path / "x.csv",
         )  # fmt: skip
 
 
-def test_a_margin_needs_two_candidates_that_are_large_enough(results: Path, folder: Path) -> None:
-    source = results / "refcoco"
+def test_choices_that_were_made_anew_are_not_shown_with_old_figures(
+    root_of: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(root_of, tmp_path / "results"))
+    shutil.copy(copy / "refcoco/val/select/right.h5", copy / "refcoco/val/selected.h5")
+    page = report_of(copy, photos_folder)
+    assert "Ways to select: val" in page.words
+    assert "Choices worth a look" not in page.words
+    assert any("chosen anew since" in word for word in page.words)
+
+
+def test_a_margin_needs_two_candidates_that_are_large_enough(root_of: Path) -> None:
+    source = root_of / "refcoco"
     with ExitStack() as stack:
         stores = Stores.open(
             stack, read_refs(source / "refs.parquet"), TruthStore(source / "truth.h5"),
-            masks=source / "val" / "masks.h5", scores=folder / "scores.h5", selected=source / "val" / "selected.h5",
+            **{name: source / "val" / f"{name}.h5" for name in ("masks", "scores", "selected")},
         )  # fmt: skip
         assert select_cards.margin(stores, 1, 0, min_area=317) == 0
         assert np.isnan(select_cards.margin(stores, 1, 0, min_area=318))
