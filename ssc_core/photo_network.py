@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssc_core.pretrained import Attention, Dtype, load_network, load_image_processor
+from ssc_core.pretrained import Attention, Dtype, load_image_processor, load_network
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
 
