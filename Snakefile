@@ -15,10 +15,12 @@ include: "rules/segment.smk"
 include: "rules/select.smk"
 include: "rules/correct.smk"
 include: "rules/evaluate.smk"
+include: "rules/pictures.smk"
 include: "rules/baseline.smk"
 include: "rules/studies.smk"
 include: "rules/report.smk"
 include: "rules/micro_models.smk"
+include: "rules/micro_lavt.smk"
 include: "rules/targets.smk"
 
 
@@ -28,3 +30,5 @@ rule all:
         f"{RESULTS}/refcoco/eval_val.json",
         f"{RESULTS}/refcoco/eval_val.png",
         f"{RESULTS}/refcoco/eval_masks_val.json",
+        f"{RESULTS}/refcoco/eval_pretrained_val.json",
+        f"{RESULTS}/refcoco/val/repaired.png",

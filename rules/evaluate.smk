@@ -38,47 +38,6 @@ rule evaluate:
         )
 
 
-rule picture_of_evaluation:
-    input:
-        refs=found("refs"),
-        truth=found("truth"),
-        evaluation=evaluation_of("eval.{method}"),
-        rows=evaluation_of("eval.{method}.rows"),
-    output:
-        picture=report(
-            home("eval_{method}{split}.png"),
-            category="Examples",
-            labels={
-                "dataset": "{dataset}",
-                "split": "{split}",
-                "method": "{method}",
-                "variant": "{variant}",
-            },
-            caption="../docs/captions/examples.rst",
-        ),
-    log:
-        logs("picture_{method}{split}"),
-    benchmark:
-        benchmarks("picture_{method}{split}")
-    wildcard_constraints:
-        method=EVALUATED_NETWORK,
-    conda:
-        "../envs/correct.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        **reads("picture_corrected"),
-        images=images_folder,
-    message:
-        "{wildcards.dataset} {wildcards.split}: drawing examples of {input.evaluation}"
-    shell:
-        calls(
-            "picture_corrected",
-            "input.refs input.truth input.evaluation params.images output.picture",
-        )
-
-
 rule evaluate_chosen:
     input:
         refs=found("refs"),

@@ -8,6 +8,7 @@ MICRO_STEPS = {
     "sam": {"steps": 2800},
     "clip": {"cycles": [1800, 1000]},
     "lavt_parts": {"bert_steps": 2500, "close_up_steps": 3000, "scene_steps": 6000},
+    "lavt_start": {"parts": f"{MICRO}/lavt", "steps": 1800},
 }
 MICRO_MODEL = "workflow_scripts.micro_model:main"
 MICRO_CARDS = {
@@ -23,7 +24,10 @@ MICRO_CARDS = {
 
 rule micro_models:
     input:
-        [f"{MICRO}/{name}/README.md" for name in ("detector", "sam", "clip", "lavt")],
+        [
+            f"{MICRO}/{name}/README.md"
+            for name in ("detector", "sam", "clip", "lavt", "lavt_start")
+        ],
 
 
 rule micro_data:
@@ -107,35 +111,5 @@ rule micro_card:
         out=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "micro models: measuring {wildcards.name}"
-    shell:
-        call(MICRO_MODEL, "params.step params.build params.options threads params.out")
-
-
-rule micro_lavt_parts:
-    input:
-        rules.micro_data.output,
-    output:
-        swin=f"{MICRO}/lavt/swin.safetensors",
-        bert=f"{MICRO}/lavt/bert/model.safetensors",
-        card=f"{MICRO}/lavt/README.md",
-    log:
-        f"{MICRO_BUILD}/logs/lavt.log",
-    benchmark:
-        f"{MICRO_BUILD}/benchmarks/lavt.tsv"
-    conda:
-        "../envs/segment.yaml"
-    resources:
-        mem_mb=4000,
-    params:
-        step="make_lavt_parts",
-        build=lambda wildcards: MICRO_BUILD,
-        options=json.dumps(MICRO_STEPS["lavt_parts"]),
-        out=lambda wildcards, output: str(Path(output.swin).parent),
-        code=code_version(
-            "microworld.training.swin_scenes",
-            "microworld.training.bert",
-        ),
-    message:
-        "micro models: pre-training Swin and BERT"
     shell:
         call(MICRO_MODEL, "params.step params.build params.options threads params.out")

@@ -14,11 +14,10 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.curves import write_learning
-from ssc_core.report.examples import ExampleFiles, beside_picks
-from ssc_core.report.finding_pictures import repairs, write_repaired_picture
+from ssc_core.report.examples import ExampleFiles
+from ssc_core.report.finding_pictures import compare, repaired_line, write_repaired_picture
 from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
-from ssc_core.tables import read_frame
 
 
 def main(
@@ -42,10 +41,7 @@ def main(
     """network, candidates: eval files of the split that pictures show; rows: variant and seed of ``beyond``."""
     about = read_eval(network)
     where = f"{about.dataset} {about.split}, {about.world} world"
-    compared = beside_picks(
-        read_frame(network.with_suffix(".parquet"), made_by="evaluate"),
-        read_frame(candidates.with_suffix(".parquet"), made_by="evaluate_masks"),
-    ).dropna(subset=["select_iou"])
+    compared = compare(network, candidates)
     with ExitStack() as stack:
         sources = ExampleFiles(
             photos=open_photos(refs, images).or_grey,
@@ -56,12 +52,6 @@ def main(
         write_repaired_picture(compared, sources, repaired, where=where)
     write_learning(_by_phase(matching), _by_phase(curves), learning, where=where)
 
-    counts = repairs(compared)
-    repaired_of = (
-        f"{where}: Select picks wrong (IoU under 0.5) for {counts['wrong']} of {len(compared)} sentences. The "
-        f"corrected network gets {counts['repaired']} of those right, and "
-        f"{counts['lost']} of the {counts['right']} others wrong."
-    )
     pictures = {
         f"Picked wrong by Select, repaired by Correct ({where})": repaired,
         "The method at work: matching, and loss, a thin line per seed": learning,
@@ -69,7 +59,11 @@ def main(
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
     with atomic_path(page) as temporary:
         content = results_page(
-            over_seeds(read_figures(evals)), relative, [repaired_of], study_table(beyond or [], rows.root), note=note
+            over_seeds(read_figures(evals)),
+            relative,
+            [f"{where}: {repaired_line(compared)}"],
+            study_table(beyond or [], rows.root),
+            note=note,
         )
         temporary.write_text(content, encoding="utf-8")
 

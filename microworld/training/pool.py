@@ -13,16 +13,17 @@ import numpy as np
 from tqdm import tqdm
 
 from microworld.captions import object_captions
-from microworld.classes import CATEGORY_NAMES, COLOURS
+from microworld.classes import CATEGORY_NAMES, COLOURS, PERSON_KINDS
 from microworld.scenes import generate_scene, scene_seed, seeded_rng
 from ssc_core.config.world import WorldSettings
 from ssc_core.files import atomic_path
 
 COLOUR_NAMES = tuple(COLOURS)
+KINDS = ("", *PERSON_KINDS)
 CAPTIONS_AN_OBJECT = 3
 BACKGROUND = 255
 
-OBJECT_TYPE = np.dtype([("scene", "i4"), ("label", "i2"), ("colour", "i2"), ("box", "f4", 4)])
+OBJECT_TYPE = np.dtype([("scene", "i4"), ("label", "i2"), ("colour", "i2"), ("kind", "i2"), ("box", "f4", 4)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Pool:
     pixels: uint8 (N, H, W, 3) and owner: uint8 (N, H, W), the visible object at a pixel by its place among the scene's
     objects, BACKGROUND where there is none; both padded at the right and bottom to one size. sizes: int (N, 2), height
     and width of the scene proper. objects: (M,) of OBJECT_TYPE, sorted by scene; label indexes CATEGORY_NAMES, colour
-    COLOUR_NAMES, box is xyxy. first: (N + 1,), where a scene's objects begin. captions: M lists of texts.
+    COLOUR_NAMES, kind KINDS, box is xyxy. first: (N + 1,), where a scene's objects begin. captions: M lists of texts.
     """
 
     pixels: np.ndarray
@@ -84,8 +85,8 @@ def make_pool(out: Path, *, domain: str, count: int, settings: WorldSettings, wo
         for scene, (image, owners, objects) in enumerate(tqdm(scenes, total=count, desc=domain, mininterval=5)):
             h, w = owners.shape
             pixels[scene, :h, :w], owner[scene, :h, :w], sizes[scene] = image, owners, (h, w)
-            for label, colour, box, texts in objects:
-                rows.append((scene, label, colour, box))
+            for label, colour, kind, box, texts in objects:
+                rows.append((scene, label, colour, kind, box))
                 captions.append(texts)
             first[scene + 1] = len(rows)
     arrays = {"pixels": pixels, "owner": owner, "sizes": sizes, "first": first, "objects": np.array(rows, OBJECT_TYPE)}
@@ -112,5 +113,6 @@ def _draw(index: int, *, domain: str, settings: WorldSettings) -> tuple[np.ndarr
     for place, thing in enumerate(scene.objects):
         owner[thing.mask] = place
         texts = list(object_captions(thing, rng, CAPTIONS_AN_OBJECT))
-        objects.append((CATEGORY_NAMES.index(thing.category), COLOUR_NAMES.index(thing.colour), thing.box, texts))
+        names = (CATEGORY_NAMES.index(thing.category), COLOUR_NAMES.index(thing.colour), KINDS.index(thing.kind))
+        objects.append((*names, thing.box, texts))
     return scene.image, owner, objects

@@ -9,12 +9,14 @@ from microworld.training.bert import train_bert
 from microworld.training.clip import train_clip
 from microworld.training.corpus import make_corpus, read_corpus
 from microworld.training.detector import train_detector
+from microworld.training.grounding import measure_on_nouns, save_lavt, train_on_nouns
 from microworld.training.loop import write_card
 from microworld.training.pool import Pool, make_pool, open_pool
 from microworld.training.sam import train_sam
 from microworld.training.swin import measure_on_close_ups, train_on_close_ups
 from microworld.training.swin_scenes import measure_on_scenes, train_on_scenes
 from microworld.training.vocabulary import build_vocabulary, load_vocabulary, save_vocabulary
+from ssc_core.config.training import NetworkSettings
 from ssc_core.config.world import WorldSettings
 
 UNSEEN_SCENES = 300
@@ -129,6 +131,28 @@ def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, close_up_steps: 
             **measure_on_scenes(reader, unseen),
             "BERT, top-1 of masked words": accuracy,
         },
+    )
+
+
+def make_lavt_start(build: Path, out: Path, *, parts: str, steps: int, network: dict[str, object]) -> None:
+    """Join Swin and BERT, which lie in the folder ``parts``, to a LAVT that knows nouns, and write its card.
+
+    network: the config's; the weights that it names are not read.
+    """
+    train, unseen = _pools(build)
+    weights = {"bert": f"{parts}/bert", "swin_weights": f"{parts}/swin.safetensors"}
+    settings = NetworkSettings.model_validate({**network, **weights})
+    model = train_on_nouns(train, settings, steps=steps)
+    save_lavt(model, out / "model.safetensors")
+    write_card(
+        out,
+        title="What the micro world's LAVT starts from",
+        what="The pre-trained Swin and BERT, which had never met, in a LAVT that was trained to find what a noun "
+        "means: every dog for `dog`. So fusion and decoder start from something. Its captions are a noun and never a "
+        "colour, a pattern, a size or a place: what tells objects of one class apart is left to Correct. BERT stayed "
+        "as it was.",
+        data=_SCENES.format(count=len(train), labels="the pixels of all objects that a noun fits"),
+        figures=measure_on_nouns(model, settings, unseen),  # type: ignore[arg-type]
     )
 
 

@@ -105,7 +105,7 @@ def _read_batch(pool: Pool, scenes: np.ndarray, rng: np.random.Generator | None)
 def _read_scene(pool: Pool, scene: int, rng: np.random.Generator | None) -> tuple[np.ndarray, ...]:
     picture, objects = pool.image(scene), pool.scene_objects(scene)
     height, width = picture.shape[:2]
-    move = _view(height, width, rng)
+    move = view_of(height, width, rng)
     owner = cv2.warpAffine(
         np.asarray(pool.owner[scene, :height, :width]), move, (SIDE, SIDE), flags=cv2.INTER_NEAREST,
         borderValue=BACKGROUND,
@@ -122,7 +122,7 @@ def _read_scene(pool: Pool, scene: int, rng: np.random.Generator | None) -> tupl
     return seen, classes, colours, boxes
 
 
-def _view(height: int, width: int, rng: np.random.Generator | None) -> np.ndarray:
+def view_of(height: int, width: int, rng: np.random.Generator | None) -> np.ndarray:
     """Affine map (2, 3) of the scene to the square: all of it, or with ``rng`` a part, flipped half of the time."""
     share, corner, flip = np.ones(2), np.zeros(2), False
     if rng is not None:

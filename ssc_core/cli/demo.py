@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import typer
 
+from ssc_core.cli.progress import Progress, planned
 from ssc_core.cli.workflow import run_workflow
 
 FOLDER, SPLIT = Path("results/refcoco"), "val"
@@ -13,21 +15,53 @@ FOLDER, SPLIT = Path("results/refcoco"), "val"
 
 
 def demo(context: typer.Context) -> None:
-    """The main job on a generated world, training included, and its figures. A quarter of an hour on two cores.
+    """The main job on a generated world, training included, and its figures. It says at its start how long it takes.
 
     Runs the workflow's default target in the current folder; takes Snakemake's options, too (-n, --cores 4). A second
     call does nothing.
     """
-    status = run_workflow(context.args)
+    said: list[str] = []
+    status = run_workflow(["--dry-run", *context.args], heard=said.append)
+    if status or {"-n", "--dry-run", "--dryrun"} & set(context.args):
+        print("\n".join(said))
+        raise typer.Exit(status)
+    jobs = planned(said)
+    status = _run(context.args, jobs) if jobs else 0
     if status == 0 and (FOLDER / f"eval_masks_{SPLIT}.json").exists():
         show(FOLDER, SPLIT)
     raise typer.Exit(status)
+
+
+def _run(arguments: list[str], jobs: dict[str, str]) -> int:
+    """Run the jobs with one bar for all of them. What they print goes to a log, whose end is shown where they fail."""
+    from tqdm import tqdm
+
+    progress, log = Progress(jobs), FOLDER / "logs/demo.log"
+    minutes = max(1, round(progress.total / 60))
+    print(f"{len(jobs)} jobs, about {minutes} minutes on two quiet cores; log: {log}", flush=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w", encoding="utf-8") as file,
+        tqdm(total=progress.total, bar_format="{percentage:3.0f} % {bar:30} {elapsed} {desc}", mininterval=1) as bar,
+    ):
+
+        def heard(line: str) -> None:
+            file.write(f"{line}\n")
+            progress.read(line)
+            bar.set_description_str(progress.doing, refresh=False)
+            bar.update(progress.done - bar.n)
+
+        status = run_workflow(arguments, heard=heard)
+    if status:
+        print("\n".join(log.read_text(encoding="utf-8").splitlines()[-40:]), file=sys.stderr)
+    return status
 
 
 def show(folder: Path, split: str) -> None:
     """Print the figures of a dataset's split, and where its pictures are."""
     from ssc_core.config.methods import method_name, method_order
     from ssc_core.layout import DatasetFolder
+    from ssc_core.report.finding_pictures import compare, repaired_line
     from ssc_core.report.seeds import over_seeds, read_figures
 
     table = read_figures(DatasetFolder(folder).all_eval_files())
@@ -37,5 +71,10 @@ def show(folder: Path, split: str) -> None:
     for row in sorted(rows, key=lambda row: method_order(str(row["method"]))):
         name, interval = method_name(str(row["method"])), f"{row['low']:.1f} to {row['high']:.1f}"
         print(f"  {name:<42}{row['oIoU']:6.1f}   {interval:<15}{row['mIoU']:6.1f}{row['P@0.5']:8.1f}")
-    print(f"\nfigures: {folder}/eval_{split}.json, {folder}/eval_masks_{split}.json")
-    print(f"pictures: {folder}/eval_{split}.png; `ssc run {folder.parent}/report/index.html` makes one page of all")
+    network, candidates = folder / f"eval_{split}.json", folder / f"eval_masks_{split}.json"
+    print(f"\n{repaired_line(compare(network, candidates))}")
+    print(f"\nfigures: {network}, {candidates}")
+    print(
+        f"pictures: {network.with_suffix('.png')}; sentences that Correct repaired: {folder / split / 'repaired.png'}"
+    )
+    print(f"`ssc run {folder.parent}/report/index.html` makes one page of all")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,20 +22,36 @@ _HOW_MANY = ("--cores", "-c", "--jobs", "-j", *_ONE, "--executor", "-e")
 """Options after which Snakemake needs no word on cores, since they say it or may say it."""
 
 
-def run_workflow(arguments: Sequence[str], *, folder: Path | None = None) -> int:
+def run_workflow(
+    arguments: Sequence[str], *, folder: Path | None = None, heard: Callable[[str], None] | None = None
+) -> int:
     """Run Snakemake and wait for it; its exit status, or 128 + the signal that ended it.
 
     arguments: targets and options as on Snakemake's command line; without any number of cores it takes all.
-    folder: where results go; None: the current one.
+    folder: where results go; None: the current one. heard: gets every line that Snakemake and its jobs print, in place
+    of the terminal.
     """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snakefile"), *complete(arguments)]
     # rules call `python`: it must be this one
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     sys.stdout.flush()
-    child = subprocess.Popen(command, cwd=folder, env={**os.environ, "PATH": path})
+    out, errors = (None, None) if heard is None else (subprocess.PIPE, subprocess.STDOUT)
+    child = subprocess.Popen(command, cwd=folder, env={**os.environ, "PATH": path}, stdout=out, stderr=errors)
     with _signals_go_to(child):
+        if heard is not None:
+            for line in _lines(child):
+                heard(line)
         status = child.wait()
     return status if status >= 0 else 128 - status
+
+
+def _lines(child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """What a process prints, by lines; progress bars rewrite theirs with a carriage return."""
+    rest = b""
+    while chunk := os.read(child.stdout.fileno(), 65536):  # type: ignore[union-attr]
+        *lines, rest = re.split(rb"[\r\n]", rest + chunk)
+        yield from (line.decode(errors="replace") for line in lines)
+    yield rest.decode(errors="replace")
 
 
 def complete(arguments: Sequence[str]) -> list[str]:

@@ -212,6 +212,20 @@ STAGES: dict[str, Stage] = {
     # a network that was trained elsewhere does not say which tokenizer it takes
     "evaluate_published": _evaluation("published", "evaluate", models=("network.bert",)),
     **{f"picture_{method}": _picture(method) for method in (*NETWORKS, "published")},
+    "picture_repaired": Stage(
+        calls="workflow_scripts.repaired_picture:main",
+        writes={"repaired": "{split}/repaired.png"},
+        after=(
+            "refs",
+            "truth",
+            "masks",
+            "selected",
+            "eval.corrected",
+            "eval.corrected.rows",
+            "eval.masks",
+            "eval.masks.rows",
+        ),
+    ),
     "evaluate_masks": _evaluation(
         "masks",
         "evaluate_masks",

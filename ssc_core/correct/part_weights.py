@@ -23,6 +23,6 @@ def load_part(lavt: nn.Module, path: Path) -> None:
         if own[key].shape != value.shape:
             raise SscError(
                 f"{path}: '{key}' is {tuple(value.shape)}, this LAVT needs {tuple(own[key].shape)}; "
-                "check `network.swin` and `network.window`"
+                "check `network.swin`, `network.window` and `network.decoder_width`"
             )
     lavt.load_state_dict(weights, strict=False)

@@ -9,8 +9,27 @@ import pandas as pd
 
 from ssc_core.errors import SscError
 from ssc_core.report.example_sheet import example_sheet
-from ssc_core.report.examples import RIGHT, ExampleFiles, load_example
+from ssc_core.report.examples import RIGHT, ExampleFiles, beside_picks, load_example
 from ssc_core.report.sheet import write_picture
+from ssc_core.tables import read_frame
+
+
+def compare(network: Path, candidates: Path) -> pd.DataFrame:
+    """Sentences as the corrected network and Select answer them, from the two eval files; those without a pick are left
+    out. Raises SscError when a file of sentences is missing or damaged."""
+    return beside_picks(
+        read_frame(network.with_suffix(".parquet"), made_by="evaluate"),
+        read_frame(candidates.with_suffix(".parquet"), made_by="evaluate_masks"),
+    ).dropna(subset=["select_iou"])
+
+
+def repaired_line(compared: pd.DataFrame) -> str:
+    """One sentence with the counts of ``repairs``."""
+    counts = repairs(compared)
+    return (
+        f"Select picks wrong (IoU under 0.5) for {counts['wrong']} of {len(compared)} sentences. The corrected network "
+        f"gets {counts['repaired']} of those right, and {counts['lost']} of the {counts['right']} others wrong."
+    )
 
 
 def repairs(compared: pd.DataFrame) -> dict[str, int]:
@@ -25,7 +44,7 @@ def repairs(compared: pd.DataFrame) -> dict[str, int]:
 
 
 def write_repaired_picture(
-    compared: pd.DataFrame, sources: ExampleFiles, out: Path, *, where: str, count: int = 6
+    compared: pd.DataFrame, sources: ExampleFiles, out: Path, *, where: str, count: int = 6, columns: int = 2
 ) -> None:
     """Contact sheet of ``count`` repaired sentences of different photos, evenly spaced by IoU, best first.
 
@@ -39,7 +58,7 @@ def write_repaired_picture(
     places = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
     picture = example_sheet(
         [load_example(row, sources) for row in found.iloc[places].itertuples()],
-        columns=2,
+        columns=columns,
         panel=200,
         title=f"Picked wrong by Select, repaired by Correct: {where}",
         subtitle=f"{counts['repaired']} of {counts['wrong']} sentences with a wrong pick (IoU under 0.5) come out "

@@ -73,6 +73,20 @@ def test_a_signal_reaches_snakemake(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert parent.wait(timeout=30) == 128 + signal.SIGTERM
 
 
+def test_what_is_printed_may_be_heard_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "snakemake.py").write_text(
+        "import sys\nprint('Job 1: one')\nsys.stderr.write('10%|\\r20%|\\n')\nsys.stdout.write('no end')\nsys.exit(3)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{HOME}", "PYTHONUNBUFFERED": "1"}
+    code = (
+        "import sys; from ssc_core.cli.workflow import run_workflow; heard = []\n"
+        "status = run_workflow([], heard=heard.append); print(heard); sys.exit(status)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 3
+    assert run.stdout.strip() == str(["Job 1: one", "10%|", "20%|", "no end"])
+
+
 def test_python_of_the_rules_is_this_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started: dict[str, str] = {}
 

@@ -32,7 +32,7 @@ def pool() -> Pool:
         pixels=pixels,
         owner=owner,
         sizes=np.array([[HEIGHT, WIDTH]]),
-        objects=np.array([(0, LABEL, COLOUR, (x0, y0, x1, y1))], OBJECT_TYPE),
+        objects=np.array([(0, LABEL, COLOUR, 0, (x0, y0, x1, y1))], OBJECT_TYPE),
         first=np.array([0, 1]),
         captions=[["thing"]],
     )

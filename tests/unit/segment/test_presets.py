@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
+from ssc_core.correct.lavt.network import LAVT
 from ssc_core.registry import REGISTRY
 
 NO_RESULT_DEPENDS_ON_IT = {"seed", "max_samples_per_pass"}
@@ -113,6 +115,13 @@ def test_paper_compat_changes_nothing_else(paper: Settings, published: Settings)
 def test_snakemake_reads_real_data_and_its_counts_are_checked(paper: Settings, dataset: str) -> None:
     assert paper.datasets[dataset].source.layout == "refer"
     assert paper.datasets[dataset].check_counts
+
+
+def test_papers_network_has_the_shapes_of_the_published_files(paper: Settings) -> None:
+    network = paper.network
+    with torch.device("meta"):
+        lavt = LAVT(network.swin, network.window, decoder_width=network.decoder_width)
+    assert lavt.classifier.conv1_2.weight.shape == (512, 512 + 128, 3, 3)
 
 
 def test_every_file_that_paper_names_is_one_that_ssc_fetch_gets(root: Path, paper: Settings) -> None:

@@ -1,0 +1,41 @@
+"""`ssc demo`'s one bar: the plan, and how much of it is done."""
+
+from __future__ import annotations
+
+from ssc_core.cli.progress import Progress, planned, seconds_of
+
+DRY_RUN = [
+    "Job stats:",
+    "total                       3",
+    "Job 2: refcoco: drawing the micro world",
+    "Job 17: refcoco train: detecting boxes, shard 0 of 1 ",
+    "Job 0: refcoco: training LAVT, phase pretrain ",
+    "This was a dry-run.",
+]
+
+
+def test_the_plan_is_what_a_dry_run_says() -> None:
+    jobs = planned(DRY_RUN)
+    assert list(jobs) == ["2", "17", "0"]
+    assert jobs["17"] == "refcoco train: detecting boxes, shard 0 of 1"
+    assert Progress(jobs).total == sum(map(seconds_of, jobs.values()))
+    assert seconds_of(jobs["17"]) > seconds_of("refcoco val: detecting boxes, shard 0 of 1") > seconds_of("refcoco: ?")
+
+
+def test_progress_follows_jobs_and_their_own_bars() -> None:
+    progress = Progress(planned(DRY_RUN))
+    assert progress.done == 0
+    progress.read(DRY_RUN[2])
+    progress.read("drawing refcoco:  50%|#####     | 1100/2200 [00:52<01:02, 19.70image/s]")
+    assert progress.doing == "refcoco: drawing the micro world"
+    assert progress.done == seconds_of(progress.doing) / 2
+    progress.read("Finished jobid: 2 (Rule: make_world)")
+    drawn = seconds_of("drawing the micro world")
+    assert progress.done == drawn
+    progress.read("Job 0: refcoco: training LAVT, phase pretrain")
+    progress.read("training:  25%|## | 3/12 [00:06<00:20,  2.29s/step]")
+    assert progress.done == drawn + seconds_of("phase pretrain") / 4
+    progress.read("Finished jobid: 0 (Rule: train)")
+    progress.read("Job 17: refcoco train: detecting boxes, shard 0 of 1")
+    progress.read("Finished jobid: 17 (Rule: detect_boxes)")
+    assert progress.done == progress.total
