@@ -1,0 +1,117 @@
+"""The library in a few names, which ``ssc_core`` itself has: photos and sentences in, masks out.
+
+from ssc_core import Network
+network = Network("results/refcoco/checkpoints/correct.pt")
+masks = network(["beach.jpg"], [["woman on the left", "the small brown dog"]])[0]   # bool (2, H, W)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from ssc_core.cli.config_files import read_config
+from ssc_core.cli.predict import PUBLISHED_BERT
+from ssc_core.config.settings import Settings
+from ssc_core.correct.predictor import Predictor
+from ssc_core.errors import SscError
+from ssc_core.masks.resize import resize_nearest
+from ssc_core.predict.run import PHOTOS_A_PASS
+from ssc_core.predict.zero_shot import ZeroShot
+from ssc_core.refer.images import load_image
+from ssc_core.segment.coco import COCO_CLASSES
+
+Photo: TypeAlias = "str | Path | np.ndarray"
+"""A file, or pixels: RGB uint8 (H, W, 3)."""
+
+
+def load_config(*files: str | Path) -> Settings:
+    """The default config with config files over it, in order, validated.
+
+    Paths of models, and files that come with the project (``presets/paper.yaml``), are found from any folder.
+    Raises SscError for a file that is missing or no YAML, and for mistakes in the config.
+    """
+    return read_config([Path(file) for file in files], find_models=True)
+
+
+class Labeler:
+    """Segment and Select: masks without any training, by the models of a config.
+
+    config: of ``load_config``; None: the default, whose small models know drawings only. classes: what nouns are
+    projected to. Models are loaded once. Raises SscError when one cannot be built.
+    """
+
+    def __init__(
+        self,
+        config: Settings | None = None,
+        *,
+        classes: Sequence[str] = COCO_CLASSES,
+        device: str = "auto",
+        threads: int = 2,
+    ) -> None:
+        self._model = ZeroShot(config or load_config(), class_names=classes, device=device, threads=threads)
+
+    def __call__(self, photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """A mask for every sentence, each of which means an object of its own. sentences: those of each photo.
+
+        Returns bool (sentences, H, W) per photo, in its pixels; all False where nothing was found.
+        Raises BadImage for a photo that cannot be read, and SscError for photos without sentences of their own.
+        """
+        _check(photos, sentences)
+        return [self._answer(_pixels(photo), list(of)) for photo, of in zip(photos, sentences, strict=True)]
+
+    def _answer(self, photo: np.ndarray, sentences: list[str]) -> np.ndarray:
+        answers = self._model(photo, [[text] for text in sentences])
+        return np.array([answer.mask(0) for answer in answers]).reshape(-1, *photo.shape[:2]).astype(bool)
+
+
+class Network:
+    """A trained network.
+
+    checkpoint: ours, or a published LAVT or S+S+C file. bert: folder of its tokenizer; None: the one that it was
+    trained with. batch: (photo, sentence) pairs that it sees at once, fewer when memory runs out.
+    Raises SscError when checkpoint or tokenizer cannot be used.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        *,
+        bert: str | None = None,
+        device: str = "auto",
+        threads: int = 2,
+        batch: int = 32,
+    ) -> None:
+        options = {"bert": bert, "default_bert": PUBLISHED_BERT}
+        self._predictor = Predictor(Path(checkpoint), **options, device=device, threads=threads, samples=batch)
+
+    def __call__(self, photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """A mask for every sentence, as of a ``Labeler``: bool (sentences, H, W) per photo, in its pixels."""
+        _check(photos, sentences)
+        return list(self._masks(zip(photos, sentences, strict=True)))
+
+    def _masks(self, asked: Iterator[tuple[Photo, Sequence[str]]]) -> Iterator[np.ndarray]:
+        while part := list(islice(asked, PHOTOS_A_PASS)):
+            images = [_pixels(photo) for photo, _ in part]
+            for image, masks in zip(images, self._predictor(images, [list(of) for _, of in part]), strict=True):
+                size = image.shape[:2]
+                yield np.array([resize_nearest(mask, size) for mask in masks]).reshape(-1, *size).astype(bool)
+
+
+def _check(photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> None:
+    if isinstance(photos, str | Path | np.ndarray) or any(isinstance(of, str) for of in sentences):
+        raise SscError('give a list of photos, and a list of sentences for each: (["a.jpg"], [["the dog"]])')
+    if len(photos) != len(sentences):
+        raise SscError(f"{len(photos)} photos have {len(sentences)} lists of sentences; each needs one")
+
+
+def _pixels(photo: Photo) -> np.ndarray:
+    if not isinstance(photo, np.ndarray):
+        return load_image(Path(photo))
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise SscError(f"a photo of pixels is RGB uint8 (H, W, 3); this is {photo.dtype} {photo.shape}")
+    return photo
