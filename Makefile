@@ -10,7 +10,7 @@ PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema wheel clean
+.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,13 @@ demo: env ## the main job on the micro world, training included, and its figures
 
 test: env ## all tests, as many at once as there are cores
 	$(PYTEST) -n $(CORES) --dist loadfile
+
+readers: .venv-readers/.installed ## datumaro and Label Studio's SDK, which read exports in tests, in an environment of their own
+
+.venv-readers/.installed: tests/unit/exchange/readers.txt | env
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-readers
+	$(BIN)/uv pip install --quiet --python .venv-readers/bin/python --requirements $<
+	touch $@
 
 test-slurm: env ## the main job through a real SLURM that this machine starts (root; installs slurm with apt)
 	tests/workflow/slurm/install.sh

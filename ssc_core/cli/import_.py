@@ -8,74 +8,145 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssc_core.errors import SscError
+from ssc_core.exchange.formats import FORMATS, READ, check_place, named, recognised
 
 if TYPE_CHECKING:
-    from ssc_core.masks.png_folder import Counts
+    from collections.abc import Callable, Sequence
+
+    from ssc_core.exchange.annotations import LeftOut
+    from ssc_core.exchange.foreign import Photo
+    from ssc_core.exchange.incoming import Found
+
+_FROM_HELP = "; ".join(f"{name}: {FORMATS[name].about}" for name in READ)
 
 
 def import_(
     out: Annotated[Path, typer.Argument(help="Folder of the split, such as results/refcoco/train.")],
     candidates: Annotated[
-        Path | None, typer.Option(help="Folder of pseudo_gt_mask_{ref_id}.png with all candidates of a ref.")
+        Path | None, typer.Option(help="File or folder with all candidates of the refs: makes masks.h5.")
     ] = None,
     selected: Annotated[
-        Path | None, typer.Option(help="Folder of pseudo_gt_mask_{ref_id}.png, one mask per ref.")
+        Path | None, typer.Option(help="File or folder with one mask per ref: makes selected.h5.")
+    ] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="File or folder with masks that people chose or drew: lines of --reviews.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="File or folder with true masks: added to truth.h5 in the folder above OUT.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--from", metavar="FORMAT", help=f"{_FROM_HELP}. Default: what it looks like."),
     ] = None,
     refs: Annotated[
         Path | None, typer.Option(help="refs.parquet of the dataset. Default: the one in the folder above OUT.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split that the masks are of. Default: the name of OUT.")] = None,
+    reviews: Annotated[
+        Path | None, typer.Option(help="File of the decisions. Default: reviews.csv in the folder above OUT.")
+    ] = None,
+    who: Annotated[str | None, typer.Option(help="Whose decisions they are. Default: the name of this user.")] = None,
 ) -> None:
-    """Write masks.h5 and selected.h5 from PNG files in the published naming.
+    """Read masks of other tools: as candidates, as choices, as people's decisions, or as ground truth.
 
-    With --selected alone, the selected masks are the only candidates. Existing files are never overwritten.
+    A mask says which refs it is of as `ssc export` writes them. One that does not is a candidate of all refs of its
+    photo; a choice, a decision or a truth it is where its photo has one ref and one mask. With --selected alone, the
+    selected masks are the only candidates. masks.h5 and selected.h5 are never overwritten.
     """
-    from ssc_core.masks.png_folder import import_masks, import_selection
-    from ssc_core.masks.store import MaskStore
-
-    source = candidates or selected
-    if source is None:
-        raise SscError("nothing to import: name --candidates FOLDER, --selected FOLDER or both")
-    made = [out / "masks.h5", *([out / "selected.h5"] if selected else [])]
-    if existing := [path for path in made if path.exists()]:
-        raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
-    for folder in filter(None, (candidates, selected)):
-        if not folder.is_dir():
-            raise SscError(f"{folder} is no folder; name one with pseudo_gt_mask_{{ref_id}}.png files")
-    table = refs or out.resolve().parent / "refs.parquet"
-    if not table.is_file():
-        raise SscError(f"{table} is not there; name the dataset's refs.parquet with --refs")
-    members = _members(table, split or out.resolve().name)
-    _tell(import_masks(members, source, made[0]), made[0], "candidates")
-    if selected:
-        try:
-            with MaskStore.open(made[0], with_masks=True) as store:
-                _tell(import_selection(members, selected, store, made[1]), made[1], "a choice")
-        except BaseException:
-            made[0].unlink()  # else the same command, once mended, would find it in its way
-            raise
+    if not any((candidates, selected, decisions, truth)):
+        raise SscError("nothing to import: name a file or folder with --candidates, --selected, --decisions or --truth")
+    above = out.resolve().parent
+    task = _Import(out, form, refs or above / "refs.parquet", split or out.resolve().name)
+    if candidates or selected:
+        task.masks(candidates, selected)
+    if decisions:
+        task.decisions(decisions, reviews or above / "reviews.csv", who)
+    if truth:
+        task.truth(truth, above / "truth.h5")
 
 
-def _tell(counts: Counts, made: Path, what: str) -> None:
-    """Say what was read, and which refs have nothing now, and why."""
-    from ssc_core.masks.exchange import listed
+class _Import:
+    """What the parts of one command share."""
 
-    print(f"{counts.refs} pictures: {made}")
-    for reason, ref_ids in {
-        "without a picture": counts.missing,
-        f"with a picture without {what}": counts.empty,
-    }.items():
-        if ref_ids:
-            print(f"refs {reason}: {len(ref_ids)} ({listed(ref_ids)})")
+    def __init__(self, out: Path, form: str | None, table: Path, split: str) -> None:
+        from ssc_core.exchange.incoming import photos_of
+        from ssc_core.refer.ref_table import read_refs
 
+        if not table.is_file():
+            raise SscError(f"{table} is not there; name the dataset's refs.parquet with --refs")
+        self.out, self.form = out, form
+        self.photos = photos_of(read_refs(table, split))
 
-def _members(refs: Path, split: str):
-    from ssc_core.masks.exchange import NO_CATEGORY
-    from ssc_core.masks.png_folder import ImportedRef
-    from ssc_core.refer.ref_table import read_refs, refs_by_image
+    def masks(self, candidates: Path | None, selected: Path | None) -> None:
+        """masks.h5 and, from ``selected``, selected.h5: both or none."""
+        from ssc_core.exchange.incoming import write_candidates, write_selection
+        from ssc_core.masks.store import MaskStore
 
-    return [
-        ImportedRef(ref.ref_id, image_id, (ref.height, ref.width), ref.category or NO_CATEGORY)
-        for image_id, members in refs_by_image(read_refs(refs, split)).items()
-        for ref in members
-    ]
+        source = candidates or selected
+        assert source is not None
+        made = [self.out / "masks.h5", *([self.out / "selected.h5"] if selected else [])]
+        if existing := [path for path in made if path.exists()]:
+            raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
+        self._read(
+            source,
+            False,
+            f"masks: {made[0]}",
+            lambda photos, found, over: write_candidates(photos, found, made[0], over, source=source.name),
+        )
+        if selected:
+            try:
+                with MaskStore.open(made[0], with_masks=True) as store:
+                    self._read(
+                        selected,
+                        True,
+                        f"choices: {made[1]}",
+                        lambda photos, found, over: write_selection(
+                            photos, found, store, made[1], over, source=selected.name
+                        ),
+                    )
+            except BaseException:
+                made[0].unlink()  # else the same command, once mended, would find it in its way
+                raise
+
+    def decisions(self, source: Path, reviews: Path, who: str | None) -> None:
+        from getpass import getuser
+
+        from ssc_core.exchange.incoming import add_decisions
+        from ssc_core.masks.store import MaskStore
+
+        beside = self.out / "masks.h5"
+        masks = MaskStore.open(beside, with_masks=True) if beside.is_file() else None
+        self._read(
+            source,
+            True,
+            f"new decisions: {reviews}",
+            lambda photos, found, over: add_decisions(photos, found, masks, reviews, over, who=who or getuser()),
+        )
+
+    def truth(self, source: Path, truth: Path) -> None:
+        from ssc_core.exchange.incoming import add_truth
+
+        self._read(
+            source,
+            True,
+            f"new true masks: {truth}",
+            lambda photos, found, over: add_truth(photos, found, truth, over),
+        )
+
+    def _read(
+        self, source: Path, per_ref: bool, what: str, use: Callable[[Sequence[Photo], Found, LeftOut], int]
+    ) -> None:
+        """Read a source, use it, and say what came of it and what did not."""
+        from ssc_core.exchange.annotations import LeftOut
+        from ssc_core.exchange.incoming import collect
+
+        if not source.exists():
+            raise SscError(f"{source} is not there")
+        form = self.form or recognised(source)
+        named(form, READ)
+        check_place(form, source)
+        passed_over = LeftOut()
+        found = collect(form, source, self.photos, passed_over, per_ref=per_ref)
+        print(f"{use(self.photos, found, passed_over)} {what}")
+        for line in passed_over.lines():
+            print(f"passed over, {line}")

@@ -115,11 +115,11 @@ def _clean_polygon(points: np.ndarray, height: int, width: int, notes: Counter[s
     limits = np.array([width, height])
     if (points < -_TOLERANCE).any() or (points > limits + _TOLERANCE).any():
         notes[CLIPPED] += 1
-        points = _clip_polygon(points, limits)
+        points = clip_polygon(points, limits)
     return points if len(points) >= 3 else None
 
 
-def _clip_polygon(points: np.ndarray, limits: np.ndarray) -> np.ndarray:
+def clip_polygon(points: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """Cut a polygon (N, 2) to the box from (0, 0) to ``limits``: Sutherland & Hodgman, CACM 17(1), 1974."""
     for axis in (0, 1):
         for sign, bound in ((1.0, 0.0), (-1.0, -float(limits[axis]))):

@@ -24,10 +24,10 @@ from PIL import Image
 
 from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
+from ssc_core.exchange.png import read_png
 from ssc_core.files import is_web_page, read_json
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
-from ssc_core.masks.png_folder import ImportedRef, read_png
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.images import image_size, load_image, read_mask_png
@@ -41,6 +41,7 @@ from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack
 from ssc_core.weights.web_pages import read_page
+from tests.fuzz import exchange
 
 HEIGHT, WIDTH = 8, 12
 INFO = StoreInfo(class_names=("cat", "dog"), settings={"a": 1}, code="c0de", models={"sam": "ab12"})
@@ -416,7 +417,7 @@ def _read_mask(path: Path) -> None:
     mask, _ = read_mask_png(path, (HEIGHT, WIDTH))
     assert mask.shape == (HEIGHT, WIDTH)
     (path.parent / "pseudo_gt_mask_1.png").write_bytes(path.read_bytes())
-    masks = read_png(path.parent, ImportedRef(1, 1, (HEIGHT, WIDTH), "cat"))
+    masks = read_png(path.parent, 1, (HEIGHT, WIDTH))
     assert masks is not None
     assert np.array_equal(masks.any(axis=0), mask)
 
@@ -469,6 +470,11 @@ TARGETS: Mapping[str, Target] = {
     "index_table": Target("bytes", ".jsonl", _jsonl_seeds, lambda path: _build_index(path, fuzzed="table"), share=1),
     "csv": Target("bytes", ".csv", _csv_seeds, _read_table, share=20),
     "jsonl": Target("bytes", ".jsonl", _jsonl_seeds, _read_table, share=20),
+    "coco_masks": Target("json", ".json", exchange.seeds("coco"), exchange.reader("coco")),
+    "labelme": Target("json", ".json", exchange.seeds("labelme"), exchange.reader("labelme")),
+    "label_studio": Target("json", ".json", exchange.seeds("label-studio"), exchange.reader("label-studio")),
+    "cvat": Target("bytes", ".xml", exchange.seeds("cvat"), exchange.reader("cvat")),
+    "reviews": Target("bytes", ".csv", exchange.review_seeds, exchange.read_review_file),
     "rle": Target("bytes", ".rle", _rle_seeds, _read_rle, share=20),
     "mask_store": Target("hdf5", ".h5", _mask_store_seeds, _read_mask_store),
     "selection_store": Target("hdf5", ".h5", _selection_seeds, _read_selection),

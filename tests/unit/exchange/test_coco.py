@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from ssc_core.errors import SscError
+from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, annotated_images, open_masks
+from ssc_core.exchange.coco import coco_instances, write_fiftyone
+from ssc_core.exchange.formats import FORMATS
 from ssc_core.files import write_json
 from ssc_core.masks import rle
-from ssc_core.masks.coco_json import coco_instances, write_fiftyone
-from ssc_core.masks.exchange import LeftOut, annotated_images, open_masks
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from tests.unit.masks.conftest import INFO
@@ -99,12 +101,12 @@ def test_a_choice_from_other_masks_is_named(photos, selected_h5: Path, tmp_path:
 
 def test_what_is_left_out_is_named(masks_h5: Path, selected_h5: Path) -> None:
     left_out = LeftOut()
-    coco_instances(annotated_images(open_masks(selected_h5), TABLE, left_out=left_out), {}, left_out)
+    list(annotated_images(open_masks(selected_h5), TABLE, left_out=left_out))
     assert left_out.names == {
         "refs without a choice": ["ref 71 of 7.png", "ref 31 of 3.png", "ref 40 of 4.png", "ref 41 of 4.png"]
     }
     left_out = LeftOut()
-    coco_instances(annotated_images(open_masks(masks_h5), TABLE, left_out=left_out), {}, left_out)
+    list(annotated_images(open_masks(masks_h5), TABLE, left_out=left_out))
     assert left_out.names["refs without a candidate"][0] == "ref 71 of 7.png"
     assert LeftOut({"why": [str(i) for i in range(30)]}).lines() == [
         f"why: 30 ({', '.join(map(str, range(20)))}, and 10 more)"
@@ -127,7 +129,7 @@ def test_empty_masks_are_left_out_by_name(tmp_path: Path) -> None:
         )
     left_out = LeftOut()
     store = MaskStore.open(tmp_path / "masks.h5", with_masks=True)
-    content = coco_instances(annotated_images(store, TABLE, left_out=left_out), {}, left_out)
+    content = coco_instances(annotated_images(store, TABLE, left_out=left_out), {})
     assert [one["score"] for one in content["annotations"]] == [0.25]
     assert left_out.names == {"masks without a pixel": ["mask 2 of 3.png"]}
 
@@ -138,24 +140,30 @@ def test_names_that_leave_the_folder_are_refused(selected_h5: Path, name: str) -
         list(annotated_images(open_masks(selected_h5), TABLE.assign(file_name=name)))
 
 
+def fiftyone(store: MaskStore | SelectionStore, images: Iterable[AnnotatedImage], photos: Path) -> Export:
+    return Export(images, store, {}, "train", photos, LeftOut())
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "link.png", "linked/secret.png", "{tmp_path}/secret.png"])
-def test_fiftyone_takes_no_file_from_outside_the_photos(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("form", [name for name, one in FORMATS.items() if one.photos])
+def test_exports_take_no_file_from_outside_the_photos(selected_h5: Path, tmp_path: Path, name: str, form: str) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (tmp_path / "secret.png").write_bytes(b"secret")
     (photos / "link.png").symlink_to(tmp_path / "secret.png")
     (photos / "linked").symlink_to(tmp_path)
-    content = {"images": [{"file_name": name.format(tmp_path=tmp_path)}], "annotations": [], "categories": []}
+    image = AnnotatedImage(1, name.format(tmp_path=tmp_path), (8, 12), [])
     with pytest.raises(SscError, match="not inside"):
-        write_fiftyone(content, photos, tmp_path / "out")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "secret.png"]
+        FORMATS[form].write(fiftyone(open_masks(selected_h5), [image], photos), tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
 
 
-def test_photos_in_a_folder_that_is_a_link_itself(tmp_path: Path) -> None:
+def test_photos_in_a_folder_that_is_a_link_itself(selected_h5: Path, tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()
     Image.new("RGB", (12, 8)).save(tmp_path / "drive/3.png")
     (tmp_path / "photos").symlink_to(tmp_path / "drive")
-    write_fiftyone({"images": [{"file_name": "3.png"}]}, tmp_path / "photos", tmp_path / "out")
+    image = AnnotatedImage(3, "3.png", (8, 12), [])
+    write_fiftyone(fiftyone(open_masks(selected_h5), [image], tmp_path / "photos"), tmp_path / "out")
     assert (tmp_path / "out/data/3.png").is_file()
 
 
@@ -164,19 +172,18 @@ def test_fiftyone_layout(selected_h5: Path, tmp_path: Path) -> None:
     photos.mkdir()
     for image_id in (3, 4, 7):
         Image.new("RGB", (12, 8)).save(photos / f"{image_id}.png")
-    content = coco_instances(annotated_images(open_masks(selected_h5), TABLE), {})
-    out = tmp_path / "out" / "dataset"
-    write_fiftyone(content, photos, out)
+    store, out = open_masks(selected_h5), tmp_path / "out" / "dataset"
+    write_fiftyone(fiftyone(store, annotated_images(store, TABLE), photos), out)
     assert sorted(path.name for path in (out / "data").iterdir()) == ["3.png", "4.png", "7.png"]
     assert json.loads((out / "labels.json").read_text())["categories"]
     with pytest.raises(SscError, match="exists"):
-        write_fiftyone(content, photos, out)
+        write_fiftyone(fiftyone(store, annotated_images(store, TABLE), photos), out)
 
 
 def test_fiftyone_leaves_nothing_behind_when_a_photo_is_missing(selected_h5: Path, tmp_path: Path) -> None:
-    content = coco_instances(annotated_images(open_masks(selected_h5), TABLE), {})
+    store = open_masks(selected_h5)
     with pytest.raises(SscError, match=r"7\.png does not exist"):
-        write_fiftyone(content, tmp_path / "nowhere", tmp_path / "out")
+        write_fiftyone(fiftyone(store, annotated_images(store, TABLE), tmp_path / "nowhere"), tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
 
 

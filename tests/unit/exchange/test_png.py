@@ -7,18 +7,14 @@ import pytest
 from PIL import Image
 
 from ssc_core.errors import SscError
+from ssc_core.exchange.annotations import Export, LeftOut
+from ssc_core.exchange.foreign import Photo
+from ssc_core.exchange.incoming import collect, write_candidates, write_selection
+from ssc_core.exchange.png import from_grey, read_png, to_grey, write
 from ssc_core.masks import rle
-from ssc_core.masks.png_folder import (
-    ImportedRef,
-    from_grey,
-    import_masks,
-    import_selection,
-    read_png,
-    to_grey,
-    write_pngs,
-)
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore
+from ssc_core.refer.ref_table import Ref
 from tests.unit.masks.conftest import INFO
 
 SIZE = (8, 12)
@@ -32,8 +28,38 @@ def disjoint(count: int) -> np.ndarray:
     return masks
 
 
-def refs(*ref_ids: int) -> list[ImportedRef]:
-    return [ImportedRef(ref_id, ref_id // 10, SIZE, "cat") for ref_id in ref_ids]
+def refs(*ref_ids: int, size: tuple[int, int] = SIZE) -> list[Photo]:
+    """Photos with these refs: ref 31 is of photo 3."""
+    members: dict[int, list[Ref]] = {}
+    for ref_id in ref_ids:
+        image_id = ref_id // 10
+        ref = Ref(ref_id, ref_id, image_id, f"{image_id}.png", *size, "train", 1, "cat", (ref_id,), ("a",))
+        members.setdefault(image_id, []).append(ref)
+    return [Photo(image_id, f"{image_id}.png", size, tuple(own)) for image_id, own in members.items()]
+
+
+def write_pngs(store: MaskStore | SelectionStore, folder: Path) -> dict[str, list[str]]:
+    left_out = LeftOut()
+    write(Export((), store, {}, "train", Path(), left_out), folder)
+    return left_out.names
+
+
+def import_masks(photos: list[Photo], folder: Path, out: Path) -> dict[str, list[str]]:
+    passed_over = LeftOut()
+    found = collect("png", folder, photos, passed_over, per_ref=False)
+    write_candidates(photos, found, out, passed_over, source="png")
+    return passed_over.names
+
+
+def import_selection(photos: list[Photo], folder: Path, masks: MaskStore, out: Path) -> dict[str, list[str]]:
+    passed_over = LeftOut()
+    found = collect("png", folder, photos, passed_over, per_ref=True)
+    write_selection(photos, found, masks, out, passed_over, source="png")
+    return passed_over.names
+
+
+BLACK = "masks of refs that have none, so that their pictures are black"
+COVERED = "what a later candidate of a ref covers of an earlier one"
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4])
@@ -56,8 +82,7 @@ def test_a_mask_of_the_whole_photo_is_not_lost() -> None:
 def test_candidates_make_the_round_trip(photos, tmp_path: Path) -> None:
     photos.masks = lambda image_id: disjoint(image_id % 4)
     store = MaskStore.open(photos.write(tmp_path / "masks.h5", [3, 2]))
-    counts = write_pngs(store, tmp_path / "png")
-    assert (counts.refs, counts.empty, counts.lossy) == (4, (31, 21), ())
+    assert write_pngs(store, tmp_path / "png") == {BLACK: ["31", "21"]}
     assert sorted(path.name for path in (tmp_path / "png").iterdir())[0] == "pseudo_gt_mask_20.png"
 
     import_masks(refs(30, 31, 20, 21), tmp_path / "png", tmp_path / "back.h5")
@@ -69,7 +94,7 @@ def test_candidates_make_the_round_trip(photos, tmp_path: Path) -> None:
 
 
 def test_overlaps_are_counted(photos, masks_h5: Path, tmp_path: Path) -> None:
-    assert write_pngs(MaskStore.open(masks_h5), tmp_path / "png").lossy == (70, 30)
+    assert write_pngs(MaskStore.open(masks_h5), tmp_path / "png")[COVERED] == ["70", "30"]
 
 
 def test_equal_masks_of_two_refs_are_one_instance(tmp_path: Path) -> None:
@@ -92,7 +117,7 @@ def test_selected_masks_make_the_round_trip(photos, tmp_path: Path) -> None:
         writer.append_ref(30, **values, chosen=[chosen], scores=np.zeros((1, 3)), rles=masks.rles([chosen]))
         writer.append_ref(31, **values, chosen=[-1], scores=np.zeros((1, 0)), rles=[None])
     selected = SelectionStore(tmp_path / "selected.h5")
-    assert write_pngs(selected, tmp_path / "png").empty == (31,)
+    assert write_pngs(selected, tmp_path / "png") == {BLACK: ["31"]}
 
     import_selection(refs(30, 31), tmp_path / "png", masks, tmp_path / "back.h5")
     back = SelectionStore(tmp_path / "back.h5")
@@ -124,17 +149,23 @@ def test_a_bad_picture_is_named(tmp_path: Path, content: bytes | None, message: 
 def test_refs_without_a_picture_are_told_from_black_ones(tmp_path: Path) -> None:
     for ref_id, masks in {10: disjoint(2), 11: disjoint(0)}.items():
         Image.fromarray(to_grey(masks)).save(tmp_path / f"pseudo_gt_mask_{ref_id}.png")
-    counts = import_masks(refs(10, 11, 12), tmp_path, tmp_path / "masks.h5")
-    assert (counts.refs, counts.empty, counts.missing) == (2, (11,), (12,))
-    counts = import_selection(refs(10, 11, 12), tmp_path, MaskStore.open(tmp_path / "masks.h5"), tmp_path / "chosen.h5")
-    assert (counts.refs, counts.empty, counts.missing) == (2, (11,), (12,))
+    assert import_masks(refs(10, 11, 12), tmp_path, tmp_path / "masks.h5") == {
+        "refs with a black picture": ["ref 11 of 1.png"],
+        "refs without a picture": ["ref 12 of 1.png"],
+        "refs without a candidate": ["ref 11 of 1.png", "ref 12 of 1.png"],
+    }
+    store = MaskStore.open(tmp_path / "masks.h5")
+    assert import_selection(refs(10, 11, 12), tmp_path, store, tmp_path / "chosen.h5") == {
+        "refs without a picture": ["ref 12 of 1.png"],
+        "refs without a choice": ["ref 11 of 1.png", "ref 12 of 1.png"],
+    }
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA", "LA"])
 def test_a_mask_is_the_same_in_every_kind_of_png(tmp_path: Path, mode: str) -> None:
     picture = Image.fromarray(to_grey(disjoint(1))).convert(mode)
     picture.save(tmp_path / "pseudo_gt_mask_10.png")
-    np.testing.assert_array_equal(read_png(tmp_path, refs(10)[0]), disjoint(1))
+    np.testing.assert_array_equal(read_png(tmp_path, 10, SIZE), disjoint(1))
 
 
 def test_transparent_pixels_are_background(tmp_path: Path) -> None:
@@ -142,7 +173,7 @@ def test_transparent_pixels_are_background(tmp_path: Path) -> None:
     alpha[..., :3] = 255
     alpha[2:4, 2:4, 3] = 255
     Image.fromarray(alpha).save(tmp_path / "pseudo_gt_mask_10.png")
-    assert read_png(tmp_path, refs(10)[0]).sum() == 4
+    assert read_png(tmp_path, 10, SIZE).sum() == 4
 
 
 def test_a_link_out_of_the_folder_and_other_formats_are_refused(tmp_path: Path) -> None:
@@ -151,10 +182,10 @@ def test_a_link_out_of_the_folder_and_other_formats_are_refused(tmp_path: Path) 
     Image.fromarray(to_grey(disjoint(1))).save(tmp_path / "secret.png")
     (folder / "pseudo_gt_mask_10.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(SscError, match="link that leads out"):
-        read_png(folder, refs(10)[0])
+        read_png(folder, 10, SIZE)
     Image.fromarray(to_grey(disjoint(1))).save(folder / "pseudo_gt_mask_11.png", format="TIFF")
     with pytest.raises(SscError, match="is a TIFF file; save it as PNG"):
-        read_png(folder, refs(11)[0])
+        read_png(folder, 11, SIZE)
 
 
 def test_too_many_candidates_for_a_grey_picture() -> None:
@@ -170,7 +201,7 @@ def test_rle_boxes() -> None:
 
 def imported(image: Image.Image, folder: Path) -> np.ndarray | None:
     image.save(folder / "pseudo_gt_mask_10.png")
-    return read_png(folder, refs(10)[0])
+    return read_png(folder, 10, SIZE)
 
 
 def test_numbers_of_a_palette_and_wide_values_mean_nothing(tmp_path: Path) -> None:
@@ -189,4 +220,4 @@ def test_a_picture_with_too_many_colours_is_refused(tmp_path: Path) -> None:
     many = np.arange(1, 301).reshape(15, 20).astype(np.uint16)
     Image.fromarray(many).save(tmp_path / "pseudo_gt_mask_10.png")
     with pytest.raises(SscError, match="has 300 colours"):
-        read_png(tmp_path, ImportedRef(10, 1, (15, 20), "cat"))
+        read_png(tmp_path, 10, (15, 20))

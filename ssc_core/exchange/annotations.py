@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from ssc_core.errors import SscError
 from ssc_core.files import check_inside_folder
+from ssc_core.masks import rle as codes
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import Instances, MaskStore
 
@@ -62,6 +64,44 @@ class AnnotatedImage:
     annotations: Sequence[Annotation]
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a format's ``write`` gets.
+
+    images: read once. store: what they are from. categories: id -> class name of the dataset. split: its name. photos:
+    their folder, where the format takes photos along. left_out: to note what is not written.
+    """
+
+    images: Iterable[AnnotatedImage]
+    store: MaskStore | SelectionStore
+    categories: Mapping[int, str]
+    split: str
+    photos: Path
+    left_out: LeftOut
+
+
+def refs_of(about: Mapping[str, Any]) -> list[int]:
+    """Ids of the refs that a mask is of."""
+    return about.get("ref_ids") or ([about["ref_id"]] if "ref_id" in about else [])
+
+
+def note_of(about: Mapping[str, Any]) -> str:
+    """Refs and sentences of a mask, for formats that have a place for a note: "ref 12: lady | woman in blue"."""
+    refs = refs_of(about)
+    texts = " | ".join(about.get("sentences", ()))
+    named = f"ref{'s' * (len(refs) > 1)} {', '.join(map(str, refs))}" if refs else ""
+    return ": ".join(filter(None, (named, texts)))
+
+
+_NOTE = re.compile(r"\s*refs? (\d{1,18}(?:, \d{1,18})*)\s*(?::|$)", re.ASCII)
+
+
+def refs_in(note: object) -> tuple[int, ...]:
+    """Ids of refs that a note of ``note_of`` begins with; none for another text."""
+    found = _NOTE.match(note) if isinstance(note, str) else None
+    return tuple(int(ref) for ref in found[1].split(", ")) if found else ()
+
+
 def open_masks(path: Path) -> MaskStore | SelectionStore:
     """Open masks.h5 or selected.h5, whichever it is. Raises SscError for anything else."""
     try:
@@ -83,16 +123,23 @@ def annotated_images(
 
     Of masks.h5, every instance with its class, ``score`` and ``ref_ids``; of selected.h5, the choices of every ref with
     the ref's class, ``ref_id`` and ``sentences``. Refs of a table without classes get the class that the chosen one of
-    ``candidates`` was found as, or ``NO_CATEGORY``. What has no mask is noted in ``left_out``.
+    ``candidates`` was found as, or ``NO_CATEGORY``. What has no mask or an empty one, which no format knows, is noted
+    in ``left_out``.
 
     Raises SscError when the files do not belong together, and for a photo whose name leaves the images folder.
     """
     files = dict(zip(refs["image_id"], refs["file_name"], strict=True))
     left_out = LeftOut() if left_out is None else left_out
     if isinstance(store, MaskStore):
-        yield from _instances(store, files, left_out)
+        images = _instances(store, files, left_out)
     else:
-        yield from _choices(store, files, refs, candidates, left_out)
+        images = _choices(store, files, refs, candidates, left_out)
+    for image in images:
+        areas = codes.areas([one.rle for one in image.annotations], image.size).tolist()
+        for one, area in zip(image.annotations, areas, strict=True):
+            if not area:
+                left_out.add("masks without a pixel", one.name)
+        yield replace(image, annotations=[one for one, area in zip(image.annotations, areas, strict=True) if area])
 
 
 def _instances(store: MaskStore, files: dict[int, str], left_out: LeftOut) -> Iterator[AnnotatedImage]:

@@ -1,0 +1,1 @@
+"""Masks in the formats of other tools. ``formats`` is the table; a module beside it writes and reads one."""

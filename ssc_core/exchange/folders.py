@@ -1,0 +1,46 @@
+"""Folders for other tools: whole or not there, with the photos in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssc_core.errors import SscError
+from ssc_core.files import path_inside
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder that becomes ``out`` when the block ends, and is gone after an error.
+
+    Raises SscError when ``out`` exists.
+    """
+    out = Path(out)
+    if out.exists():
+        raise SscError(f"{out} exists; remove it, or choose another folder")
+    temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def place_photo(photos: Path, name: str, folder: Path) -> Path:
+    """Put the photo ``name`` of ``photos`` into ``folder``, linked where the drive can and copied where not.
+
+    Raises SscError when it is missing or, by its name or as a link, outside of ``photos``.
+    """
+    photo, target = path_inside(photos, name), path_inside(folder, name)
+    if not photo.is_file():
+        raise SscError(f"{photo} does not exist; check the folder of the photos")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(photo.resolve(), target)
+    except OSError:  # another drive, or one without links
+        shutil.copy2(photo, target)
+    return target

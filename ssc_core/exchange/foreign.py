@@ -1,0 +1,120 @@
+"""Masks that other tools made: what a format's ``read`` yields, and the photos and refs that they are of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ssc_core.errors import SscError
+from ssc_core.exchange.annotations import LeftOut
+from ssc_core.masks.rle import Size
+from ssc_core.pictures import size_text
+from ssc_core.refer.ref_table import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo of a split. size: (height, width); refs: its refs, in the table's order."""
+
+    image_id: int
+    file_name: str
+    size: Size
+    refs: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMask:
+    """One mask. name: for messages; category: class, may be empty; rle: COCO compressed RLE at its photo's size;
+    ref_ids: the refs that it says it is of, none where it says nothing; score: of a detector, where it has one.
+    """
+
+    name: str
+    category: str
+    rle: bytes
+    ref_ids: tuple[int, ...] = ()
+    score: float | None = None
+
+
+UNKNOWN_PHOTO = "photos that the split does not have"
+
+
+class PhotoNames:
+    """A split's photos by the names that other tools give them."""
+
+    def __init__(self, photos: Sequence[Photo]) -> None:
+        self._by_name = {photo.file_name: photo for photo in photos}
+        self._by_last: dict[str, list[Photo]] = {}
+        for photo in photos:
+            self._by_last.setdefault(PurePosixPath(photo.file_name).name, []).append(photo)
+
+    def find(self, name: str, passed_over: LeftOut, *others: str) -> Photo | None:
+        """The photo ``name``, or of one of the ``others``, with its folders or, if it is the only one, without.
+
+        None, noted in ``passed_over``, for a photo that the split does not have. Raises SscError where photos in
+        different folders may be meant.
+        """
+        for known in (name, *others):
+            known = known.replace("\\", "/")
+            if known in self._by_name:
+                return self._by_name[known]
+            found = self._by_last.get(PurePosixPath(known).name, [])
+            if len(found) > 1:
+                raise SscError(
+                    f"'{name:.200}' may be {found[0].file_name} or {found[1].file_name}; name its folder, too"
+                )
+            if found:
+                return found[0]
+        passed_over.add(UNKNOWN_PHOTO, f"{name:.200}")
+        return None
+
+
+def check_size(photo: Photo, size: tuple[Any, Any], where: Path | str) -> None:
+    """Raise SscError when a file was made for the photo at another size (height, width)."""
+    if tuple(size) != photo.size:
+        shown = f"{size[0]!r:.20} x {size[1]!r:.20}"
+        raise SscError(
+            f"{where}: {photo.file_name} has {shown} (height x width) there, and here {size_text(photo.size)}"
+        )
+
+
+def entries(content: Mapping[str, Any], key: str, where: Path | str) -> list[dict[str, Any]]:
+    """A list of JSON objects; empty where there is none of that name. Raises SscError for anything else."""
+    found = content.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise SscError(f"{where}: '{key}' must be a list of objects")
+    return found
+
+
+def text_of(entry: Mapping[str, Any], key: str, where: Path | str) -> str:
+    """A text. Raises SscError where there is none."""
+    value = entry.get(key)
+    if not isinstance(value, str):
+        raise SscError(f"{where} has no text '{key}', but {value!r:.40}")
+    return value
+
+
+def ref_ids_of(entry: Mapping[str, Any], where: str) -> tuple[int, ...]:
+    """``ref_ids`` or ``ref_id`` of an annotation, its own or, as CVAT writes them, among its ``attributes``."""
+    inner = entry.get("attributes")
+    for values in (entry, inner if isinstance(inner, dict) else {}):
+        for key in ("ref_ids", "ref_id"):
+            if key in values:
+                found = values[key] if isinstance(values[key], list) else [values[key]]
+                return tuple(_number(one, f"{where}: {key}") for one in found)
+    return ()
+
+
+def _number(value: Any, where: str) -> int:
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 19:
+        value = int(value)
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise SscError(f"{where}: {value!r:.40} is no id of a ref")
+    return value
+
+
+def score_of(value: Any) -> float | None:
+    """A score; None for what is no finite number."""
+    return float(value) if type(value) in (int, float) and math.isfinite(value) else None

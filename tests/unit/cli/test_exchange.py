@@ -1,0 +1,188 @@
+"""``ssc export`` and ``ssc import``: what they say, and that what went out comes in as what it is said to be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ssc_core.cli.main import app
+from ssc_core.config.sources import DatasetSource
+from ssc_core.errors import SscError
+from ssc_core.exchange.formats import FORMATS, READ
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.reviews import read_reviews
+from ssc_core.masks.selection import SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.refer.index import build_index
+from ssc_core.refer.truth import TruthStore
+
+SIZE = (20, 30)
+INFO = StoreInfo(class_names=("dog",), settings={}, code="", models={})
+
+
+def ssc(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def boxes() -> np.ndarray:
+    """bool (2, 20, 30)."""
+    masks = np.zeros((2, *SIZE), bool)
+    masks[0, 5:15, 5:15] = masks[1, 2:6, 20:26] = True
+    return masks
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    """``results/mine/train``: two photos, the first with two refs that have two candidates, the second with none."""
+    photos, folder = tmp_path / "photos", tmp_path / "results" / "mine"
+    (folder / "train").mkdir(parents=True)
+    photos.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", SIZE[::-1], (90, 120, 150)).save(photos / name)
+    table = tmp_path / "refs.jsonl"
+    rows = [{"image": "a.png", "sentences": ["left", "big"]}, {"image": "a.png", "sentences": ["up"]},
+            {"image": "b.png", "sentences": ["none"]}]  # fmt: skip
+    table.write_text("\n".join(map(json.dumps, rows)))
+    source = DatasetSource(layout="table", file=table, images=photos)
+    build_index(
+        dataset="mine", source=source, out_refs=folder / "refs.parquet", out_truth=folder / "truth.h5",
+        check_counts=False,
+    )  # fmt: skip
+    codes = rle.encode(boxes())
+    with MaskStoreWriter(folder / "train/masks.h5", INFO, with_masks=True) as writer:
+        writer.append_image(
+            1, SIZE, boxes_xyxy=np.zeros((2, 4)), box_scores=np.array([0.5, 0.25]), labels=np.zeros(2, int),
+            rles=codes, mask_scores=np.ones(2), candidates={1: [0, 1], 2: [1, 0]},
+        )  # fmt: skip
+        writer.append_image(
+            2, SIZE, boxes_xyxy=np.zeros((0, 4)), box_scores=np.zeros(0), labels=np.zeros(0, int), rles=[],
+            mask_scores=np.zeros(0), candidates={3: []},
+        )  # fmt: skip
+    with SelectionWriter(folder / "train/selected.h5", INFO) as writer:
+        for ref_id, row in ((1, 0), (2, 1)):
+            values = {"image_id": 1, "size": SIZE, "scores": np.zeros((1, 2))}
+            writer.append_ref(ref_id, **values, chosen=[row], rles=[codes[row]])
+        writer.append_ref(3, image_id=2, size=SIZE, chosen=[-1], scores=np.zeros((1, 0)), rles=[None])
+    return folder / "train"
+
+
+def exported(split: Path, name: str, store: str) -> tuple[Path, str]:
+    """Where it can be read from, and what was said."""
+    out = split.parents[2] / f"{name}{FORMATS[name].suffix}"
+    said = ssc("export", split / store, "--to", name, "--out", out, "--images", split.parents[2] / "photos")
+    return out / "tasks.json" if name == "label-studio" else out, said
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_format_says_by_name_what_it_leaves_out(split: Path, name: str) -> None:
+    said = exported(split, name, "selected.h5")[1]
+    if name == "png":
+        assert "left out, masks of refs that have none, so that their pictures are black: 1 (3)" in said
+    else:
+        assert said.startswith("2 masks of 2 photos in ")
+        assert "left out, refs without a choice: 1 (ref 3 of b.png)" in said
+    assert ("the format has no place for it: ref_id, sentences" in said) == (name == "yolo")
+
+
+@pytest.mark.parametrize("name", READ)
+def test_candidates_and_choices_come_back(split: Path, name: str) -> None:
+    candidates = exported(split, name, "masks.h5")[0]
+    back = split.parent / "back"
+    said = ssc("import", back, "--candidates", candidates, "--split", "train")
+    assert said.startswith(f"2 masks: {back / 'masks.h5'}")
+    assert "passed over, refs without a candidate: 1 (ref 3 of b.png)" in said
+    ours, theirs = MaskStore.open(split / "masks.h5"), MaskStore.open(back / "masks.h5")
+    for ref_id in (1, 2, 3):
+        rows = sorted(ours.rles(ours.candidates(ref_id).rows))
+        assert sorted(theirs.rles(theirs.candidates(ref_id).rows)) == rows
+    with pytest.raises(SscError, match=r"masks.h5 exists"):
+        ssc("import", back, "--candidates", candidates, "--split", "train")
+
+    out = split.parents[2] / f"{name}{FORMATS[name].suffix}"
+    out.rename(out.with_stem("candidates"))
+    selected = exported(split, name, "selected.h5")[0]
+    (back / "masks.h5").unlink()
+    said = ssc("import", back, "--selected", selected, "--split", "train")
+    assert f"2 choices: {back / 'selected.h5'}" in said
+    store = SelectionStore(back / "selected.h5")
+    np.testing.assert_array_equal([store.mask(1), store.mask(2)], boxes())
+    assert store.chosen(3) == -1
+
+
+@pytest.mark.parametrize("name", READ)
+def test_decisions_and_truth_come_back(split: Path, name: str) -> None:
+    source = exported(split, name, "selected.h5")[0]
+    said = ssc("import", split, "--decisions", source, "--truth", source, "--who", "ana")
+    black = name == "png"  # a black picture says that there is nothing
+    reviews = read_reviews(split.parent / "reviews.csv")
+    assert {ref: (one.decision.value, one.photo, one.who) for ref, one in reviews.items()} == {
+        1: ("chosen", "a.png", "ana"),
+        2: ("chosen", "a.png", "ana"),
+        **({3: ("none", "b.png", "ana")} if black else {}),
+    }
+    np.testing.assert_array_equal([reviews[1].mask(), reviews[2].mask()], boxes())
+    truth = TruthStore(split.parent / "truth.h5")
+    assert truth.ref_ids == (1, 2)
+    np.testing.assert_array_equal([truth.mask(1), truth.mask(2)], boxes())
+    assert f"{2 + black} new decisions" in said
+    assert "2 new true masks" in said
+    again = ssc("import", split, "--decisions", source, "--truth", source)
+    assert "0 new decisions" in again
+    assert "0 new true masks" in again
+
+
+def test_a_drawn_mask_is_uploaded_and_another_truth_is_refused(split: Path) -> None:
+    source = exported(split, "coco", "selected.h5")[0]
+    ssc("import", split, "--truth", source)
+    content = json.loads(source.read_text())
+    drawn = rle.encode(boxes()[:1] | boxes()[1:])[0]
+    content["annotations"][0]["segmentation"]["counts"] = drawn.decode()
+    source.write_text(json.dumps(content))
+    ssc("import", split, "--decisions", source)
+    reviews = read_reviews(split.parent / "reviews.csv")
+    assert (reviews[1].decision, reviews[1].rle) == ("uploaded", drawn)
+    with pytest.raises(SscError, match=r"ref 1 of a\.png has another ground truth"):
+        ssc("import", split, "--truth", source)
+    assert TruthStore(split.parent / "truth.h5").ref_ids == (1, 2)
+
+
+def test_masks_that_do_not_say_whose_they_are(split: Path) -> None:
+    source = exported(split, "coco", "selected.h5")[0]
+    content = json.loads(source.read_text())
+    for one in content["annotations"]:
+        del one["ref_id"]
+    source.write_text(json.dumps(content))
+    said = ssc("import", split, "--decisions", source)
+    assert said.startswith("0 new decisions")
+    assert "passed over, masks that do not say which ref they are of: 2 (" in said
+    content["annotations"] = [content["annotations"][0] | {"image_id": 2}]  # the only mask of a photo with one ref
+    source.write_text(json.dumps(content))
+    assert ssc("import", split, "--decisions", source).startswith("1 new decisions")
+    assert list(read_reviews(split.parent / "reviews.csv")) == [3]
+    ssc("import", split.parent / "back", "--candidates", source, "--split", "train")
+    assert len(MaskStore.open(split.parent / "back/masks.h5").candidates(3)) == 1
+
+
+def test_what_cannot_be_meant(split: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for arguments, message in [
+        (["import", split], "nothing to import"),
+        (["import", split, "--truth", tmp_path / "file", "--from", "yolo"], "no format 'yolo' here, but coco, labelme"),
+        (["export", split / "masks.h5", "--out", tmp_path / "x", "--to", "coca"], "did you mean 'coco'"),
+        (["import", split, "--truth", tmp_path / "none"], "none is not there"),
+        (["import", split, "--truth", tmp_path / "results", "--from", "cvat"], "cvat is imported from a file"),
+        (["export", split / "masks.h5", "--out", tmp_path / "x", "--to", "cvat"], r"ends in \.xml"),
+        (["export", split / "masks.h5", "--out", tmp_path / "x", "--to", "yolo"], "needs --images"),
+        (["export", split / "masks.h5", "--out", tmp_path / "file", "--to", "label-studio"], "writes a folder"),
+    ]:
+        with pytest.raises(SscError, match=message):
+            ssc(*arguments)

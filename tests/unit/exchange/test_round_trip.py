@@ -1,0 +1,289 @@
+"""What is written in a format and read again is the same, to the pixel; and what strangers' files may say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.exchange.annotations import Export, LeftOut, note_of, refs_in
+from ssc_core.exchange.foreign import Photo
+from ssc_core.exchange.formats import FORMATS, READ, check_place, recognised
+from ssc_core.exchange.incoming import collect
+from ssc_core.masks import rle
+from tests.unit.exchange.conftest import CATEGORIES, NAMES, masks_of, refs_of_masks
+
+OURS = [name for name in READ if name != "png"]  # its pictures are of a store: see test_png.py
+
+
+def place(name: str, folder: Path) -> Path:
+    """Where an export goes, and where it is read from."""
+    return folder / f"out{FORMATS[name].suffix}"
+
+
+def source(name: str, folder: Path) -> Path:
+    return place(name, folder) / "tasks.json" if name == "label-studio" else place(name, folder)
+
+
+@pytest.fixture(params=OURS)
+def written(request: pytest.FixtureRequest, export: Callable[..., Export], tmp_path: Path) -> tuple[str, Path]:
+    FORMATS[request.param].write(export(), place(request.param, tmp_path))
+    return request.param, source(request.param, tmp_path)
+
+
+def test_masks_classes_and_refs_come_back(written: tuple[str, Path], split: list[Photo]) -> None:
+    name, path = written
+    assert recognised(path) == name
+    check_place(name, path)
+    passed_over = LeftOut()
+    found = collect(name, path, split, passed_over, per_ref=False)
+    assert passed_over.lines() == []
+    for image_id, (_, size) in NAMES.items():
+        masks = rle.decode([one.rle for one in found[image_id]], size)
+        np.testing.assert_array_equal(masks, np.array(masks_of(image_id)))
+        assert [one.ref_ids for one in found[image_id]] == refs_of_masks(image_id)
+        assert [one.category for one in found[image_id]] == [
+            list(CATEGORIES.values())[number % 2] for number in range(len(found[image_id]))
+        ]
+
+
+def test_photos_of_other_splits_are_passed_over_by_name(written: tuple[str, Path], split: list[Photo]) -> None:
+    name, path = written
+    passed_over = LeftOut()
+    assert list(collect(name, path, split[:1], passed_over, per_ref=False)) == [1]
+    assert passed_over.names == {"photos that the split does not have": ["sub/möwe.png"]}
+    with pytest.raises(SscError, match="no mask for these 0 photos"):
+        collect(name, path, [], LeftOut(), per_ref=False)
+
+
+def test_a_photo_of_another_size_is_an_error(written: tuple[str, Path], split: list[Photo]) -> None:
+    name, path = written
+    other = [Photo(one.image_id, one.file_name, (9, 9), one.refs) for one in split]
+    with pytest.raises(SscError, match=r"beach day\.jpg.*37 x 50.*and here 9 x 9"):
+        collect(name, path, other, LeftOut(), per_ref=False)
+
+
+def test_a_file_that_is_cut_is_an_error(written: tuple[str, Path], split: list[Photo]) -> None:
+    name, path = written
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    content = files[0].read_bytes()
+    for share in (0.0, 0.3, 0.9):
+        files[0].write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(SscError):
+            collect(name, path, split, LeftOut(), per_ref=False)
+
+
+def test_notes() -> None:
+    assert note_of({"ref_ids": [3]}) == "ref 3"
+    assert note_of({"ref_id": 3, "sentences": ["a", "b: c"]}) == "ref 3: a | b: c"
+    assert note_of({"ref_ids": [3, 14], "score": 0.5}) == "refs 3, 14"
+    assert note_of({"score": 0.5}) == ""
+    for about in ({"ref_ids": [3, 14]}, {"ref_id": 7, "sentences": ["ref 8"]}, {"ref_ids": []}):
+        assert list(refs_in(note_of(about))) == (
+            about.get("ref_ids") or [about["ref_id"]] if about.get("ref_ids") != [] else []
+        )
+    assert refs_in("referee 7") == refs_in(None) == refs_in("a ref 7") == refs_in("ref 7 or so") == ()
+
+
+def label_studio(values: list[int], name: str = "/data/upload/3/0123abcd-beach%20day.jpg", **region: object) -> str:
+    result = {
+        "id": "a",
+        "type": "brushlabels",
+        "original_width": 50,
+        "original_height": 37,
+        "value": {"format": "rle", "rle": values, "brushlabels": ["cat"]},
+    }
+    return json.dumps([{"data": {"image": name}, "annotations": [{"result": [result | region]}]}])
+
+
+def test_label_studio_counts_the_annotation_and_not_the_prediction(split: list[Photo], tmp_path: Path) -> None:
+    from ssc_core.exchange.label_studio import packed
+
+    first, second = masks_of(1)[:2]
+    (task,) = json.loads(label_studio(packed(second)))
+    (old,) = json.loads(label_studio(packed(first)))
+    cancelled = old["annotations"][0] | {"was_cancelled": True}
+    task |= {"predictions": old["annotations"], "annotations": [old["annotations"][0], *task["annotations"], cancelled]}
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    found = collect("label-studio", tmp_path / "export.json", split, LeftOut(), per_ref=False)
+    np.testing.assert_array_equal(rle.decode([one.rle for one in found[1]], (37, 50)), [second])
+
+
+def test_label_studio_polygons_and_other_regions(split: list[Photo], tmp_path: Path) -> None:
+    points = [[20, 20], [80, 20], [80, 70], [20, 70]]  # of 50 x 37 pixels: columns 10 to 39, rows 7.4 to 25.9
+    value = {"points": points, "polygonlabels": ["dog"]}
+    (task,) = json.loads(label_studio([], type="polygonlabels", value=value, meta={"text": ["ref 11: a dog"]}))
+    task["annotations"][0]["result"].append({"id": "b", "type": "rectanglelabels", "value": {"x": 1}})
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    passed_over = LeftOut()
+    (one,) = collect("label-studio", tmp_path / "export.json", split, passed_over, per_ref=False)[1]
+    mask = rle.decode([one.rle], (37, 50))[0]
+    assert (one.category, one.ref_ids) == ("dog", (11,))
+    assert (np.flatnonzero(mask.any(0))[[0, -1]].tolist(), int(mask.sum())) == ([10, 39], 30 * 19)
+    assert list(passed_over.names) == ["regions that are neither brush strokes nor polygons"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], "values of 1 bits"),
+        ([1, 2, 300], "no list of bytes"),
+        (["a"], "no list of bytes"),
+        ([255] * 12, "4294967295 values"),
+        ([0, 0, 0x1C, 0xE8, 0x3A, 0x37, 0x8F, 0xF8], "ends too early"),
+    ],
+)
+def test_damaged_strokes_are_named(split: list[Photo], tmp_path: Path, values: list, message: str) -> None:
+    (tmp_path / "export.json").write_text(label_studio(values))
+    with pytest.raises(SscError, match=f"task 1 .*{message}"):
+        collect("label-studio", tmp_path / "export.json", split, LeftOut(), per_ref=False)
+
+
+CVAT = '<annotations><image name="beach day.jpg" width="50" height="37">{}</image></annotations>'
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ('<mask label="a" rle="1, 2" left="0" top="0" width="2" height="2"/>', "do not cover its box"),
+        ('<mask label="a" rle="-1, 5" left="0" top="0" width="2" height="2"/>', "do not cover its box"),
+        ('<mask label="a" rle="4" left="49" top="0" width="2" height="2"/>', "not inside the photo"),
+        ('<mask label="a" rle="x" left="0" top="0" width="2" height="2"/>', "no whole numbers"),
+        ('<mask label="a" rle="4" left="0" top="0" width="2"/>', "height '' is no whole number"),
+        ('<polygon label="a" points="1,2;a,b"/>', "shape 1"),
+        ('<polygon label="a" points="1,2;3,4;5,6"><attribute name="refs">x</attribute></polygon>', "no ids of refs"),
+    ],
+)
+def test_damaged_shapes_of_cvat_are_named(split: list[Photo], tmp_path: Path, shape: str, message: str) -> None:
+    (tmp_path / "a.xml").write_text(CVAT.format(shape))
+    with pytest.raises(SscError, match=message):
+        collect("cvat", tmp_path / "a.xml", split, LeftOut(), per_ref=False)
+
+
+def test_xml_that_unfolds_or_is_of_videos_is_refused(split: list[Photo], tmp_path: Path) -> None:
+    bomb = '<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]>' + CVAT.format("&c;")
+    for text, message in [(bomb, "is no XML of CVAT"), ("<annotations><track/></annotations>", "CVAT for video")]:
+        (tmp_path / "a.xml").write_text(text)
+        with pytest.raises(SscError, match=message):
+            collect("cvat", tmp_path / "a.xml", split, LeftOut(), per_ref=False)
+
+
+def test_cvat_polygons_of_a_group_are_one_mask(split: list[Photo], tmp_path: Path) -> None:
+    square = '<polygon label="cat" group_id="{}" points="{}"/>'
+    shapes = [("2", "1,1;4,1;4,4;1,4"), ("1", "20,20;24,20;24,24;20,24"), ("2", "10,1;12,1;12,4;10,4")]
+    text = CVAT.format("".join(square.format(*one) for one in shapes) + '<box label="cat"/>')
+    (tmp_path / "a.xml").write_text(text)
+    passed_over = LeftOut()
+    found = collect("cvat", tmp_path / "a.xml", split, passed_over, per_ref=False)[1]
+    assert rle.areas([one.rle for one in found], (37, 50)).tolist() == [9 + 6, 16]
+    assert passed_over.names == {
+        "shapes that are neither masks nor polygons": [f"{tmp_path / 'a.xml'}, beach day.jpg, box 4"]
+    }
+
+
+def labelme(**shape: object) -> str:
+    polygon = {"label": "cat", "shape_type": "polygon", "points": [[1, 1], [4, 1], [4, 4]]}
+    content = {"imagePath": "beach day.jpg", "imageHeight": 37, "imageWidth": 50, "shapes": [polygon | shape]}
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"points": [[1, 1], [2, 2]]}, "at least three points"),
+        ({"points": [[1, 1], [2, "x"], [3, 3]]}, "no pairs of numbers"),
+        ({"points": [[1, 1], [2, 1e400], [3, 3]]}, "finite"),
+        ({"points": "x"}, "no pairs of numbers"),
+        ({"label": 3}, "no text 'label'"),
+        ({"group_id": "a"}, "group_id 'a' is no whole number"),
+        ({"shape_type": "mask"}, "a picture and two corners"),
+        ({"shape_type": "mask", "points": [[1, 1], [99, 1]], "mask": ""}, "not inside the photo"),
+        ({"shape_type": "mask", "points": [[1, 1], [2, 2]], "mask": "?"}, "base 64"),
+        ({"shape_type": "mask", "points": [[1, 1], [2, 2]], "mask": "aGFsbG8="}, "its mask is not an image"),
+    ],
+)
+def test_damaged_shapes_of_labelme_are_named(split: list[Photo], tmp_path: Path, shape: dict, message: str) -> None:
+    (tmp_path / "a.json").write_text(labelme(**shape))
+    with pytest.raises(SscError, match=f"shape 1.*{message}"):
+        collect("labelme", tmp_path, split, LeftOut(), per_ref=False)
+
+
+def test_masks_of_labelme_and_polygons_that_leave_the_photo(split: list[Photo], tmp_path: Path) -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    picture = io.BytesIO()
+    Image.fromarray(np.array([[0, 255, 255], [255, 0, 255]], np.uint8)).save(picture, format="PNG")
+    text = base64.b64encode(picture.getvalue()).decode()
+    (tmp_path / "a.json").write_text(labelme(shape_type="mask", points=[[47, 35], [49, 36]], mask=text))
+    (one,) = collect("labelme", tmp_path, split, LeftOut(), per_ref=False)[1]
+    mask = rle.decode([one.rle], (37, 50))[0]
+    np.testing.assert_array_equal(mask[35:, 47:], [[0, 1, 1], [1, 0, 1]])
+    assert mask.sum() == 4
+    (tmp_path / "a.json").write_text(labelme(points=[[-1e5, -5], [1e5, -5], [1e5, 99], [-1e5, 99]]))
+    (one,) = collect("labelme", tmp_path, split, LeftOut(), per_ref=False)[1]
+    assert rle.decode([one.rle], (37, 50)).all()
+
+
+def coco(**annotation: object) -> str:
+    one = {"id": 5, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 4, 1, 4, 4, 1, 4]]}
+    image = {"id": 1, "file_name": "train/beach day.jpg", "height": 37, "width": 50}
+    return json.dumps({"images": [image], "annotations": [one | annotation], "categories": [{"id": 1, "name": "cat"}]})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ({"segmentation": "x"}, "neither polygons nor run lengths"),
+        ({"segmentation": {"size": [37, 50], "counts": [1]}}, "cover 1 pixels"),
+        ({"segmentation": [[1, 2, 3]]}, "annotation 5 of train/beach day.jpg"),
+        ({"ref_id": "x"}, "no id of a ref"),
+        ({"ref_ids": [-1]}, "no id of a ref"),
+        ({"image_id": None}, "no image_id"),
+    ],
+)
+def test_damaged_annotations_of_coco_are_named(
+    split: list[Photo], tmp_path: Path, annotation: dict, message: str
+) -> None:
+    (tmp_path / "a.json").write_text(coco(**annotation))
+    with pytest.raises(SscError, match=message):
+        collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+
+
+def test_coco_of_other_tools(split: list[Photo], tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(coco(attributes={"ref_id": "11"}))
+    (one,) = collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)[1]
+    assert (one.category, one.ref_ids, rle.areas([one.rle], (37, 50)).tolist()) == ("cat", (11,), [9])
+    (tmp_path / "a.json").write_text(coco(segmentation=None))
+    passed_over = LeftOut()
+    with pytest.raises(SscError, match="annotations without a mask: 1"):
+        collect("coco", tmp_path / "a.json", split, passed_over, per_ref=False)
+    (tmp_path / "a.json").write_text(coco(ref_id=99))
+    with pytest.raises(SscError, match="masks of refs that their photo does not have: 1"):
+        collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+
+
+def test_what_a_file_looks_like(tmp_path: Path) -> None:
+    for name, message in [("a.zip", "unpack it"), ("a.txt", "of no format")]:
+        (tmp_path / name).write_text("x")
+        with pytest.raises(SscError, match=message):
+            recognised(tmp_path / name)
+    with pytest.raises(SscError, match="not there"):
+        recognised(tmp_path / "none")
+    with pytest.raises(SscError, match="is it the right folder"):
+        recognised(tmp_path)
+    with pytest.raises(SscError, match="coco is imported from a file"):
+        check_place("coco", tmp_path)
+
+
+def test_photos_of_one_name_in_two_folders(split: list[Photo], tmp_path: Path) -> None:
+    twice = [Photo(3, "a/beach day.jpg", (37, 50), ()), Photo(4, "b/beach day.jpg", (37, 50), ())]
+    (tmp_path / "a.json").write_text(coco())
+    with pytest.raises(SscError, match=r"may be a/beach day.jpg or b/beach day.jpg"):
+        collect("coco", tmp_path / "a.json", twice, LeftOut(), per_ref=False)
