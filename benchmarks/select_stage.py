@@ -35,8 +35,10 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.images import PhotoReader, load_image
+from ssc_core.refer.ref_table import Ref
 from ssc_core.select.clip import OpenClip
-from ssc_core.select.scoring import Marker, Photo, Prompter, TextFeatures, encode_photos, score
+from ssc_core.select.scorers import EncoderScorer
+from ssc_core.select.scoring import Marker, Photo, score_photos
 
 HEIGHT, WIDTH = 480, 640
 CANDIDATES = ((0, 1, 2, 3), (0, 1, 2, 3), (4, 5))
@@ -124,16 +126,23 @@ def score_in_batches(
     """What ``score_candidates`` does between opening its files and writing its result."""
     settings = ScoreSettings(backend=Backend(name="open_clip"))
     reader = PhotoReader(folder, dict.fromkeys(names, (HEIGHT, WIDTH)), upright=False)
-    marker = Marker(reader, store, Prompter(encoder, settings, CompatSettings()), merged=False)
-    texts = TextFeatures(encoder, SENTENCES)
-    scores = []
-    for marked, features in encode_photos(photos_of(names, store), marker, arguments.threads, arguments.batch):
-        scores += [score(features[own], texts[SENTENCES]) for own in marked.places]
-    return scores
+    marker = Marker(reader, store, EncoderScorer(encoder, settings, CompatSettings(), arguments.batch), merged=False)
+    return [
+        scores for photo in score_photos(photos_of(names, store), marker, arguments.threads) for scores in photo.scores
+    ]
 
 
 def photos_of(names: list[str], store: MaskStore) -> list[Photo]:
-    return [Photo(name, tuple(store.all_refs_of(image_id))) for image_id, name in enumerate(names, start=1)]
+    def ref(ref_id: int, image_id: int, name: str) -> Ref:
+        about = {"ann_id": ref_id, "image_id": image_id, "file_name": name, "height": HEIGHT, "width": WIDTH}
+        return Ref(
+            ref_id=ref_id, split="", category_id=0, category="", sent_ids=(), sentences=tuple(SENTENCES), **about
+        )
+
+    return [
+        Photo(name, tuple(ref(ref_id, image_id, name) for ref_id in store.all_refs_of(image_id)))
+        for image_id, name in enumerate(names, start=1)
+    ]
 
 
 class TimedEncoder:

@@ -10,7 +10,13 @@ sys.path.insert(0, workflow.basedir)
 
 from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
-from ssc_core.config.stages import STAGES, TRAINED, inputs, plugin_versions
+from ssc_core.config.stages import (
+    TRAINED,
+    inputs,
+    plugin_versions,
+    scores_of,
+    stage_named,
+)
 from ssc_core.config.study import BASE
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
 from ssc_core.config.variants import Variants
@@ -64,6 +70,7 @@ wildcard_constraints:
     phase="|".join(PHASES),
     shard=r"\d+",
     shards=r"\d+",
+    scorer=r"\w+",
 
 
 onstart:

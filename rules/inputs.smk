@@ -36,16 +36,37 @@ def reader(wildcards):
         raise WorkflowError(str(error))
 
 
-def shards_of(wildcards):
+def shards_of(result):
     """The shards of boxes, masks or scores of a split."""
-    count = SETTINGS.compute.shards
-    return [
-        path_of(
-            f"{wildcards.kind}_shard",
-            Fixed(wildcards, {"shard": shard, "shards": count}),
+
+    def files(wildcards):
+        count, name = SETTINGS.compute.shards, result.format(**dict(wildcards.items()))
+        return [
+            path_of(name, Fixed(wildcards, {"shard": shard, "shards": count}))
+            for shard in range(count)
+        ]
+
+    return files
+
+
+def boxes_if_any(wildcards):
+    """The boxes that a segmenter is given; a concept segmenter needs none."""
+    boxless = varied(wildcards).detect.backend is None
+    return [] if boxless else path_of("boxes_shard", wildcards)
+
+
+def nouns_for_boxes(wildcards):
+    if varied(wildcards).detect.backend is None:
+        raise WorkflowError(
+            "there are no boxes of their own: detect.backend is null, so segment.backend finds masks at once;"
+            " ask for masks.h5"
         )
-        for shard in range(count)
-    ]
+    return path_of("nouns", wildcards)
+
+
+def scores_of_all(wildcards):
+    """The scores of every scorer that has a weight."""
+    return [path_of(name, wildcards) for name in scores_of(varied(wildcards))]
 
 
 def training_inputs(wildcards):
@@ -119,5 +140,6 @@ def models_of_network(wildcards):
 def chain_of(wildcards):
     """The sections that led to selected masks."""
     settings = varied(wildcards)
-    sections = ("nouns", "detect", "segment", "score", "select")
+    sections = ["nouns", "detect", "segment", "score", "select"]
+    sections += [f"scorers.{name}" for name in settings.scorers if name in settings.select.scorers]
     return as_json({name: settings.values(name) for name in sections})

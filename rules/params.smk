@@ -11,13 +11,15 @@ def section(name):
 
 
 def stage_of(name, wildcards):
-    return STAGES[name.format(**dict(wildcards.items()))]
+    return stage_named(name.format(**dict(wildcards.items())))
 
 
 def stage_like(name):
     """One of the stages of a rule, as `{phase}`, for what all of them have in common: what they call, and which kinds of
     params they have."""
-    return STAGES[name.format(phase="correct", kind="masks", method="corrected")]
+    return stage_named(
+        name.format(phase="correct", kind="masks", method="corrected", scorer="any")
+    )
 
 
 def settings_of(name):
@@ -46,8 +48,7 @@ def models_of(name):
 
     def found(wildcards):
         settings = varied(wildcards)
-        places = [place.split(".") for place in stage_of(name, wildcards).models]
-        models = [getattr(getattr(settings, section), key) for section, key in places]
+        models = [model_at(settings, key) for key in stage_of(name, wildcards).models]
         return "; ".join(filter(None, map(model_state, models)))
 
     return found
@@ -100,6 +101,13 @@ def weights(*paths):
 
 def weights_in(settings):
     return weights(*possible_paths(settings).values())
+
+
+def model_at(settings, key):
+    """A model of the config by its key, as `detect.backend` or `scorers.dense.backend`."""
+    for name in key.split("."):
+        settings = settings[name] if isinstance(settings, dict) else getattr(settings, name)
+    return settings
 
 
 def model_state(model):

@@ -1,4 +1,5 @@
-# Stage 1: nouns of the sentences -> boxes (GroundingDINO) -> masks (SAM) and the candidates of every ref.
+# Stage 1: nouns of the sentences -> boxes (GroundingDINO) -> masks (SAM) and the candidates of every ref. A concept
+# segmenter (detect.backend: null) finds masks at once.
 
 
 rule extract_nouns:
@@ -31,7 +32,7 @@ rule extract_nouns:
 rule detect_boxes:
     input:
         refs=found("refs"),
-        nouns=found("nouns"),
+        nouns=nouns_for_boxes,
     output:
         boxes=made("boxes_shard"),
     log:
@@ -61,7 +62,7 @@ rule segment_boxes:
     input:
         refs=found("refs"),
         nouns=found("nouns"),
-        boxes=found("boxes_shard"),
+        boxes=boxes_if_any,
     output:
         masks=made("masks_shard"),
     log:
@@ -77,20 +78,20 @@ rule segment_boxes:
         **reads("segment_boxes"),
         images=images_folder,
     message:
-        "{wildcards.dataset} {wildcards.split}: segmenting boxes, shard {wildcards.shard} of {wildcards.shards}"
+        "{wildcards.dataset} {wildcards.split}: segmenting, shard {wildcards.shard} of {wildcards.shards}"
         " {wildcards.variant}"
     shell:
         calls(
             "segment_boxes",
-            "input.refs input.nouns input.boxes params.images params.settings params.compat"
-            " resources.device threads batch_size=resources.batch out=output.masks",
+            "input.refs input.nouns boxes=input.boxes params.images wildcards.split wildcards.shard wildcards.shards"
+            " params.settings params.compat resources.device threads batch_size=resources.batch out=output.masks",
         )
 
 
 rule gather:
     # boxes.h5, masks.h5 and scores.h5 of a split from their shards, without decoding a mask
     input:
-        shards=shards_of,
+        shards=shards_of("{kind}_shard"),
     output:
         whole=home("{split}/{kind}.h5"),
     log:
@@ -106,10 +107,11 @@ rule gather:
         runtime=60,
     params:
         **reads("gather_{kind}"),
+        kind="{kind}",
     message:
-        "{wildcards.dataset} {wildcards.split}: gathering {wildcards.kind} {wildcards.variant}"
+        "{wildcards.dataset} {wildcards.split}: gathering {params.kind} {wildcards.variant}"
     shell:
-        calls("gather_masks", "wildcards.kind *input.shards out=output.whole")
+        calls("gather_masks", "params.kind *input.shards out=output.whole")
 
 
 rule contact_sheet:

@@ -1,4 +1,5 @@
-# Stage 2: score every candidate against every sentence of its ref (GPU), then choose one (cheap).
+# Stage 2: score every candidate against every sentence of its ref (GPU), then choose one (cheap). Each scorer has a job
+# and a file of its own.
 
 
 rule score_candidates:
@@ -19,22 +20,50 @@ rule score_candidates:
     params:
         **reads("score_candidates"),
         images=images_folder,
+        scorer="default",
     message:
-        "{wildcards.dataset} {wildcards.split}: scoring candidates, shard {wildcards.shard} of {wildcards.shards}"
+        "{wildcards.dataset} {wildcards.split}: scoring candidates ({params.scorer}), shard {wildcards.shard} of {wildcards.shards}"
         " {wildcards.variant}"
     shell:
         calls(
             "score_candidates",
-            "input.refs input.masks params.images wildcards.split params.settings params.compat"
+            "input.refs input.masks params.images wildcards.split params.scorer params.settings params.compat"
             " resources.device threads batch_size=resources.batch out=output.scores",
         )
+
+
+use rule score_candidates as score_candidates_with with:
+    output:
+        scores=made("scores_shard@{scorer}"),
+    log:
+        logs("{split}/score_candidates.{scorer}.{shard}-of-{shards}"),
+    benchmark:
+        benchmarks("{split}/score_candidates.{scorer}.{shard}-of-{shards}")
+    params:
+        **reads("score_candidates@{scorer}"),
+        images=images_folder,
+        scorer="{scorer}",
+
+
+use rule gather as gather_scores_of with:
+    input:
+        shards=shards_of("scores_shard@{scorer}"),
+    output:
+        whole=made("scores@{scorer}"),
+    log:
+        logs("{split}/gather_scores.{scorer}"),
+    benchmark:
+        benchmarks("{split}/gather_scores.{scorer}")
+    params:
+        **reads("gather_scores@{scorer}"),
+        kind="scores",
 
 
 rule select_masks:
     input:
         refs=found("refs"),
         masks=found("masks"),
-        scores=found("scores"),
+        scores=scores_of_all,
     output:
         selected=made("selected"),
     log:
@@ -53,5 +82,5 @@ rule select_masks:
     shell:
         calls(
             "select_masks",
-            "input.refs input.masks input.scores wildcards.split params.settings params.compat out=output.selected",
+            "input.refs input.masks *input.scores wildcards.split params.settings params.compat out=output.selected",
         )

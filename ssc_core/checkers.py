@@ -280,6 +280,12 @@ def checked(backend: Any, name: str, *protocols: type) -> Any:
     raise SscError(f"backend '{name}' is no {wanted}: it needs {needed}")
 
 
+def lacking(backend: Any, protocol: type, *, methods_alone: bool = False) -> list[str]:
+    """What a backend, or its class, lacks of a protocol. methods_alone: and not the attributes."""
+    names = [name for name in vars(protocol) if not name.startswith("_")] if methods_alone else _members(protocol)
+    return [name for name in names if not hasattr(backend, name)]
+
+
 def _members(protocol: type) -> list[str]:
     """What a protocol asks for: attributes, then methods."""
     methods = [name for name in vars(protocol) if not name.startswith("_")]

@@ -16,11 +16,12 @@ from typing import Literal
 
 from ssc_core import __version__
 from ssc_core.checkout import DISTRIBUTION, HOME, INSTALLED
+from ssc_core.config.base import Backend
 from ssc_core.config.data import MicroSource
 from ssc_core.config.datasets import check_world, dataset_folder, dataset_source
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import STAGES, plugin_names
+from ssc_core.config.stages import plugin_names, stage_names
 from ssc_core.errors import SscError
 from ssc_core.registry import LAYOUT, NETWORK, NETWORK_OFFERED, possible_paths
 from ssc_core.weights.catalogue import needed_by
@@ -243,21 +244,37 @@ def _photos(settings: Settings, root: Path) -> Iterator[Check]:
 
 def _backends(settings: Settings) -> Iterator[Check]:
     """Whether the classes that the config names are there, take its settings and do what is asked of them."""
-    from ssc_core.backends import Detector, ImageTextEncoder, Segmenter, backend_class
-
-    named = (
-        ("nouns.encoder", settings.nouns.encoder, ImageTextEncoder),
-        ("detect.backend", settings.detect.backend, Detector),
-        ("segment.backend", settings.segment.backend, Segmenter),
-        ("score.backend", settings.score.backend, ImageTextEncoder),
+    from ssc_core.backends import (
+        ConceptSegmenter,
+        Detector,
+        ImageTextEncoder,
+        PairScorer,
+        Segmenter,
+        backend_class,
     )
-    for place, backend, protocol in named:
+    from ssc_core.checkers import lacking
+
+    segmenter = ConceptSegmenter if settings.detect.backend is None else Segmenter
+    scorer = (PairScorer, ImageTextEncoder)
+    named: list[tuple[str, Backend | None, tuple[type, ...]]] = [
+        ("nouns.encoder", settings.nouns.encoder, (ImageTextEncoder,)),
+        ("detect.backend", settings.detect.backend, (Detector,)),
+        ("segment.backend", settings.segment.backend, (segmenter,)),
+        ("score.backend", settings.score.backend, scorer),
+        *((f"scorers.{name}.backend", one.backend, scorer) for name, one in settings.scorers.items()),
+    ]
+    for place, backend, protocols in named:
+        if backend is None:
+            continue
         try:
             cls = backend_class(backend.name, backend.settings)
-            methods = [method for method in vars(protocol) if not method.startswith("_")]
-            lacking = [method for method in methods if isinstance(cls, type) and not hasattr(cls, method)]
-            if lacking:
-                raise SscError(f"'{backend.name}' is no {protocol.__name__}: it lacks {', '.join(lacking)}")
+            # what a class sets in its constructor alone is seen when it is built
+            methods = [lacking(cls, protocol, methods_alone=True) for protocol in protocols]
+            if isinstance(cls, type) and all(methods):
+                raise SscError(
+                    f"'{backend.name}' is no {' or a '.join(protocol.__name__ for protocol in protocols)}: it lacks "
+                    f"{', or '.join(' and '.join(names) for names in methods)}"
+                )
             yield Check(f"backend {place}", "ok", f"{backend.name} takes these settings")
         except Exception as error:  # a plug-in may raise whatever it likes when it is imported
             yield Check(f"backend {place}", "problem", _reason(error))
@@ -267,7 +284,7 @@ def _plugins(settings: Settings) -> Iterator[Check]:
     """Whether the functions of the user's own that the config names are there."""
     from ssc_core.backends import builder, load_function
 
-    named = {(key, name, kind) for stage in STAGES for key, name, kind in plugin_names(settings, stage)}
+    named = {(key, name, kind) for stage in stage_names(settings) for key, name, kind in plugin_names(settings, stage)}
     layouts = {(f"datasets.{key}.source", of.source.layout, LAYOUT) for key, of in settings.datasets.items()}
     for key, name, kind in sorted(named | layouts, key=lambda item: item[:2]):
         if name in kind.registered:
@@ -342,8 +359,9 @@ def _verdict(found: Sequence[Check]) -> Iterator[Check]:
 
 def _named_paths(settings: Settings) -> Iterator[str]:
     """Files and folders of weights in the config: of backends, and of the network."""
-    backends = (settings.nouns.encoder, settings.detect.backend, settings.segment.backend, settings.score.backend)
-    values: list[str | None] = [value for backend in backends for value in possible_paths(backend.settings).values()]
+    scorers = [scorer.backend for scorer in (settings.score, *settings.scorers.values())]
+    backends = [settings.nouns.encoder, settings.detect.backend, settings.segment.backend, *scorers]
+    values: list[str | None] = [path for one in backends if one for path in possible_paths(one.settings).values()]
     values += [settings.network.bert, settings.network.tokenizer, settings.network.swin_weights]
     yield from (value for value in values if isinstance(value, str) and "/" in value)
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssc_core.config.stages import MADE_BY, STAGES
+from ssc_core.config.stages import made_by, stage_named
 from ssc_core.config.variants import PATTERN
 
 RESULT_FOLDER = "{dataset}/{variant}"
@@ -25,7 +25,7 @@ def template(result: str, results: str = "") -> str:
 
     results: the folder of all results; ``""``: relative to it. Raises KeyError for a result that no stage writes.
     """
-    path = RESULT_FOLDER + STAGES[MADE_BY[result]].writes[result]
+    path = RESULT_FOLDER + stage_named(made_by(result)).writes[result]
     return f"{results}/{path}" if results else path
 
 

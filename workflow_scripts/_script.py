@@ -58,14 +58,22 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     kind, optional = parameter.annotation, parameter.default is not inspect.Parameter.empty
     if kind is bool:
         return {"type": "True".__eq__, "default": parameter.default if optional else None, "required": not optional}
-    if get_origin(kind) is UnionType:  # Path | None
+    may_be_none = get_origin(kind) is UnionType  # Path | None
+    if may_be_none:
         kind = get_args(kind)[0]
     if get_origin(kind) is list:
         return {"type": get_args(kind)[0], "nargs": "*" if optional else "+", "required": not optional}
     reader = kind.model_validate_json if issubclass(kind, BaseModel) else kind
     if issubclass(kind, Section):
         reader = partial(_section, kind)
+    if may_be_none:
+        reader = partial(_or_none, reader)
     return {"type": reader, "required": not optional, "default": parameter.default if optional else None}
+
+
+def _or_none(reader: Callable[[str], Any], text: str) -> Any:
+    """What a rule has no file for is an empty text on its shell line."""
+    return reader(text) if text else None
 
 
 def _section(kind: type[Section], text: str) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, field_validator
@@ -21,6 +22,15 @@ def _folder_name(name: str) -> str:
         raise ValueError("use letters, digits, '_', '+' and '-' only, it becomes a folder")
     return name
 
+
+def _scorer_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or len(name) > 40:
+        raise ValueError("use letters, digits and '_' only, a letter first: it becomes a part of a file's name")
+    return name
+
+
+ScorerName = Annotated[str, AfterValidator(_scorer_name)]
+"""A name that becomes a part of a file's name, as scores_NAME.h5."""
 
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 """A name that becomes a folder of results, or a part of a file's name."""

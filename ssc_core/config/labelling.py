@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from ssc_core.config.base import Backend, Section, Seed, Share, name_schema, named
+from ssc_core.config.base import Backend, ScorerName, Section, Seed, Share, name_schema, named
 from ssc_core.config.paths import NameOrPath
 from ssc_core.registry import VISUAL_PROMPT
 
@@ -27,13 +27,20 @@ class NounSettings(Section):
     classes: Literal["dataset", "coco"] = Field(
         default="dataset", description="class names to project to: the annotation file's categories, or the 80 of COCO"
     )
+    ask: Literal["classes", "phrases", "both"] = Field(
+        default="classes",
+        description="what a ref asks for: its most likely class, as published, the noun phrases of its sentences as "
+        "they are written, or both",
+    )
     encoder: Backend = Field(description="image-text encoder whose text tower is used")
 
 
 class DetectSettings(Section):
-    """Boxes for the classes of an image (detect_boxes)."""
+    """What images are asked for, and boxes for it (detect_boxes; segment_boxes, where the segmenter needs no boxes)."""
 
-    backend: Backend = Field(description="detector")
+    backend: Backend | None = Field(
+        description="detector; null: segment.backend is a concept segmenter, which needs no boxes"
+    )
     queries: Literal["most_likely_noun", "all_nouns", "one_query_per_noun", "one_query_per_most_likely_noun"] = Field(
         default="most_likely_noun",
         description="images are asked for their refs' most likely classes or all classes, in one query or one each",
@@ -49,16 +56,24 @@ class DetectSettings(Section):
 class SegmentSettings(Section):
     """Boxes to masks and candidates per ref (segment_boxes)."""
 
-    backend: Backend = Field(description="segmenter")
+    backend: Backend = Field(description="segmenter, or a concept segmenter where detect.backend is null")
 
 
+class CandidateSettings(Section):
+    """All that makes candidates of what the refs ask for."""
+
+    detect: DetectSettings
+    segment: SegmentSettings
+
+
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 VisualPrompt = Annotated[NameOrPath, named(VISUAL_PROMPT), name_schema(VISUAL_PROMPT)]
 
 
 class ScoreSettings(Section):
-    """Scores of candidates against sentences (score_candidates)."""
+    """Scores of candidates against sentences (score_candidates). Prompts are for encoders, which need them."""
 
-    backend: Backend = Field(description="image-text encoder")
+    backend: Backend = Field(description="image-text encoder, or a pair scorer")
     prompt: VisualPrompt | Annotated[tuple[VisualPrompt, ...], Field(min_length=1)] = Field(
         default="reverse_blur",
         description="how a candidate is marked in the photo, by name, package.module:function or "
@@ -70,6 +85,10 @@ class ScoreSettings(Section):
     def prompts(self) -> tuple[str, ...]:
         """The prompt, or the prompts of an ensemble."""
         return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
+
+
+DEFAULT_SCORER = "default"
+"""The name of the section ``score`` among the scorers."""
 
 
 class SelectSettings(Section):
@@ -84,11 +103,29 @@ class SelectSettings(Section):
     assignment: Literal["independent", "joint"] = Field(
         default="independent", description="joint: different refs of an image take different candidates"
     )
+    weights: dict[ScorerName, Weight] = Field(
+        default_factory=dict,
+        description="of scorers by name; what is not given is 1 for default, the section score, and 0 for the others. "
+        "Of several, weighted sums are taken after a normalisation per ref; a single one's scores stay as they are",
+    )
     spatial_weight: float = Field(
         default=0.0, ge=0, description="score points for a full match of left, largest, second from left, ...; 0: off"
     )
     min_area: int = Field(default=500, ge=0, description="of several candidates, smaller ones are skipped, pixels")
     seed: Seed = Field(default=0, description="seed of the random choice, evaluate_masks's included")
+
+    @field_validator("weights")
+    @classmethod
+    def _some_weight(cls, weights: dict[str, float]) -> dict[str, float]:
+        if not any({DEFAULT_SCORER: 1.0, **weights}.values()):
+            raise ValueError("no scorer has a weight above 0")
+        return weights
+
+    @property
+    def scorers(self) -> dict[str, float]:
+        """The weights above 0 by scorer: the default one first, the others by name."""
+        weights = {DEFAULT_SCORER: 1.0, **dict(sorted(self.weights.items()))}
+        return {name: weight for name, weight in weights.items() if weight > 0}
 
 
 class EvaluateSettings(Section):

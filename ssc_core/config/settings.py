@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ssc_core.config.base import FolderName, Section
+from ssc_core.config.base import FolderName, ScorerName, Section
 from ssc_core.config.compute import ComputeSettings
 from ssc_core.config.data import Dataset, SourceSettings
 from ssc_core.config.labelling import (
+    DEFAULT_SCORER,
     CompatSettings,
     DetectSettings,
     EvaluateSettings,
@@ -30,7 +31,7 @@ from ssc_core.config.paths import ResultsPath
 from ssc_core.config.study import Study
 from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.config.world import WorldSettings
-from ssc_core.errors import SscError
+from ssc_core.errors import SscError, did_you_mean
 
 _MOVED = {
     "compare": "studies.select (results/report/select.csv, and the report); a variant is now {section.key: value}",
@@ -51,6 +52,11 @@ class Settings(Section):
     detect: DetectSettings = Field(description="boxes for the classes of an image")
     segment: SegmentSettings = Field(description="boxes to masks")
     score: ScoreSettings = Field(description="scores of candidates against sentences")
+    scorers: dict[ScorerName, ScoreSettings] = Field(
+        default_factory=dict,
+        description="more scorers by name, each with a job and a file of its own (scores_NAME.h5), for select.weights; "
+        "null drops one",
+    )
     select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate per ref")
     network: NetworkSettings = Field(description="LAVT and its text encoder")
     pretrain: TrainSettings = Field(description="training on the selected masks")
@@ -85,7 +91,32 @@ class Settings(Section):
                 raise ValueError(f"the section '{name}' is now {place}")
         return config
 
-    @field_validator("datasets", "studies", mode="before")
+    @field_validator("scorers")
+    @classmethod
+    def _name_is_free(cls, scorers: dict[str, ScoreSettings]) -> dict[str, ScoreSettings]:
+        if DEFAULT_SCORER in scorers:
+            raise ValueError(f"'{DEFAULT_SCORER}' is the section score; choose another name")
+        return scorers
+
+    @model_validator(mode="after")
+    def _classes_of_any_noun(self) -> Settings:
+        if self.compat.candidates_any_noun and self.nouns.ask != "classes":
+            raise ValueError(
+                "compat.candidates_any_noun is of the published method, which asks for classes: it needs nouns.ask: "
+                "classes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scorers_are_there(self) -> Settings:
+        for name in self.select.weights:
+            if name != DEFAULT_SCORER and name not in self.scorers:
+                known = (DEFAULT_SCORER, *self.scorers)
+                guess = did_you_mean(name, known)
+                raise ValueError(f"select.weights: no scorer is called '{name}'{guess} There are {', '.join(known)}")
+        return self
+
+    @field_validator("datasets", "scorers", "studies", mode="before")
     @classmethod
     def _null_drops(cls, named: Any) -> Any:
         return {k: v for k, v in named.items() if v is not None} if isinstance(named, dict) else named
@@ -101,10 +132,21 @@ class Settings(Section):
         given = getattr(self, phase).model_dump(exclude_unset=True)
         return TrainSettings.model_validate({**base, "loss": about.loss, **epochs, **given})
 
+    def scorer(self, name: str) -> ScoreSettings:
+        """The settings of a scorer. Raises SscError when there is none of that name."""
+        known = {DEFAULT_SCORER: self.score, **self.scorers}
+        if name not in known:
+            guess = did_you_mean(name, known)
+            raise SscError(f"the config has no scorer '{name}'{guess} It has {', '.join(known)}")
+        return known[name]
+
     def values(self, section: str) -> dict[str, Any]:
-        """A section as JSON values; of a phase, its settings in full."""
-        found = self.training(section) if section in PHASES else getattr(self, section)
-        values: dict[str, Any] = found.model_dump(mode="json")
+        """A section as JSON values; of a phase, its settings in full; ``scorers.dense``: one of several."""
+        if section.startswith("scorers."):
+            return self.scorer(section.partition(".")[2]).model_dump(mode="json")
+        if section in PHASES:
+            return self.training(section).model_dump(mode="json")
+        values: dict[str, Any] = self.model_dump(mode="json", include={section})[section]
         return values
 
 

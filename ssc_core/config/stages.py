@@ -7,9 +7,10 @@ Rules take their ``params`` from this table, variants of the config the folders 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from ssc_core.config.labelling import DEFAULT_SCORER, SelectSettings
 from ssc_core.config.methods import NETWORKS, PHASES
 from ssc_core.registry import LOSS, NETWORK, VISUAL_PROMPT, Kind, own_versions
 
@@ -28,7 +29,7 @@ class Stage:
     ``results/{dataset}/{variant}``. after: results that it is made from. sections, compat: keys of the config that it
     reads. models: where in the config models are named whose code and weights count, as ``detect.backend``, or settings
     that name such weights. plugins: the kinds of other code that the config names, by key. same: results that neither
-    sections nor compat change.
+    sections nor compat change. ``{scorer}`` in them: see ``stage_named``.
     """
 
     calls: str
@@ -43,6 +44,25 @@ class Stage:
     @property
     def module(self) -> str:
         return self.calls.partition(":")[0]
+
+    def of_scorer(self, scorer: str) -> Stage:
+        """The same with the name of a scorer."""
+
+        def put(text: str) -> str:
+            return text.replace(SCORER, scorer)
+
+        return replace(
+            self,
+            writes={put(name): put(path) for name, path in self.writes.items()},
+            after=tuple(map(put, self.after)),
+            sections=tuple(map(put, self.sections)),
+            models=tuple(map(put, self.models)),
+            plugins={put(key): kind for key, kind in self.plugins.items()},
+        )
+
+
+SCORER = "{scorer}"
+"""Stands for the name of a scorer: in the table, and in paths of rules, where it is a wildcard."""
 
 
 def _shard(kind: str) -> str:
@@ -68,6 +88,19 @@ _NETWORK = {"network.name": NETWORK}
 def _gather(kind: str) -> Stage:
     return Stage(
         calls="ssc_core.masks.gather:gather_shards", writes={kind: f"{{split}}/{kind}.h5"}, after=(f"{kind}_shard",)
+    )
+
+
+def _scoring(of: str, section: str, kind: str) -> Stage:
+    """of: what the names of its results end in."""
+    return Stage(
+        calls="ssc_core.select.scoring:score_candidates",
+        writes={f"scores_shard{of}": _shard(kind)},
+        after=("refs", "masks_shard"),
+        sections=(section,),
+        compat=("clip_bgr", "merged_masks"),
+        models=(f"{section}.backend",),
+        plugins={f"{section}.prompt": VISUAL_PROMPT},
     )
 
 
@@ -160,8 +193,8 @@ STAGES: dict[str, Stage] = {
         calls="ssc_core.segment.masks:segment_boxes",
         writes={"masks_shard": _shard("masks")},
         after=("refs", "nouns", "boxes_shard"),
-        sections=("segment",),
-        compat=("candidates_any_noun",),
+        sections=("detect", "segment"),
+        compat=("candidates_any_noun", "query_order"),
         models=("segment.backend",),
     ),
     "contact_sheet": Stage(
@@ -171,14 +204,12 @@ STAGES: dict[str, Stage] = {
     ),
     **{f"gather_{kind}": _gather(kind) for kind in ("boxes", "masks", "scores")},
     # Select
-    "score_candidates": Stage(
-        calls="ssc_core.select.scoring:score_candidates",
-        writes={"scores_shard": _shard("scores")},
-        after=("refs", "masks_shard"),
-        sections=("score",),
-        compat=("clip_bgr", "merged_masks"),
-        models=("score.backend",),
-        plugins={"score.prompt": VISUAL_PROMPT},
+    "score_candidates": _scoring("", "score", "scores"),
+    f"score_candidates@{SCORER}": _scoring(f"@{SCORER}", f"scorers.{SCORER}", f"scores_{SCORER}"),
+    f"gather_scores@{SCORER}": Stage(
+        calls="ssc_core.masks.gather:gather_shards",
+        writes={f"scores@{SCORER}": f"{{split}}/scores_{SCORER}.h5"},
+        after=(f"scores_shard@{SCORER}",),
     ),
     "select_masks": Stage(
         calls="ssc_core.select.stage:select_masks",
@@ -248,23 +279,43 @@ MADE_BY = {result: name for name, stage in STAGES.items() for result in stage.wr
 """The stage of a result."""
 
 
+def stage_named(name: str) -> Stage:
+    """A stage. ``score_candidates@dense`` is that of a scorer, made of the entry ``score_candidates@{scorer}``."""
+    base, _, scorer = name.partition("@")
+    return STAGES[f"{base}@{SCORER}"].of_scorer(scorer) if scorer else STAGES[base]
+
+
+def made_by(result: str) -> str:
+    """The stage of a result. ``scores@dense`` is that of a scorer."""
+    base, _, scorer = result.partition("@")
+    return MADE_BY[f"{base}@{SCORER}"].replace(SCORER, scorer) if scorer else MADE_BY[base]
+
+
+def stage_names(settings: Config) -> tuple[str, ...]:
+    """All stages of a config: those of the table, with one for each of its scorers."""
+    scorers = settings.values("scorers")
+    several = {name: [name.replace(SCORER, scorer) for scorer in scorers] for name in STAGES if SCORER in name}
+    return tuple(one for name in STAGES for one in several.get(name, [name]))
+
+
 def reads(settings: Config, stage: str) -> dict[str, Any]:
     """What a stage reads of the config, without the stages before it: by section, model, plug-in and
     ``compat.switch``."""
-    found = STAGES[stage]
+    found = stage_named(stage)
     keys = [*found.models, *found.plugins, *(f"compat.{name}" for name in found.compat)]
-    return {name: settings.values(name) for name in found.sections} | {key: _value(settings, key) for key in keys}
+    return {name: settings.values(name) for name in found.sections} | {key: value_of(settings, key) for key in keys}
 
 
-def _value(settings: Config, key: str) -> Any:
-    section, _, name = key.partition(".")
+def value_of(settings: Config, key: str) -> Any:
+    """A value of the config by its key, as ``detect.backend`` or ``scorers.dense.backend``."""
+    section, _, name = key.rpartition(".")
     return settings.values(section)[name]
 
 
 def plugin_names(settings: Config, stage: str) -> Iterator[tuple[str, str, Kind]]:
     """(key of the config, name, kind) of what a stage uses besides models."""
-    for key, kind in STAGES[stage].plugins.items():
-        names = _value(settings, key)
+    for key, kind in stage_named(stage).plugins.items():
+        names = value_of(settings, key)
         yield from ((key, name, kind) for name in ([names] if isinstance(names, str) else names))
 
 
@@ -279,14 +330,25 @@ def depends_on(settings: Config, result: str) -> dict[str, Any]:
     """All of the config that a result depends on, by section or ``compat.switch``: its stage's and the ones before."""
     found: dict[str, Any] = {}
     for name in _made_from(settings, result):
-        if name not in STAGES[MADE_BY[name]].same:
-            found |= reads(settings, MADE_BY[name])
+        stage = made_by(name)
+        if name not in stage_named(stage).same:
+            found |= reads(settings, stage)
     return found
+
+
+def scores_of(settings: Config) -> tuple[str, ...]:
+    """The results that hold the scores that a choice is made from: of every scorer that has a weight."""
+    scorers = SelectSettings.model_validate(settings.values("select")).scorers
+    return tuple("scores" if name == DEFAULT_SCORER else f"scores@{name}" for name in scorers)
 
 
 def inputs(settings: Config, stage: str) -> tuple[str, ...]:
     """The results that a stage is made from, as the settings have it."""
-    after = STAGES[stage].after
+    after = stage_named(stage).after
+    if stage == "select_masks":
+        return (*(name for name in after if name != "scores"), *scores_of(settings))
+    if stage == "segment_boxes" and settings.values("detect")["backend"] is None:
+        return tuple(name for name in after if name != "boxes_shard")
     if stage not in PHASES:
         return after
     train = settings.values(stage)
@@ -305,4 +367,4 @@ def _made_from(settings: Config, result: str) -> Iterator[str]:
         if name not in seen:
             seen.add(name)
             yield name
-            waiting.extend(inputs(settings, MADE_BY[name]))
+            waiting.extend(inputs(settings, made_by(name)))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import MADE_BY, STAGES
+from ssc_core.config.stages import MADE_BY, SCORER, STAGES
 from ssc_core.config.variants import PATTERN
 from ssc_core.errors import SscError, did_you_mean
 
@@ -18,7 +18,7 @@ EVAL_NAMES = tuple(name for name in _EVALS if name != "corrected" and "." not in
 def _pattern(path: str) -> str:
     """Regular expression of a stage's result, of any split."""
     escaped = re.escape(path).replace(r"\{split\}", r"(?!seed\d+/)[^/=]+")
-    return re.sub(r"\\\{shards?\\\}", r"\\d+", escaped)
+    return re.sub(r"\\\{shards?\\\}", r"\\d+", escaped).replace(re.escape(SCORER), r"\w+")
 
 
 _SPLIT_PATHS = sorted({path for stage in STAGES.values() for path in stage.writes.values() if "{split}" in path})

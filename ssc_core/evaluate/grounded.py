@@ -1,8 +1,8 @@
-"""The zero-shot baseline without nouns and Select: the detector is asked for the whole sentence as one phrase."""
+"""The zero-shot baseline without nouns and Select: Segment is asked for the whole sentence as one phrase."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +10,32 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ssc_core.backends import Detections, Detector, Segmenter
 from ssc_core.errors import SscError
 from ssc_core.evaluate.pairs import LoadOrSkip
 from ssc_core.masks import rle
 from ssc_core.prefetch import ahead, worker_threads
 from ssc_core.tables import read_frame, write_frame
 
+Ground = Callable[[Sequence[np.ndarray], Sequence[str]], Sequence[tuple[float, np.ndarray]]]
+"""Photos and a sentence each to the score and the mask, bool (H, W), of the best instance; NaN without one."""
+
 SENTENCES_A_CALL = 16
-"""Sentences, of one photo or several, that the detector is asked for together."""
+"""Sentences, of one photo or several, that they are asked for together."""
 
 
 def ground_sentences(
     *,
     refs: pd.DataFrame,
     images: LoadOrSkip,
-    detector: Detector,
-    segmenter: Segmenter,
+    ground: Ground,
     out: Path,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write ``out`` (grounded.parquet): for every sentence the detector's best box, and the segmenter's mask of it.
+    """Write ``out`` (grounded.parquet): for every sentence the best instance that Segment finds for it.
 
-    A row per sentence: ``sent_id``, ``box_score`` (NaN without a box) and the COCO RLE ``rle height width`` in photo
-    pixels; without a box, and for a photo that is skipped, the mask is empty. refs: a RefTable; provenance: JSON values
-    for ``read_grounded``.
+    A row per sentence: ``sent_id``, ``box_score`` (NaN without an instance) and the COCO RLE ``rle height width`` in
+    photo pixels; without one, and for a photo that is skipped, the mask is empty. refs: a RefTable; provenance: JSON
+    values for ``read_grounded``.
     """
     rows: list[dict[str, Any]] = []
     asked = list(refs.itertuples())
@@ -48,7 +49,11 @@ def ground_sentences(
             read = [(row, photo) for row, photo in batch if photo is not None]
             if read:
                 sentences, photos = zip(*read, strict=True)
-                rows += _ground(sentences, photos, detector, segmenter)
+                best = ground(photos, [row.sentence for row in sentences])
+                rows += [
+                    _row(row, rle.encode(mask[None])[0], score)
+                    for row, (score, mask) in zip(sentences, best, strict=True)
+                ]
             progress.update(len(batch))
     table = pd.DataFrame(rows, columns=["sent_id", "box_score", "rle", "height", "width"])
     table.attrs.update(provenance)
@@ -82,22 +87,6 @@ def _load(sentences: Sequence[Any], images: LoadOrSkip) -> list[tuple[Any, np.nd
     return [(row, photos[row.file_name]) for row in sentences]
 
 
-def _ground(
-    sentences: Sequence[Any], photos: Sequence[np.ndarray], detector: Detector, segmenter: Segmenter
-) -> Iterator[dict[str, Any]]:
-    found = detector.detect(photos, [[row.sentence] for row in sentences])
-    best = [_best(boxes).clipped(photo.shape[:2]) for boxes, photo in zip(found, photos, strict=True)]
-    masks = segmenter.segment(photos, [boxes.boxes_xyxy for boxes in best])
-    for row, photo, boxes, instances in zip(sentences, photos, best, masks, strict=True):
-        code = rle.encode(instances.masks[:1])[0] if len(instances.masks) else rle.empty(photo.shape[:2])
-        yield _row(row, code, float(boxes.scores[0]) if len(boxes.scores) else float("nan"))
-
-
 def _row(row: Any, code: bytes, score: float = float("nan")) -> dict[str, Any]:
     about = {"sent_id": row.sent_id, "box_score": score}
     return {**about, "rle": code.decode("ascii"), "height": row.height, "width": row.width}
-
-
-def _best(boxes: Detections) -> Detections:
-    """The box with the highest score, whatever part of the sentence it was found for; none of none."""
-    return boxes.taken(np.argsort(-boxes.scores, kind="stable")[:1])

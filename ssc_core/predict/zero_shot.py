@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ssc_core.backends import Detector, ImageTextEncoder, Segmenter, load_backend
-from ssc_core.checkers import CheckedDetector, CheckedSegmenter
-from ssc_core.config.base import Backend
+from ssc_core.backends import ImageTextEncoder, load_backend
+from ssc_core.config.labelling import CandidateSettings
 from ssc_core.config.settings import Settings
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, distinct_masks
-from ssc_core.segment.boxes import BoxFinder, prompts_of
 from ssc_core.segment.coco import COCO_CLASSES
-from ssc_core.segment.masks import candidates_of
-from ssc_core.segment.nouns import NounFinder, most_likely_class
+from ssc_core.segment.finding import names_of
+from ssc_core.segment.masks import candidates_in
+from ssc_core.segment.models import CandidateModels
+from ssc_core.segment.nouns import NounFinder, asked_phrases, most_likely_class
 from ssc_core.segment.projection import ClassProjection
 from ssc_core.segment.tasks import ImageTask, RefQuery
-from ssc_core.select.scoring import Prompter, TextFeatures, score
+from ssc_core.select.ensemble import combined
+from ssc_core.select.scorers import EncoderScorer, Ready, load_scorer
 from ssc_core.select.stage import scored_ref, select_image
 
 
@@ -28,8 +28,9 @@ from ssc_core.select.stage import scored_ref, select_image
 class Answer:
     """What was found for the S sentences of one object.
 
-    query: the class that was looked for; masks: bool (K, H, W), the candidates, in photo pixels; box_scores: float32
-    (K,), from the detector; scores: float32 (S, K), cosine times 100; chosen: int64 (S,), candidate, -1 for none.
+    query: the class that was looked for; masks: bool (K, H, W), the candidates, in photo pixels; box_scores:
+    float32 (K,), from the detector; scores: float32 (S, K), as Select combines them; chosen: int64 (S,), candidate, -1
+    for none.
     """
 
     query: str
@@ -70,21 +71,30 @@ class ZeroShot:
         threads: int = 1,
     ) -> None:
         self.settings = settings
-
-        def build(backend: Backend, protocol: type) -> Any:
-            return load_backend(backend.name, backend.settings, protocol, device=device, threads=threads)
-
         nouns = settings.nouns
-        self._detector: CheckedDetector = build(settings.detect.backend, Detector)
-        self._segmenter: CheckedSegmenter = build(settings.segment.backend, Segmenter)
-        self._encoder: ImageTextEncoder = build(settings.score.backend, ImageTextEncoder)
-        self._prompter = Prompter(self._encoder, settings.score, settings.compat)
+        candidates = CandidateSettings(detect=settings.detect, segment=settings.segment)
+        self._models = CandidateModels(candidates, device=device, threads=threads)
+        self._scorers = {
+            name: load_scorer(settings.scorer(name), settings.compat, device=device, threads=threads)
+            for name in settings.select.scorers
+        }
         self._find_nouns = NounFinder(nouns, threads)
         self._project: ClassProjection | None = None
         if nouns.project:
-            shared = nouns.encoder == settings.score.backend
-            encoder = self._encoder if shared else build(nouns.encoder, ImageTextEncoder)
+            encoder = self._shared_encoder() or load_backend(
+                nouns.encoder.name, nouns.encoder.settings, ImageTextEncoder, device=device, threads=threads
+            )
             self._project = ClassProjection(encoder, class_names, context=nouns.context, top_k=nouns.top_k)
+
+    def _shared_encoder(self) -> ImageTextEncoder | None:
+        """The encoder of a scorer that is that of the nouns too, so that it is loaded once."""
+        wanted = self.settings.nouns.encoder
+        same = (
+            scorer.encoder
+            for name, scorer in self._scorers.items()
+            if isinstance(scorer, EncoderScorer) and self.settings.scorer(name).backend == wanted
+        )
+        return next(same, None)
 
     def __call__(
         self, photo: np.ndarray, objects: Sequence[Sequence[str]], ref_ids: Sequence[int] | None = None
@@ -98,9 +108,7 @@ class ZeroShot:
         found, settings = self._find(photo, objects), self.settings
         masks, places = distinct_masks(found.candidates)
         areas = masks.sum(axis=(1, 2), dtype=np.int64)
-        features = self._prompter.features(photo, masks)
-        texts = TextFeatures(self._encoder, (text for sentences in objects for text in sentences))
-        scores = [score(features[own], texts[of]) for own, of in zip(places, objects, strict=True)]
+        scores = self._scores(photo, masks, places, objects)
         refs = [
             scored_ref(ref_id, candidates, areas[own], of_ref, sentences, settings.select)
             for ref_id, candidates, own, of_ref, sentences in zip(
@@ -121,6 +129,18 @@ class ZeroShot:
             )
         ]
 
+    def _scores(
+        self, photo: np.ndarray, masks: np.ndarray, places: Sequence[np.ndarray], objects: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """float32 (S, K) of each object, by all scorers that have a weight."""
+        texts = [text for sentences in objects for text in sentences]
+        by_scorer = []
+        for scorer in self._scorers.values():
+            ready = Ready(scorer.prepare(photo, masks) if len(masks) else None, places, objects)
+            by_scorer.append(next(iter(scorer.scores([ready], texts))))
+        weights = list(self.settings.select.scorers.values())
+        return [combined(of_object, weights) for of_object in zip(*by_scorer, strict=True)]
+
     def candidates(self, photo: np.ndarray, objects: Sequence[Sequence[str]]) -> list[tuple[str, np.ndarray]]:
         """Segment alone: for each object the class that was looked for, and its candidates, bool (K, H, W)."""
         if not objects:
@@ -131,28 +151,27 @@ class ZeroShot:
     def _find(self, photo: np.ndarray, objects: Sequence[Sequence[str]]) -> _Found:
         compat, size = self.settings.compat, photo.shape[:2]
         task = ImageTask(0, "", size, tuple(self._questions(objects)))
-        names = tuple(dict.fromkeys(name for prompt in prompts_of(task, self.settings.detect) for name in prompt))
-        finder = BoxFinder(self._detector, self.settings.detect, compat, names)
-        (boxes,) = finder([task], [self._detector.prepare(photo)])
-        codes = self._segment(photo, boxes.boxes_xyxy)
+        names = names_of([task], self.settings.detect)
+        (found,) = self._models([task], [photo], names, compat)
+        assert found.masks is not None
+        codes = rle.encode(found.masks) if len(found.masks) else []
         candidates = []
         for ref in task.refs:
-            rows = candidates_of(ref, boxes.labels, names, any_noun=compat.candidates_any_noun)
-            own = Candidates(size, rows, boxes.boxes_xyxy[rows], [codes[row] for row in rows])
+            rows = candidates_in(found, ref, names, compat)
+            own = Candidates(size, rows, found.boxes.boxes_xyxy[rows], [codes[row] for row in rows])
             candidates.append(own.merged() if compat.merged_masks else own)
-        return _Found([ref.query for ref in task.refs], candidates, boxes.scores)
+        return _Found([ref.query for ref in task.refs], candidates, found.boxes.scores)
 
     def _questions(self, objects: Sequence[Sequence[str]]) -> Iterator[RefQuery]:
         """What the detector is asked for; ``ref_id`` is the object's index."""
-        nouns = self._find_nouns([text for of in objects for text in of])
+        texts = [text for of in objects for text in of]
+        nouns = self._find_nouns(texts)
         nearest = self._project(noun for names in nouns for noun in names) if self._project else {}
         classes = iter([tuple(name for noun in names for name in nearest.get(noun, (noun,))) for names in nouns])
+        asked = self.settings.nouns
+        phrases = iter(self._find_nouns.phrases(texts, nouns) if asked.ask != "classes" else nouns)
         for number, sentences in enumerate(objects):
             own = [next(classes) for _ in sentences]
-            yield RefQuery(number, most_likely_class(own), tuple(dict.fromkeys(name for of in own for name in of)))
-
-    def _segment(self, photo: np.ndarray, boxes_xyxy: np.ndarray) -> list[bytes]:
-        """COCO compressed RLEs of the boxes' masks."""
-        if len(boxes_xyxy) == 0:
-            return []
-        return rle.encode(self._segmenter.segment([photo], [boxes_xyxy])[0].masks)
+            query, of_own = most_likely_class(own), [next(phrases) for _ in sentences]
+            names = tuple(dict.fromkeys(name for of in own for name in of))
+            yield RefQuery(number, query, names, asked_phrases(asked, query, of_own))

@@ -1,4 +1,4 @@
-"""How good candidates are at best: detector and segmenter on annotated photos, asked for the annotated classes."""
+"""How good candidates are at best: the models of Segment on annotated photos, asked for the annotated classes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ssc_core.backends import Detector, Segmenter, load_backend
-from ssc_core.config.labelling import CompatSettings, DetectSettings, SegmentSettings
+from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectSettings, SegmentSettings
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.masks import rle
 from ssc_core.refer.images import load_image
 from ssc_core.refer.segmentation import segmentation_to_rle
-from ssc_core.segment.boxes import BoxFinder
+from ssc_core.segment.models import CandidateModels
 from ssc_core.segment.tasks import ImageTask, RefQuery
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
@@ -61,19 +60,17 @@ def measure_candidates(
         photos = [row for row in data["images"] if row["id"] in by_image]
     except (KeyError, TypeError) as error:
         raise SscError(f"{annotations} is no COCO instances file: it lacks {error}") from error
-    detector, segmenter = (
-        load_backend(section.backend.name, section.backend.settings, kind, device=device, threads=threads)
-        for section, kind in ((detect, Detector), (segment, Segmenter))
-    )
-    finder = BoxFinder(detector, detect, CompatSettings(), tuple(names.values()))
+    find = CandidateModels(CandidateSettings(detect=detect, segment=segment), device=device, threads=threads)
     labels = {category: label for label, category in enumerate(names)}
     measured: list[tuple[int, float]] = []
     for photo in tqdm(photos, desc="measure", unit="image", mininterval=10):
         own = by_image[photo["id"]]
         pixels = load_image(Path(images) / photo["file_name"], (photo["height"], photo["width"]))
-        boxes = finder([_task(photo, [names[row["category_id"]] for row in own])], [pixels])[0]
-        masks = segmenter.segment([pixels], [boxes.boxes_xyxy])[0].masks if len(boxes.labels) else pixels[:0, :, 0] > 0
-        of_class = {row["category_id"]: masks[boxes.labels == labels[row["category_id"]]] for row in own if len(masks)}
+        task = _task(photo, [names[row["category_id"]] for row in own])
+        (found,) = find([task], [pixels], tuple(names.values()), CompatSettings())
+        assert found.masks is not None
+        of = found.boxes.labels
+        of_class = {row["category_id"]: found.masks[of == labels[row["category_id"]]] for row in own if len(of)}
         measured += _best_ious(own, of_class, pixels.shape[:2])
     areas, ious = zip(*measured, strict=True) if measured else ((), ())
     return BestCandidates(np.array(areas, np.int64), np.array(ious, np.float64))

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of boxes."""
+"""Non-maximum suppression of boxes, and boxes of one object under several names."""
 
 from __future__ import annotations
 
@@ -19,6 +19,27 @@ def class_nms(boxes_xyxy: np.ndarray, scores: np.ndarray, labels: np.ndarray, io
         same = labels[rest] == labels[best]
         waiting = rest[~(same & (box_ious(boxes_xyxy[best], boxes_xyxy[rest]) > iou))]
     return np.array(kept, dtype=np.int64)
+
+
+SAME_OBJECT = 0.8
+"""IoU of boxes above which different phrases have found one object ("man", "man in red")."""
+
+
+def merge_labels(boxes_xyxy: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes of different names that lie on one object become one, which answers to all of these names.
+
+    boxes_xyxy: (N, 4), best first; answers: bool (N, C). Returns what the M that are kept answer to, bool (M, C), and
+    which these are, int64 (M,), ascending.
+    """
+    answers, waiting, kept = answers.copy(), np.arange(len(boxes_xyxy)), []
+    while len(waiting):
+        best, rest = waiting[0], waiting[1:]
+        same = box_ious(boxes_xyxy[best], boxes_xyxy[rest]) > SAME_OBJECT
+        same &= ~(answers[rest] & answers[best]).any(axis=1)  # of one name, NMS has decided
+        answers[best] |= answers[rest[same]].any(axis=0)
+        kept.append(best)
+        waiting = rest[~same]
+    return answers[kept], np.array(kept, dtype=np.int64)
 
 
 def box_ious(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:

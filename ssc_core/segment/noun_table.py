@@ -26,23 +26,25 @@ _SCHEMA = pa.schema(
         ("query", pa.string()),
     ]
 )
+_WITH_PHRASES = _SCHEMA.append(pa.field("phrases", pa.list_(pa.string())))
+"""Where refs ask by phrases (``nouns.ask``), what each asks for."""
 
 
 class NounWriter:
-    """Context manager that writes rows of ref_id, image_id, nouns and classes (a list of strings per sentence), and
-    query, as they come; the file is whole or not there."""
+    """Context manager that writes rows of ref_id, image_id, nouns and classes (a list of strings per sentence), query
+    and, where asked for, phrases (a list of strings), as they come; the file is whole or not there."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, with_phrases: bool = False) -> None:
+        self._path, self._schema = path, _WITH_PHRASES if with_phrases else _SCHEMA
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._file = stack.enter_context(table_writer(self._path, _SCHEMA))
+            self._file = stack.enter_context(table_writer(self._path, self._schema))
             self._stack = stack.pop_all()
         return self
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._file.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA))
+        self._file.write_table(pa.Table.from_pylist(list(rows), schema=self._schema))
 
     def __exit__(self, *error: Any) -> bool | None:
         return self._stack.__exit__(*error)
@@ -50,7 +52,8 @@ class NounWriter:
 
 def write_nouns(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a table at once, see ``NounWriter``."""
-    with NounWriter(path) as writer:
+    rows = list(rows)
+    with NounWriter(path, with_phrases=any("phrases" in row for row in rows)) as writer:
         writer.write(rows)
 
 
@@ -60,7 +63,7 @@ def read_nouns(path: Path) -> pd.DataFrame:
     Raises SscError when the file is missing, damaged or another kind of table.
     """
     with open_table(path, made_by="extract_nouns") as file:
-        if not file.schema_arrow.equals(_SCHEMA):
+        if not any(map(file.schema_arrow.equals, (_SCHEMA, _WITH_PHRASES))):
             raise SscError(f"{path} is no table of nouns: it has the columns {', '.join(file.schema_arrow.names)}")
         table = file.read()
-    return pd.DataFrame({name: table[name].to_pylist() for name in table.column_names}, columns=_SCHEMA.names)
+    return pd.DataFrame({name: table[name].to_pylist() for name in table.column_names}, columns=table.column_names)

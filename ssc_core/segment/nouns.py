@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,15 +48,16 @@ def extract_nouns(
     texts, members = Sentences(refs, split), _refs_by_photo(refs, split)
     find = NounFinder(settings, threads)
     classes_of = _projection(class_names or class_names_for(settings, refs), settings, device, threads)
+    by_phrase = settings.ask != "classes"
     refs_at_once = max(REFS_AT_ONCE, REFS_AT_ONCE // 2 * threads)
-    with NounWriter(out) as writer:
+    with NounWriter(out, with_phrases=by_phrase) as writer:
         for first in range(0, len(members), refs_at_once):
             part = members[first : first + refs_at_once]
             sentences = [texts[ref_id] for ref_id, _ in part]
             nouns = iter(find([text for of in sentences for text in of]))
             found = [[next(nouns) for _ in of] for of in sentences]
             classes = classes_of(found)
-            writer.write(
+            rows: list[dict[str, Any]] = [
                 {
                     "ref_id": ref_id,
                     "image_id": image_id,
@@ -64,7 +66,13 @@ def extract_nouns(
                     "query": most_likely_class(classes_of_ref),
                 }
                 for (ref_id, image_id), of_ref, classes_of_ref in zip(part, found, classes, strict=True)
-            )
+            ]
+            if by_phrase:
+                nouns_of = [names for of_ref in found for names in of_ref]
+                phrases = iter(find.phrases([text for of in sentences for text in of], nouns_of))
+                for row, of in zip(rows, sentences, strict=True):
+                    row["phrases"] = asked_phrases(settings, row["query"], [next(phrases) for _ in of])
+            writer.write(rows)
     find.report()
 
 
@@ -77,7 +85,7 @@ class NounFinder:
 
     def __init__(self, settings: NounSettings, threads: int = 1) -> None:
         self._names = ("spacy", "nltk") if settings.extractor == "spacy" else ("nltk", "spacy")
-        self._load = cache(lambda name: _extractor(name, settings, threads))
+        self._load: Callable[[str], Any] = cache(lambda name: _extractor(name, settings, threads))
         self._sentences = self._without = self._by_neither = 0
         self._missing = False
 
@@ -90,6 +98,12 @@ class NounFinder:
         self._without += len(empty)
         self._by_neither += sum(not found[i] for i in empty)
         return found
+
+    def phrases(self, sentences: Sequence[str], nouns: Sequence[list[str]]) -> list[list[str]]:
+        """The noun phrases of the nouns of each sentence. Where spaCy does not come first, or has none, the nouns."""
+        if self._names[0] != "spacy":
+            return list(nouns)
+        return [of or bare for of, bare in zip(self._load("spacy").phrases(sentences), nouns, strict=True)]
 
     def report(self) -> None:
         """Log how many of all sentences so far have no noun."""
@@ -129,6 +143,17 @@ def most_likely_class(classes: Iterable[Sequence[str]]) -> str:
     """The most common class over a ref's sentences, ties to the first seen; ``object`` when there is none."""
     counts = Counter(name for sentence in classes for name in sentence)
     return counts.most_common(1)[0][0] if counts else NO_CLASS
+
+
+def asked_phrases(settings: NounSettings, query: str, phrases: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """What a ref asks for in words of its own, of the phrases of each of its sentences; () where it asks for a class.
+
+    A ref without a phrase asks for its query.
+    """
+    if settings.ask == "classes":
+        return ()
+    own = dict.fromkeys(phrase for of_sentence in phrases for phrase in of_sentence)
+    return tuple(dict.fromkeys([*([query] if settings.ask == "both" or not own else []), *own]))
 
 
 def class_names_for(settings: NounSettings, refs: Path) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Token
 
 from ssc_core.errors import FETCH, SscError
 
@@ -28,10 +28,17 @@ class SpacyNouns:
 
     def __call__(self, sentences: Sequence[str]) -> list[list[str]]:
         """Nouns of each sentence, in order. Each distinct sentence is parsed once, in batches."""
+        return self._parsed(sentences, head_nouns)
+
+    def phrases(self, sentences: Sequence[str]) -> list[list[str]]:
+        """The noun phrases of the same nouns: "small brown dog" where the noun is "dog"."""
+        return self._parsed(sentences, head_phrases)
+
+    def _parsed(self, sentences: Sequence[str], read: Callable[[Doc], list[str]]) -> list[list[str]]:
         distinct = list(dict.fromkeys(sentences))
         processes = max(1, min(self._threads, len(distinct) // SENTENCES_A_PROCESS))
         docs = self._nlp.pipe(map(self._with_article, distinct), batch_size=BATCH, n_process=processes)
-        nouns = dict(zip(distinct, map(head_nouns, docs), strict=True))
+        nouns = dict(zip(distinct, map(read, docs), strict=True))
         return [nouns[sentence] for sentence in sentences]
 
     def _with_article(self, sentence: str) -> str:
@@ -45,8 +52,22 @@ class SpacyNouns:
 
 def head_nouns(doc: Doc) -> list[str]:
     """Texts of the NOUN and PROPN tokens that are ROOT or nsubj; if there are none, of all NOUN tokens."""
-    heads = [t.text for t in doc if t.pos_ in ("NOUN", "PROPN") and t.dep_ in ("ROOT", "nsubj")]
-    return heads or [t.text for t in doc if t.pos_ == "NOUN"]
+    return [token.text for token in _heads(doc)]
+
+
+def head_phrases(doc: Doc) -> list[str]:
+    """For each of ``head_nouns`` the noun phrase that it is in, without articles, pronouns and marks."""
+    chunk_of = {token.i: chunk for chunk in doc.noun_chunks for token in chunk}
+    found = []
+    for head in _heads(doc):
+        words = [t.text for t in chunk_of.get(head.i, [head]) if t.pos_ not in ("DET", "PRON", "PUNCT")]
+        found.append(" ".join(words) or head.text)
+    return found
+
+
+def _heads(doc: Doc) -> list[Token]:
+    heads = [t for t in doc if t.pos_ in ("NOUN", "PROPN") and t.dep_ in ("ROOT", "nsubj")]
+    return heads or [t for t in doc if t.pos_ == "NOUN"]
 
 
 def _load(pipeline: str) -> Language:

@@ -26,7 +26,8 @@ BATCHES_A_WINDOW = 16
 
 @dataclass(frozen=True, slots=True)
 class RefQuery:
-    """What a ref is after: ``query``, its most likely class; ``classes``, all that its nouns name, first seen first.
+    """What a ref is after: ``query``, its most likely class; ``classes``, all that its nouns name, first seen first;
+    ``phrases``, what it asks for in words of its own (``nouns.ask``), in place of its query.
 
     A ref without a noun has the query "object" and no classes.
     """
@@ -34,6 +35,12 @@ class RefQuery:
     ref_id: int
     query: str
     classes: tuple[str, ...]
+    phrases: tuple[str, ...] = ()
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The names whose instances are its candidates."""
+        return self.phrases or (self.query,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +54,13 @@ class ImageTask:
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The refs' most likely classes, first seen first, no duplicates."""
-        return tuple(dict.fromkeys(ref.query for ref in self.refs))
+        """What the refs ask for, such as their most likely classes, first seen first, no duplicates."""
+        return tuple(dict.fromkeys(name for ref in self.refs for name in ref.asks))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """All classes of all refs, first seen first, no duplicates; "object" for a ref without any."""
-        return tuple(dict.fromkeys(name for ref in self.refs for name in ref.classes or (NO_CLASS,)))
+        """All classes and phrases of all refs, first seen first, no duplicates; "object" for a ref without any."""
+        return tuple(dict.fromkeys(name for ref in self.refs for name in (*ref.classes, *ref.phrases) or (NO_CLASS,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +112,4 @@ def shard_of(batches: Sequence[TaskBatch], shard: tuple[int, int]) -> list[TaskB
 
 def _ref_query(row: dict) -> RefQuery:
     classes: Iterable[str] = (name for sentence in row["classes"] for name in sentence)
-    return RefQuery(row["ref_id"], row["query"], tuple(dict.fromkeys(classes)))
+    return RefQuery(row["ref_id"], row["query"], tuple(dict.fromkeys(classes)), tuple(row.get("phrases", ())))

@@ -1,8 +1,9 @@
-"""select_masks: one candidate per ref (or per sentence) from scores.h5. Runs no model; seconds for a whole split."""
+"""select_masks: one candidate per ref (or per sentence) from its scores. Runs no model; seconds for a whole split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.config.labelling import CompatSettings, SelectSettings
-from ssc_core.errors import SscError
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import NONE, eligible
 from ssc_core.masks.columnar import StoreInfo
@@ -20,6 +20,7 @@ from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import Sentences
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import choose, mean_scores, require_finite
+from ssc_core.select.ensemble import WeightedScores
 from ssc_core.select.spatial import spatial_scores
 
 SWITCHES = ("merged_masks", "blind_to_size")
@@ -37,19 +38,30 @@ class ScoredRef:
 
 
 def select_masks(
-    *, refs: Path, split: str, masks: Path, scores: Path, out: Path, settings: SelectSettings, compat: CompatSettings
+    *,
+    refs: Path,
+    split: str,
+    masks: Path,
+    scores: list[Path],
+    out: Path,
+    settings: SelectSettings,
+    compat: CompatSettings,
 ) -> None:
     """Write ``out`` (selected.h5): the chosen candidate and its mask for every ref of ``masks``.
 
-    Raises SscError when masks, scores and annotations do not belong together.
+    scores: a file of every scorer that has a weight, in any order: a file says of which it is.
+
+    Raises SscError when masks, scores and annotations do not belong together, or a scorer's file is missing.
     """
     sentences = Sentences(refs, split)
-    with MaskStore.open(masks, with_masks=True) as store, ScoreStore(scores) as score_store:
+    with ExitStack() as stack:
+        store = stack.enter_context(MaskStore.open(masks, with_masks=True))
+        score_store = WeightedScores([stack.enter_context(ScoreStore(path)) for path in scores], settings.scorers)
         info = StoreInfo(
             class_names=store.info.class_names,
             settings={**settings.model_dump(mode="json"), **compat.model_dump(include=set(SWITCHES))},
             code=code_version("ssc_core.select.stage"),
-            models=score_store.info.models,
+            models=score_store.models,
         )
         with SelectionWriter(out, info, choice_per=settings.per) as writer:
             for image_id in tqdm(store.image_ids.tolist(), desc="select", unit="photo", mininterval=10):
@@ -106,17 +118,13 @@ def scored_ref(
 def _read_ref(
     ref_id: int,
     store: MaskStore,
-    score_store: ScoreStore,
+    score_store: WeightedScores,
     sentences: Sequence[str],
     settings: SelectSettings,
     compat: CompatSettings,
 ) -> ScoredRef:
-    candidates, scores = read_candidates(store, ref_id, merged=compat.merged_masks), score_store.scores(ref_id)
-    if scores.shape != (len(sentences), len(candidates)):
-        raise SscError(
-            f"{score_store.path}, ref {ref_id}: {scores.shape[0]} sentences and {scores.shape[1]} candidates were "
-            f"scored, but it has {len(sentences)} and {len(candidates)}; delete the file and run the same command again"
-        )
+    candidates = read_candidates(store, ref_id, merged=compat.merged_masks)
+    scores = score_store(ref_id, (len(sentences), len(candidates)))
     return scored_ref(ref_id, candidates, score_store.areas(ref_id), scores, sentences, settings)
 
 

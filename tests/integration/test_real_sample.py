@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ssc_core.config.labelling import CompatSettings, DetectSettings, SegmentSettings
+from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectSettings, SegmentSettings
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs, refs_by_image
@@ -92,7 +92,7 @@ def test_best_candidates_are_as_good_as_the_samples_readme_says(
         shared = {"refs": results / "refs.parquet", "nouns": nouns, "images": images, "threads": 2}
         boxes, masks = tmp_path / f"boxes_{split}.h5", tmp_path / f"masks_{split}.h5"
         detect = DetectSettings(backend=plugins["detect"])
-        segment = SegmentSettings(backend=plugins["segment"])
+        segment = CandidateSettings(detect=detect, segment=SegmentSettings(backend=plugins["segment"]))
         compat = CompatSettings()
         detect_boxes(**shared, split=split, out=boxes, settings=detect, compat=compat, device="cpu")
         segment_boxes(**shared, boxes=boxes, out=masks, settings=segment, compat=compat, device="cpu")

@@ -11,6 +11,7 @@ import pytest
 
 from microworld.refer_layout import write_world
 from ssc_core.cli.config_files import read_config
+from ssc_core.config.labelling import CandidateSettings
 from ssc_core.config.settings import Settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.config.world import WorldSettings
@@ -82,9 +83,10 @@ def run_rules(world: World, settings: Settings) -> dict[str, Path]:
     photos = {"refs": world.refs, "images": world.images, "compat": compat, **on}
     extract_nouns(refs=world.refs, split=SPLIT, out=nouns, settings=settings.nouns, **on)
     detect_boxes(**photos, nouns=nouns, split=SPLIT, out=out["boxes"], settings=settings.detect)
-    segment_boxes(**photos, nouns=nouns, boxes=out["boxes"], out=out["masks"], settings=settings.segment)
+    both = CandidateSettings(detect=settings.detect, segment=settings.segment)
+    segment_boxes(**photos, nouns=nouns, boxes=out["boxes"], out=out["masks"], settings=both)
     score_candidates(**photos, split=SPLIT, masks=out["masks"], out=out["scores"], settings=settings.score)
-    made = {"masks": out["masks"], "scores": out["scores"], "out": out["selected"]}
+    made = {"masks": out["masks"], "scores": [out["scores"]], "out": out["selected"]}
     select_masks(refs=world.refs, split=SPLIT, **made, settings=settings.select, compat=compat)
     return out
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from microworld.refer_layout import write_world
-from ssc_core.config.labelling import CompatSettings, DetectSettings
+from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectSettings
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.config.stages import STAGES
@@ -51,7 +51,8 @@ class World:
         return out
 
     def segment(self, boxes: Path, out: Path) -> Path:
-        settings, compat = self.settings.segment, CompatSettings()
+        settings = CandidateSettings(detect=self.settings.detect, segment=self.settings.segment)
+        compat = CompatSettings()
         segment_boxes(**self.tables, boxes=boxes, out=out, settings=settings, compat=compat, device="cpu")
         return out
 

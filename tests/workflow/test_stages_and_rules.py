@@ -22,7 +22,7 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import PHASES
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.stages import STAGES, inputs
+from ssc_core.config.stages import inputs, stage_named, stage_names
 from ssc_core.config.variants import Variants, label
 from ssc_core.layout import template
 from ssc_core.provenance import code_version
@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLANNER = Path(__file__).with_name("planned_jobs.py")
 ELSEWHERE = "elsewhere.pt"
 WHERE = {"dataset": "refcoco", "split": "val", "shard": 0, "shards": 1}
+SCORER = "dense"
 
 CHANGES: dict[str, Any] = {
     "nouns.top_k": 2,
@@ -39,6 +40,7 @@ CHANGES: dict[str, Any] = {
     "detect.nms_iou": 0.5,
     "segment.backend.settings.model": "resources/micro/detector",
     "score.blur_sigma": 20,
+    f"scorers.{SCORER}.blur_sigma": 20,
     "select.min_area": 60,
     "network.drop_path": 0.1,
     "network.bert": "resources/micro/detector",
@@ -77,8 +79,11 @@ class Workflow:
         self.checkout, self.folder = checkout, folder
         (folder / ELSEWHERE).write_text("a network")
         self.config = folder / "mine.yaml"
-        self.config.write_text(yaml.safe_dump({"datasets": {"refcoco": {"checkpoint": ELSEWHERE}}}))
+        score = yaml.safe_load((ROOT / "config.yaml").read_text())["score"]
+        changes = {"datasets": {"refcoco": {"checkpoint": ELSEWHERE}}, "scorers": {SCORER: {**score, "blur_sigma": 12}}}
+        self.config.write_text(yaml.safe_dump(changes))
         self.settings = load_settings(read_layers([ROOT / "config.yaml", self.config], {}))
+        self.stages = {name: stage_named(name) for name in stage_names(self.settings)}
         self.variants = Variants(self.settings)
 
     def path(self, result: str, variant: str = "", where: dict[str, Any] = WHERE) -> str:
@@ -86,7 +91,7 @@ class Workflow:
 
     def plan(self, stages: Sequence[str], variants: Sequence[str] = ("",)) -> list[Job]:
         """The jobs of stages, and of all before them."""
-        targets = [self.path(next(iter(STAGES[name].writes)), variant) for name in stages for variant in variants]
+        targets = [self.path(next(iter(self.stages[name].writes)), variant) for name in stages for variant in variants]
         command = [sys.executable, str(PLANNER), str(self.checkout / "Snakefile"), str(self.config), *targets]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
@@ -102,14 +107,14 @@ class Workflow:
             del where["variant"]
             stage = next(
                 name
-                for name, stage in STAGES.items()
+                for name, stage in self.stages.items()
                 if {self.path(result, variant, where) for result in stage.writes} & set(job["output"])
             )
             yield Job(stage, variant, where, set(job["input"]), set(job["output"]), job["params"], job["shell"])
 
     def mistakes(self, job: Job) -> list[str]:
         """What the rule of a job does and its stage does not say, or the reverse."""
-        stage, settings = STAGES[job.stage], self.variants.settings_of(job.variant)
+        stage, settings = self.stages[job.stage], self.variants.settings_of(job.variant)
         params = job.params
         code = params.get("code", "")
         checks = {
@@ -168,14 +173,14 @@ def _settings(settings: Settings, sections: Sequence[str]) -> dict[str, Any]:
 def _models(settings: Settings, places: Sequence[str]) -> Iterator[str]:
     """What the param says of models: ``backend NAME`` or ``weights PATH``."""
     for place in places:
-        section, key = place.split(".")
-        model = getattr(getattr(settings, section), key)
+        section, _, key = place.rpartition(".")
+        model = settings.values(section)[key]
         if isinstance(model, str):
             yield f"weights {model}"
         elif isinstance(model, dict):
             yield from (f"weights {value}" for value in model.values() if isinstance(value, str))
         elif model is not None:
-            yield f"backend {model.name}"
+            yield f"backend {model['name']}"
 
 
 @pytest.fixture(scope="module")
@@ -186,18 +191,24 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 @pytest.fixture(scope="module")
 def jobs(workflow: Workflow) -> dict[tuple[str, str, str], Job]:
     variants = ["", *(label({name: value}) for name, value in CHANGES.items())]
-    planned = workflow.plan(list(STAGES), variants)
+    planned = workflow.plan(list(workflow.stages), variants)
     return {(job.stage, job.variant, job.where["split"]): job for job in planned}
 
 
-def test_every_section_and_switch_that_a_stage_reads_is_changed() -> None:
-    changed = {name if name.startswith("compat") else name.partition(".")[0] for name in CHANGES} - {"seed"}
-    sections = {section for stage in STAGES.values() for section in stage.sections}
-    assert changed == sections | {f"compat.{switch}" for stage in STAGES.values() for switch in stage.compat}
+def test_every_section_and_switch_that_a_stage_reads_is_changed(workflow: Workflow) -> None:
+    stages = workflow.stages.values()
+    read = {section for stage in stages for section in stage.sections}
+    read |= {f"compat.{switch}" for stage in stages for switch in stage.compat}
+    assert [
+        name for name in read if not any(change == name or change.startswith(f"{name}.") for change in CHANGES)
+    ] == []
+    assert [
+        one for one in CHANGES if one != "seed" and not any(one == n or one.startswith(f"{n}.") for n in read)
+    ] == []
 
 
-def test_every_stage_has_a_rule(jobs: dict[tuple[str, str, str], Job]) -> None:
-    assert {stage for stage, _, _ in jobs} == set(STAGES)
+def test_every_stage_has_a_rule(workflow: Workflow, jobs: dict[tuple[str, str, str], Job]) -> None:
+    assert {stage for stage, _, _ in jobs} == set(workflow.stages)
 
 
 def test_rules_are_as_their_stages_say(workflow: Workflow, jobs: dict[tuple[str, str, str], Job]) -> None:
@@ -209,7 +220,7 @@ def test_a_change_reaches_a_rule_just_where_its_stage_says(
     workflow: Workflow, jobs: dict[tuple[str, str, str], Job], changed: str
 ) -> None:
     variant = label({changed: CHANGES[changed]})
-    for name, stage in STAGES.items():
+    for name, stage in workflow.stages.items():
         folders = {workflow.variants.folder(result, variant) for result in stage.writes}
         split = "val" if any("{split}" in path for path in stage.writes.values()) else "train"
         job, base = jobs[name, variant, split], jobs[name, "", split]
@@ -224,7 +235,9 @@ LEFT_OUT = [
     ("select_masks", SELECT, '**reads("select_masks"),', 'code=code("ssc_core.select.stage:select_masks"),'),
     ("select_masks", SELECT, "params.settings params.compat out=output.sel", "params.settings out=output.sel"),
     ("score_candidates", SELECT, 'masks=found("masks_shard"),', ""),
-    ("segment_boxes", SEGMENT, 'boxes=found("boxes_shard"),', 'boxes=found("boxes_shard"), more=found("boxes"),'),
+    ("segment_boxes", SEGMENT, "boxes=boxes_if_any,", 'boxes=boxes_if_any, more=found("boxes"),'),
+    ("select_masks", SELECT, "scores=scores_of_all,", 'scores=found("scores@dense"),'),
+    ("score_candidates@dense", SELECT, '**reads("score_candidates@{scorer}"),', '**reads("score_candidates"),'),
     ("detect_boxes", "rules/params.smk", 'params["models"] = models_of(name)', "pass"),
     ("score_candidates", "rules/params.smk", 'params["plugins"] = plugins_of(name)', "pass"),
     ("correct", "rules/correct.smk", '**reads("{phase}"),', '**reads("pretrain"),'),

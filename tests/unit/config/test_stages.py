@@ -10,17 +10,29 @@ import yaml
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.methods import EVALUATED, PHASES
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.stages import MADE_BY, STAGES, depends_on, inputs, plugin_versions, reads
+from ssc_core.config.stages import (
+    MADE_BY,
+    STAGES,
+    depends_on,
+    inputs,
+    made_by,
+    plugin_versions,
+    reads,
+    stage_named,
+    stage_names,
+)
 from ssc_core.config.variants import change
 from ssc_core.errors import SscError
 from ssc_core.layout import DatasetFolder, template
 
-TYPO = re.compile(r"\{(?!split\}|shard\}|shards\})")
+TYPO = re.compile(r"\{(?!split\}|shard\}|shards\})")  # the wildcard of scorers has their name by then
 
 
 @pytest.fixture(scope="module")
 def settings(root: Path) -> Settings:
-    return load_settings(yaml.safe_load((root / "config.yaml").read_text()))
+    """The default config with one more scorer, which has no weight."""
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    return load_settings({**config, "scorers": {"dense": config["score"]}})
 
 
 def test_every_compat_switch_reaches_a_stage() -> None:
@@ -28,9 +40,10 @@ def test_every_compat_switch_reaches_a_stage() -> None:
 
 
 def test_every_stage_is_made_from_what_another_writes(settings: Settings) -> None:
-    for name, stage in STAGES.items():
-        assert set(stage.after) <= MADE_BY.keys(), name
-        assert set(stage.sections) <= {*Settings.model_fields}, name
+    for name in stage_names(settings):
+        stage = stage_named(name)
+        assert {made_by(result) for result in stage.after} <= {*stage_names(settings)}, name
+        assert {section.partition(".")[0] for section in stage.sections} <= {*Settings.model_fields}, name
         assert not any(TYPO.search(path) for path in stage.writes.values()), name
         assert reads(settings, name).keys() >= {*stage.sections, *stage.models}
 
@@ -67,6 +80,41 @@ def test_init_from_takes_the_place_of_the_phase_before(settings: Settings) -> No
     assert "pretrain.pt" not in inputs(other, "correct")
 
 
+def test_a_concept_segmenter_needs_no_boxes(settings: Settings) -> None:
+    both = change(settings, {"detect.backend": None, "segment.backend.name": "mine.py:Both"})
+    assert inputs(settings, "segment_boxes") == ("refs", "nouns", "boxes_shard")
+    assert inputs(both, "segment_boxes") == ("refs", "nouns")
+    # how images are asked, and what is done with too many boxes, counts as before
+    assert depends_on(both, "masks") != depends_on(change(both, {"detect.nms_iou": 0.9}), "masks")
+
+
+@pytest.mark.parametrize(
+    ("weights", "files"),
+    [
+        ({}, ("scores",)),
+        ({"dense": 0.5}, ("scores", "scores@dense")),
+        ({"default": 0, "dense": 1}, ("scores@dense",)),
+        ({"dense": 0}, ("scores",)),
+    ],
+)
+def test_a_choice_is_made_from_the_scorers_that_have_a_weight(
+    settings: Settings, weights: dict[str, float], files: tuple[str, ...]
+) -> None:
+    varied = change(settings, {f"select.weights.{name}": weight for name, weight in weights.items()})
+    assert inputs(varied, "select_masks") == ("refs", "masks", *files)
+
+
+def test_one_more_scorer_reaches_no_result_but_its_own(settings: Settings) -> None:
+    more = change(settings, {"scorers.more": settings.values("score")})
+    for result in ("scores", "scores@dense", "selected", "correct.pt"):
+        assert depends_on(more, result) == depends_on(settings, result)
+    other = change(settings, {"scorers.dense.blur_sigma": 3})
+    assert depends_on(other, "selected") == depends_on(settings, "selected")
+    assert depends_on(other, "scores@dense") != depends_on(settings, "scores@dense")
+    assert template("scores_shard@dense") == "{dataset}/{variant}{split}/shards/scores_dense.{shard}-of-{shards}.h5"
+    assert template("scores@{scorer}", "out") == "out/{dataset}/{variant}{split}/scores_{scorer}.h5"
+
+
 def test_paths() -> None:
     assert template("masks_shard", "out") == "out/{dataset}/{variant}{split}/shards/masks.{shard}-of-{shards}.h5"
     folder = DatasetFolder(Path("results/refcoco"), "seed7/")
@@ -85,6 +133,7 @@ def test_variants_of_a_dataset_are_found(tmp_path: Path) -> None:
     [
         ("score.prompt", "{plugin}:mine", {"score_candidates"}),
         ("score.prompt", ["crop", "{plugin}:mine"], {"score_candidates"}),
+        ("scorers.dense.prompt", "{plugin}:mine", {"score_candidates@dense"}),
         ("correct.loss", "{plugin}:mine", {"correct"}),
         ("pretrain.loss", "{plugin}:mine", {"pretrain"}),
     ],
@@ -100,6 +149,6 @@ def test_an_edit_of_a_plug_in_reruns_what_names_it(
     versions = []
     for text in ("mine = 1", "mine = 2"):
         plugin.write_text(text)
-        versions.append({name: plugin_versions(varied, name) for name in STAGES})
-    assert {name for name in STAGES if versions[0][name] != versions[1][name]} == stages
-    assert {plugin_versions(settings, name) for name in STAGES} == {""}
+        versions.append({name: plugin_versions(varied, name) for name in stage_names(varied)})
+    assert {name for name in versions[0] if versions[0][name] != versions[1][name]} == stages
+    assert {plugin_versions(settings, name) for name in stage_names(settings)} == {""}

@@ -93,6 +93,6 @@ def test_every_result_of_a_split_is_refused_for_another() -> None:
     assert len(paths) > 20
     for path in paths:
         for variant in ("", "seed7/", "select.choice=first/"):
-            name = f"refcoco/{variant}{path.format(split='nope', shard=0, shards=1)}"
+            name = f"refcoco/{variant}{path.format(split='nope', shard=0, shards=1, scorer='dense')}"
             assert re.fullmatch(refused_pattern(config), name), name
             assert not re.fullmatch(refused_pattern(config), name.replace("nope", "val")), name

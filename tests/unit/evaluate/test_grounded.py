@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ssc_core.backends import Detections, InstanceMasks
-from ssc_core.config.labelling import EvaluateSettings
+from ssc_core.backends import ConceptInstances, Detections, InstanceMasks
+from ssc_core.config.labelling import CandidateSettings, EvaluateSettings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.grounded import ground_sentences, read_grounded
 from ssc_core.evaluate.model import evaluate_stored
+from ssc_core.segment.models import CandidateModels
 from tests.unit.evaluate.conftest import SIZE, Truths
 
 LEFT, RIGHT, BOTH = (0, 0, 4, 4), (6, 0, 10, 4), (0, 0, 10, 8)
@@ -21,11 +23,13 @@ LEFT, RIGHT, BOTH = (0, 0, 4, 4), (6, 0, 10, 4), (0, 0, 10, 8)
 class WholeSentences:
     """Finds nothing for "dog", and for other sentences the left or right box with a worse one before it."""
 
+    prompts: list[Sequence[str]]
+
     def __init__(self) -> None:
-        self.prompts: list[Sequence[str]] = []
+        WholeSentences.prompts = []
 
     def detect(self, images: Sequence[np.ndarray], prompts: Sequence[Sequence[str]]) -> list[Detections]:
-        self.prompts += prompts
+        WholeSentences.prompts += prompts
         return [self._detect(*prompt) for prompt in prompts]
 
     def _detect(self, sentence: str) -> Detections:
@@ -35,6 +39,19 @@ class WholeSentences:
         # the detector found the best box for a part of the sentence only: label -1
         boxes = np.array([BOTH, best], np.float32)
         return Detections(boxes, np.array([0.3, 0.9], np.float32), np.array([0, -1]))
+
+
+class BothAtOnce(WholeSentences):
+    """The same as a concept segmenter."""
+
+    def segment_concepts(
+        self, images: Sequence[np.ndarray], phrases: Sequence[Sequence[str]]
+    ) -> list[ConceptInstances]:
+        found = self.detect(images, phrases)
+        boxes = [replace(one, labels=np.zeros(len(one.labels), np.int64)) for one in found]
+        masks = Boxes().segment(images, [one.boxes_xyxy for one in boxes])
+        presence = np.ones(1, np.float32)
+        return [ConceptInstances(one, of.masks, presence) for one, of in zip(boxes, masks, strict=True)]
 
 
 class Boxes:
@@ -50,20 +67,21 @@ class Boxes:
         return InstanceMasks(masks, np.ones(len(boxes), np.float32))
 
 
-@pytest.fixture
-def grounded(refs: pd.DataFrame, tmp_path: Path) -> Path:
+@pytest.fixture(params=[("WholeSentences", "Boxes"), (None, "BothAtOnce")], ids=["detector", "concepts"])
+def grounded(refs: pd.DataFrame, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     out = tmp_path / "grounded.parquet"
-    detector = WholeSentences()
+    names = [name and f"{__name__}:{name}" for name in request.param]
+    detect, segment = ({"backend": name and {"name": name}} for name in names)
+    models = CandidateModels(CandidateSettings.model_validate({"detect": detect, "segment": segment}), device="cpu")
     val = refs[refs["split"] == "val"]
     ground_sentences(
         refs=val,
         images=lambda _: np.zeros((*SIZE, 3), np.uint8),
-        detector=detector,
-        segmenter=Boxes(),
+        ground=models.best,
         out=out,
         provenance={"code": "c0de", "models": {"detect.model": "0" * 64}},
     )
-    assert detector.prompts == [[sentence] for sentence in val["sentence"]]
+    assert WholeSentences.prompts == [[sentence] for sentence in val["sentence"]]
     return out
 
 

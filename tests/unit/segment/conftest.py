@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ssc_core.config.base import Backend
-from ssc_core.config.labelling import CompatSettings, DetectSettings, SegmentSettings
+from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectSettings, SegmentSettings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
@@ -64,6 +64,27 @@ class Split:
         )
         return out
 
+    def concepts(self, name: str = "masks.h5", *, backend: Backend | None = None, shard=(0, 1), **settings):
+        from ssc_core.segment.masks import segment_boxes
+
+        segment_boxes(
+            refs=self.refs,
+            nouns=self.nouns,
+            images=self.images,
+            split="train",
+            out=self.folder / name,
+            settings=CandidateSettings(
+                detect=DetectSettings(backend=None, **settings),
+                segment=SegmentSettings(backend=backend or fake("ColourConcepts")),
+            ),
+            compat=CompatSettings(),
+            device="cpu",
+            threads=2,
+            shard=shard[0],
+            shards=shard[1],
+        )
+        return self.folder / name
+
     def segment(self, boxes: Path, name: str = "masks.h5", *, backend: Backend | None = None, any_noun=False):
         from ssc_core.segment.masks import segment_boxes
 
@@ -74,7 +95,10 @@ class Split:
             boxes=boxes,
             images=self.images,
             out=out,
-            settings=SegmentSettings(backend=backend or fake("FilledBoxes")),
+            settings=CandidateSettings(
+                detect=DetectSettings(backend=fake("ColourDetector")),
+                segment=SegmentSettings(backend=backend or fake("FilledBoxes")),
+            ),
             compat=CompatSettings(candidates_any_noun=any_noun),
             device="cpu",
             threads=2,
@@ -84,9 +108,13 @@ class Split:
 
 @pytest.fixture
 def make_split(tmp_path: Path) -> Callable[..., Split]:
-    """Build a split from the classes of each ref, a list of refs per image: [[["dog"], ["cat", "dog"]], [[]]]."""
+    """Build a split from the classes of each ref, a list of refs per image: [[["dog"], ["cat", "dog"]], [[]]].
 
-    def make(images: list[list[list[str]]], sizes: list[tuple[int, int]] | None = None) -> Split:
+    by_phrase: refs ask for each of these names in words of their own, and not for the most likely one."""
+
+    def make(
+        images: list[list[list[str]]], sizes: list[tuple[int, int]] | None = None, *, by_phrase: bool = False
+    ) -> Split:
         photos = tmp_path / "photos"
         photos.mkdir()
         with (tmp_path / "table.csv").open("w", newline="") as stream:
@@ -108,7 +136,8 @@ def make_split(tmp_path: Path) -> Callable[..., Split]:
             for ref in refs:
                 own = [next(classes)]
                 row = {"ref_id": ref.ref_id, "image_id": image_id, "nouns": own, "classes": own}
-                rows.append({**row, "query": most_likely_class(own)})
+                asked = {"phrases": own[0] or ["object"]} if by_phrase else {}
+                rows.append({**row, "query": most_likely_class(own), **asked})
         write_nouns(tmp_path / "nouns.parquet", rows)
         return Split(tmp_path, refs_file, tmp_path / "nouns.parquet", photos)
 

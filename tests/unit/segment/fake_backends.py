@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssc_core.backends import Detections, InstanceMasks
+from ssc_core.backends import ConceptInstances, Detections, InstanceMasks
 
 
 class ColourDetector:
@@ -48,6 +48,35 @@ class PreparingDetector(ColourDetector):
     def detect(self, images, prompts):
         assert all(kind == "prepared" for kind, _ in images)
         return super().detect([image for _, image in images], prompts)
+
+
+class ColourConcepts(ColourDetector):
+    """The same boxes with their insides as masks. presence: of a phrase, 1 for those that it does not name; fail_at as
+    there."""
+
+    def __init__(self, presence: dict[str, float] | None = None, **settings) -> None:
+        super().__init__(**settings)
+        self.presence = presence or {}
+
+    def segment_concepts(self, images, phrases):
+        boxes = self.detect(images, phrases)
+        filled = FilledBoxes()
+        return [
+            ConceptInstances(
+                found,
+                filled._one(image, found.boxes_xyxy).masks,
+                np.array([self.presence.get(phrase, 1) for phrase in asked], np.float32),
+            )
+            for image, found, asked in zip(images, boxes, phrases, strict=True)
+        ]
+
+
+class SamePlace(ColourConcepts):
+    """Whatever is asked for, it is in one place."""
+
+    def _one(self, image, prompt):
+        found = super()._one(image, prompt)
+        return Detections(np.repeat(found.boxes_xyxy[:1], len(prompt), axis=0), found.scores, found.labels)
 
 
 class BrokenDetector:

@@ -13,10 +13,10 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from ssc_core.backends import ImageTextEncoder, load_backend
+from ssc_core.contracts import StagedEncoder
 from ssc_core.errors import SscError
 from ssc_core.select import clip
 from ssc_core.select.clip import OpenClip
-from ssc_core.select.scoring import StagedEncoder
 
 SMALL = {
     "embed_dim": 24,

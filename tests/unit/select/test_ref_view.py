@@ -22,7 +22,7 @@ def files(world):
     score_candidates(
         **common, images=world.images, out=scores, settings=world.score_settings(), compat=CompatSettings()
     )
-    select_masks(**common, scores=scores, out=selected, settings=SelectSettings(min_area=9), compat=CompatSettings())
+    select_masks(**common, scores=[scores], out=selected, settings=SelectSettings(min_area=9), compat=CompatSettings())
     return {"scores": scores, "selected": selected, "truth": world.folder / "truth.h5"}
 
 

@@ -4,14 +4,14 @@ import h5py
 import numpy as np
 import pytest
 
-from ssc_core.backends import load_backend
+from ssc_core.backends import ImageTextEncoder, load_backend
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.errors import SscError
 from ssc_core.masks.selection import ScoreStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.images import load_image
-from ssc_core.select import scoring
+from ssc_core.select import scorers, scoring
 from ssc_core.select.prompts import reverse_blur
 
 
@@ -47,7 +47,7 @@ def test_every_sentence_of_every_ref_scores_every_candidate(world):
 
 def test_a_score_is_the_cosine_times_100(world):
     found = score_world(world).scores(2)[0]
-    encoder = load_backend(f"{world.plugin}:ColourEncoder", {}, scoring.ImageTextEncoder, device="cpu", threads=1)
+    encoder = load_backend(f"{world.plugin}:ColourEncoder", {}, ImageTextEncoder, device="cpu", threads=1)
     text = encoder.encode_texts(["the green square"])[0]
     with MaskStore.open(world.masks) as store:
         masks = store.candidate_masks(2)
@@ -138,7 +138,7 @@ def test_a_staged_encoder_gives_the_scores_of_a_plain_one(world, clip_folder):
 
 def test_in_batches_gives_every_photo_its_own_features():
     def marked(*values):
-        return scoring.Marked(None, [np.array([value]) for value in values], np.zeros(len(values)))
+        return scorers.Ready([np.array([value]) for value in values] or None)
 
     photos = [marked(1, 2, 3), marked(), marked(4), marked(), marked(5, 6), marked()]
     sizes = []
@@ -147,7 +147,7 @@ def test_in_batches_gives_every_photo_its_own_features():
         sizes.append(len(inputs))
         return np.concatenate([inputs]) * 10.0
 
-    found = list(scoring.in_batches(photos, encode, 4))
+    found = list(scorers.in_batches(photos, encode, 4))
     assert [photo for photo, _ in found] == photos
     assert [features[:, 0].tolist() for _, features in found] == [[10, 20, 30], [], [40], [], [50, 60], []]
     assert sizes == [4, 2]
@@ -164,4 +164,4 @@ def test_a_sentence_of_80_words_is_scored_like_any_other(world, clip_folder):
 
 
 def test_score_without_candidates():
-    assert scoring.score(np.zeros((0, 1, 4), np.float32), np.zeros((2, 4), np.float32)).shape == (2, 0)
+    assert scorers.score(np.zeros((0, 1, 4), np.float32), np.zeros((2, 4), np.float32)).shape == (2, 0)

@@ -38,7 +38,13 @@ def select(world, scores, *, compat=None, **settings) -> SelectionStore:
     out = world.folder / "selected.h5"
     settings, compat = SelectSettings(**{"min_area": 9, **settings}), compat or CompatSettings()
     select_masks(
-        refs=world.refs, split="val", masks=world.masks, scores=scores, out=out, settings=settings, compat=compat
+        refs=world.refs,
+        split="val",
+        masks=world.masks,
+        scores=scores if isinstance(scores, list) else [scores],
+        out=out,
+        settings=settings,
+        compat=compat,
     )
     return SelectionStore(out)
 
