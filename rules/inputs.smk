@@ -141,5 +141,9 @@ def chain_of(wildcards):
     """The sections that led to selected masks."""
     settings = varied(wildcards)
     sections = ["nouns", "detect", "segment", "score", "select"]
-    sections += [f"scorers.{name}" for name in settings.scorers if name in settings.select.scorers]
+    sections += [
+        f"scorers.{name}"
+        for name in settings.scorers
+        if name in settings.select.scorers
+    ]
     return as_json({name: settings.values(name) for name in sections})

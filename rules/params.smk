@@ -106,7 +106,9 @@ def weights_in(settings):
 def model_at(settings, key):
     """A model of the config by its key, as `detect.backend` or `scorers.dense.backend`."""
     for name in key.split("."):
-        settings = settings[name] if isinstance(settings, dict) else getattr(settings, name)
+        settings = (
+            settings[name] if isinstance(settings, dict) else getattr(settings, name)
+        )
     return settings
 
 
