@@ -38,6 +38,13 @@ def term(sentence: str) -> np.ndarray:
         ("third from the right", 0),
         ("dog left of the picture", 0),
         ("bottom right", 2),
+        ("2nd from rt", 1),
+        ("closest dog", 2),
+        ("dog in the back", 0),
+        ("tallest dog", 1),
+        ("shorter dog", 0),
+        ("dog at 10 o'clock", 0),
+        ("dog at 4 o'clock", 2),
     ],
 )
 def test_best_candidate(sentence, best):
@@ -67,6 +74,21 @@ def test_no_word_of_place_no_term(sentence):
 
 def test_an_ordinal_is_not_read_as_left_too():
     np.testing.assert_allclose(term("second from the left"), [0.5, 1, 0.5])
+
+
+def test_of_equal_sizes_the_lower_edge_says_what_is_in_front_and_of_equal_edges_the_size():
+    boxes = np.array([[0, 10, 20, 30], [50, 40, 70, 60], [100, 20, 140, 60]], dtype=float)
+    areas = np.array([400, 400, 1600])
+    front = spatial_scores(["front dog"], boxes, areas, SIZE)[0]
+    assert front.argsort().tolist() == [0, 1, 2]
+    np.testing.assert_allclose(spatial_scores(["dog in back"], boxes, areas, SIZE)[0], 1 - front)
+
+
+def test_an_hour_is_a_direction_from_the_middle_of_all_candidates():
+    around = [(np.sin(np.pi * hour / 6), -np.cos(np.pi * hour / 6)) for hour in range(1, 13)]
+    boxes = np.array([[100 + 40 * x - 5, 50 + 40 * y - 5, 100 + 40 * x + 5, 50 + 40 * y + 5] for x, y in around])
+    for hour in range(1, 13):
+        assert spatial_scores([f"slice at {hour} o'clock"], boxes, np.full(12, 100), SIZE)[0].argmax() == hour - 1
 
 
 def test_several_words_are_averaged():
