@@ -6,7 +6,7 @@ rule micro_lavt_parts:
     input:
         rules.micro_data.output,
     output:
-        swin=f"{MICRO}/lavt/swin.safetensors",
+        swin=f"{MICRO_BUILD}/swin.safetensors",
         bert=f"{MICRO}/lavt/bert/model.safetensors",
         card=f"{MICRO}/lavt/README.md",
     log:
@@ -21,7 +21,7 @@ rule micro_lavt_parts:
         step="make_lavt_parts",
         build=lambda wildcards: MICRO_BUILD,
         options=json.dumps(MICRO_STEPS["lavt_parts"]),
-        out=lambda wildcards, output: str(Path(output.swin).parent),
+        out=lambda wildcards, output: str(Path(output.card).parent),
         code=code_version(
             "microworld.training.swin_scenes",
             "microworld.training.bert",

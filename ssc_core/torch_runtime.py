@@ -35,19 +35,16 @@ def pick_device(device: str, threads: int) -> torch.device:
 def pick_bf16(precision: Precision, device: torch.device, *, native: bool = False) -> bool:
     """Whether to run in bfloat16 autocast. Raises SscError for an unknown precision.
 
-    ``auto`` does on a GPU and nowhere else, so that labels do not depend on the CPU. With ``native``, as in training,
-    it does where the hardware multiplies bfloat16, be it a GPU or a CPU.
+    ``auto`` does on a GPU and nowhere else, so that neither labels nor trained weights depend on the kind of CPU. With
+    ``native``, as in training, it does on a GPU that multiplies bfloat16 in hardware.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise SscError(f"precision '{precision}' is none of auto, fp32, bf16")
     if precision != "auto":
         return precision == "bf16"
-    if not native:
-        return device.type == "cuda"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    if device.type != "cuda":
+        return False
+    return not native or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 class ShrinkingBatches:

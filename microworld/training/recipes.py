@@ -19,6 +19,9 @@ from microworld.training.vocabulary import build_vocabulary, load_vocabulary, sa
 from ssc_core.config.training import NetworkSettings
 from ssc_core.config.world import WorldSettings
 
+SWIN = "swin.safetensors"
+"""In the build folder: a step towards the LAVT that is committed."""
+
 UNSEEN_SCENES = 300
 TEXT_SCENES = 4000
 HELD_OUT_TEXTS = 2000
@@ -114,13 +117,13 @@ def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, close_up_steps: 
     classifier = train_on_close_ups(train, steps=close_up_steps)
     of_close_ups = measure_on_close_ups(classifier, unseen)
     reader = train_on_scenes(classifier.features, train, steps=scene_steps)
-    reader.features.save(out / "swin.safetensors")
+    reader.features.save(build / SWIN)
     write_card(
         out,
         title="Pre-trained parts of the micro world's LAVT",
         what="A Swin pre-trained as a classifier of close-ups, as the big one was on ImageNet, then on whole scenes as "
         "a one-stage detector; and a BERT pre-trained by masked language modelling, as the big one was on books. "
-        "Nothing here has seen a sentence with its object.",
+        "Nothing here has seen a sentence with its object. The Swin is a step towards `lavt_start`, which holds it.",
         data=_SCENES.format(
             count=len(train),
             labels="class and colour of the thing in a close-up; class, colour and box of the object at each place",
@@ -135,12 +138,12 @@ def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, close_up_steps: 
 
 
 def make_lavt_start(build: Path, out: Path, *, parts: str, steps: int, network: dict[str, object]) -> None:
-    """Join Swin and BERT, which lie in the folder ``parts``, to a LAVT that knows nouns, and write its card.
+    """Join Swin and BERT, which ``make_lavt_parts`` made with ``parts`` as ``out``, to a LAVT that knows nouns.
 
     network: the config's; the weights that it names are not read.
     """
     train, unseen = _pools(build)
-    weights = {"bert": f"{parts}/bert", "swin_weights": f"{parts}/swin.safetensors"}
+    weights = {"bert": f"{parts}/bert", "swin_weights": str(build / SWIN)}
     settings = NetworkSettings.model_validate({**network, **weights})
     model = train_on_nouns(train, settings, steps=steps)
     save_lavt(model, out / "model.safetensors")

@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterable
 
 SECONDS = {
-    "drawing the micro world": 45,
-    "train: detecting boxes": 67,
-    "train: segmenting boxes": 64,
-    "train: scoring candidates": 41,
-    "detecting boxes": 15,
-    "segmenting boxes": 15,
-    "scoring candidates": 12,
+    "drawing the micro world": 18,
+    "extracting nouns": 10,
+    "train: detecting boxes": 40,
+    "train: segmenting boxes": 35,
+    "train: scoring candidates": 27,
+    "detecting boxes": 16,
+    "segmenting boxes": 10,
+    "scoring candidates": 10,
     "phase pretrain": 120,
-    "phase correct": 180,
-    "evaluating the": 20,
-    "": 5,
+    "phase correct": 245,
+    "evaluating the": 12,
+    "": 2,
 }
-"""What the jobs take whose message has this in it, the first that fits: measured on two cores without bf16."""
+"""What the jobs take whose message has this in it, the first that fits: on two quiet cores, see docs/performance.md."""
 
 _JOB = re.compile(r"Job (\d+): (.+)")
 _FINISHED = re.compile(r"Finished jobid: (\d+)")

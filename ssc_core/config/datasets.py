@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ssc_core.config.data import MicroSource
 from ssc_core.config.settings import Settings
 from ssc_core.config.sources import DatasetSource
+from ssc_core.config.world import WORLD_EDITION
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.registry import LAYOUT, own_versions
@@ -66,12 +68,13 @@ def micro_name(settings: Settings, name: str) -> str:
 
 def dataset_identity(settings: Settings, name: str) -> str:
     """Which data the config names, as canonical JSON: results of one identity are never mixed with another's."""
-    identity = {
+    identity: dict[str, Any] = {
         "world": dataset_world(settings, name),
         "source": settings.datasets[name].source.model_dump(mode="json"),
     }
     if identity["world"] == "micro":
         identity["micro"] = settings.micro.model_dump(mode="json")
+        identity["edition"] = WORLD_EDITION
     return json.dumps(identity, sort_keys=True)
 
 

@@ -130,7 +130,7 @@ class TrainSettings(Section):
         "its ref's; null: fully, as published",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="bf16 autocast; auto: on a GPU, and on a CPU that has instructions for it"
+        default="auto", description="bf16 autocast; auto: on a GPU that has instructions for it, never on a CPU"
     )
     seed: Seed = Field(default=0, description="seed of Python, NumPy, torch and workers")
     keep: Literal["last", "best"] = Field(default="best", description="checkpoint kept: the last, or the best val oIoU")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+WORLD_EDITION = 2
+"""Counts up whenever scenes, sentences or the small models of ``resources/micro`` change: figures of two editions are
+not comparable. It is part of a dataset's identity in data.json, so results of another one are refused."""
+
 # kinds of sentence that a style does not have: their weights must be zero
 _ABSENT_KINDS: dict[str, tuple[str, ...]] = {
     "refcoco": ("relation",),

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssc_core.errors import SscError
 from ssc_core.report.example_sheet import example_sheet
 from ssc_core.report.examples import RIGHT, ExampleFiles, beside_picks, load_example
-from ssc_core.report.sheet import write_picture
+from ssc_core.report.sheet import Below, render, text, write_picture
 from ssc_core.tables import read_frame
 
 
@@ -46,23 +45,21 @@ def repairs(compared: pd.DataFrame) -> dict[str, int]:
 def write_repaired_picture(
     compared: pd.DataFrame, sources: ExampleFiles, out: Path, *, where: str, count: int = 6, columns: int = 2
 ) -> None:
-    """Contact sheet of ``count`` repaired sentences of different photos, evenly spaced by IoU, best first.
-
-    Raises SscError when nothing was repaired.
-    """
+    """Contact sheet of ``count`` repaired sentences of different photos, evenly spaced by IoU, best first; where
+    nothing was repaired, its words alone."""
     counts = repairs(compared)
     found = compared[(compared["select_iou"] < RIGHT) & (compared["iou_native"] >= RIGHT)]
     found = found.sort_values(["iou_native", "sent_id"], ascending=[False, True]).drop_duplicates("image_id")
-    if found.empty:
-        raise SscError(f"{where}: Correct repaired no wrong pick, so there is nothing to show")
     places = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
-    picture = example_sheet(
-        [load_example(row, sources) for row in found.iloc[places].itertuples()],
-        columns=columns,
-        panel=200,
-        title=f"Picked wrong by Select, repaired by Correct: {where}",
-        subtitle=f"{counts['repaired']} of {counts['wrong']} sentences with a wrong pick (IoU under 0.5) come out "
-        f"right from the network; {counts['lost']} of {counts['right']} with a right pick come out wrong. "
-        "Evenly spaced by IoU among the repaired, one per photo.",
+    title = f"Picked wrong by Select, repaired by Correct: {where}"
+    subtitle = (
+        f"{counts['repaired']} of {counts['wrong']} sentences with a wrong pick (IoU under 0.5) come out right from "
+        f"the network; {counts['lost']} of {counts['right']} with a right pick come out wrong. "
+        "Evenly spaced by IoU among the repaired, one per photo."
     )
+    examples = [load_example(row, sources) for row in found.iloc[places].itertuples()]
+    if examples:
+        picture = example_sheet(examples, columns=columns, panel=200, title=title, subtitle=subtitle)
+    else:
+        picture = render(Below([text(title, 26, 860, bold=True), text(subtitle, 15, 860)], 12), margin=28)
     write_picture(out, picture)

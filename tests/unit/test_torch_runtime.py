@@ -55,9 +55,8 @@ def test_bf16_is_for_gpus_unless_asked_for():
 
 
 @pytest.mark.parametrize("able", [{"avx512_bf16": True}, {"amx_bf16": True}, {}])
-def test_training_takes_bf16_where_the_hardware_multiplies_it(monkeypatch: pytest.MonkeyPatch, able: dict) -> None:
+def test_what_is_trained_on_a_cpu_does_not_depend_on_its_instructions(
+    monkeypatch: pytest.MonkeyPatch, able: dict
+) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    cpu = torch.device("cpu")
-    assert pick_bf16("auto", cpu, native=True) == bool(able)
-    assert not pick_bf16("fp32", cpu, native=True)
-    assert not pick_bf16("auto", cpu)
+    assert not pick_bf16("auto", torch.device("cpu"), native=True)

@@ -12,6 +12,14 @@ from ssc_core.errors import SscError
 from ssc_core.files import write_json
 
 
+def test_results_of_another_edition_of_the_micro_world_are_refused(settings: Settings) -> None:
+    other = json.loads(datasets.dataset_identity(settings, "refcoco"))
+    del other["edition"]  # as the first one had it
+    _stamp(settings, "refcoco", json.dumps(other))
+    with pytest.raises(SscError, match="edition: built with null, the config says 2"):
+        datasets.check_world(settings)
+
+
 @pytest.fixture
 def settings(root: Path, tmp_path: Path) -> Settings:
     config = yaml.safe_load((root / "config.yaml").read_text())

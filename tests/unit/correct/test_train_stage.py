@@ -210,7 +210,8 @@ def test_backbone_weights_from_safetensors(files: Path, tmp_path: Path) -> None:
     network = {"swin_weights": str(tmp_path / "part.safetensors")}
     run(files, tmp_path / "y.pt", settings=settings, network=network, masks=files / "masks.h5")
     started = load_published(tmp_path / "y.pt").model
-    assert all(torch.equal(started[key], value) for key, value in backbone.items())
+    for key, value in backbone.items():  # a step of that rate moves nothing but biases that are 0
+        torch.testing.assert_close(started[key], value, rtol=0, atol=1e-25)
     save_file({"backbone.other": torch.zeros(1)}, tmp_path / "part.safetensors")
     with pytest.raises(SscError, match=r"holds 'backbone\.other'"):
         run(files, tmp_path / "z.pt", settings=settings, network=network, masks=files / "masks.h5")

@@ -18,7 +18,6 @@ NETWORK = {
     "swin": {"embed_dim": 24, "depths": [1, 1, 2, 1], "heads": [1, 2, 4, 8]},
     "window": 6,
     "bert": "resources/micro/lavt/bert",
-    "swin_weights": "resources/micro/lavt/swin.safetensors",
     "image_size": 96,
     "decoder_width": 8,
     "trainable_bert_layers": 1,
