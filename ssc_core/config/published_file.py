@@ -47,6 +47,7 @@ class PublishedFile(_Model):
         default=None, pattern="^[0-9a-f]{32}$", description="checked besides, where it is all that was published"
     )
     licence: str = Field(default="", description="under what terms the file is published")
+    access: str = Field(default="", description="how to get a file that is not given out to everybody")
     unpack: Unpack | None = Field(default=None, description="for a .zip, .whl, .tar or .tar.gz; null: left as it is")
 
     @property

@@ -91,7 +91,9 @@ def missing_report(files: Mapping[str, PublishedFile], depot: Depot) -> str:
     for name, file in missing.items():
         known = [name, bytes_text(file.size) if file.size else "", file.licence]
         lines.append(f"  {file.path}  ({', '.join(text for text in known if text)})")
-        lines += [f"      from {url}" for url in file.urls] or ["      no address is known: ask its authors"]
+        lines += [f"      from {url}" for url in file.urls] or [
+            f"      {file.access or 'no address is known: ask its authors'}"
+        ]
         pin = depot.lock.get(file.path)
         sha256 = file.sha256 or (pin.sha256 if pin else None)
         lines += [f"      sha256 {sha256}"] if sha256 else []
@@ -166,7 +168,7 @@ def _from_any_source(name: str, file: PublishedFile, depot: Depot) -> tuple[str,
         except SourceFailed as error:
             problems.append(f"  {error}")
     if not problems:
-        why = "offline, and in no mirror folder" if file.urls else "no address is known for it"
+        why = "offline, and in no mirror folder" if file.urls else file.access or "no address is known for it"
         problems.append(f"  {why}")
     raise SscError(
         f"'{name}' could not be fetched to {file.path}:\n" + "\n".join(problems) + "\n"

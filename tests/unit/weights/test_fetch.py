@@ -181,6 +181,13 @@ def test_a_file_without_an_address(depot: Depot) -> None:
         fetch_file("x", published(), depot)
 
 
+def test_a_gated_file_says_how_to_get_it(depot: Depot) -> None:
+    file = published(access="gated; ask at https://hub.example/x")
+    with pytest.raises(SscError, match=r"gated; ask at https://hub\.example/x\nPut the file there by hand"):
+        fetch_file("x", file, depot)
+    assert "      gated; ask at https://hub.example/x" in missing_report({"x": file}, depot).splitlines()
+
+
 def test_another_process_that_fetches_the_same_file(server: BadServer, depot: Depot) -> None:
     put(depot.root, PATH + ".fetching", b"")
     with (depot.root / (PATH + ".fetching")).open("w") as held:
