@@ -11,10 +11,11 @@ MICRO_STEPS = {
     "lavt_start": {"parts": f"{MICRO}/lavt", "steps": 1800},
 }
 MICRO_MODEL = "workflow_scripts.micro_model:main"
+MICRO_DETECTOR = SETTINGS.detect.backend.settings if SETTINGS.detect.backend else {}
 MICRO_CARDS = {
     "detector": {
-        "box_threshold": SETTINGS.detect.backend.settings.get("box_threshold", 0.35),
-        "text_threshold": SETTINGS.detect.backend.settings.get("text_threshold", 0.25),
+        "box_threshold": MICRO_DETECTOR.get("box_threshold", 0.35),
+        "text_threshold": MICRO_DETECTOR.get("text_threshold", 0.25),
         "nms_iou": SETTINGS.detect.nms_iou,
     },
     "sam": {},

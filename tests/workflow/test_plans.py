@@ -112,3 +112,32 @@ def test_another_backend_has_settings_of_its_own(snakemake, tmp_path: Path) -> N
     plan = snakemake("-n", "-p", "--configfile", str(tmp_path / "mine.yaml"), "--", target).stdout
     assert '"settings": {"box_threshold": 0.17}' in plan
     assert "text_threshold" not in plan
+
+
+def test_the_modern_preset_plans_without_boxes_and_asks_no_server(snakemake, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "micro.yaml").write_text(
+        f"results: {tmp_path}/results\n"
+        "datasets:\n"
+        "  refcoco: {source: {layout: micro, name: refcoco, split_by: unc}, check_counts: false, checkpoint: null}\n"
+        "network: {bert: resources/micro/lavt/bert, swin_weights: null}\n"
+    )
+    presets = [str(root / "presets" / name) for name in ("paper.yaml", "modern.yaml")]
+    files = ["--configfile", *presets, str(tmp_path / "micro.yaml"), "--"]
+    target = f"{tmp_path}/results/refcoco/train/selected.h5"
+    counts = jobs(snakemake("-n", *files, target).stdout)
+    assert "detect_boxes" not in counts and "score_candidates_with" not in counts
+    assert counts["segment_boxes"] == counts["score_candidates"] == counts["select_masks"] == 1
+    asked = f"{tmp_path}/results/refcoco/select.weights.chooser=1/train/selected.h5"
+    counts = jobs(snakemake("-n", *files, asked).stdout)
+    assert counts["score_candidates"] == counts["score_candidates_with"] == 1
+
+
+def test_the_laptops_preset_plans_for_ones_own_photos(snakemake, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "refs.csv").write_text("image,sentences\na.jpg,left one\n")
+    (tmp_path / "mine.yaml").write_text(
+        f"results: {tmp_path}/results\n"
+        f"datasets: {{mine: {{source: {{file: {tmp_path}/refs.csv, images: {tmp_path}}}}}}}\n"
+    )
+    files = ["--configfile", str(root / "presets" / "small.yaml"), str(tmp_path / "mine.yaml"), "--"]
+    counts = jobs(snakemake("-n", *files, f"{tmp_path}/results/mine/train/selected.h5").stdout)
+    assert counts["detect_boxes"] == counts["segment_boxes"] == counts["score_candidates"] == 1
