@@ -18,12 +18,14 @@ from ssc_core.config.stages import (
     stage_named,
 )
 from ssc_core.config.study import BASE
+from ssc_core.config.toys import label_stages, toys_of
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
 from ssc_core.config.variants import Variants
 from ssc_core.config.datasets import (
     check_world,
     dataset_identity,
     dataset_source,
+    dataset_world,
     micro_name,
 )
 from ssc_core.errors import SscError
@@ -34,6 +36,7 @@ from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, possible_paths, weights_version
 from ssc_core.config.settings import load_settings
 from ssc_core.stale_locks import clear_stale_locks
+from ssc_core.toys import check_stages
 from ssc_core.studies import check_studies, evaluations, find_study, named_changes, rows
 from ssc_core.config.targets import dataset_pattern
 

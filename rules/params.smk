@@ -48,10 +48,22 @@ def models_of(name):
 
     def found(wildcards):
         settings = varied(wildcards)
+        check_toys(settings, name.format(**dict(wildcards.items())), wildcards.dataset)
         models = [model_at(settings, key) for key in stage_of(name, wildcards).models]
         return "; ".join(filter(None, map(model_state, models)))
 
     return found
+
+
+def check_toys(settings, stage, dataset):
+    """Photos are not given to models that know drawings only. A stage of labels names those of all such stages."""
+    if dataset_world(settings, dataset) == "files" and toys_of(settings, [stage]):
+        labels = label_stages(settings)
+        stages = labels if stage in labels else [stage]
+        try:
+            check_stages(settings, stages, f"the photos of dataset '{dataset}'")
+        except SscError as error:
+            raise WorkflowError(str(error))
 
 
 def plugins_of(name):

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from ssc_core.checkout import find_paths
 from ssc_core.config.base import Section
+from ssc_core.config.toys import ON_PHOTOS, toys_in
 from ssc_core.devices import VISIBLE, lease
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
@@ -83,15 +84,24 @@ def _section(kind: type[Section], text: str) -> Section:
 
 
 def run_meta(
-    *, data: Path, inputs: dict[str, Path], method: str, model: dict[str, str], code: str, **more: Any
+    *,
+    data: Path,
+    inputs: dict[str, Path],
+    method: str,
+    model: dict[str, str],
+    code: str,
+    settings: dict[str, Any],
+    **more: Any,
 ) -> dict[str, Any]:
     """What every eval JSON says of its origin, as ``ssc_core.evaluate.schema.RunMeta`` has it."""
     stamp = read_json(data)
+    toys = stamp["world"] == "files" and toys_in(settings)
     return {
         "dataset": stamp["dataset"],
-        "world": stamp["world"],
+        "world": ON_PHOTOS if toys else stamp["world"],
         "method": method,
         "model": model,
+        "settings": settings,
         "code": code,
         "data": {name: file_sha256(path) for name, path in inputs.items()},
         "versions": versions(),

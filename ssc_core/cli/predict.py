@@ -47,6 +47,10 @@ Classes = Annotated[
     str | None,
     typer.Option(help="With --zero-shot or --snap: classes to look for, separated by commas. Default: COCO's 80."),
 ]
+AllowToys = Annotated[
+    bool,
+    typer.Option("--allow-toy-models", help="Give photos to the micro world's small models, which know drawings only."),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: a GPU when there is one.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 
@@ -70,6 +74,7 @@ def predict(
     network: Network = None,
     classes: Classes = None,
     batch: Annotated[int, typer.Option(min=1, help="(Photo, sentence) pairs that the network sees at once.")] = 32,
+    allow_toy_models: AllowToys = False,
     device: Device = "auto",
     threads: Threads = 2,
 ) -> None:
@@ -89,6 +94,8 @@ def predict(
     bad: list[BadImage] = []
     trained = None if checkpoint is None else load_predictor(checkpoint, bert, network, batch, device, threads)
     selection = load_zero_shot(config or (), classes, device, threads) if zero_shot or snap else None
+    if not allow_toy_models:
+        _refuse_toys(trained, selection, requests)
     answer = _answering(trained, selection)
     _write(answer(requests, bad.append), writer, total=sum(len(one.sentences) for one in requests), out=out)
     if bad:
@@ -117,6 +124,26 @@ def check_used(
 def _given(options: Mapping[str, object]) -> str:
     """The first option that has a value."""
     return next((name for name, value in options.items() if value), "")
+
+
+def toys_of_models(trained: Predictor | None, selection: ZeroShot | None) -> dict[str, str]:
+    """The small models of the micro world among those that answer, by key of the config."""
+    from ssc_core.config.toys import label_stages, toys_in, toys_of
+
+    found = {} if trained is None else toys_in(trained.settings.get("network", {}), "network")
+    if selection is not None and not selection.settings.allow_toy_models:
+        found |= toys_of(selection.settings, label_stages(selection.settings))
+    return found
+
+
+def _refuse_toys(trained: Predictor | None, selection: ZeroShot | None, requests: Sequence[Request]) -> None:
+    """Raise SscError when such models would get photos. What lies below a world.json are their own pictures."""
+    from ssc_core.toys import refuse_toys
+
+    toys = toys_of_models(trained, selection)
+    folders = {request.photo.resolve().parent for request in requests} if toys else set()
+    if any(not any((above / "world.json").is_file() for above in (folder, *folder.parents)) for folder in folders):
+        refuse_toys(toys, "the photos")
 
 
 def _answering(

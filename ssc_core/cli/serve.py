@@ -39,12 +39,12 @@ def serve(
         raise SscError("name a model: --checkpoint FILE, --zero-shot, or both")
     check_used(bert, network, classes, config, checkpoint=checkpoint is not None, zero_shot=zero_shot)
     with private_temporary_folder(), _listener(host, port) as listener:
-        from ssc_core.cli.predict import load_predictor, load_zero_shot
+        from ssc_core.cli.predict import load_predictor, load_zero_shot, toys_of_models
         from ssc_core.predict.web_page import build_page, run_page
 
         trained = None if checkpoint is None else load_predictor(checkpoint, bert, network, 1, device, threads)
         selection = load_zero_shot(config or (), classes, device, threads) if zero_shot else None
-        page = build_page(trained, selection)
+        page = build_page(trained, selection, toys=bool(toys_of_models(trained, selection)))
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}  (Ctrl+C ends it)", flush=True)
         run_page(page, listener, [host, *(allow_host or ())])

@@ -24,6 +24,13 @@ class NounSettings(Section):
     project: bool = Field(default=True, description="map nouns to the nearest class name by CLIP text similarity")
     context: bool = Field(default=True, description='compare "a photo of a {noun}" instead of the bare noun')
     top_k: int = Field(default=1, ge=1, description="classes kept per noun")
+    min_similarity: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="a noun with a lower cosine to every class is asked for as it is; it depends on the encoder; null: "
+        "the nearest class, however far, as published",
+    )
     classes: Literal["dataset", "coco"] = Field(
         default="dataset", description="class names to project to: the annotation file's categories, or the 80 of COCO"
     )

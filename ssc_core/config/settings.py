@@ -82,6 +82,11 @@ class Settings(Section):
     compat: CompatSettings = Field(default_factory=CompatSettings, description="defects of the published code")
     compute: ComputeSettings = Field(default_factory=ComputeSettings, description="where and how wide jobs run")
     sources: SourceSettings = Field(default_factory=SourceSettings, description="where weights and data come from")
+    allow_toy_models: bool = Field(
+        default=False,
+        description="photos may be given to the small models of the micro world (resources/micro), which know drawings "
+        "only: for tests of the steps, whose masks mean nothing. Reruns nothing",
+    )
 
     @model_validator(mode="before")
     @classmethod

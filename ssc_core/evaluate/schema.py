@@ -29,7 +29,10 @@ class RunMeta(_Part):
     """What the caller knows and a metric does not: which data, which model, which code."""
 
     dataset: str = Field(description="dataset name of the config")
-    world: Literal["micro", "files"] = Field(description="micro: generated scenes; files: the user's photos")
+    world: Literal["micro", "files", "toys"] = Field(
+        description="micro: generated scenes; files: the user's photos; toys: the user's photos, but models that know "
+        "generated scenes only, so that the figures mean nothing"
+    )
     method: str = Field(description="what made the masks, e.g. corrected, pretrained, supervised, zero_shot")
     model: dict[str, str] = Field(description="weights: path and sha256 of the checkpoint, or sha256 by model name")
     settings: dict[str, Any] = Field(description="config sections that lead to this file")

@@ -89,8 +89,15 @@ def read_upload(path: Path, folder: Path) -> np.ndarray:
         raise BadImage(str(error).replace(str(path), path.name)) from error  # where it lies is not the visitor's
 
 
-def build_page(network: Predictor | None, zero_shot: ZeroShot | None) -> Any:
-    """The page as a ``gradio.Blocks``. Raises SscError when Gradio is not installed."""
+TOYS_NOTE = (
+    "**Small models of the micro world answer here, which know drawings only.** What they say of a photo means nothing."
+)
+
+
+def build_page(network: Predictor | None, zero_shot: ZeroShot | None, *, toys: bool = False) -> Any:
+    """The page as a ``gradio.Blocks``. toys: it says that the models know drawings only.
+
+    Raises SscError when Gradio is not installed."""
     try:
         import gradio
     except ImportError as error:
@@ -110,6 +117,7 @@ def build_page(network: Predictor | None, zero_shot: ZeroShot | None) -> Any:
 
     with gradio.Blocks(title="ssc", analytics_enabled=False, delete_cache=(KEPT_S // 6, KEPT_S)) as page:
         gradio.Markdown("# A photo and a sentence to a mask")
+        gradio.Markdown(TOYS_NOTE, visible=toys)
         with gradio.Row():
             with gradio.Column():
                 upload = gradio.Image(type="filepath", label="Photo", sources=["upload", "clipboard"])

@@ -84,7 +84,13 @@ class ZeroShot:
             encoder = self._shared_encoder() or load_backend(
                 nouns.encoder.name, nouns.encoder.settings, ImageTextEncoder, device=device, threads=threads
             )
-            self._project = ClassProjection(encoder, class_names, context=nouns.context, top_k=nouns.top_k)
+            self._project = ClassProjection(
+                encoder,
+                class_names,
+                context=nouns.context,
+                top_k=nouns.top_k,
+                min_similarity=nouns.min_similarity,
+            )
 
     def _shared_encoder(self) -> ImageTextEncoder | None:
         """The encoder of a scorer that is that of the nouns too, so that it is loaded once."""

@@ -21,6 +21,8 @@ _WORLDS = {
     "micro": "Generated micro world: drawn scenes, not photos. Its figures say that the method works end to end; they "
     "say nothing about real photos and cannot be compared with published figures.",
     "files": "Photos and sentences of your own files.",
+    "toys": "Photos of your own, but small models of the micro world, which know drawings only: these figures mean "
+    "nothing, they show that the steps run.",
 }
 
 

@@ -17,6 +17,7 @@ _WORLDS = {
     "micro": "World: **micro**. These are generated scenes. The figures say how the method and the code behave, and "
     "nothing about photos; published figures stand beside them to show the same order in another world.",
     "files": "World: **files**, photos and sentences of the user's own files.",
+    "toys": "World: **toys**, photos of the user's own, but small models that know drawings only: figures mean nothing.",
 }
 
 _MARGIN = 8.0

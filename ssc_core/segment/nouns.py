@@ -180,7 +180,13 @@ def _projection(
         return lambda nouns: nouns
     backend = settings.encoder
     encoder = load_backend(backend.name, backend.settings, ImageTextEncoder, device=device, threads=threads)
-    project = ClassProjection(encoder, class_names, context=settings.context, top_k=settings.top_k)
+    project = ClassProjection(
+        encoder,
+        class_names,
+        context=settings.context,
+        top_k=settings.top_k,
+        min_similarity=settings.min_similarity,
+    )
 
     def classes_of(nouns: _OfRefs) -> _OfRefs:
         nearest = project(noun for of_ref in nouns for names in of_ref for noun in names)

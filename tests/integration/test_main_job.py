@@ -128,6 +128,7 @@ def test_training_without_any_annotated_mask_or_box_gives_the_same_weights(built
     instances.write_text(json.dumps(annotations))
     config = tmp_path / "bare.yaml"
     config.write_text(
+        "allow_toy_models: true\n"
         f"datasets: {{refcoco: {{source: {{layout: refer, root: {bare}, name: refcoco, split_by: unc}}}}}}\n"
     )
     results = tmp_path / "results"

@@ -61,7 +61,16 @@ def test_doctor(ssc, tmp_path: Path) -> None:
 def test_predict(ssc, tmp_path: Path) -> None:
     scene = generate_scene(5, WorldSettings())
     Image.fromarray(scene.image).save(tmp_path / "scene.png")
-    ssc(tmp_path, "predict", "scene.png", f"the {scene.objects[0].noun}", "--zero-shot", "--threads", 1)
+    ssc(
+        tmp_path,
+        "predict",
+        "scene.png",
+        f"the {scene.objects[0].noun}",
+        "--zero-shot",
+        "--threads",
+        1,
+        "--allow-toy-models",
+    )
     assert (tmp_path / "predictions/scene_1.overlay.png").is_file()
 
 

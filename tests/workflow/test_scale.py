@@ -27,7 +27,12 @@ HEAVY = {"torch", "transformers", "open_clip", "spacy", "h5py", "scipy", "cv2", 
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, set[str]]]:
     """Output of the dry run, and the top-level modules that it imported."""
     folder = tmp_path_factory.mktemp("scale")
-    config: dict = {"results": str(folder / "results"), "compute": {"shards": SHARDS}, "datasets": {}}
+    config: dict = {
+        "results": str(folder / "results"),
+        "allow_toy_models": True,
+        "compute": {"shards": SHARDS},
+        "datasets": {},
+    }
     targets = []
     for dataset, (name, split_by, splits) in DATASETS.items():
         (folder / name).mkdir(exist_ok=True)

@@ -95,7 +95,7 @@ def test_what_is_no_bug_is_explained(monkeypatch: pytest.MonkeyPatch, capsys) ->
         (["photo.jpg", "dog", "--checkpoint", "a.pt", "--classes", "dog"], "--classes says what Segment and Select do"),
         ([__file__, "dog", "--zero-shot", "--classes", " , "], "--classes names no class"),
         ([__file__, "dog", "--checkpoint", "a.pt", "--bert", "nowhere"], "--bert nowhere is no folder"),
-        ([__file__, "dog", "--zero-shot", "--out", f"{__file__}/out"], "Not a directory"),
+        ([__file__, "dog", "--zero-shot", "--out", f"{__file__}/out", "--allow-toy-models"], "Not a directory"),
         ([__file__, "dog", "--zero-shot", "--out", __file__], "is a file; name a folder"),
     ],
 )

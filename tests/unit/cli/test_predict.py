@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from tests.unit.cli.test_main import run_main
 
 class LeftHalf:
     """Answers every question with the left half. stop: what happens at the photo with this number, from 0."""
+
+    settings = SimpleNamespace(allow_toy_models=True)
 
     def __init__(self, stop: int | None = None, how: BaseException | None = None) -> None:
         self.seen, self._stop, self._how = 0, stop, how

@@ -36,6 +36,14 @@ def test_nouns_that_are_known_are_not_encoded_again(monkeypatch):
     assert LetterEncoder.texts == asked
 
 
+def test_a_noun_far_from_every_class_stays_as_it_is():
+    options = {"context": False, "top_k": 2}
+    near = ClassProjection(LetterEncoder(), NAMES, **options)
+    far = ClassProjection(LetterEncoder(), NAMES, **options, min_similarity=0.5)
+    assert near(["cats", "zzz"])["zzz"] != ("zzz",)
+    assert far(["cats", "zzz"]) == {"cats": ("cat",), "zzz": ("zzz",)}
+
+
 def test_ties_go_to_the_class_that_is_listed_first():
     class Same(LetterEncoder):
         def encode_texts(self, texts):
