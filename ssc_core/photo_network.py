@@ -52,14 +52,14 @@ class PhotoNetwork:
         self.network: Any = network.to(self.device).requires_grad_(False)
         self._photos = ShrinkingBatches(batch_size, f"{self.kind.__name__}, photos")
 
-    def prepare(self, image: np.ndarray) -> PreparedPhoto:
-        """Resize and normalise RGB uint8 (H, W, 3). Thread-safe, so that workers can run ahead of the model."""
+    def prepared(self, image: np.ndarray) -> PreparedPhoto:
+        """Resize and normalise RGB uint8 (H, W, 3)."""
         # a copy in a layout that torch takes without a warning: photos may be read-only
         pixels = self._processor(images=[np.array(image)], return_tensors="pt", input_data_format="channels_last")
         return PreparedPhoto(pixels["pixel_values"][0], image.shape[:2])
 
     def _as_prepared(self, images: Sequence[np.ndarray | PreparedPhoto]) -> list[PreparedPhoto]:
-        return [image if isinstance(image, PreparedPhoto) else self.prepare(image) for image in images]
+        return [image if isinstance(image, PreparedPhoto) else self.prepared(image) for image in images]
 
     def _pixels(self, photos: Sequence[PreparedPhoto]) -> torch.Tensor:
         """(B, 3, h, w) on the device, of the network's dtype."""

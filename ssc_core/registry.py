@@ -30,6 +30,9 @@ REGISTRY: dict[str, str] = {
     "edgetam": "ssc_core.segment.sam_transformers:EdgeTam",
     "sam_hq": "ssc_core.segment.sam_transformers:SamHQ",
     "open_clip": "ssc_core.select.clip:OpenClip",
+    "open_clip_dense": "ssc_core.select.dense_clip:DenseOpenClip",
+    "tipsv2": "ssc_core.select.dense_transformers:Tipsv2",
+    "clipseg": "ssc_core.select.dense_transformers:ClipSeg",
     "chooser": "ssc_core.select.chooser_transformers:TransformersChooser",
     "chooser_server": "ssc_core.select.chooser_server:ServerChooser",
 }

@@ -54,6 +54,10 @@ class Owlv2(PhotoNetwork):
         self._tokenizer = load_tokenizer(model)
         self._threshold, self._template = threshold, template
 
+    def prepare(self, image: np.ndarray) -> PreparedPhoto:
+        """The photo as the network takes it. Thread-safe, so that workers can run ahead of the model."""
+        return self.prepared(image)
+
     def detect(
         self, images: Sequence[np.ndarray | PreparedPhoto], prompts: Sequence[Sequence[str]]
     ) -> list[Detections]:

@@ -84,6 +84,10 @@ class Sam3(PhotoNetwork):
         self._passes = ShrinkingBatches(phrases_per_pass, f"{self.kind.__name__}, phrases")
         self._known: OrderedDict[str, _Phrase] = OrderedDict()
 
+    def prepare(self, image: np.ndarray) -> PreparedPhoto:
+        """The photo as the network takes it. Thread-safe, so that workers can run ahead of the model."""
+        return self.prepared(image)
+
     def segment_concepts(
         self, images: Sequence[np.ndarray | PreparedPhoto], phrases: Sequence[Sequence[str]]
     ) -> list[ConceptInstances]:

@@ -13,8 +13,12 @@
     with ``transformers.PreTrainedTokenizerFast(tokenizer_object=..., pad_token=..., unk_token=..., bos_token=...,
     eos_token=...).save_pretrained(FOLDER)``. Its padding id is ``text_cfg.pad_id`` (0).
 
-* any open_clip name, such as ``ViT-L-14-336``, ``ViT-B-32`` or ``ViT-SO400M-14-SigLIP2-378``; then ``pretrained`` is
-  one of its tags, such as ``openai``, or a local checkpoint file (safetensors, a state dict, or OpenAI's own archive).
+* any open_clip name, such as ``ViT-L-14-336``, ``ViT-SO400M-14-SigLIP2-378``, ``PE-Core-L-14-336``, ``MobileCLIP2-S3``
+  or ``ViT-H-14-worldwide`` (MetaCLIP 2); then ``pretrained`` is one of its tags, such as ``openai``, which open_clip
+  downloads, or a local checkpoint file (safetensors, a state dict, or OpenAI's own archive).
+
+A local file says nothing of how its photos are normalised, resized and cropped, nor of its activation. open_clip knows
+it of every tag, and would take OpenAI's ways for any file; here it is what the tags of that model agree on.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import logging
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -40,6 +44,7 @@ from torch.nn import functional
 from torchvision import transforms
 
 from ssc_core.errors import FETCH, SscError
+from ssc_core.select.clip_names import PREPROCESSING, tokenizer_of, trained_ways
 from ssc_core.tensor_checks import check_weights, check_zip
 from ssc_core.tensor_files import named_tensors
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, resolve_device
@@ -55,7 +60,9 @@ class OpenClip:
     would need more than ``PASS_BYTES``. ``precision``: of the image tower; ``auto`` is bf16 autocast on
     a GPU and fp32 elsewhere. The text tower always runs in fp32: it is cheap, and class projection compares near ties.
     ``quick_gelu``: the activation of OpenAI's models; null takes what the tag was trained with, which open_clip by
-    itself does not do for names such as ``ViT-B-32``. ``threads``: workers that resize images.
+    itself does not do for names such as ``ViT-B-32``. ``tag``: which of open_clip's tags a local file is, where they
+    were trained in different ways. ``tokenizer``: a local folder with the tokenizer of a model that has another than
+    CLIP's, such as SigLIP 2 or MetaCLIP 2. ``threads``: workers that resize images.
 
     Raises SscError when the model, the tag or the file does not exist or does not fit.
     """
@@ -66,6 +73,8 @@ class OpenClip:
         pretrained: str | None = None,
         *,
         quick_gelu: bool | None = None,
+        tag: str | None = None,
+        tokenizer: str | None = None,
         batch_size: int = 64,
         precision: Precision = "auto",
         device: str = "auto",
@@ -74,10 +83,11 @@ class OpenClip:
         self.device = resolve_device(device)
         self.threads = threads
         self.bf16 = pick_bf16(precision, self.device)
-        self.model, self.tokenizer = load_model(model, pretrained, quick_gelu)
+        self.model, self.tokenizer = load_model(model, pretrained, quick_gelu, tag=tag, tokenizer=tokenizer)
         self.model.to(self.device).eval().requires_grad_(False)
         config = PreprocessCfg(**self.model.visual.preprocess_cfg)
         self._fit = _geometry(config)
+        self.input_size, self.interpolation = _pair(self.model.visual.image_size), config.interpolation
         most = batch_size
         if self.device.type == "cpu":
             most = min(batch_size, max(1, PASS_BYTES // bytes_an_image(self.model.visual)))
@@ -104,10 +114,14 @@ class OpenClip:
         return self._unit_norm(self._images(prepared, self._image_features))
 
     def _image_features(self, prepared: Sequence[np.ndarray]) -> Sequence[torch.Tensor]:
-        pixels = torch.from_numpy(np.stack(prepared)).to(self.device).permute(0, 3, 1, 2).float().div_(255)
-        pixels = pixels.sub_(self._mean).div_(self._std)
+        pixels = self.normalised(prepared)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self.model.encode_image(pixels).unbind()
+
+    def normalised(self, prepared: Sequence[np.ndarray]) -> torch.Tensor:
+        """Images uint8 (h, w, 3), all of one size, as the image tower takes them: float32 (N, 3, h, w)."""
+        pixels = torch.from_numpy(np.stack(prepared)).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+        return pixels.sub_(self._mean).div_(self._std)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -126,11 +140,18 @@ class OpenClip:
         return self.model.encode_text(self.tokenizer([""]).to(self.device)).shape[-1]
 
 
-def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> tuple[Any, Callable[..., Any]]:
+def load_model(
+    model: str,
+    pretrained: str | None,
+    quick_gelu: bool | None,
+    *,
+    tag: str | None = None,
+    tokenizer: str | None = None,
+) -> tuple[Any, Callable[..., Any]]:
     """The network on the CPU, with weights, and its tokenizer (texts -> int64 (N, context length))."""
     if Path(model).is_dir():
-        if pretrained is not None:
-            raise SscError(f"open_clip: {model} is a folder with its own weights; leave `pretrained` out")
+        if own := [key for key, value in (("pretrained", pretrained), ("tag", tag), ("tokenizer", tokenizer)) if value]:
+            raise SscError(f"open_clip: {model} is a folder with its own weights and tokenizer; leave `{own[0]}` out")
         check_weights(model)
         name = f"local-dir:{model}"
         network = _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True)
@@ -140,23 +161,29 @@ def load_model(model: str, pretrained: str | None, quick_gelu: bool | None) -> t
         raise SscError(
             f"open_clip: '{model}' is neither a folder nor a model that open_clip knows; see open_clip.list_models()"
         )
-    tokenizer = _tokenizer(model)
-    if pretrained is None:
+    if pretrained is None or Path(pretrained).is_file():
+        words = tokenizer_of(model, tokenizer, download=False)
+        ways = trained_ways(model, tag)
+        if pretrained is not None:
+            return _load_file(model, Path(pretrained), quick_gelu, ways), words
         warnings.warn(
             f"open_clip: {model} without `pretrained` has random weights: its scores mean nothing", stacklevel=2
         )
-        return _create(model, quick_gelu=bool(quick_gelu)), tokenizer
-    if Path(pretrained).is_file():
-        return _load_file(model, Path(pretrained), quick_gelu), tokenizer
-    tag = open_clip.get_pretrained_cfg(model, pretrained)
-    if not tag:
+        return _create(model, quick_gelu=bool(quick_gelu), force_preprocess_cfg=_preprocessing(ways)), words
+    known = open_clip.get_pretrained_cfg(model, pretrained)
+    if not known:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
         raise SscError(
             f"open_clip: {model} has no weights '{pretrained}', and there is no such file ({FETCH}); its tags: {tags}"
         )
     if quick_gelu is None:
-        quick_gelu = bool(tag.get("quick_gelu", False))
-    return _create(model, pretrained=pretrained, quick_gelu=quick_gelu), tokenizer
+        quick_gelu = bool(known.get("quick_gelu", False))
+    words = tokenizer_of(model, tokenizer, download=True)
+    return _create(model, pretrained=pretrained, quick_gelu=quick_gelu), words
+
+
+def _preprocessing(ways: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in ways.items() if key in PREPROCESSING}
 
 
 def bytes_an_image(tower: torch.nn.Module) -> int:
@@ -226,14 +253,15 @@ def _tokenizer(name: str) -> Callable[..., Any]:
         raise SscError(f"open_clip has no tokenizer for '{name}': {error}") from error
 
 
-def _load_file(model: str, path: Path, quick_gelu: bool | None) -> Any:
-    """A network with the weights of a file, which are never in memory twice."""
+def _load_file(model: str, path: Path, quick_gelu: bool | None, ways: Mapping[str, Any]) -> Any:
+    """A network with the weights of a file, which are never in memory twice; ways: how it was trained."""
     archive = _is_torchscript(path)
     check_zip(path, script=True) if archive else check_weights(path)
     if quick_gelu is None:
-        quick_gelu = archive  # OpenAI is who publishes CLIP as TorchScript, always with this activation
+        # OpenAI is who publishes CLIP as TorchScript, always with this activation
+        quick_gelu = bool(ways.get("quick_gelu", archive))
     with _expected_warnings():
-        network = _create(model, quick_gelu=quick_gelu)
+        network = _create(model, quick_gelu=quick_gelu, force_preprocess_cfg=_preprocessing(ways))
         _drop_values(network)
         network.load_state_dict = partial(network.load_state_dict, assign=True)  # open_clip calls it, too
         try:

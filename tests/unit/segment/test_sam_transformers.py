@@ -22,7 +22,7 @@ from ssc_core.errors import SscError
 from ssc_core.segment.sam3 import Sam3
 from ssc_core.segment.sam_transformers import EdgeTam, Sam2, Sam3Tracker, SamHQ
 from tests.unit.segment.conftest import smooth_photo
-from tests.unit.segment.tiny_networks import DECODER, randomise, sam3_sizes, save_edgetam, save_sam3, save_sam3_tracker
+from tests.unit.segment.tiny_networks import DECODER, made, sam3_sizes, save_edgetam, save_sam3, save_sam3_tracker
 
 SIZES = [(48, 64), (90, 60)]
 BOXES = [np.array([[5, 5, 40, 40], [0, 0, 64, 48], [10, 20, 30, 30]], np.float32), np.zeros((0, 4), np.float32)]
@@ -54,7 +54,7 @@ def sam2_folder(tmp_path_factory):
         mask_decoder_config={"hidden_size": width, "mlp_dim": 32, "num_attention_heads": 4, "iou_head_hidden_dim": 32},
     )
     folder = tmp_path_factory.mktemp("sam2")
-    randomise(Sam2Model(config)).save_pretrained(folder)
+    made(Sam2Model, config).save_pretrained(folder)
     return folder
 
 
@@ -76,7 +76,7 @@ def sam_hq_folder(tmp_path_factory):
     prompts = {"hidden_size": 32, "image_size": 64, "patch_size": 8}
     config = SamHQConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
     folder = tmp_path_factory.mktemp("sam_hq")
-    randomise(SamHQModel(config)).save_pretrained(folder)
+    made(SamHQModel, config).save_pretrained(folder)
     return folder
 
 
@@ -161,7 +161,7 @@ def test_a_folder_of_the_model_for_videos_loads_without_its_memory(sam2_folder, 
     }
     memory = {"memory_attention_hidden_size": 32, "memory_encoder_hidden_size": 32, "memory_fuser_embed_dim": 32}
     config = Sam2VideoConfig(**parts, **memory, image_size=64, mask_downsampler_embed_dim=32)
-    randomise(Sam2VideoModel(config)).save_pretrained(tmp_path)
+    made(Sam2VideoModel, config).save_pretrained(tmp_path)
     video = Sam2VideoModel.from_pretrained(tmp_path)
     segmenter = Sam2(str(tmp_path), device="cpu")
     assert torch.equal(video.no_memory_embedding, segmenter.network.no_memory_embedding)
@@ -182,7 +182,7 @@ def test_both_halves_of_sam3_load_from_the_folder_of_the_model_for_videos(tmp_pa
     }
     save_sam3(tmp_path)
     detector = Sam3Config.from_pretrained(tmp_path).to_dict()
-    published = randomise(Sam3VideoModel(Sam3VideoConfig(detector_config=detector, tracker_config=tracker)))
+    published = made(Sam3VideoModel, Sam3VideoConfig(detector_config=detector, tracker_config=tracker))
     published.save_pretrained(tmp_path)
     both = published.eval()
     pixels = torch.randn(1, 3, 112, 112)

@@ -34,9 +34,10 @@ def save_clip_tokenizer(folder: Path, length: int) -> int:
     return len(names)
 
 
-def randomise(network: Any, scale: float = 0.1) -> Any:
-    """Weights that are not symmetric: many are zeros or ones at first."""
+def made(kind: Any, config: Any, scale: float = 0.1) -> Any:
+    """A network with random weights, the same every time, and not symmetric: many are zeros or ones at first."""
     torch.manual_seed(0)
+    network = kind(config)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * scale)
@@ -96,7 +97,7 @@ def save_sam3(folder: Path, *, lite: bool = False) -> Path:
         config = Sam3Config(
             text_config={"model_type": "clip_text_model", **text, **ends_of(vocabulary)}, **sam3_sizes()
         )
-    randomise((Sam3LiteTextModel if lite else Sam3Model)(config)).save_pretrained(folder)
+    made(Sam3LiteTextModel if lite else Sam3Model, config).save_pretrained(folder)
     Sam3ImageProcessor(size={"height": 112, "width": 112}).save_pretrained(folder)
     return folder
 
@@ -111,7 +112,7 @@ def save_owlv2(folder: Path) -> Path:
         vision_config={**sizes, "image_size": 96, "patch_size": 16},
         projection_dim=32,
     )
-    randomise(Owlv2ForObjectDetection(config)).save_pretrained(folder)
+    made(Owlv2ForObjectDetection, config).save_pretrained(folder)
     Owlv2ImageProcessor(size={"height": 96, "width": 96}).save_pretrained(folder)
     return folder
 
@@ -149,7 +150,7 @@ def save_mm_grounding_dino(folder: Path, bert: Path) -> Path:
         decoder_bbox_embed_share=False,
         decoder_cls_embed_share=False,
     )
-    randomise(MMGroundingDinoForObjectDetection(config), 0.05).save_pretrained(folder)
+    made(MMGroundingDinoForObjectDetection, config, 0.05).save_pretrained(folder)
     GroundingDinoImageProcessor(size={"shortest_edge": 96, "longest_edge": 160}).save_pretrained(folder)
     return folder
 
@@ -176,7 +177,7 @@ def save_edgetam(folder: Path) -> Path:
         prompt_encoder_config={"image_size": 128, "patch_size": 16, "hidden_size": 32},
         mask_decoder_config=DECODER,
     )
-    randomise(EdgeTamModel(config), 0.02).save_pretrained(folder)
+    made(EdgeTamModel, config, 0.02).save_pretrained(folder)
     Sam2ImageProcessor(size={"height": 128, "width": 128}).save_pretrained(folder)
     return folder
 
@@ -189,6 +190,6 @@ def save_sam3_tracker(folder: Path) -> Path:
         prompt_encoder_config={"image_size": 112, "patch_size": 14, "hidden_size": 32},
         mask_decoder_config=DECODER,
     )
-    randomise(Sam3TrackerModel(config)).save_pretrained(folder)
+    made(Sam3TrackerModel, config).save_pretrained(folder)
     Sam3ImageProcessor(size={"height": 112, "width": 112}).save_pretrained(folder)
     return folder
