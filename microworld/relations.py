@@ -177,7 +177,6 @@ _KEYS: dict[str, tuple[Callable[[SceneObject], float], float]] = {
     "furthest": (lambda obj: float(obj.box[3]), 8.0),
 }
 _RANKS = ("middle", "second from left", "second from right")
-PICKS: tuple[str, ...] = (*_KEYS, "largest", "smallest", *_RANKS)
 
 
 def picked(pick: str, objects: list[SceneObject]) -> SceneObject | None:

@@ -42,11 +42,6 @@ class DescribedSentence:
     kind: str
     description: Description
 
-    @property
-    def names_colour(self) -> bool:
-        """Whether the sentence says its own object's colour."""
-        return any(fact.kind == "colour" for fact in self.description.facts)
-
 
 @dataclass(frozen=True, slots=True)
 class DescribedObject:

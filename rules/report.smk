@@ -75,17 +75,19 @@ rule write_results:
         mem_mb=4000,
         runtime=30,
     params:
+        # one option for all that it reads
+        files=lambda wildcards, input: as_json(dict(input.items())),
         images=lambda wildcards: images_of(page_dataset(wildcards).values["dataset"]),
         rows=lambda wildcards: as_json(
             [(one.row.variant, one.row.seed) for one in page_beyond(wildcards)]
         ),
         note=lambda wildcards: page_study(wildcards).note,
+        look=page_look(),
         code=code("workflow_scripts.results_page:main"),
     message:
         "writing {output.page}"
     shell:
         call(
             "workflow_scripts.results_page:main",
-            "*input.evals *input.matching *input.curves *input.beyond input.refs input.truth input.masks input.selected"
-            " input.network input.candidates params.images params.rows params.note output.page output.repaired output.learning",
+            "params.files params.images params.rows params.note output.page output.repaired output.learning",
         )

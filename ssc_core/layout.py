@@ -69,9 +69,9 @@ class DatasetFolder:
 
 
 def dataset_folders(results: Path) -> list[DatasetFolder]:
-    """Datasets that something was evaluated for, of the config itself or of any variant, by name."""
+    """Datasets that something was evaluated for, of the config itself or of any variant, or ways to select; by name."""
     folders = map(DatasetFolder, sorted(path for path in Path(results).glob("*") if path.is_dir()))
-    return [folder for folder in folders if folder.all_eval_files()]
+    return [folder for folder in folders if folder.all_eval_files() or folder.of_splits("selections")]
 
 
 def variant_of(path: Path) -> str:

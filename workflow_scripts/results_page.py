@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+from pydantic import BaseModel
 
 from ssc_core.evaluate.schema import read_eval
 from ssc_core.evaluate.study_table import StudyRows, study_table
@@ -20,51 +21,50 @@ from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
 
 
+class PageFiles(BaseModel):
+    """What a page is made from.
+
+    network, candidates: eval files of the split that pictures show, as refs, truth, masks and selected are of it;
+    matching, curves: of its trainings; beyond: eval files of changed values.
+    """
+
+    evals: list[Path]
+    matching: list[Path]
+    curves: list[Path]
+    beyond: list[Path]
+    refs: Path
+    truth: Path
+    masks: Path
+    selected: Path
+    network: Path
+    candidates: Path
+
+
 def main(
-    evals: list[Path],
-    matching: list[Path],
-    curves: list[Path],
-    refs: Path,
-    truth: Path,
-    masks: Path,
-    selected: Path,
-    images: Path,
-    network: Path,
-    candidates: Path,
-    page: Path,
-    repaired: Path,
-    learning: Path,
-    rows: StudyRows,
-    note: str,
-    beyond: list[Path] | None = None,
+    files: PageFiles, images: Path, rows: StudyRows, note: str, page: Path, repaired: Path, learning: Path
 ) -> None:
-    """network, candidates: eval files of the split that pictures show; rows: variant and seed of ``beyond``."""
-    about = read_eval(network)
+    """rows: variant and seed of ``files.beyond``; note: a sentence for the head of the page."""
+    about = read_eval(files.network)
     where = f"{about.dataset} {about.split}, {about.world} world"
-    compared = compare(network, candidates)
+    compared = compare(files.network, files.candidates)
     with ExitStack() as stack:
         sources = ExampleFiles(
-            photos=open_photos(refs, images).or_grey,
-            truth=TruthStore(truth),
-            masks=stack.enter_context(MaskStore.open(masks)),
-            selected=stack.enter_context(SelectionStore(selected)),
+            photos=open_photos(files.refs, images).or_grey,
+            truth=TruthStore(files.truth),
+            masks=stack.enter_context(MaskStore.open(files.masks)),
+            selected=stack.enter_context(SelectionStore(files.selected)),
         )
         write_repaired_picture(compared, sources, repaired, where=where)
-    write_learning(_by_phase(matching), _by_phase(curves), learning, where=where)
+    write_learning(_by_phase(files.matching), _by_phase(files.curves), learning, where=where)
 
     pictures = {
         f"Picked wrong by Select, repaired by Correct ({where})": repaired,
         "The method at work: matching, and loss, a thin line per seed": learning,
     }
     relative = {caption: Path(os.path.relpath(path, page.parent)) for caption, path in pictures.items()}
+    figures, beyond = over_seeds(read_figures(files.evals)), study_table(files.beyond, rows.root)
     with atomic_path(page) as temporary:
-        content = results_page(
-            over_seeds(read_figures(evals)),
-            relative,
-            [f"{where}: {repaired_line(compared)}"],
-            study_table(beyond or [], rows.root),
-            note=note,
-        )
+        content = results_page(figures, relative, [f"{where}: {repaired_line(compared)}"], beyond, note)
         temporary.write_text(content, encoding="utf-8")
 
 

@@ -30,21 +30,6 @@ class Candidates:
     masks: Tensor
     rows: tuple[np.ndarray, ...]
 
-    @classmethod
-    def from_lists(cls, masks: Sequence[Tensor]) -> Self:
-        """From one (K_i, H, W) per sample. Masks that are equal in every pixel are one instance."""
-        rows_by_bits: dict[bytes, int] = {}
-        distinct: list[Tensor] = []
-        rows = []
-        for sample in masks:
-            bits = np.packbits(sample.cpu().numpy() != 0, axis=-1)
-            for mask, key in zip(sample, (b.tobytes() for b in bits), strict=True):
-                if key not in rows_by_bits:
-                    rows_by_bits[key] = len(distinct)
-                    distinct.append(mask != 0)
-            rows.append(np.array([rows_by_bits[b.tobytes()] for b in bits], dtype=np.int64))
-        return cls(torch.stack(distinct), tuple(rows))
-
 
 @dataclass(frozen=True, slots=True)
 class Assignment:

@@ -14,10 +14,8 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
 from ssc_core.layout import DatasetFolder, dataset_folders
 from ssc_core.report.published import PUBLISHED, Published
-from ssc_core.report.seeds import read_figures
+from ssc_core.report.seeds import read_figures, split_order
 from ssc_core.tables import read_frame
-
-_SPLITS = ("val", "testA", "testB", "test", "train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +62,13 @@ class EvaluatedMasks:
 class DatasetResults:
     """Everything that a dataset's folder holds.
 
-    logs: training log by phase; matching: accuracy of the matching by phase; figures: ``seeds.read_figures`` of
-    the config and all its variants; models and masks are of the config itself; jobs: a row a
-    benchmarked job.
+    world: whose figures they are; logs: training log by phase; matching: accuracy of the matching by phase; figures:
+    ``seeds.read_figures`` of the config and all its variants; models and masks are of the config itself; jobs: a row
+    per benchmarked job.
     """
 
     folder: DatasetFolder
+    world: str
     models: tuple[EvaluatedModel, ...]
     masks: tuple[EvaluatedMasks, ...]
     logs: dict[str, pd.DataFrame]
@@ -86,14 +85,17 @@ class DatasetResults:
         return [*self.models, *self.masks]
 
     @property
-    def world(self) -> str:
-        found = self.figures["world"]
-        return "toys" if (found == "toys").any() else str(found.iloc[0])
-
-    @property
     def sheets(self) -> list[tuple[str, Path]]:
         """Splits that have a contact sheet of what Segment found, and its path."""
-        return sorted(self.folder.of_splits("contact_sheet"), key=lambda one: split_order(one[0]))
+        return self._of_splits("contact_sheet")
+
+    @property
+    def selections(self) -> list[str]:
+        """Splits whose ways to select were evaluated."""
+        return [split for split, _ in self._of_splits("selections")]
+
+    def _of_splits(self, result: str) -> list[tuple[str, Path]]:
+        return sorted(self.folder.of_splits(result), key=lambda one: split_order(one[0]))
 
     def lines(self) -> list[ResultLine]:
         """Lines of the table by split, all measured alike: once per sentence, choices among candidates too."""
@@ -146,11 +148,6 @@ class DatasetResults:
                 )
 
 
-def split_order(split: str) -> tuple[int, str]:
-    """Sorts val before the tests, and train last."""
-    return (_SPLITS.index(split) if split in _SPLITS else len(_SPLITS), split)
-
-
 def collect(results: Path) -> list[DatasetResults]:
     """Datasets below ``results`` that have an eval file, by name. Raises SscError when there is none."""
     folders = dataset_folders(results)
@@ -171,7 +168,8 @@ def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
         else:
             masks.append(EvaluatedMasks(content, rows))
     figures = read_figures(folder.all_eval_files())
-    if figures["world"].eq("micro").nunique() > 1:
+    worlds = {*figures["world"], *(read_eval(path).world for _, path in folder.of_splits("selections"))}
+    if len({world == "micro" for world in worlds}) > 1:
         raise SscError(
             f"{folder.folder} mixes results of generated scenes and of photos; delete those that do not belong there"
         )
@@ -179,6 +177,7 @@ def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
     matching = {phase: folder(f"{phase}.matching") for phase in MATCHED}
     return DatasetResults(
         folder=folder,
+        world="toys" if "toys" in worlds else worlds.pop(),
         models=tuple(sorted(models, key=lambda m: (split_order(m.content.split), method_order(m.content.method)))),
         masks=tuple(sorted(masks, key=lambda c: split_order(c.content.split))),
         logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},

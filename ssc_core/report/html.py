@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ssc_core.config.methods import method_name, method_order
+from ssc_core.config.methods import method_name
 from ssc_core.config.variants import Changes
 from ssc_core.evaluate.schema import ModelEval
 from ssc_core.masks.selection import SelectionStore
@@ -19,13 +19,13 @@ from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.cards import PhotoShelf, examples_gallery
 from ssc_core.report.charts import candidate_chart, iou_histogram, method_colour, success_curves, time_chart
-from ssc_core.report.collect import DatasetResults, EvaluatedModel, collect, split_order
+from ssc_core.report.collect import DatasetResults, EvaluatedModel, collect
 from ssc_core.report.curves import matching_chart, training_charts
 from ssc_core.report.examples import ExampleFiles, tagged_sentences
 from ssc_core.report.figures import Chart
 from ssc_core.report.pages import write_page
 from ssc_core.report.published import RUN_TO_RUN
-from ssc_core.report.seeds import over_seeds
+from ssc_core.report.seeds import over_seeds, records
 from ssc_core.report.ways_to_select import select_view
 
 
@@ -60,14 +60,15 @@ def _view(
     dataset: DatasetResults, photos: Path, selections: Mapping[str, Changes], gallery_size: int
 ) -> dict[str, Any]:
     """What templates/report.html shows of a dataset."""
+    over = records(over_seeds(dataset.figures))
     shelf = PhotoShelf(open_photos(dataset.folder("refs"), photos).or_grey, f"{dataset.name}-photo")
     return {
         "name": dataset.name,
         "world": dataset.world,
         "methods": dataset.lines(),
         "choices": dataset.choice_lines(),
-        "seeds": [row for row in _over_seeds(dataset) if not row["variant"] and row["seeds"] > 1],
-        "variants": [row for row in _over_seeds(dataset) if row["variant"]],
+        "seeds": [row for row in over if not row["variant"] and row["seeds"] > 1],
+        "variants": [row for row in over if row["variant"]],
         "notes": list(_notes(dataset)),
         "curves": list(_curves(dataset)),
         "models": list(_models(dataset, shelf, gallery_size)),
@@ -77,27 +78,13 @@ def _view(
             *(chart for phase, log in dataset.logs.items() for chart in training_charts(log, phase)),
         ],
         "candidates": [candidate_chart(masks) for masks in dataset.masks],
-        "selections": [
-            select_view(dataset.folder, split, selections, shelf)
-            for split, _ in sorted(dataset.folder.of_splits("selections"), key=lambda one: split_order(one[0]))
-        ],
+        "selections": [select_view(dataset.folder, split, selections, shelf) for split in dataset.selections],
         "facts": list(_facts(dataset)),
         "sheets": [(split, _data_url(path)) for split, path in dataset.sheets],
         "time": time_chart(dataset.jobs) if len(dataset.jobs) else None,
         "jobs": job_rows(dataset.jobs),
         "provenance": list(_provenance(dataset)),
     }
-
-
-def _over_seeds(dataset: DatasetResults) -> list[dict[str, Any]]:
-    """``seeds.over_seeds`` by split, within it by variant, in the order of methods; ``gain``: in oIoU over the config's
-    own, None where that was not measured."""
-    rows = [{str(name): value for name, value in row.items()} for row in over_seeds(dataset.figures).to_dict("records")]
-    own = {(row["split"], row["method"]): row["oIoU"] for row in rows if not row["variant"]}
-    for row in rows:
-        base = own.get((row["split"], row["method"]))
-        row["gain"] = None if base is None else row["oIoU"] - base
-    return sorted(rows, key=lambda row: (split_order(row["split"]), row["variant"], method_order(row["method"])))
 
 
 def _notes(dataset: DatasetResults) -> Iterator[str]:
@@ -180,7 +167,7 @@ def job_rows(jobs: pd.DataFrame) -> list[dict[str, Any]]:
         jobs=("seconds", "size"), seconds=("seconds", "sum"), rss_mb=("rss_mb", "max")
     )
     ordered = grouped.fillna({"rss_mb": 0.0}).sort_values("seconds", ascending=False, kind="stable").reset_index()
-    return [{str(name): value for name, value in row.items()} for row in ordered.to_dict("records")]
+    return records(ordered)
 
 
 def _provenance(dataset: DatasetResults) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -1,14 +1,19 @@
-"""HTML pages that need no network and no other file, from ``templates/``: Jinja escapes all that they are told."""
+"""Pages from ``templates/``: HTML that needs no network and no other file, and Markdown.
+
+Jinja escapes all that HTML pages are told; in Markdown, ``cell`` keeps a text in its cell of a table.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from ssc_core.config.methods import method_name
 from ssc_core.drawing.style import PICK, PREDICTION, TRUTH, css
@@ -35,23 +40,29 @@ def write_page(
     links: Sequence[tuple[str, str]] = (),
     **values: Any,
 ) -> None:
-    """Write a page. worlds: whose figures it shows, a notice each; links: (target, name); values: of the template."""
-    page = _environment().get_template(template)
-    text = page.render(title=title, worlds=list(dict.fromkeys(worlds)), links=links, **values)
+    """Write an HTML page. worlds: whose figures it shows, a notice each; links: (target, name)."""
+    text = render(template, title=title, worlds=list(dict.fromkeys(worlds)), links=links, **values)
     with atomic_path(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
+def render(template: str, **values: Any) -> str:
+    """A template with its values; in one of ``.html``, they are escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
+        autoescape=select_autoescape(default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (method_name, runs, cells, duration, memory)
+    filters = (method_name, runs, cells, cell, duration, memory)
     environment.filters |= {function.__name__: function for function in filters}
+    environment.tests["nan"] = math.isnan
     # pictures and page have the same colours
     colours = {"prediction": css(PREDICTION), "truth": css(TRUTH), "pick": css(PICK)}
     environment.globals |= {
@@ -68,6 +79,11 @@ def runs(rows: Iterable[Any], name: str) -> Iterator[tuple[Any, list[Any]]]:
     rows = list(rows)
     get: Any = itemgetter(name) if rows and isinstance(rows[0], dict) else attrgetter(name)
     return ((value, list(same)) for value, same in groupby(rows, get))
+
+
+def cell(text: str) -> str:
+    """A text that does not end the cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", r"\|")
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, read_json
-from ssc_core.report.select_table import markdown_table, read_lines
+from ssc_core.report.pages import render
+from ssc_core.report.select_table import read_lines
 
 _PLACE = re.compile(r"(<!-- table of results/report/select\.json: begin -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -22,10 +23,7 @@ def write_table(figures: Path, page: Path) -> None:
     Raises SscError when the page has no marks.
     """
     content = read_json(figures)
-    what = f"{content['dataset']} {content['split']}, world: {content['world']}. {content['n_refs']} refs"
-    sentences = f", {content['n_pairs']} sentences" if content["per"] == "sentence" else ""
-    table = markdown_table(read_lines(content["lines"]))
-    block = f"{what}{sentences}, {content['n_images']} photos; percentages with 95 % intervals.\n\n{table}"
+    block = render("select_table.md", content=content, lines=read_lines(content["lines"])).rstrip("\n") + "\n"
     text, found = _PLACE.subn(lambda place: place[1] + block + place[2], page.read_text(encoding="utf-8"))
     if not found:
         raise SscError(

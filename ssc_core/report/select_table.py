@@ -70,16 +70,6 @@ def changes(variant: Changes) -> str:
     return "; ".join(f"{key}: {plain(value)}" for key, value in variant.items()) or "nothing"
 
 
-def markdown_table(lines: Sequence[Line]) -> str:
-    """The table of ``docs/select.md``."""
-    text = ["| way to select | oIoU | gain in oIoU | mIoU | gain in mIoU |", "|---|---|---|---|---|"]
-    for line in lines:
-        name = f"`{line.name}`" + (" (looks at the truth)" if line.test_only else "")
-        figures = (f"{value} ({interval})" if interval else value for value, interval in cells(line))
-        text.append(f"| {name} | {' | '.join(figures)} |")
-    return "\n".join(text) + "\n"
-
-
 def csv_table(lines: Sequence[Line]) -> str:
     """The table for programs: a column a number, such as ``oIoU_gain_low``."""
     return pd.json_normalize([asdict(line) for line in lines], sep="_").to_csv(index=False)

@@ -50,15 +50,8 @@ class NounWriter:
         return self._stack.__exit__(*error)
 
 
-def write_nouns(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table at once, see ``NounWriter``."""
-    rows = list(rows)
-    with NounWriter(path, with_phrases=any("phrases" in row for row in rows)) as writer:
-        writer.write(rows)
-
-
 def read_nouns(path: Path) -> pd.DataFrame:
-    """Read the columns that ``write_nouns`` writes; nouns and classes are lists of lists of str.
+    """Read the columns that ``NounWriter`` writes; nouns and classes are lists of lists of str.
 
     Raises SscError when the file is missing, damaged or another kind of table.
     """

@@ -131,14 +131,6 @@ class NounFinder:
             return [[] for _ in sentences]
 
 
-def find_nouns(sentences: Sequence[str], settings: NounSettings, *, threads: int = 1) -> list[list[str]]:
-    """Nouns of each sentence, see ``NounFinder``; what has none is logged."""
-    find = NounFinder(settings, threads)
-    found = find(sentences)
-    find.report()
-    return found
-
-
 def most_likely_class(classes: Iterable[Sequence[str]]) -> str:
     """The most common class over a ref's sentences, ties to the first seen; ``object`` when there is none."""
     counts = Counter(name for sentence in classes for name in sentence)

@@ -10,7 +10,7 @@ import spacy
 
 from ssc_core.cli.config_files import read_config
 from ssc_core.config.labelling import NounSettings
-from ssc_core.segment.nouns import find_nouns
+from ssc_core.segment.nouns import NounFinder
 from ssc_core.segment.spacy_nouns import head_nouns
 
 EVERY = 20
@@ -50,7 +50,7 @@ def test_nouns_are_those_of_the_published_way(published: NounSettings, pipeline:
         return head_nouns(doc if len(doc) and doc[0].text == "the" else whole(f"the {sentence}"))
 
     expected = [published_way(sentence) for sentence in sentences]
-    found = find_nouns(sentences, published, threads=2)
+    found = NounFinder(published, threads=2)(sentences)
     assert len(sentences) > 500
     with_nouns = [(one, other) for one, other in zip(found, expected, strict=True) if other]
     assert [one for one, _ in with_nouns] == [other for _, other in with_nouns]
@@ -59,5 +59,5 @@ def test_nouns_are_those_of_the_published_way(published: NounSettings, pipeline:
 
 def test_they_are_not_the_default_pipelines(published: NounSettings) -> None:
     sentence = "white pot upper right corner"
-    assert find_nouns([sentence], published) == [["pot"]]
-    assert find_nouns([sentence], read_config().nouns) == [["corner"]]
+    assert NounFinder(published)([sentence]) == [["pot"]]
+    assert NounFinder(read_config().nouns)([sentence]) == [["corner"]]

@@ -17,7 +17,7 @@ from ssc_core.evaluate.schema import read_eval
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs, refs_by_image
 from ssc_core.refer.truth import TruthStore
-from ssc_core.segment.noun_table import write_nouns
+from tests.files import write_nouns
 
 pytest.importorskip("onnxruntime")
 

@@ -6,8 +6,16 @@ import torch
 import torch.nn.functional as F
 
 from ssc_core.correct import losses
-from ssc_core.correct.losses import Options, PixelLoss, Samples, StepSize
+from ssc_core.correct.losses import Candidates, Options, PixelLoss, Samples, StepSize
 from ssc_core.errors import SscError
+
+
+def distinct(lists: list[torch.Tensor]) -> Candidates:
+    """Candidates from masks (K_i, H, W) of each sample; equal masks are one instance."""
+    seen: dict[bytes, int] = {}
+    rows = tuple(np.array([seen.setdefault(mask.numpy().tobytes(), len(seen)) for mask in of]) for of in lists)
+    masks = {row: mask for of, own in zip(lists, rows, strict=True) for row, mask in zip(own, of, strict=True)}
+    return Candidates(torch.stack([masks[row] for row in range(len(masks))]), rows)
 
 
 def case(samples: int = 6, seed: int = 0):
@@ -26,7 +34,7 @@ def samples(image_ids, ref_ids, logits, candidates, *, step=None, judge=None, ep
         image_ids,
         ref_ids,
         logits,
-        losses.Candidates.from_lists(candidates),
+        distinct(candidates),
         step or StepSize.of(image_ids),
         epoch,
         None if judge is None else lambda: judge,
@@ -60,7 +68,7 @@ def test_the_loss_is_the_mean_over_matched_targets(loss):
     image_ids, ref_ids, logits, candidates = case()
     options = Options(contrast=0.0)
     value, assignment, _ = loss(samples(image_ids, ref_ids, logits, candidates), options)
-    masks = losses.Candidates.from_lists(candidates).masks
+    masks = distinct(candidates).masks
     expected = sum(published_ce(logits[i], masks[row]) for i, row in enumerate(assignment.rows) if row >= 0)
     torch.testing.assert_close(value, expected / 6)
 
@@ -129,7 +137,7 @@ def test_a_teacher_decides_and_the_student_learns(loss):
 def test_confidence_weights_each_sample(loss):
     image_ids, ref_ids, logits, candidates = case()
     value, assignment, _ = loss(samples(image_ids, ref_ids, logits, candidates), Options(temperature=0.01))
-    held = losses.Candidates.from_lists(candidates)
+    held = distinct(candidates)
     iou = losses.matching.soft_iou(logits.softmax(1)[:, 1], held.masks).numpy()
     weights = losses.matching.confidence(iou, held.rows, assignment.rows, 0.01)
     assert weights[:3].max() < 1
@@ -169,7 +177,7 @@ def test_the_contrastive_term_is_the_mean_over_pairs():
     image_ids, ref_ids, logits, candidates = case()
     plain = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates))
     full = losses.greedy_ce_contrastive(samples(image_ids, ref_ids, logits, candidates), Options(contrast=0.5))
-    masks = losses.Candidates.from_lists(candidates).masks
+    masks = distinct(candidates).masks
     targets = torch.stack([masks[r] if r >= 0 else torch.zeros_like(masks[0]) for r in plain.assignment.rows])
     terms = losses.contrast(image_ids, ref_ids, logits, targets)
     torch.testing.assert_close(full.value, plain.value + 0.5 * terms.sum() / 12)
@@ -186,7 +194,7 @@ def test_supervised_takes_one_mask_a_sample():
 def test_soft_iou_is_that_of_each_sample_with_its_target():
     image_ids, ref_ids, logits, candidates = case()
     got = losses.greedy_ce(samples(image_ids, ref_ids, logits, candidates))
-    masks = losses.Candidates.from_lists(candidates).masks
+    masks = distinct(candidates).masks
     table = losses.matching.soft_iou(logits.softmax(1)[:, 1], masks)
     for i, row in enumerate(got.assignment.rows):
         assert got.soft_iou[i].item() == pytest.approx(table[i, row].item() if row >= 0 else 0.0, abs=1e-6)

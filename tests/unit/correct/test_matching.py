@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssc_core.correct import matching
-from ssc_core.correct.matching import NONE, Candidates
+from ssc_core.correct.matching import NONE
 
 
 def arrays(*rows):
@@ -233,10 +233,3 @@ def test_soft_iou_by_hand():
     masks = torch.tensor([[[True, True], [False, False]], [[False, False], [True, True]]])
     got = matching.soft_iou(foreground, masks)
     assert got.tolist() == [[pytest.approx(1.5 / (1.5 + 2 - 1.5)), 0.0]]
-
-
-def test_candidates_from_lists_know_equal_masks():
-    a, b = torch.eye(3, dtype=torch.bool), torch.ones(3, 3, dtype=torch.bool)
-    got = Candidates.from_lists([torch.stack([a, b]), torch.stack([b])])
-    assert [r.tolist() for r in got.rows] == [[0, 1], [1]]
-    assert torch.equal(got.masks, torch.stack([a, b]))

@@ -11,8 +11,9 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.report.collect import collect
-from ssc_core.report.html import _over_seeds, build_report
+from ssc_core.report.html import build_report
 from ssc_core.report.published import PUBLISHED
+from ssc_core.report.seeds import over_seeds, records
 from tests.unit.report.conftest import NASTY, PHOTOS
 
 VOID = {"meta", "link", "input", "br", "img"}
@@ -171,7 +172,7 @@ def test_seeds_are_in_the_order_of_splits_and_methods(results: Path, tmp_path: P
                 path.write_text(json.dumps(content | {"seed": seed, "split": split, "method": method}))
                 shutil.copy(results / "refcoco" / "eval_val.parquet", path.with_suffix(".parquet"))
     (dataset,) = collect(copy)
-    assert [(row["split"], row["method"]) for row in _over_seeds(dataset) if row["seeds"] > 1] == [
+    assert [(row["split"], row["method"]) for row in records(over_seeds(dataset.figures)) if row["seeds"] > 1] == [
         ("val", "pretrained"), ("val", "corrected"), ("testA", "pretrained"), ("testA", "corrected"),
     ]  # fmt: skip
 
@@ -185,7 +186,8 @@ def test_variants_are_shown_beside_the_config_and_without_it(
         (copy / folder).mkdir()
         changed = content | {"seed": seed, "oIoU": content["oIoU"] - 10 * seed}
         (copy / folder / "eval_val.json").write_text(json.dumps(changed))
-    (row,) = (row for row in _over_seeds(*collect(copy.parent)) if row["variant"])
+    (changed,) = collect(copy.parent)
+    (row,) = (row for row in records(over_seeds(changed.figures)) if row["variant"])
     assert (row["variant"], row["method"], row["seeds"]) == ("correct.lr=0.1", "corrected", 2)
     assert row["gain"] == pytest.approx(-15)
     build_report(results=copy.parent, out=tmp_path / "a.html", images={"refcoco": photos_folder})

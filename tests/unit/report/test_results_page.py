@@ -12,6 +12,7 @@ from ssc_core.report.results_page import claims, results_page
 def row(method: str, oiou: float, **changes: Any) -> dict[str, Any]:
     figures = {"oIoU": oiou, "oIoU_sd": 1.0, "mIoU": oiou, "mIoU_sd": 1.0, "P@0.5": oiou, "P@0.5_sd": 1.0}
     about = {"dataset": "refcoco", "world": "micro", "split": "val", "method": method, "seeds": 3}
+    about |= {"variant": "", "gain": 0.0}
     return {**about, "low": oiou - 3, "high": oiou + 3, **figures, **changes}
 
 
@@ -74,6 +75,25 @@ def test_page() -> None:
     table = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in table} == {5, 7}
     assert page.count("| yes |") == 11
+
+
+def test_a_variant_has_a_table_and_claims_of_its_own() -> None:
+    varied = [
+        row("selected", 30.0, gain=-4.4),
+        row("corrected", 29.0),
+        row("best", 85.0, gain=float("nan")),
+    ]
+    page = results_page(pd.DataFrame(PROMISED + [one | {"variant": "score.prompt=crop"} for one in varied]), {})
+    own, changed = page.split("### refcoco val, `score.prompt=crop`\n")
+    lines = changed.splitlines()
+    assert "| Select (zero-shot) | **30.0** ± 1.0 (27.0 to 33.0) | -4.4 | 30.0 ± 1.0 | 30.0 ± 1.0 | 3 |" in lines
+    assert "| Best candidate (oracle) | **85.0** ± 1.0 (82.0 to 88.0) |  | 85.0 ± 1.0 | 85.0 ± 1.0 | 3 |" in lines
+    assert "published" not in changed
+    head, table = own.split("### refcoco val\n")
+    assert head.count("| refcoco val | ") == 11 and "**57.2**" in table and "**29.0**" not in table
+    told = [line for line in head.splitlines() if line.startswith("| refcoco val, `score.prompt=crop` | ")]
+    assert [line.rsplit("|", 2)[1] for line in told] == [" **no** ", " **no** ", " yes "]
+    assert "-1.0 (corrected 29.0, selected 30.0)" in told[0]
 
 
 def test_a_presets_page_says_so() -> None:

@@ -9,7 +9,7 @@ from ssc_core.evaluate.schema import ModelEval, read_eval
 from ssc_core.evaluate.study_table import StudyRows
 from tests.unit.report.conftest import PHOTOS
 from workflow_scripts import evaluate_chosen
-from workflow_scripts.results_page import main
+from workflow_scripts.results_page import PageFiles, main
 
 
 def test_the_page_says_the_studys_note_and_what_was_repaired(
@@ -17,12 +17,15 @@ def test_the_page_says_the_studys_note_and_what_was_repaired(
 ) -> None:
     folder = results / "refcoco"
     main(
-        evals=[folder / "eval_val.json", folder / "eval_masks_val.json"],
-        matching=[folder / "checkpoints" / "correct.matching.csv"],
-        curves=[folder / "checkpoints" / "pretrain.csv"],
-        refs=folder / "refs.parquet", truth=folder / "truth.h5", masks=folder / "val" / "masks.h5",
-        selected=folder / "val" / "selected.h5", images=photos_folder, network=folder / "eval_val.json",
-        candidates=folder / "eval_masks_val.json", page=tmp_path / "docs" / "results.md",
+        PageFiles(
+            evals=[folder / "eval_val.json", folder / "eval_masks_val.json"],
+            matching=[folder / "checkpoints" / "correct.matching.csv"],
+            curves=[folder / "checkpoints" / "pretrain.csv"], beyond=[],
+            refs=folder / "refs.parquet", truth=folder / "truth.h5", masks=folder / "val" / "masks.h5",
+            selected=folder / "val" / "selected.h5", network=folder / "eval_val.json",
+            candidates=folder / "eval_masks_val.json",
+        ),
+        images=photos_folder, page=tmp_path / "docs" / "results.md",
         repaired=tmp_path / "docs" / "images" / "repaired.png",
         learning=tmp_path / "docs" / "images" / "learning.svg", rows=StudyRows([]), note="A note of the study.",
     )  # fmt: skip

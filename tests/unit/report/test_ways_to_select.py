@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,10 @@ from ssc_core.refer.truth import TruthStore
 from ssc_core.report import select_cards
 from ssc_core.report.cards import PhotoShelf, ShelfPhoto
 from ssc_core.report.html import build_report
+from ssc_core.report.pages import render
 from ssc_core.report.select_cards import NUMBER, Stores
 from ssc_core.report.select_docs import write_table
-from ssc_core.report.select_table import Line, changes, csv_table, markdown_table, read_lines
+from ssc_core.report.select_table import Line, changes, csv_table, read_lines
 from ssc_core.report.ways_to_select import select_view, write_select_table
 from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
 from tests.unit.report.test_html import Page
@@ -98,6 +100,15 @@ def tags(root_of: Path, photos_folder: Path) -> list[set[str]]:
     folder = DatasetFolder(root_of / "refcoco")
     shelf = PhotoShelf(open_photos(folder("refs"), photos_folder).or_grey, "photo")
     return [card.tags for card in select_view(folder, "val", {}, shelf)["gallery"].cards]
+
+
+def test_ways_to_select_alone_are_a_report(root_of: Path, photos_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(root_of, tmp_path / "results"))
+    for path in (copy / "refcoco").glob("eval_*"):
+        path.unlink()
+    page = report_of(copy, photos_folder)
+    assert "Ways to select: val" in page.words and "Choices worth a look" in page.words
+    assert "Generated micro world" in page.words
 
 
 def test_the_table_says_what_differs_and_what_it_gains(written: Path, page: Page) -> None:
@@ -205,9 +216,11 @@ def test_changes(variant: dict, expected: str) -> None:
 
 def test_markdown_and_csv_of_lines() -> None:
     best = Line("best", "looks", True, Figure(80.04, 70, 90), Figure(81), Figure(5, -1, 11), Figure(6))
-    assert markdown_table([best]).splitlines()[2] == (
-        "| `best` (looks at the truth) | 80.0 (70.0 to 90.0) | +5.0 (-1.0 to +11.0) | 81.0 | +6.0 |"
-    )
+    about = {"dataset": "d", "split": "val", "world": "files", "per": "ref", "n_refs": 7, "n_images": 4}
+    text = render("select_table.md", content=about, lines=[best, replace(best, name="a | b", test_only=False)])
+    assert text.splitlines()[0] == "d val, world: files. 7 refs, 4 photos; percentages with 95 % intervals."
+    figures = "80.0 (70.0 to 90.0) | +5.0 (-1.0 to +11.0) | 81.0 | +6.0 |"
+    assert text.splitlines()[4:] == [f"| `best` (looks at the truth) | {figures}", rf"| `a \| b` | {figures}"]
     assert csv_table([best]).splitlines()[0].startswith("name,what,test_only,oIoU_value,oIoU_low,oIoU_high,mIoU_value")
 
 

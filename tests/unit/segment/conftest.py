@@ -17,8 +17,8 @@ from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectS
 from ssc_core.config.sources import DatasetSource
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
-from ssc_core.segment.noun_table import write_nouns
 from ssc_core.segment.nouns import most_likely_class
+from tests.files import write_nouns
 
 FAKES = "tests.unit.segment.fake_backends"
 

@@ -14,7 +14,7 @@ from ssc_core.refer.index import build_index
 from ssc_core.segment import nouns as stage
 from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.segment.noun_table import read_nouns
-from ssc_core.segment.nouns import class_names_for, extract_nouns, find_nouns, most_likely_class
+from ssc_core.segment.nouns import NounFinder, class_names_for, extract_nouns, most_likely_class
 from tests.unit.segment.conftest import fake
 
 
@@ -107,21 +107,23 @@ def test_class_names_are_the_datasets_or_cocos(refs):
 def test_each_extractor_falls_back_to_the_other(monkeypatch):
     found = {"spacy": {"a": ["x"], "b": []}, "nltk": {"a": [], "b": ["y"]}}
     monkeypatch.setattr(stage, "_extractor", lambda name, *_: lambda sents: [list(found[name][s]) for s in sents])
-    assert find_nouns(["a", "b"], settings()) == [["x"], ["y"]]
-    assert find_nouns(["b", "a"], settings(extractor="nltk")) == [["y"], ["x"]]
+    assert NounFinder(settings())(["a", "b"]) == [["x"], ["y"]]
+    assert NounFinder(settings(extractor="nltk"))(["b", "a"]) == [["y"], ["x"]]
 
 
 def test_the_fallback_without_its_data_is_a_warning_with_a_count(monkeypatch, caplog):
     monkeypatch.setattr(nltk.data, "path", [])
+    find = NounFinder(settings())
     with caplog.at_level(logging.WARNING):
-        assert find_nouns(["the dog", "left", ""], settings())[0] == ["dog"]
+        assert find(["the dog", "left", ""])[0] == ["dog"]
+        find.report()
     assert "of 3 sentences have no noun" in caplog.text and "ssc fetch nltk_tagger" in caplog.text
 
 
 def test_nltk_as_first_choice_without_its_data_is_an_error(monkeypatch):
     monkeypatch.setattr(nltk.data, "path", [])
     with pytest.raises(SscError, match="tagger data"):
-        find_nouns(["the dog"], settings(extractor="nltk"))
+        NounFinder(settings(extractor="nltk"))(["the dog"])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 but no more"])

@@ -6,6 +6,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch, image_tasks, plan_batches, shard_of
+from tests.files import write_nouns
 
 
 def tasks(count: int) -> list[ImageTask]:
@@ -31,8 +32,6 @@ def test_tasks_join_refs_and_nouns(make_split):
 
 
 def test_nouns_of_other_refs_are_an_error(make_split):
-    from ssc_core.segment.noun_table import write_nouns
-
     split = make_split([[["dog"]]])
     write_nouns(split.nouns, [{"ref_id": 99, "image_id": 1, "nouns": [[]], "classes": [[]], "query": "dog"}])
     with pytest.raises(SscError, match="run extract_nouns again"):
