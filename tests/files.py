@@ -1,4 +1,4 @@
-"""Files of the stages, written at once, as tests need them; the stages write as they go."""
+"""Files of the stages, written at once; the stages write them as they go."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ssc_core.refer.truth import TruthMask, TruthWriter
 from ssc_core.segment.noun_table import NounWriter
-
-
-def write_truth(path: Path, masks: Iterable[TruthMask]) -> None:
-    with TruthWriter(path) as writer:
-        for mask in masks:
-            writer.append(mask)
 
 
 def write_nouns(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

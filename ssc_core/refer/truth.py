@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class TruthMask:
 
 
 class TruthWriter(ColumnWriter):
-    """Context manager that writes ``truth.h5``, ref by ref. See ``ColumnWriter``. The same masks give the same bytes.
+    """Context manager that writes ``truth.h5``, ref by ref. See ``ColumnWriter``.
 
     Datasets: /ref/id int64 (R,), /ref/size int32 (R, 2) height, width, /ref/rle_first int64 (R+1,), /rle uint8.
     """
@@ -49,6 +50,13 @@ class TruthWriter(ColumnWriter):
         self._append("ref/id", mask.ref_id)
         self._append("ref/size", (mask.height, mask.width))
         self._append_blobs("rle", "ref/rle_first", [mask.rle])
+
+
+def write_truth(path: Path, masks: Iterable[TruthMask]) -> None:
+    """Write ``truth.h5``, whole or not at all. The same masks give the same bytes."""
+    with TruthWriter(path) as writer:
+        for mask in masks:
+            writer.append(mask)
 
 
 class TruthStore(ColumnReader):

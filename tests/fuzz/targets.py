@@ -37,11 +37,10 @@ from ssc_core.refer.refer_layout import read_refer
 from ssc_core.refer.safe_pickle import load_plain_pickle
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.refer.table import read_table
-from ssc_core.refer.truth import TruthMask, TruthStore
+from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack
 from ssc_core.weights.web_pages import read_page
-from tests.files import write_truth
 from tests.fuzz import exchange
 
 HEIGHT, WIDTH = 8, 12

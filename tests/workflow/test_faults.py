@@ -31,9 +31,8 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
-from ssc_core.refer.truth import TruthMask, TruthStore
+from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.tensor_files import read_torch
-from tests.files import write_truth
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = StoreInfo(class_names=("dog",), settings={}, code="code", models={})

@@ -20,8 +20,7 @@ from ssc_core.masks.gather import gather
 from ssc_core.masks.reader import rises
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
-from ssc_core.refer.truth import TruthMask, TruthStore
-from tests.files import write_truth
+from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from tests.unit.masks.conftest import INFO, Photos, replace_column
 
 SIZE = (8, 12)

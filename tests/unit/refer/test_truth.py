@@ -10,8 +10,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
-from ssc_core.refer.truth import TruthMask, TruthStore
-from tests.files import write_truth
+from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 
 
 def masks() -> dict[int, np.ndarray]:
