@@ -86,8 +86,9 @@ class Network:
         threads: int = 2,
         batch: int = 32,
     ) -> None:
-        options = {"bert": bert, "default_bert": PUBLISHED_BERT}
-        self._predictor = Predictor(Path(checkpoint), **options, device=device, threads=threads, samples=batch)
+        self._predictor = Predictor(
+            Path(checkpoint), bert=bert, default_bert=PUBLISHED_BERT, device=device, threads=threads, samples=batch
+        )
 
     def __call__(self, photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """A mask for every sentence, as of a ``Labeler``: bool (sentences, H, W) per photo, in its pixels."""

@@ -1,13 +1,8 @@
-"""How a config names a plug-in. What plug-ins are is in ``ssc_core.contracts``; they import it from here."""
+"""Backends that a config names. What they are is in ``ssc_core.contracts``; they import it from here."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import inspect
-import sys
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ssc_core.checkers import checked
@@ -21,8 +16,8 @@ from ssc_core.contracts import (
     PairScorer,
     Segmenter,
 )
-from ssc_core.errors import SscError, did_you_mean
-from ssc_core.registry import BACKEND, Kind, place_of
+from ssc_core.plugins import build, builder
+from ssc_core.registry import BACKEND
 
 __all__ = [
     "ConceptInstances",
@@ -34,9 +29,7 @@ __all__ = [
     "PairScorer",
     "Segmenter",
     "backend_class",
-    "build",
     "load_backend",
-    "load_function",
 ]
 
 
@@ -61,86 +54,6 @@ def load_backend(
     return checked(build(BACKEND, name, settings, offered), name, *protocols)
 
 
-def build(kind: Kind, name: str, settings: Mapping[str, Any], offered: Mapping[str, Any]) -> Any:
-    """Call what a config names, a class or a function, with its settings, and with what it takes of ``offered`` (unless
-    None) besides. Raises SscError as ``builder`` does."""
-    given = {key: value for key, value in offered.items() if value is not None and key not in settings}
-    found = builder(kind, name, settings, given)
-    taken = inspect.signature(found).parameters
-    return found(**settings, **{key: value for key, value in given.items() if key in taken})
-
-
 def backend_class(name: str, settings: Mapping[str, Any]) -> Any:
     """The class that a config names, without building it. Raises SscError unless ``settings`` fit its constructor."""
     return builder(BACKEND, name, settings, ("device", "threads"))
-
-
-def builder(kind: Kind, name: str, settings: Mapping[str, Any], offered: Collection[str]) -> Any:
-    """The class or function that a config names, without calling it.
-
-    Raises SscError when the name does not resolve, and unless it takes ``settings``, and no more than these and
-    ``offered``.
-    """
-    found = _named(kind, name)
-    accepted = inspect.signature(found).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
-    if not takes_any and (unknown := [key for key in settings if key not in accepted]):
-        raise SscError(
-            f"{kind.word} '{name}' has no setting {', '.join(unknown)}{did_you_mean(unknown[0], accepted)} "
-            f"It takes {', '.join(accepted) or 'none'}"
-        )
-    needed = [
-        key for key, p in accepted.items() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    if missing := [key for key in needed if key not in settings and key not in offered]:
-        raise SscError(f"{kind.word} '{name}' needs the setting {', '.join(missing)}: put it into its `settings`")
-    return found
-
-
-def load_function(kind: Kind, name: str) -> Any:
-    """The function that a config names: of a module or file, by name, or an object of a class of that name, which is
-    built without arguments. Raises SscError when the name does not resolve, or what it names cannot be called."""
-    found = _named(kind, name)
-    if inspect.isclass(found):
-        needed = [key for key, p in inspect.signature(found).parameters.items() if p.default is p.empty and p.kind < 2]
-        if needed:
-            raise SscError(f"{kind.word} '{name}' is built without arguments, but needs {', '.join(needed)}")
-        found = found()
-        if not callable(found):
-            raise SscError(f"{kind.word} '{name}': an object of {type(found).__name__} cannot be called")
-    return found
-
-
-def _named(kind: Kind, name: str) -> Any:
-    place, member = place_of(kind, name)
-    module = _import_file(Path(place), kind) if place.endswith(".py") else _import_module(place, name, kind)
-    found = getattr(module, member, None)
-    if not callable(found):
-        known = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
-        raise SscError(
-            f"{kind.word} '{name}': {place} has no {kind.member.lower()} '{member}'{did_you_mean(member, known)}"
-        )
-    return found
-
-
-def _import_module(place: str, name: str, kind: Kind) -> Any:
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        raise SscError(f"{kind.word} '{name}': cannot import '{error.name}'; is it installed, or misspelt?") from error
-    except (ImportError, SyntaxError) as error:
-        raise SscError(f"{kind.word} '{name}' cannot be imported: {error}") from error
-
-
-def _import_file(path: Path, kind: Kind) -> Any:
-    module_name = f"ssc_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise SscError(f"{kind.word} file {path} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (ImportError, SyntaxError) as error:
-        raise SscError(f"{kind.word} file {path} cannot be imported: {error}") from error
-    return module

@@ -282,7 +282,7 @@ def _backends(settings: Settings) -> Iterator[Check]:
 
 def _plugins(settings: Settings) -> Iterator[Check]:
     """Whether the functions of the user's own that the config names are there."""
-    from ssc_core.backends import builder, load_function
+    from ssc_core.plugins import builder, load_function
 
     named = {(key, name, kind) for stage in stage_names(settings) for key, name, kind in plugin_names(settings, stage)}
     layouts = {(f"datasets.{key}.source", of.source.layout, LAYOUT) for key, of in settings.datasets.items()}

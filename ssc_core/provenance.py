@@ -21,9 +21,14 @@ ROOT = Path(__file__).resolve().parent
 PACKAGES = (ROOT.name, "microworld")
 """Whose modules count: ours, beside each other in a checkout; a wheel carries the others in ``ssc_core/_workflow``."""
 
-_VALUES = ("ssc_core.config", "ssc_core.errors", "ssc_core.provenance")
-"""What code_version() leaves out. The config reaches rules by value, as ``params``, and the other two change no result;
-were they counted, a new key for one stage would rerun all stages."""
+_LEFT_OUT = (
+    *("ssc_core.config", "ssc_core.errors", "ssc_core.provenance"),
+    *("ssc_core.registry", "ssc_core.checkout", "ssc_core.pickle_check", "ssc_core.tensor_checks", "ssc_core.weights"),
+)
+"""What code_version() leaves out: with it a new key for one stage, or the name of a new backend, would rerun them all.
+
+The config reaches rules by value, as ``params``, and so does the code behind a registered backend. The others change no
+result: they say where files lie, or refuse them."""
 
 
 @cache
@@ -37,7 +42,7 @@ def code_version(*modules: str) -> str:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in seen or name.startswith(_VALUES):
+        if name in seen or name.startswith(_LEFT_OUT):
             continue
         seen[name], imports = _read_module(name)
         waiting.extend(imports)

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssc_core.backends import load_function
 from ssc_core.checkers import Checker, describe
 from ssc_core.correct import matching
 from ssc_core.correct.matching import NONE, Assignment, Candidates
+from ssc_core.plugins import load_function
 from ssc_core.registry import LOSS
 
 

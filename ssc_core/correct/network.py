@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssc_core.backends import build
 from ssc_core.config.training import NetworkSettings
 from ssc_core.errors import SscError
+from ssc_core.plugins import build
 from ssc_core.registry import NETWORK, NETWORK_OFFERED
 
 LAVT_NAME = "lavt"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ssc_core.backends import load_function
 from ssc_core.checkers import Checker, describe
 from ssc_core.config.sources import DatasetSource
 from ssc_core.files import check_inside_folder
+from ssc_core.plugins import load_function
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence
 from ssc_core.registry import LAYOUT
 

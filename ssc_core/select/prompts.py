@@ -16,8 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ssc_core.backends import load_function
 from ssc_core.checkers import Checker, describe
+from ssc_core.plugins import load_function
 from ssc_core.registry import VISUAL_PROMPT
 
 BLUR_SIGMA = 50.0

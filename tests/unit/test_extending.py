@@ -16,7 +16,7 @@ import torch
 import yaml
 from PIL import Image
 
-from ssc_core.backends import Detector, load_backend, load_function
+from ssc_core.backends import Detector, load_backend
 from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.sources import DatasetSource
@@ -29,6 +29,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStoreWriter
+from ssc_core.plugins import load_function
 from ssc_core.refer.index import build_index
 from ssc_core.refer.sources import open_source
 from ssc_core.registry import LAYOUT

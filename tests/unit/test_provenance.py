@@ -40,6 +40,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     provenance._read_module.cache_clear()
 
 
+def test_names_of_plug_ins_and_what_only_refuses_files_do_not_count(package) -> None:
+    before = package(main="import ssc_core.registry\nfrom ssc_core.tensor_checks import check\nX = 1\n")
+    assert package(registry="REGISTRY = {}\n", tensor_checks="def check():\n    return 1\n") == before
+    assert package(registry="REGISTRY = {1: 2}\n", tensor_checks="def check():\n    return 2\n") == before
+    assert package(main="X = 1\n") != before
+
+
 def test_what_was_parsed_is_kept_and_only_a_saving(package, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
     monkeypatch.setattr(provenance.atexit, "register", kept.append)

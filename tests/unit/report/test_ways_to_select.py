@@ -108,7 +108,7 @@ def test_ways_to_select_alone_are_a_report(root_of: Path, photos_folder: Path, t
         path.unlink()
     page = report_of(copy, photos_folder)
     assert "Ways to select: val" in page.words and "Choices worth a look" in page.words
-    assert "Generated micro world" in page.words
+    assert any(words.startswith("Generated micro world") for words in page.words)
 
 
 def test_the_table_says_what_differs_and_what_it_gains(written: Path, page: Page) -> None:
