@@ -83,7 +83,7 @@ def test_what_they_are_made_of(settings: dict[str, Settings]) -> None:
     for way in (modern, ungated):
         assert (way.network.swin, way.network.image_size, way.pretrain.epochs) == ("base", 480, 40)
         assert (way.select.assignment, way.correct.assignment) == ("joint", "optimal")
-        assert list(way.select.scorers) == ["default"], "nothing is sent to a server unless a weight says so"
+        assert list(way.select.scorers) == ["default", "dense"], "nothing is sent to a server unless a weight says so"
     assert (list(small.datasets), small.studies) == (["mine"], {})
     assert "resources/" not in small.model_dump_json(exclude={"micro"})
 
