@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.drawing.marks import MARKS
 from ssc_core.errors import SscError
+from ssc_core.masks.selection import ScoreStore
 from ssc_core.select.chooser_server import ServerChooser
+from ssc_core.select.scoring import score_candidates
 from tests.unit.select import chat_stand_in as chat
 from tests.unit.select.chat_stand_in import StandIn, stand_in
 
@@ -267,3 +271,47 @@ def test_a_key_that_is_none(make, monkeypatch: pytest.MonkeyPatch, value: str | 
 def test_addresses_that_are_none(make, address: str, message: str) -> None:
     with pytest.raises(SscError, match=message):
         make(server=address)
+
+
+def test_a_split_is_scored_by_the_stage_stopped_in_the_middle_and_gone_on_with_to_the_same_scores(
+    server: StandIn, world, tmp_path: Path
+) -> None:
+    def by_sentence(handler: chat.Handler, request: chat.Request) -> None:
+        count = int(request.text.split("from 1 to ")[1].split()[0])
+        seed = zlib.crc32(request.text.encode())
+        chat.tokens({str(n): -float((seed >> n) % 7) for n in range(1, count + 1)})(handler, request)
+
+    def score(name: str, answers: str, **settings: object) -> Path:
+        backend = {
+            "name": "chooser_server",
+            "settings": {"server": server.address, "served_model": "m", "answers": str(tmp_path / answers), **settings},
+        }
+        out = tmp_path / name
+        score_candidates(
+            refs=world.refs,
+            split="val",
+            masks=world.masks,
+            images=world.images,
+            out=out,
+            settings=ScoreSettings(backend=backend),
+            compat=CompatSettings(),
+            device="cpu",
+        )
+        return out
+
+    server.usual = by_sentence
+    whole = score("whole.h5", "a")
+    asked = len(server.requests)
+    assert asked > 3
+    with pytest.raises(SscError, match="max_requests"):
+        score("part.h5", "b", max_requests=asked // 2)
+    assert not (tmp_path / "part.h5").exists()
+    scores = score("part.h5", "b")
+    assert len(server.requests) == 2 * asked, "what was answered before is not asked for again"
+    server.usual = chat.status(500)
+    offline = score("offline.h5", "b", max_requests=0)
+    for other in (scores, offline):
+        with ScoreStore(whole) as one, ScoreStore(other) as two:
+            assert one.info.settings["scale"] == "log probability"
+            for ref in one.ref_ids.tolist():
+                np.testing.assert_array_equal(one.scores(ref), two.scores(ref))
