@@ -7,12 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssc_core.checkout import HOME, find_path, find_paths
+from ssc_core.errors import SscError, did_you_mean
 
 if TYPE_CHECKING:
     from ssc_core.config.settings import Settings
 
 MODELS = ("nouns", "detect", "segment", "score", "network")
 """Sections that name models."""
+
+
+_GOES_OVER = {"modern": ("paper",), "paper_compat": ("paper",)}
+"""Presets that say only what they change of others."""
+
+
+def preset_files(name: str) -> list[Path]:
+    """The config files of a preset, in order. Raises SscError when there is none of that name."""
+    folder = HOME / "presets"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise SscError(f"no preset '{name}'{did_you_mean(name, known)} There are {', '.join(known)}")
+    return [folder / f"{one}.yaml" for one in (*_GOES_OVER.get(name, ()), name)]
 
 
 def read_config(files: Iterable[Path] = (), *, find_models: bool = False) -> Settings:

@@ -55,10 +55,10 @@ def fetch(
     elif verify:
         _verify(files, depot)
     else:
-        _fetch_all(files, depot)
+        fetch_all(files, depot)
 
 
-def _fetch_all(files: dict[str, PublishedFile], depot: Depot) -> None:
+def fetch_all(files: dict[str, PublishedFile], depot: Depot) -> None:
     """Fetch one after the other; one that fails does not keep the others from being fetched."""
     from ssc_core.weights.fetch import fetch_file, is_here, missing_report, total_text
 

@@ -18,7 +18,9 @@ from ssc_core.cli.doctor import doctor
 from ssc_core.cli.export import export
 from ssc_core.cli.fetch import fetch
 from ssc_core.cli.import_ import import_
+from ssc_core.cli.init import init
 from ssc_core.cli.inspect import inspect
+from ssc_core.cli.label import label
 from ssc_core.cli.predict import predict
 from ssc_core.cli.run import PassOn, run
 from ssc_core.cli.serve import serve
@@ -52,6 +54,8 @@ def _ssc(
 
 app.command("demo", cls=PassOn)(demo)
 app.command("run", cls=PassOn)(run)
+app.command("init")(init)
+app.command("label")(label)
 app.command("predict")(predict)
 app.command("serve")(serve)
 app.command("export")(export)

@@ -31,7 +31,7 @@ def read_layers(files: Iterable[Path | str], overrides: Mapping[str, Any] | None
     """
     merged: dict[str, Any] = {}
     for layer in (*map(read_config_file, files), overrides or {}):
-        _merge(merged, layer)
+        lay_over(merged, layer)
     return merged
 
 
@@ -137,7 +137,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
 
-def _merge(onto: dict[str, Any], more: Mapping[str, Any]) -> None:
+def lay_over(onto: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Change ``onto`` to what it and then ``more`` make, as ``read_layers`` says."""
     for key, value in more.items():
         if not isinstance(value, Mapping):
             onto[key] = value
@@ -145,7 +146,7 @@ def _merge(onto: dict[str, Any], more: Mapping[str, Any]) -> None:
         old = onto.get(key)
         # always into a dict of its own: two places of a file may share one by an alias
         onto[key] = merged = _kept(old, value) if isinstance(old, Mapping) else {}
-        _merge(merged, value)
+        lay_over(merged, value)
 
 
 def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,16 @@ def pick(files: Mapping[str, PublishedFile], names: Sequence[str]) -> dict[str, 
 
 def needed_by(settings: Settings) -> dict[str, PublishedFile]:
     """The files that a config names: as weights, as a folder of weights, as a spaCy pipeline, or as a dataset."""
-    named = set(_strings(settings.model_dump(mode="json", exclude={"sources", "micro", "results", "datasets"})))
+    return _needed(settings, {"sources", "micro", "results", "datasets"})
+
+
+def needed_for_labels(settings: Settings) -> dict[str, PublishedFile]:
+    """The same without what trainings need."""
+    return _needed(settings, set(type(settings).model_fields) - {"nouns", "detect", "segment", "score", "scorers"})
+
+
+def _needed(settings: Settings, without: set[str]) -> dict[str, PublishedFile]:
+    named = set(_strings(settings.model_dump(mode="json", exclude=without)))
     if settings.nouns.extractor == "nltk" or "en_core_web_md" in PurePosixPath(settings.nouns.spacy_model).parts:
         named.add(NLTK_TAGGER)  # the published nouns: spaCy's first, then NLTK's
     for dataset in settings.datasets.values():

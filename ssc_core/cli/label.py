@@ -1,0 +1,247 @@
+"""``ssc label``: a folder of photos and a table to masks, a page to look at them, and a list of what to check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ssc_core.checkout import HOME, find_path
+from ssc_core.cli.config_files import preset_files
+from ssc_core.cli.predict import AllowToys
+from ssc_core.cli.workflow import run_workflow
+from ssc_core.errors import SscError
+
+if TYPE_CHECKING:
+    from ssc_core.config.settings import Settings
+
+DATASET = "labels"
+"""What the photos are called in the config that is written."""
+
+ON_PHOTOS = (("select", "min_area", 500), ("score", "blur_sigma", 50))
+"""Section, key and value where the preset says nothing: the default ones suit pictures of 160 pixels."""
+
+_HEAD = """# Written by `ssc label`, which writes it anew. To go on by hand, in the folder where that was called:
+#   ssc run --configfile {file} -- {results}/{dataset}/{split}/selected.h5
+"""
+
+
+def label(
+    photos: Annotated[Path, typer.Argument(help="Folder of photos.")],
+    table: Annotated[Path, typer.Argument(help="Table with the columns image and sentences, see `ssc init`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of all that is made.")],
+    preset: Annotated[
+        str | None, typer.Option(help="Models that know photos: small, modern or paper. Default: small.")
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Config file over config.yaml and the preset. May be repeated."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch what is missing without asking.")] = False,
+    cores: Annotated[int | None, typer.Option(min=1, help="CPU cores. Default: all.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Snakemake profile, as for a cluster.")] = None,
+    allow_toy_models: AllowToys = False,
+) -> None:
+    """Masks for every row of a table, a page to look at them, and a list of what to check.
+
+    Runs the workflow, so that a run that was killed goes on where it was, with the same command. OUT then holds
+    labels.json (COCO), labels.html, overlays/, check.csv (the empty and the doubtful, and why) and config.yaml.
+    """
+    from ssc_core.config.toys import label_stages
+    from ssc_core.toys import check_stages
+
+    splits = _count(photos, table)
+    if preset is None and not config:
+        preset = "small"
+    content = _config(photos, table, out, splits, preset, config or [], allow_toy_models)
+    settings = _settings(content)
+    check_stages(settings, label_stages(settings), "the photos")
+    file = _write_config(content, out, splits[0])
+    _fetch(settings, yes)
+    targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]
+    options = [*(["--cores", str(cores)] if cores else []), *(["--profile", profile] if profile else [])]
+    status = run_workflow([*options, "--configfile", str(file), "--", *targets])
+    if status:
+        print(f"\nNot finished. What is done stays in {out}; the same command goes on.", flush=True)
+        raise typer.Exit(status)
+    _deliver(settings, photos, out, splits)
+
+
+def _count(photos: Path, table: Path) -> list[str]:
+    """The splits of a table. Says how many photos it names, and how many of the folder's it does not."""
+    from ssc_core.pictures import PHOTO_SUFFIXES
+    from ssc_core.refer.table_rows import read_rows
+
+    if not photos.is_dir():
+        raise SscError(f"{photos} is no folder of photos")
+    if not table.is_file():
+        raise SscError(f"{table} does not exist; `ssc init FOLDER` writes a table to start from")
+    splits: dict[str, None] = {}
+    named: Counter[str] = Counter()
+    for _, row in read_rows(table):
+        splits[str(row.get("split") or "train").strip()] = None
+        named[str(row["image"]).strip()] += 1
+    if not splits:
+        raise SscError(f"{table} has no rows")
+    kinds = Counter(
+        "photos" if path.suffix.lower() in PHOTO_SUFFIXES else f"{path.suffix.lower() or 'without ending'}"
+        for path in photos.rglob("*")
+        if path.is_file() and path.relative_to(photos).as_posix() not in named
+    )
+    passed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    print(
+        f"{named.total()} rows about {len(named)} photos"
+        + (f"; passed over, since no row names them: {passed}" if passed else "")
+    )
+    return list(splits)
+
+
+def _config(
+    photos: Path, table: Path, out: Path, splits: list[str], preset: str | None, files: list[Path], toys: bool
+) -> dict[str, Any]:
+    """The config over config.yaml, whole: preset, files, and this dataset alone."""
+    from ssc_core.config.layers import lay_over, read_config_file, read_layers
+
+    content = read_layers(preset_files(preset) if preset else ())
+    for section, key, value in ON_PHOTOS:
+        content.setdefault(section, {}).setdefault(key, value)
+    content.setdefault("detect", {})["on_bad_image"] = "skip"  # one of many thousands is no reason to stop
+    for file in files:
+        lay_over(content, read_config_file(find_path(str(file))))
+    others = {**read_layers([HOME / "config.yaml"])["datasets"], **content.get("datasets", {})}
+    source = {"layout": "table", "file": str(table), "images": str(photos)}
+    content["datasets"] = {**dict.fromkeys(others), DATASET: {"source": source, "splits": splits}}
+    content |= {"results": f"{out}/results", "studies": dict.fromkeys(_studies(content))}
+    if toys:
+        content["allow_toy_models"] = True
+    return content
+
+
+def _studies(content: dict[str, Any]) -> list[str]:
+    """Studies name datasets that are not here."""
+    from ssc_core.config.layers import read_layers
+
+    return [*read_layers([HOME / "config.yaml"])["studies"], *content.get("studies", {})]
+
+
+def _settings(content: dict[str, Any]) -> Settings:
+    from ssc_core.config.layers import read_layers
+    from ssc_core.config.settings import load_settings
+
+    return load_settings(read_layers([HOME / "config.yaml"], content))
+
+
+def _write_config(content: dict[str, Any], out: Path, split: str) -> Path:
+    import yaml
+
+    from ssc_core.files import atomic_path
+
+    if out.exists() and not out.is_dir():
+        raise SscError(f"--out {out} is a file; name a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "config.yaml"
+    head = _HEAD.format(file=file, results=content["results"], dataset=DATASET, split=split)
+    with atomic_path(file) as temporary:
+        temporary.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+def _fetch(settings: Settings, yes: bool) -> None:
+    """Fetch published files that labels need and that are missing. Says how large they are, and asks."""
+    from ssc_core.cli.fetch import fetch_all
+    from ssc_core.weights import catalogue
+    from ssc_core.weights.fetch import Depot, bytes_text, is_here, total_text
+    from ssc_core.weights.lock import LockFile
+
+    depot = Depot(
+        root=Path(), lock=LockFile(Path(settings.sources.lock)), mirrors=settings.sources.mirrors, offline=False
+    )
+    needed = catalogue.needed_for_labels(settings)
+    missing = {name: file for name, file in needed.items() if not is_here(file, depot.root)}
+    if not missing:
+        return
+    for name, file in missing.items():
+        print(f"{name:24} {bytes_text(file.size) if file.size else '?':>9}  {file.path}")
+    print(total_text(missing, depot), flush=True)
+    if not yes and not typer.confirm("Fetch them?"):
+        raise SscError("nothing was fetched, and nothing was labelled")
+    fetch_all(missing, depot)
+
+
+def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> None:
+    """From the workflow's results to files for people and for other tools."""
+    from ssc_core.config.toys import ON_PHOTOS as TOYS_WORLD
+    from ssc_core.config.toys import label_stages, toys_of
+    from ssc_core.exchange.annotations import Export, LeftOut, annotated_images
+    from ssc_core.exchange.formats import FORMATS
+    from ssc_core.masks.selection import ScoreStore, SelectionStore
+    from ssc_core.masks.store import MaskStore
+    from ssc_core.refer.ref_table import open_photos, read_refs
+    from ssc_core.report.checklist import check_refs, draw_overlays, write_check, write_pages
+    from ssc_core.segment.noun_table import read_nouns
+
+    folder = out / "results" / DATASET
+    table, left_out = folder / "refs.parquet", LeftOut()
+    reader = open_photos(table, photos)
+    checked = []
+    images: list[Any] = []
+    with ExitStack() as stack:
+        names: dict[str, None] = {}
+        for split in splits:
+            refs = read_refs(table, split)
+            masks = stack.enter_context(MaskStore.open(folder / split / "masks.h5", with_masks=True))
+            selected = stack.enter_context(SelectionStore(folder / split / "selected.h5"))
+            scores = stack.enter_context(ScoreStore(folder / split / "scores.h5"))
+            found = check_refs(refs, read_nouns(folder / split / "nouns.parquet"), masks, scores, selected)
+            draw_overlays(found, masks, selected, reader, out)
+            checked += found
+            names |= dict.fromkeys(masks.info.class_names)
+            images += _with_scores(annotated_images(selected, refs, candidates=masks, left_out=left_out), found)
+        export = Export(
+            images=images,
+            store=selected,
+            categories=dict(enumerate(names, start=1)),
+            split=splits[0],
+            photos=photos,
+            left_out=left_out,
+        )
+        FORMATS["coco"].write(export, out / "labels.json")
+    doubtful = write_check(checked, out / "check.csv")
+    toys = toys_of(settings, label_stages(settings))
+    models = [(section, _named(value)) for section, value in _models(settings).items()]
+    pages = write_pages(checked, out, world=TOYS_WORLD if toys else "files", models=models)
+    empty = sum(one.score is None for one in checked)
+    made = sum(len(image.annotations) for image in images)
+    print(
+        f"\n{made} masks for {len(checked)} rows: {out}/labels.json (COCO)\n"
+        f"{doubtful} rows to check, {empty} of them without a mask: {out}/check.csv\n"
+        f"to look at: {pages[0]}"
+    )
+    for line in left_out.lines():
+        print(f"left out, {line}")
+
+
+def _with_scores(images: Any, found: Any) -> Any:
+    """The annotations with what Select says of them."""
+    about = {one.ref.ref_id: one for one in found}
+    for image in images:
+        for annotation in image.annotations:
+            one = about[annotation.about["ref_id"]]
+            annotation.about.update(score=one.score, margin=one.margin, check=one.why)
+        yield image
+
+
+def _models(settings: Settings) -> dict[str, Any]:
+    """The backends that made the labels, by their place in the config."""
+    found: dict[str, Any] = {"nouns.encoder": settings.nouns.encoder} if settings.nouns.project else {}
+    found |= {"detect.backend": settings.detect.backend, "segment.backend": settings.segment.backend}
+    found |= {f"score {name}": settings.scorer(name).backend for name in settings.select.scorers}
+    return {place: backend for place, backend in found.items() if backend is not None}
+
+
+def _named(backend: Any) -> str:
+    paths = [str(value) for value in backend.settings.values() if isinstance(value, str) and "/" in value]
+    return " ".join([backend.name, *paths])

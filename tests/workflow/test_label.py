@@ -1,0 +1,123 @@
+"""`ssc init` and `ssc label` as a user calls them, with backends that know photos of flat squares."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from pycocotools import mask as coco
+
+from ssc_core.config.layers import read_config_file
+
+BACKENDS = Path(__file__).parents[1] / "unit/predict/toy_backends.py"
+
+DARK, LIGHT = (slice(10, 40), slice(10, 40)), (slice(50, 90), slice(60, 100))
+
+
+def ssc(folder: Path, *arguments: object, fails: bool = False) -> str:
+    command = [sys.executable, "-m", "ssc_core.cli.main", *map(str, arguments)]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A photo with a dark and a light red square, one with a light one, one that no row names, and a note."""
+    shutil.copy(BACKENDS, tmp_path / "backends.py")
+    photos = tmp_path / "photos"
+    (photos / "day 1").mkdir(parents=True)
+    both = np.full((100, 120, 3), 90, np.uint8)
+    both[DARK], both[LIGHT] = (110, 15, 15), (220, 30, 30)
+    Image.fromarray(both).save(photos / "both ö.png")
+    one = np.full((100, 120, 3), 90, np.uint8)
+    one[LIGHT] = (220, 30, 30)
+    for name in ("day 1/one.png", "unnamed.png"):
+        Image.fromarray(one).save(photos / name)
+    (photos / "notes.txt").write_text("x")
+    rows = ["both ö.png;the light apple|light apple", "both ö.png;the dark apple", "day 1/one.png;a cup"]
+    (tmp_path / "refs.csv").write_text("\n".join(["image;sentences", *rows]) + "\n", encoding="utf-8")
+    backend = {name: {"backend": {"name": f"backends.py:{kind}"}} for name, kind in
+               {"detect": "Squares", "segment": "Boxes", "score": "Brightness"}.items()}  # fmt: skip
+    config = {
+        **backend,
+        "nouns": {"project": False},
+        "select": {"min_area": 1},
+        "score": {**backend["score"], "prompt": "crop"},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+def test_labels_of_a_folder(folder: Path) -> None:
+    command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
+    said = ssc(folder, *command)
+    assert "3 rows about 2 photos; passed over, since no row names them: 1 .txt, 1 photos" in said
+    assert "2 masks for 3 rows" in said
+    content = json.loads((folder / "out/labels.json").read_text())
+    assert [one["name"] for one in content["categories"]] == ["apple", "cup"]
+    light = next(one for one in content["annotations"] if one["ref_id"] == 1)
+    assert light["sentences"] == ["the light apple", "light apple"]
+    assert light["margin"] > 0
+    expected = np.zeros((100, 120), bool)
+    expected[LIGHT] = True
+    np.testing.assert_array_equal(coco.decode(light["segmentation"]).astype(bool), expected)
+
+    rows = list(csv.DictReader((folder / "out/check.csv").open(encoding="utf-8")))
+    assert (rows[0]["ref"], rows[0]["image"], rows[0]["class"], rows[0]["candidates"]) == (
+        "3",
+        "day 1/one.png",
+        "cup",
+        "0",
+    )
+    assert rows[0]["why"] == "no cup was found"
+    page = (folder / "out/labels.html").read_text()
+    assert "both ö.png" in page
+    assert "backends.py:Squares" in page
+    assert all((folder / "out" / name).is_file() for name in ["overlays/both ö_1.jpg", "overlays/one_3.jpg"])
+
+    masks = folder / "out/results/labels/train/masks.h5"
+    before = masks.stat().st_mtime_ns
+    (folder / "out/labels.json").unlink()
+    ssc(folder, *command)
+    assert masks.stat().st_mtime_ns == before, "a second call runs nothing again"
+    assert json.loads((folder / "out/labels.json").read_text()) == content
+
+
+def test_toys_do_not_label_photos(folder: Path) -> None:
+    (folder / "mine.yaml").write_text("select: {min_area: 1}\n")
+    said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", fails=True)
+    assert "score.backend.settings.model: resources/micro/clip" in said
+    assert "presets/small.yaml" in said
+    assert not (folder / "out").exists()
+
+
+def test_what_would_be_fetched_is_said_and_asked(folder: Path) -> None:
+    said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", fails=True)  # nobody answers
+    assert "sam_vit_b_01ec64.pth" in said
+    assert "files are not here" in said
+    assert "swin_tiny" not in said, "what only trainings need"
+    assert not (folder / "out/results").exists()
+
+
+def test_a_start(tmp_path: Path) -> None:
+    ssc(tmp_path, "init", "new")
+    assert "image,sentences" in (tmp_path / "new/refs.csv").read_text()
+    assert read_config_file(tmp_path / "new/mine.yaml")["select"] == {"min_area": 500}
+    assert "nothing was written" in ssc(tmp_path, "init", "new", fails=True)
