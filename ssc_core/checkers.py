@@ -275,7 +275,7 @@ def checked(backend: Any, name: str, *protocols: type) -> Any:
     for protocol in protocols:
         if isinstance(backend, protocol):
             return CHECKERS[protocol](backend, name)
-    wanted = " or a ".join(protocol.__name__ for protocol in protocols)
+    wanted = " and no ".join(protocol.__name__ for protocol in protocols)
     needed = ", or ".join(" and ".join(_members(protocol)) for protocol in protocols)
     raise SscError(f"backend '{name}' is no {wanted}: it needs {needed}")
 

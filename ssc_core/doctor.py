@@ -272,7 +272,7 @@ def _backends(settings: Settings) -> Iterator[Check]:
             methods = [lacking(cls, protocol, methods_alone=True) for protocol in protocols]
             if isinstance(cls, type) and all(methods):
                 raise SscError(
-                    f"'{backend.name}' is no {' or a '.join(protocol.__name__ for protocol in protocols)}: it lacks "
+                    f"'{backend.name}' is no {' and no '.join(protocol.__name__ for protocol in protocols)}: it lacks "
                     f"{', or '.join(' and '.join(names) for names in methods)}"
                 )
             yield Check(f"backend {place}", "ok", f"{backend.name} takes these settings")

@@ -28,6 +28,7 @@ REGISTRY: dict[str, str] = {
     "sam3_lite_text": "ssc_core.segment.sam3:Sam3LiteText",
     "sam3_tracker": "ssc_core.segment.sam_transformers:Sam3Tracker",
     "edgetam": "ssc_core.segment.sam_transformers:EdgeTam",
+    "grounded_sam": "ssc_core.segment.grounded_sam:GroundedSam",
     "sam_hq": "ssc_core.segment.sam_transformers:SamHQ",
     "open_clip": "ssc_core.select.clip:OpenClip",
     "open_clip_dense": "ssc_core.select.dense_clip:DenseOpenClip",

@@ -153,7 +153,9 @@ class CompatSettings(Section):
         default=False, description='when a box has no class, all are thrown away and "all {class}s" is asked for, once'
     )
     candidates_any_noun: bool = Field(
-        default=False, description="a ref takes instances of any class that it names, and none when it names no class"
+        default=False,
+        description="a ref takes instances of any class that it names, and none when it names no class; one that asks "
+        "by phrases (nouns.ask) takes those of all its phrases anyway",
     )
     query_order: bool = Field(
         default=False,

@@ -104,15 +104,6 @@ class Settings(Section):
         return scorers
 
     @model_validator(mode="after")
-    def _classes_of_any_noun(self) -> Settings:
-        if self.compat.candidates_any_noun and self.nouns.ask != "classes":
-            raise ValueError(
-                "compat.candidates_any_noun is of the published method, which asks for classes: it needs nouns.ask: "
-                "classes"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _scorers_are_there(self) -> Settings:
         for name in self.select.weights:
             if name != DEFAULT_SCORER and name not in self.scorers:

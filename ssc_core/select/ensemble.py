@@ -1,14 +1,16 @@
 """Scores of several scorers as one. Not of the paper.
 
-The scales of scorers differ (cosines times 100, log probabilities, logits), so the scores of a sentence are normalised
-among its K candidates before they are added, with weights w:
+The scales of scorers differ and have no zero, so the scores of a sentence are first made log probabilities among the
+ref's K candidates, and these are added with weights w:
 
-    combined(s, k) = sum over scorers i of  w_i * (score_i(s, k) - mean_i(s)) / deviation_i
+    combined(s, k) = sum over scorers i of  w_i * log softmax over k of score_i(s, k)
 
-mean_i(s) is over the candidates, deviation_i the root mean square of what is left over the ref's S sentences and K
-candidates. It is one for all sentences of a ref, so that a sentence that tells candidates apart counts for more than
-one that does not. A scorer that gives all candidates the same says nothing: its term is 0. The scores of a single
-scorer stay as they are.
+This is a logarithmic opinion pool, or product of experts (Hinton 2002, "Training products of experts"). Cosines times
+100 are logits at CLIP's temperature and a chooser's scores are log probabilities, so one unit means the same for all
+that say so in their ``scale``; for others, the weight says what a unit is worth. The differences between candidates are
+kept: a scorer that is in doubt says little, and one that is sure says much, where z-scores and ranks make both alike.
+Units stay those of a single scorer, so ``spatial_weight`` and the joint choice mean the same as with one. The scores
+of a single scorer stay as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.special import log_softmax
 
 from ssc_core.config.labelling import DEFAULT_SCORER
 from ssc_core.errors import SscError
@@ -23,20 +26,11 @@ from ssc_core.masks.selection import ScoreStore
 
 
 def combined(scores: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    """float32 (S, K) from the scores of each scorer, (S, K), and its weight."""
-    if len(scores) == 1:
+    """float32 (S, K) from the scores of each scorer, float32 (S, K), and its weight; of a single one, its scores."""
+    if len(scores) == 1 or scores[0].size == 0:
         return scores[0]
-    terms = [weight * normalised(one) for one, weight in zip(scores, weights, strict=True)]
+    terms = [weight * log_softmax(one.astype(np.float64), axis=1) for one, weight in zip(scores, weights, strict=True)]
     return np.sum(terms, axis=0).astype(np.float32)
-
-
-def normalised(scores: np.ndarray) -> np.ndarray:
-    """float64 (S, K): a ref's scores around 0 for every sentence, with a root mean square of 1 over all of them."""
-    if scores.size == 0:
-        return scores.astype(np.float64)
-    centred = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64)
-    deviation = np.sqrt(np.mean(centred**2))
-    return centred / deviation if deviation > 0 else centred
 
 
 class WeightedScores:

@@ -220,7 +220,7 @@ def test_of_two_kinds_a_backend_gets_the_checker_of_the_one_it_keeps() -> None:
             return np.zeros((len(sentences), len(masks)))
 
     assert checked(Scores(), "mine", ImageTextEncoder, PairScorer).kind == "pair scorer"
-    wanted = "ImageTextEncoder or a ConceptSegmenter: it needs encode_images and encode_texts, or segment_concepts"
+    wanted = "ImageTextEncoder and no ConceptSegmenter: it needs encode_images and encode_texts, or segment_concepts"
     with pytest.raises(SscError, match=f"'mine' is no {wanted}"):
         checked(Scores(), "mine", ImageTextEncoder, ConceptSegmenter)
     with pytest.raises(SscError, match="is no PairScorer: it needs scale and score_pairs"):
