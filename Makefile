@@ -10,7 +10,7 @@ PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema wheel clean
+.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema wheel docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -82,6 +82,9 @@ schema: env ## write schemas/config.schema.json from the settings classes
 
 wheel: env ## build/dist/*.whl, which holds the whole workflow
 	$(BIN)/python -m hatchling build -t wheel -d build/dist
+
+docs: env ## the docs as a site, build/site; every link is checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 clean: ## remove results and caches, keep the environment
 	rm -rf results build .snakemake .pytest_cache .ruff_cache .mypy_cache

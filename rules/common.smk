@@ -6,7 +6,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, workflow.basedir)
+# where this workflow lies, also when it is a module of another one, whose folder workflow.basedir is then
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+sys.path.insert(0, str(HERE))
 
 from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
@@ -40,9 +42,9 @@ from ssc_core.toys import check_stages
 from ssc_core.studies import check_studies, evaluations, find_study, named_changes, rows
 from ssc_core.config.targets import dataset_pattern
 
-if {"{", "}"} & set(workflow.basedir):
+if {"{", "}"} & set(str(HERE)):
     raise WorkflowError(
-        f"{workflow.basedir}: Snakemake takes {{ and }} for wildcards, also in the path of this checkout; move it"
+        f"{HERE}: Snakemake takes {{ and }} for wildcards, also in the path of this checkout; move it"
     )
 
 if workflow.is_main_process and clear_stale_locks():
@@ -50,7 +52,7 @@ if workflow.is_main_process and clear_stale_locks():
 
 # Not Snakemake's `config`: see ssc_core/config/layers.py. With --replace-workflow-config, config.yaml is left out.
 CONFIGS = workflow.config_settings
-CONFIG_FILES = [Path(workflow.basedir, "config.yaml"), *CONFIGS.configfiles]
+CONFIG_FILES = [HERE / "config.yaml", *CONFIGS.configfiles]
 try:
     LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
     SETTINGS = load_settings(read_layers(LAYERS, CONFIGS.config))

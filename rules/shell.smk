@@ -3,7 +3,7 @@ import os
 import shlex
 
 # Shells find the checkout here, whatever characters its path has; no absolute path gets into what decides on reruns.
-os.environ.update(SSC_CHECKOUT=workflow.basedir)
+os.environ.update(SSC_CHECKOUT=str(HERE))
 
 # A prefix replaces Snakemake's own, strict mode included.
 # The allocator limits keep glibc from returning memory after every step: system time fell from 22 % to 6 % of a training.

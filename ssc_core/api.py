@@ -1,9 +1,4 @@
-"""The library in a few names, which ``ssc_core`` itself has: photos and sentences in, masks out.
-
-from ssc_core import Network
-network = Network("results/refcoco/checkpoints/correct.pt")
-masks = network(["beach.jpg"], [["woman on the left", "the small brown dog"]])[0]   # bool (2, H, W)
-"""
+"""The library in a few names, which ``ssc_core`` itself has: photos and sentences in, masks out."""
 
 from __future__ import annotations
 

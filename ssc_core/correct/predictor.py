@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssc_core.checkout import find_path
 from ssc_core.correct.checkpoints import load_published, restore_network
@@ -54,7 +54,7 @@ class Predictor:
             raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
         self.tokenizer = load_tokenizer(find_path(folder))
         model = restore_network(content, checkpoint, network, vocabulary=len(self.tokenizer))
-        self.model = model.to(self.device).eval()
+        self.model: nn.Module = model.to(self.device).eval()
 
     def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Photos RGB uint8 (H, W, 3) with S_i sentences each to masks bool (S_i, side, side), the network's size."""

@@ -73,7 +73,17 @@ def test_a_network_gives_what_ssc_predict_gives(checkpoint: Path, tmp_path: Path
     network = Network(checkpoint, device="cpu", threads=1, batch=4)
     masks = network([*photos[:9], tmp_path / "9.png"], [["blue kite", "dog"]] * 10)
     assert [mask.shape for mask in masks] == [(2, 40 + number, 60) for number in range(10)]
-    arguments = ["predict", str(tmp_path), "blue kite", "dog", "--checkpoint", str(checkpoint), "--device", "cpu"]
+    arguments = [
+        "predict",
+        "--allow-toy-models",
+        str(tmp_path),
+        "blue kite",
+        "dog",
+        "--checkpoint",
+        str(checkpoint),
+        "--device",
+        "cpu",
+    ]
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out"), "--save", "mask", "--threads", "1"])
     assert done.exit_code == 0, done.output
     for number in range(10):
