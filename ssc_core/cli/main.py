@@ -16,6 +16,7 @@ from ssc_core.checkout import DISTRIBUTION
 from ssc_core.cli.demo import demo
 from ssc_core.cli.doctor import doctor
 from ssc_core.cli.export import export
+from ssc_core.cli.export_network import export_network
 from ssc_core.cli.fetch import fetch
 from ssc_core.cli.import_ import import_
 from ssc_core.cli.init import init
@@ -59,6 +60,7 @@ app.command("label")(label)
 app.command("predict")(predict)
 app.command("serve")(serve)
 app.command("export")(export)
+app.command("export-network")(export_network)
 app.command("import")(import_)
 app.command("fetch")(fetch)
 app.command("doctor")(doctor)

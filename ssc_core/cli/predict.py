@@ -60,9 +60,14 @@ def predict(
     texts: Annotated[list[str], typer.Argument(help="Sentences, or one .csv or .jsonl table.")],
     checkpoint: Checkpoint = None,
     zero_shot: ZeroShotFlag = False,
+    onnx: Annotated[
+        Path | None, typer.Option(help="Trained network as `ssc export-network` wrote it; runs in onnxruntime.")
+    ] = None,
     snap: Annotated[
         bool,
-        typer.Option("--snap", help="With --checkpoint: answer with Segment's candidate that the network fits best."),
+        typer.Option(
+            "--snap", help="With --checkpoint or --onnx: answer with Segment's candidate that the network fits best."
+        ),
     ] = False,
     config: Configs = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of what is written.")] = Path("predictions"),
@@ -82,17 +87,23 @@ def predict(
     from ssc_core.predict.outputs import KINDS, OutputWriter
     from ssc_core.predict.requests import read_requests
 
-    if (checkpoint is None) != zero_shot:
-        raise SscError("name one model: --checkpoint FILE, or --zero-shot")
+    if (checkpoint is not None) + (onnx is not None) + zero_shot != 1:
+        raise SscError("name one model: --checkpoint FILE, --onnx FILE, or --zero-shot")
+    if onnx is not None and (given := _given({"--network": network, "--device cuda": device == "cuda"})):
+        raise SscError(f"{given} means nothing to a file of --onnx, which runs on the CPU as it is: leave it out")
     if snap and zero_shot:
         raise SscError("--snap takes a network's decision: use it with --checkpoint FILE")
-    check_used(bert, network, classes, config, checkpoint=checkpoint is not None, zero_shot=zero_shot or snap)
+    check_used(bert, network, classes, config, checkpoint=not zero_shot, zero_shot=zero_shot or snap)
     if unknown := set(save or ()) - set(KINDS):
         raise SscError(f"--save {unknown.pop()}: choose from {', '.join(KINDS)}")
     requests = read_requests(photos, texts)
     writer = OutputWriter(out, save or KINDS)
     bad: list[BadImage] = []
-    trained = None if checkpoint is None else load_predictor(checkpoint, bert, network, batch, device, threads)
+    trained: Predictor | None = None
+    if onnx is not None:
+        trained = load_onnx(onnx, bert, batch, threads)
+    elif checkpoint is not None:
+        trained = load_predictor(checkpoint, bert, network, batch, device, threads)
     selection = load_zero_shot(config or (), classes, device, threads) if zero_shot or snap else None
     if not allow_toy_models:
         _refuse_toys(trained, selection, requests)
@@ -198,8 +209,7 @@ def load_predictor(
     from ssc_core.correct.network import LAVT_NAME
     from ssc_core.correct.predictor import Predictor
 
-    if bert is not None and not Path(bert).is_dir():
-        raise SscError(f"--bert {bert} is no folder; name the one that holds vocab.txt")
+    _check_folder(bert)
     return Predictor(
         checkpoint,
         bert=bert,
@@ -209,6 +219,19 @@ def load_predictor(
         threads=threads,
         samples=batch,
     )
+
+
+def load_onnx(path: Path, bert: str | None, batch: int, threads: int) -> Predictor:
+    """A network in onnxruntime."""
+    from ssc_core.correct.onnx_predictor import OnnxPredictor
+
+    _check_folder(bert)
+    return OnnxPredictor(path, bert=bert, threads=threads, samples=batch)
+
+
+def _check_folder(bert: str | None) -> None:
+    if bert is not None and not Path(bert).is_dir():
+        raise SscError(f"--bert {bert} is no folder; name the one that holds vocab.txt")
 
 
 def load_zero_shot(config: Sequence[Path], classes: str | None, device: str, threads: int) -> ZeroShot:
