@@ -147,3 +147,7 @@ def chain_of(wildcards):
         if name in settings.select.scorers
     ]
     return as_json({name: settings.values(name) for name in sections})
+
+
+def dataset_folder(wildcards):
+    return f"{RESULTS}/{wildcards.dataset}"

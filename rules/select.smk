@@ -84,3 +84,38 @@ rule select_masks:
             "select_masks",
             "input.refs input.masks *input.scores wildcards.split params.settings params.compat out=output.selected",
         )
+
+
+rule label_pages:
+    # what was found and chosen, and how sure that is: for data without truth
+    input:
+        refs=found("refs"),
+        data=found("data"),
+        nouns=found("nouns"),
+        masks=found("masks"),
+        scores=found("scores"),
+        selected=found("selected"),
+    output:
+        page=made("labels"),
+        pages=directory(made("labels.pages")),
+    log:
+        logs("{split}/label_pages"),
+    benchmark:
+        benchmarks("{split}/label_pages")
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        **reads("label_pages"),
+        images=images_folder,
+        results=dataset_folder,
+    message:
+        "{wildcards.dataset} {wildcards.split}: pages of what was found and chosen {wildcards.variant}"
+    shell:
+        calls(
+            "label_pages",
+            "input.refs input.data input.nouns input.masks input.scores input.selected params.images wildcards.split"
+            " params.results out=output.page output.pages",
+        )

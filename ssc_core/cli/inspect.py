@@ -58,7 +58,7 @@ def open_ref(results: Path, split: str, ref_id: int, *, images: Path | None = No
     return read_view(
         ref_id,
         refs=refs,
-        images=images or _images_folder(results),
+        images=images or images_folder(results),
         masks=folder / "masks.h5",
         scores=_existing(folder / "scores.h5"),
         selected=_existing(folder / "selected.h5"),
@@ -79,7 +79,7 @@ def _check_ref(split_of: dict[int, str], split: str, ref_id: int, refs: Path) ->
         raise SscError(f"ref {ref_id} is in split '{split_of[ref_id]}', not in '{split}'")
 
 
-def _images_folder(results: Path) -> Path:
+def images_folder(results: Path) -> Path:
     """Where the photos lay when the dataset was indexed, as data.json says."""
     from ssc_core.config.sources import DatasetSource
     from ssc_core.files import read_json

@@ -13,6 +13,7 @@ import typer
 
 from ssc_core import __version__
 from ssc_core.checkout import DISTRIBUTION
+from ssc_core.cli.compare import compare
 from ssc_core.cli.demo import demo
 from ssc_core.cli.doctor import doctor
 from ssc_core.cli.export import export
@@ -65,6 +66,7 @@ app.command("import")(import_)
 app.command("fetch")(fetch)
 app.command("doctor")(doctor)
 app.command("inspect")(inspect)
+app.command("compare")(compare)
 
 
 def main() -> None:

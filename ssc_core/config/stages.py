@@ -218,6 +218,11 @@ STAGES: dict[str, Stage] = {
         sections=("select",),
         compat=("merged_masks", "blind_to_size"),
     ),
+    "label_pages": Stage(
+        calls="ssc_core.report.labels_page:write_labels_page",
+        writes={"labels": "{split}/labels.html", "labels.pages": "{split}/labels"},
+        after=("refs", "data", "nouns", "masks", "scores", "selected"),
+    ),
     # Correct
     **{name: _training(name) for name in PHASES},
     **{f"matching_{name}": _matching(name) for name in PHASES if PHASES[name].learns_from == "masks"},

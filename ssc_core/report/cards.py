@@ -88,7 +88,8 @@ class Scores:
 @dataclass(frozen=True, slots=True)
 class Card:
     """An example. outlines: (layer, path) as ``outline`` makes it, the last on top; numbers: (layer, x, y, number) in
-    the photo's pixels."""
+    the photo's pixels. anchor: its id on the page; command: what shows more; run: whose it is, where pages show two;
+    beside: the same of the other."""
 
     title: str
     notes: Sequence[str]
@@ -98,6 +99,15 @@ class Card:
     outlines: list[tuple[str, str]]
     numbers: Sequence[tuple[str, float, float, int]] = ()
     scores: Scores | None = None
+    anchor: str = ""
+    command: str = ""
+    run: str = ""
+    beside: Card | None = None
+
+    @property
+    def pictures(self) -> list[Card]:
+        """Itself, and what is beside it."""
+        return [self, *([self.beside] if self.beside else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ class Gallery:
     @property
     def layers(self) -> dict[str, str]:
         """Those that some card has."""
-        used = {layer for card in self.cards for layer, _ in card.outlines}
+        used = {layer for card in self.cards for one in card.pictures for layer, _ in one.outlines}
         return {layer: name for layer, name in LAYERS.items() if layer in used}
 
 

@@ -18,7 +18,7 @@ for (const gallery of document.querySelectorAll("[data-gallery]")) {
       card.hidden =
         (tag !== "" && !card.dataset.tags.split(" ").includes(tag)) ||
         (category.value !== "" && card.dataset.category !== category.value) ||
-        !card.querySelector("h4").textContent.toLowerCase().includes(text);
+        !`${card.querySelector("h4").textContent} ${card.querySelector("p").textContent}`.toLowerCase().includes(text);
     }
     gallery.querySelector(".count").textContent = `${visible().length} of ${cards.length} examples`;
   };
@@ -52,7 +52,7 @@ function show(index) {
   const hidden = [...card.closest("[data-gallery]").classList].filter((name) => name.startsWith("hide-"));
   const picture = dialog.querySelector("[data-picture]");
   picture.className = hidden.join(" ");
-  picture.replaceChildren(card.querySelector("svg").cloneNode(true));
+  picture.replaceChildren(...[...card.querySelectorAll("[data-open] svg")].map((one) => one.cloneNode(true)));
 }
 
 dialog.addEventListener("keydown", (event) => {

@@ -1,0 +1,189 @@
+"""Pages of labels without truth: what they count, that every row is there once with its photo's name, and two runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ssc_core.cli.main import app
+from ssc_core.config.sources import DatasetSource
+from ssc_core.errors import SscError
+from ssc_core.files import write_json
+from ssc_core.masks import rle
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.selection import ScoreStoreWriter, SelectionWriter
+from ssc_core.masks.store import MaskStoreWriter
+from ssc_core.refer.index import build_index
+from ssc_core.report import labels_page
+from ssc_core.report.label_rows import Run, by_class, label_rows
+from ssc_core.report.labels_page import write_labels_page
+from tests.files import write_nouns
+
+SIZE = (30, 40)
+INFO = StoreInfo(class_names=("cat", "dog"), settings={"min_area": 4}, code="", models={"sam": "ab12"})
+SENTENCES = ("left <one>", "the big one")
+PHOTOS = 12
+
+
+def scores_of(ref_id: int) -> np.ndarray:
+    """(S, K). Ref 1 is doubtful, 2 disagrees, 3 is empty, 4 has one candidate; others are clear, by 2 and more."""
+    clear = np.array([[5.0, 3.0 - ref_id / 100], [5.0, 3.0 - ref_id / 100]])
+    return {
+        1: np.array([[5.0, 4.9], [5.0, 4.99]]),
+        2: np.array([[9.0, 1.0], [3.0, 4.0]]),
+        3: np.zeros((2, 0)),
+        4: np.array([[5.0], [5.0]]),
+    }.get(ref_id, clear)
+
+
+def write_run(folder: Path, chosen: Sequence[int]) -> None:
+    """The stores of a split; chosen: candidates of refs 1 to PHOTOS, one photo each."""
+    masks = np.zeros((2, *SIZE), bool)
+    masks[0, 5:20, 5:15] = masks[1, 2:10, 20:36] = True
+    codes, first = rle.encode(masks), 0
+    folder.mkdir(parents=True)
+    with (
+        MaskStoreWriter(folder / "masks.h5", INFO, with_masks=True) as writer,
+        ScoreStoreWriter(folder / "scores.h5", INFO) as scores,
+        SelectionWriter(folder / "selected.h5", INFO) as selected,
+    ):
+        for ref_id, choice in enumerate(chosen, start=1):
+            values = scores_of(ref_id)
+            count = values.shape[1]
+            writer.append_image(
+                ref_id, SIZE, boxes_xyxy=np.zeros((count, 4)), box_scores=np.ones(count), labels=np.arange(count),
+                rles=codes[:count], mask_scores=np.ones(count), candidates={ref_id: list(range(count))},
+            )  # fmt: skip
+            scores.append_ref(ref_id, values, masks[:count].sum((1, 2)))
+            selected.append_ref(
+                ref_id, image_id=ref_id, size=SIZE, chosen=[first + choice if choice >= 0 else -1],
+                scores=values.mean(axis=0, keepdims=True), rles=[codes[choice] if choice >= 0 else None],
+            )  # fmt: skip
+            first += count
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """``results/mine``, with the split ``train`` and, of a variant, another choice of refs 5, 6 and 7."""
+    photos, folder = tmp_path / "photos", tmp_path / "results" / "mine"
+    photos.mkdir()
+    for number in range(1, PHOTOS + 1):
+        Image.new("RGB", SIZE[::-1], (90, 120, 10 * number)).save(photos / f"beach {number}.png")
+    table = tmp_path / "refs.jsonl"
+    table.write_text(
+        "\n".join(json.dumps({"image": f"beach {n}.png", "sentences": SENTENCES}) for n in range(1, PHOTOS + 1))
+    )
+    source = DatasetSource(layout="table", file=table, images=photos)
+    build_index(
+        dataset="mine", source=source, out_refs=folder / "refs.parquet", out_truth=folder / "truth.h5",
+        check_counts=False,
+    )  # fmt: skip
+    identity = {"source": source.model_dump(mode="json", exclude_none=True)}
+    write_json(folder / "data.json", {"identity": json.dumps(identity), "world": "files"})
+    base = [0, 0, -1, 0, *[0] * (PHOTOS - 4)]
+    write_run(folder / "train", base)
+    write_run(folder / "select.choice=first" / "train", [*base[:4], 1, 1, -1, *base[7:]])
+    write_nouns(
+        folder / "train/nouns.parquet",
+        [
+            {"ref_id": n, "image_id": n, "nouns": [[], []], "classes": [[], []], "query": "dog" if n > 9 else "cat"}
+            for n in range(1, PHOTOS + 1)
+        ],
+    )
+    return folder
+
+
+def files(dataset: Path) -> dict[str, Path]:
+    split = dataset / "train"
+    stores = {kind: split / f"{kind}.h5" for kind in ("masks", "scores", "selected")}
+    return {"refs": dataset / "refs.parquet", "nouns": split / "nouns.parquet", **stores}
+
+
+def test_rows_say_why_they_are_worth_a_look(dataset: Path) -> None:
+    with ExitStack() as stack:
+        rows = label_rows(Run.open(stack, "train", "train", **files(dataset)))
+    assert [row.reasons for row in rows[:5]] == [("doubt",), ("disagree",), ("empty",), ("alone",), ()]
+    assert rows[0].margin == pytest.approx(5 - 4.945, abs=1e-4)
+    assert [row.against for row in rows[:3]] == [0, 1, 0]
+    assert np.isnan([rows[2].margin, rows[3].margin]).all()
+    assert [row.ref.ref_id for row in sorted(rows, key=lambda row: row.doubt)][:4] == [3, 1, 2, 4]
+    cats, dogs = by_class(rows).to_dict("records")
+    assert (cats["asked"], cats["rows"], cats["empty"], cats["check"]) == ("cat", 9, 1, 3)
+    assert cats["candidates"] == pytest.approx((2 * 7 + 1) / 9)
+    assert (dogs["rows"], dogs["check"], dogs["margin"]) == (3, 0, pytest.approx(2.11, abs=1e-4))
+
+
+def write(dataset: Path, rows_a_page: int, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+    monkeypatch.setattr(labels_page, "ROWS_A_PAGE", rows_a_page)
+    split = dataset / "train"
+    write_labels_page(
+        **files(dataset), data=dataset / "data.json", images=dataset.parents[1] / "photos", split="train",
+        results=str(dataset), out=split / "labels.html", pages=split / "labels",
+    )  # fmt: skip
+    pages = sorted((split / "labels").iterdir(), key=lambda path: int(path.stem))
+    return (split / "labels.html").read_text(), [path.read_text() for path in pages]
+
+
+def test_every_row_is_on_one_page_with_the_name_of_its_photo(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overview, pages = write(dataset, 5, monkeypatch)
+    assert len(pages) == 3
+    anchors = [re.findall(r'<article class="example" id="(ref-\d+)"', page) for page in pages]
+    assert [*chain(*anchors)] == [f"ref-{n}" for n in range(1, PHOTOS + 1)]
+    assert 'href="labels/2.html">beach 6.png – beach 10.png</a>' in overview
+    assert 'href="labels/1.html#ref-3"' in overview
+    assert overview.index("#ref-3") < overview.index("#ref-1") < overview.index("#ref-2")
+    assert f"ssc inspect {dataset} train 7" in pages[1]
+    assert "ref 7 of beach 7.png · looked for cat · 2 found · ahead by 2.07" in pages[1]
+    assert 'href="3.html">next page' in pages[1]
+    assert 'href="../labels.html">Overview' in pages[1]
+    assert "next page" not in pages[2]
+    assert pages[1].count('href="data:image/jpeg;base64,') == 5  # each photo once
+    for page in (overview, *pages):
+        assert "left <one>" not in page
+        assert not re.search(r'(?:src|href)="https?:', page)
+    assert "left &lt;one&gt;" in overview
+
+
+def test_fewer_pages_leave_none_of_the_old(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(write(dataset, 2, monkeypatch)[1]) == 6
+    assert len(write(dataset, 100, monkeypatch)[1]) == 1
+    assert {path.name for path in (dataset / "train").iterdir() if "tmp" in path.name} == set()
+
+
+def compare(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def test_two_runs_side_by_side(dataset: Path, tmp_path: Path) -> None:
+    first, second = dataset / "train", dataset / "select.choice=first" / "train"
+    compare(first, second, "--out", tmp_path / "out.html")
+    overview, page = (tmp_path / "out.html").read_text(), (tmp_path / "out/1.html").read_text()
+    for line in ("Other choice: 2", "Only the first run chose: 1", "Same choice: 8", "Neither chose: 1"):
+        assert f"<li>{line}</li>" in overview
+    assert [int(n) for n in re.findall(r'href="out/1.html#ref-(\d+)"', overview)] == [5, 6, 7]
+    assert page.count("<article") == PHOTOS
+    assert page.count('<use href="#photo') == 2 * PHOTOS
+    assert "Labels: train and select.choice=first/train" in overview
+
+
+def test_what_cannot_be_compared(dataset: Path, tmp_path: Path) -> None:
+    (dataset / "seed4/train").mkdir(parents=True)
+    for arguments, message in [
+        ((dataset / "train", dataset / "seed4/train"), "selected.h5 is not there"),
+        ((dataset / "train", dataset / "train", "--out", tmp_path / "x"), r"ends in \.html"),
+        ((dataset / "train", dataset / "train", "--out", tmp_path / "photos.html"), "photos exists"),
+    ]:
+        with pytest.raises(SscError, match=message):
+            compare(*arguments)
