@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -83,6 +84,34 @@ def test_supervision_reads_yolo_and_what_it_cannot_hold_is_said(export: Callable
     assert len(said) == sum(
         name in several for image_id in NAMES for name in list(shapes(NAMES[image_id][1]))[image_id - 1 :: 2]
     )
+
+
+@pytest.mark.parametrize("to_pixels", [np.trunc, np.round])
+def test_opencv_fills_the_polygons_of_yolo(export: Callable[..., Export], tmp_path: Path, to_pixels: Callable) -> None:
+    FORMATS["yolo"].write(export(), tmp_path / "out")
+    for image_id, (name, (height, width)) in NAMES.items():
+        lines = (tmp_path / "out/labels/train" / name).with_suffix(".txt").read_text().splitlines()
+        for line, mask in zip(lines, masks_of(image_id), strict=True):
+            points = np.array(line.split()[1:], float).reshape(-1, 2) * (width, height)
+            read = cv2.fillPoly(np.zeros((height, width), np.uint8), [to_pixels(points).astype(np.int32)], 1)
+            assert (read[mask] == 1).all()  # bridges between parts only add to a mask
+            if cv2.connectedComponents(mask.astype(np.uint8))[0] == 2:
+                np.testing.assert_array_equal(read, mask)
+
+
+def test_pillow_fills_the_polygons_of_labelme(export: Callable[..., Export], tmp_path: Path) -> None:
+    FORMATS["labelme"].write(export(), tmp_path / "out")
+    found = {}
+    for name, (height, width) in NAMES.values():
+        content = json.loads((tmp_path / "out" / name).with_suffix(".json").read_text())
+        groups: dict[int, np.ndarray] = {}
+        for shape in content["shapes"]:
+            picture = Image.new("L", (width, height))
+            ImageDraw.Draw(picture).polygon([tuple(point) for point in shape["points"]], outline=1, fill=1)
+            known = groups.setdefault(shape["group_id"], np.zeros((height, width), bool))
+            known |= np.asarray(picture) > 0
+        found[name] = np.array(list(groups.values()))
+    same(found)
 
 
 def test_a_mask_of_two_refs_is_one_line_of_yolo_and_equal_stems_are_named(
