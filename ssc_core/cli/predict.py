@@ -57,7 +57,7 @@ Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 
 def predict(
     photos: Annotated[Path, typer.Argument(help="Photo, or folder of photos.")],
-    texts: Annotated[list[str], typer.Argument(help="Sentences, or one .csv or .jsonl table.")],
+    texts: Annotated[list[str], typer.Argument(help="Sentences, or one table (.csv, .jsonl, ...).")],
     checkpoint: Checkpoint = None,
     zero_shot: ZeroShotFlag = False,
     onnx: Annotated[

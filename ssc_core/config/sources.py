@@ -54,7 +54,8 @@ class DatasetSource(BaseModel):
         "<root>/images/mscoco/images/train2014",
     )
     file: FilePath | None = Field(
-        default=None, description="table: .csv or .jsonl with columns image, sentences, [split], [mask]"
+        default=None,
+        description="table: .csv, .tsv, .jsonl, .parquet with columns image, sentences, [split], [mask]; .json: COCO captions",
     )
     split: str | None = Field(
         default=None, min_length=1, description="table: split of rows that name none; null: train"

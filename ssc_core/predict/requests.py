@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from ssc_core.errors import SscError
 from ssc_core.pictures import PHOTO_SUFFIXES
 from ssc_core.refer.table import read_sentences
+from ssc_core.refer.table_rows import SUFFIXES_TEXT, TABLE_SUFFIXES
 
-TABLE_SUFFIXES = (".csv", ".jsonl")
-OTHER_FILES = (".tsv", ".xlsx", ".xls", ".ods", ".txt", ".json", ".parquet", ".md", ".yaml", ".yml", ".pt", ".pth")
+OTHER_FILES = (".xlsx", ".xls", ".ods", ".txt", ".md", ".yaml", ".yml", ".pt", ".pth")
 """Endings of files that people bring along and that hold no sentences for us."""
 
 _FILE_NAME = re.compile(r"\S+\.[A-Za-z][A-Za-z0-9]{1,6}")
@@ -78,9 +78,7 @@ def _check_texts(texts: Sequence[str], tables: Sequence[str]) -> None:
         if text.lower().endswith(tuple(PHOTO_SUFFIXES)):
             raise SscError(f"{text} is a photo, and stands where a sentence should: give one photo, or their folder")
         if _FILE_NAME.fullmatch(text) or text.lower().endswith(OTHER_FILES) or _is_path(text):
-            raise SscError(
-                f"'{text}' is the name of a file and not a sentence; a table ends in {' or '.join(TABLE_SUFFIXES)}"
-            )
+            raise SscError(f"'{text}' is the name of a file and not a sentence; a table ends in {SUFFIXES_TEXT}")
 
 
 def _is_path(text: str) -> bool:
@@ -121,7 +119,7 @@ def _means(name: str, photo: Path) -> bool:
 
 def _from_sentences(photos: Path, sentences: Sequence[str]) -> list[Request]:
     if not sentences or not all(sentences):
-        raise SscError("no sentence: say what to look for, or name a .csv or .jsonl table")
+        raise SscError(f"no sentence: say what to look for, or name a table ({SUFFIXES_TEXT})")
     names = _photos_of(photos) if photos.is_dir() else None
     if names is None:
         return [Request(photos, photos.name, (text,)) for text in sentences]

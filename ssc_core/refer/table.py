@@ -1,11 +1,11 @@
-"""A user's own data: a CSV or JSONL file with one ref per row, of which ``index.py`` makes the RefTable.
+"""A user's own data: a table (see ``table_rows``) with one ref per row, of which ``index.py`` makes the RefTable.
 
 No ground truth, no ids and no classes are needed.
 
 image       path of the photo, relative to the images folder
 sentences   JSON list; in CSV also sentences separated by |
 split       optional
-mask        optional: PNG, relative to the table's folder; in JSONL also COCO RLE or polygons
+mask        optional: PNG, relative to the table's folder, or COCO RLE or polygons, which in CSV are JSON in a cell
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _segmentation(value: Any, folder: Path, where: str) -> Segmentation:
     if value is None or value == "":
         return None
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        raise SscError(f"{where}: in CSV, 'mask' is the file name of a PNG; for run lengths and polygons, write JSONL")
+        value = parse_json(value, f"{where}: 'mask' starts as a COCO segmentation but")
     if isinstance(value, str):
         return folder / value.strip()
     if isinstance(value, list | dict):

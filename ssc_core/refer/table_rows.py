@@ -1,4 +1,4 @@
-"""Rows of a user's table, CSV as spreadsheets save it or JSONL: each a dict by column, with its place for messages."""
+"""Rows of a user's table, as spreadsheets save it, JSONL, COCO JSON or parquet: dicts by column, with their places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssc_core.errors import SscError
-from ssc_core.files import parse_json
+from ssc_core.files import parse_json, read_json
 
 READ_COLUMNS = ("image", "sentences", "split", "mask")
 REQUIRED = READ_COLUMNS[:2]
@@ -28,13 +28,14 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
     """The rows that are not blank. Columns that nothing reads are announced in the log.
 
     CSV may be separated by commas, semicolons or tabs, and its header may have capitals and blanks, as spreadsheets
-    write it. Raises SscError that names the place: for a file that is no table, columns that are missing or occur
-    twice, and rows that are not as long as the header or no JSON.
+    write it. Of COCO JSON, every annotation with a ``caption`` is a row, its ``segmentation`` the mask; of a parquet
+    file with photos inside, as Hugging Face writes it, the photo's ``path`` is its name. Raises SscError that names
+    the place: for a file that is no table, columns that are missing or occur twice, and rows that are not as long as
+    the header or no JSON.
     """
-    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows}
-    reader = readers.get(path.suffix.lower())
+    reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise SscError(f"{path}: a table ends in .csv or .jsonl")
+        raise SscError(f"{path}: a table ends in {SUFFIXES_TEXT}")
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
@@ -111,6 +112,79 @@ def _jsonl_rows(path: Path) -> Iterator[PlacedRow]:
                 _announce_unused(new, where)
                 announced.update(new)
             yield where, row
+
+
+def _coco_rows(path: Path) -> Iterator[PlacedRow]:
+    content = read_json(path)
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(key), list) for key in ("images", "annotations")
+    ):
+        raise SscError(f"{path} is no COCO JSON: it has no lists 'images' and 'annotations'; one row a line is .jsonl")
+    names = {}
+    for number, image in enumerate(content["images"]):
+        where = f"{path}, images[{number}]"
+        if not isinstance(image, dict) or not isinstance(image.get("id"), int | str) or "file_name" not in image:
+            raise SscError(f"{where}: needs 'id' and 'file_name'")
+        names[image["id"]] = image["file_name"]
+    without = 0
+    for number, one in enumerate(content["annotations"]):
+        where = f"{path}, annotations[{number}]"
+        if not isinstance(one, dict) or not isinstance(one.get("image_id"), int | str) or one["image_id"] not in names:
+            raise SscError(f"{where}: its 'image_id' is no photo of 'images'")
+        if "caption" not in one:
+            without += 1
+            continue
+        if not isinstance(one["caption"], str):
+            raise SscError(f"{where}: 'caption' must be a text")
+        row = {"image": names[one["image_id"]], "sentences": [one["caption"]], "mask": one.get("segmentation") or None}
+        yield where, row
+    if without:
+        log.warning("%s: %d annotations without a caption are passed over", path, without)
+
+
+def _parquet_rows(path: Path) -> Iterator[PlacedRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            for column in REQUIRED:
+                if column not in columns:
+                    raise SscError(f"{path}: no column '{column}'; it has {', '.join(columns) or 'none'}")
+            _announce_unused(columns, str(path))
+            wanted = [column for column in READ_COLUMNS if column in columns]
+            inside = "path" in [part.name for part in _parts(file.schema_arrow.field("image").type)]
+            read = ["image.path" if column == "image" and inside else column for column in wanted]
+            for batch in file.iter_batches(batch_size=1000, columns=read):
+                for row in batch.to_pylist():
+                    number += 1
+                    image = row["image"]
+                    yield f"{path}, row {number}", {**row, "image": image["path"] if isinstance(image, dict) else image}
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        raise SscError(f"{path} is no whole parquet file: {error}") from error
+
+
+def _parts(kind: Any) -> list[Any]:
+    """The fields of a struct of Arrow; none of any other type."""
+    import pyarrow.types as types
+
+    return list(kind) if types.is_struct(kind) else []
+
+
+_READERS = {
+    ".csv": _csv_rows,
+    ".tsv": _csv_rows,
+    ".jsonl": _jsonl_rows,
+    ".json": _coco_rows,
+    ".parquet": _parquet_rows,
+}
+
+TABLE_SUFFIXES = tuple(_READERS)
+"""What names of tables end in."""
+
+SUFFIXES_TEXT = f"{', '.join(TABLE_SUFFIXES[:-1])} or {TABLE_SUFFIXES[-1]}"
 
 
 def _announce_unused(columns: Sequence[str], where: str) -> None:

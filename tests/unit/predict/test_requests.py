@@ -46,7 +46,7 @@ def test_every_format_of_the_list_is_found_and_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "texts",
     [
-        ["refs.tsv"],
+        ["refs.xlsx"],
         ["my refs.xlsx"],
         ["refs.txt"],
         ["refs.csv.gz"],
