@@ -55,7 +55,7 @@ class DatasetSource(BaseModel):
     )
     file: FilePath | None = Field(
         default=None,
-        description="table: .csv, .tsv, .jsonl, .parquet with columns image, sentences, [split], [mask]; .json: COCO captions",
+        description="table: .csv, .tsv, .jsonl or .parquet (image, sentences, [split], [mask]), .json (COCO captions)",
     )
     split: str | None = Field(
         default=None, min_length=1, description="table: split of rows that name none; null: train"
