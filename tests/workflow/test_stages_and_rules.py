@@ -177,7 +177,7 @@ def _models(settings: Settings, places: Sequence[str]) -> Iterator[str]:
         model = settings.values(section)[key]
         if isinstance(model, str):
             yield f"weights {model}"
-        elif isinstance(model, dict):
+        elif place == "network.settings":
             yield from (f"weights {value}" for value in model.values() if isinstance(value, str))
         elif model is not None:
             yield f"backend {model['name']}"
