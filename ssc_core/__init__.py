@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ssc_core.version import __version__
+
 if TYPE_CHECKING:
     from ssc_core.api import Labeler, Network, load_config
 
-__version__ = "0.1.0"
 __all__ = ["Labeler", "Network", "__version__", "load_config"]
 
 

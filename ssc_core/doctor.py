@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ssc_core import __version__
 from ssc_core.checkout import DISTRIBUTION, HOME, INSTALLED
 from ssc_core.config.base import Backend
 from ssc_core.config.data import MicroSource
@@ -24,6 +23,7 @@ from ssc_core.config.settings import Settings
 from ssc_core.config.stages import plugin_names, stage_names
 from ssc_core.errors import SscError
 from ssc_core.registry import LAYOUT, NETWORK, NETWORK_OFFERED, possible_paths
+from ssc_core.version import __version__
 from ssc_core.weights.catalogue import needed_by
 from ssc_core.weights.fetch import bytes_text, is_here
 from ssc_core.weights.lock import LockFile

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from ssc_core import __version__
 from ssc_core.checkout import DISTRIBUTION
 from ssc_core.cli.compare import compare
 from ssc_core.cli.demo import demo
@@ -28,6 +27,7 @@ from ssc_core.cli.run import PassOn, run
 from ssc_core.cli.serve import serve
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
+from ssc_core.version import __version__
 
 app = typer.Typer(
     name="ssc",

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from microworld.scenes import generate_scene
-from ssc_core import __version__
 from ssc_core.config.world import WorldSettings
+from ssc_core.version import __version__
 
 TINY = "micro: {images: {train: 2, val: 2, testA: 2, testB: 2, test: 2}}\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from ssc_core import __version__
+from ssc_core.version import __version__
 
 
 def test_conda_environments_have_the_locks_versions(root: Path) -> None:

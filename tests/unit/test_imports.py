@@ -81,6 +81,8 @@ def test_stages_do_not_import_each_other(graph: dict[bool, dict[str, set[str]]],
 def test_nothing_below_names_what_is_above(graph: dict[bool, dict[str, set[str]]]) -> None:
     assert arrows(graph[True], "ssc_core", ("microworld", "workflow_scripts")) == []
     assert arrows(graph[True], "microworld", ("workflow_scripts",)) == []
+    by_package = [name for name, named in graph[True].items() if "ssc_core" in named]
+    assert by_package == [], "the package loads `ssc_core.api`, which imports all below it"
     above = ("ssc_core.report", "ssc_core.predict", "ssc_core.cli")
     assert [arrow for stage in STAGES for arrow in arrows(graph[True], f"ssc_core.{stage}", above)] == []
 
