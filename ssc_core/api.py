@@ -12,6 +12,7 @@ import numpy as np
 from ssc_core.cli.config_files import read_config
 from ssc_core.cli.predict import PUBLISHED_BERT
 from ssc_core.config.settings import Settings
+from ssc_core.config.toys import label_stages, toys_in
 from ssc_core.correct.predictor import Predictor
 from ssc_core.errors import SscError
 from ssc_core.masks.resize import resize_nearest
@@ -19,9 +20,12 @@ from ssc_core.predict.run import PHOTOS_A_PASS
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import load_image
 from ssc_core.segment.coco import COCO_CLASSES
+from ssc_core.toys import check_stages, refuse_toys
 
 Photo: TypeAlias = "str | Path | np.ndarray"
 """A file, or pixels: RGB uint8 (H, W, 3)."""
+
+_ALLOWED_BY = "`allow_toy_models=True`"
 
 
 def load_config(*files: str | Path) -> Settings:
@@ -36,8 +40,9 @@ def load_config(*files: str | Path) -> Settings:
 class Labeler:
     """Segment and Select: masks without any training, by the models of a config.
 
-    config: of ``load_config``; None: the default, whose small models know drawings only. classes: what nouns are
-    projected to. Models are loaded once. Raises SscError when one cannot be built.
+    config: of ``load_config``; None: the default, whose small models know drawings only, so that it is refused but for
+    ``allow_toy_models``. classes: what nouns are projected to. Models are loaded once. Raises SscError when one cannot
+    be built, and for toys.
     """
 
     def __init__(
@@ -47,8 +52,12 @@ class Labeler:
         classes: Sequence[str] = COCO_CLASSES,
         device: str = "auto",
         threads: int = 2,
+        allow_toy_models: bool = False,
     ) -> None:
-        self._model = ZeroShot(config or load_config(), class_names=classes, device=device, threads=threads)
+        settings = config or load_config()
+        if not allow_toy_models:
+            check_stages(settings, label_stages(settings), "the photos", allowed_by=_ALLOWED_BY)
+        self._model = ZeroShot(settings, class_names=classes, device=device, threads=threads)
 
     def __call__(self, photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """A mask for every sentence, each of which means an object of its own. sentences: those of each photo.
@@ -69,7 +78,8 @@ class Network:
 
     checkpoint: ours, or a published LAVT or S+S+C file. bert: folder of its tokenizer; None: the one that it was
     trained with. batch: (photo, sentence) pairs that it sees at once, fewer when memory runs out.
-    Raises SscError when checkpoint or tokenizer cannot be used.
+    Raises SscError when checkpoint or tokenizer cannot be used, and for a network that was trained from the small models
+    of the micro world, which knows drawings only, unless ``allow_toy_models``.
     """
 
     def __init__(
@@ -80,10 +90,13 @@ class Network:
         device: str = "auto",
         threads: int = 2,
         batch: int = 32,
+        allow_toy_models: bool = False,
     ) -> None:
         self._predictor = Predictor(
             Path(checkpoint), bert=bert, default_bert=PUBLISHED_BERT, device=device, threads=threads, samples=batch
         )
+        if not allow_toy_models:
+            refuse_toys(toys_in(self._predictor.settings.get("network", {}), "network"), "the photos", _ALLOWED_BY)
 
     def __call__(self, photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """A mask for every sentence, as of a ``Labeler``: bool (sentences, H, W) per photo, in its pixels."""

@@ -11,10 +11,13 @@ from ssc_core.config.toys import toys_in, toys_of
 from ssc_core.errors import SscError
 
 
-def refuse_toys(toys: Mapping[str, str], what: str) -> None:
+_ALLOWED_BY = "--allow-toy-models after `ssc label` and `ssc predict`, or `allow_toy_models: true` in the config"
+
+
+def refuse_toys(toys: Mapping[str, str], what: str, allowed_by: str = _ALLOWED_BY) -> None:
     """Raise SscError where there are any: it names the settings, and the presets that have other models there.
 
-    toys: path by key of the config. what: would get them, in words.
+    toys: path by key of the config. what: would get them, in words. allowed_by: what runs them all the same.
     """
     if not toys:
         return
@@ -23,15 +26,14 @@ def refuse_toys(toys: Mapping[str, str], what: str) -> None:
     raise SscError(
         f"{what} would be given to small models of the micro world, which know drawings only:{listed}\n"
         f"Name models there that know photos, or take a preset that does ({presets}); `ssc fetch --config PRESET` gets "
-        "its files. To run the steps all the same, without any meaning: --allow-toy-models after `ssc label` and `ssc "
-        "predict`, or `allow_toy_models: true` in the config"
+        f"its files. To run the steps all the same, without any meaning: {allowed_by}"
     )
 
 
-def check_stages(settings: Settings, stages: Iterable[str], what: str) -> None:
+def check_stages(settings: Settings, stages: Iterable[str], what: str, allowed_by: str = _ALLOWED_BY) -> None:
     """Raise SscError when stages would give photos to toys and the config does not allow it."""
     if not settings.allow_toy_models:
-        refuse_toys(toys_of(settings, stages), what)
+        refuse_toys(toys_of(settings, stages), what, allowed_by)
 
 
 def _presets_without(keys: Iterable[str]) -> Iterator[str]:

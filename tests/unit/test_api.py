@@ -26,7 +26,7 @@ from ssc_core.pictures import BadImage
 
 @pytest.fixture(scope="module")
 def labeler() -> Labeler:
-    return Labeler(device="cpu", threads=1)
+    return Labeler(device="cpu", threads=1, allow_toy_models=True)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_network_gives_what_ssc_predict_gives(checkpoint: Path, tmp_path: Path
     photos = [rng.integers(0, 255, (40 + number, 60, 3), np.uint8) for number in range(10)]
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
-    network = Network(checkpoint, device="cpu", threads=1, batch=4)
+    network = Network(checkpoint, device="cpu", threads=1, batch=4, allow_toy_models=True)
     masks = network([*photos[:9], tmp_path / "9.png"], [["blue kite", "dog"]] * 10)
     assert [mask.shape for mask in masks] == [(2, 40 + number, 60) for number in range(10)]
     arguments = [
@@ -104,6 +104,17 @@ def test_what_makes_no_sense_is_refused(labeler: Labeler) -> None:
             labeler(photos, sentences)
     with pytest.raises((BadImage, SscError), match=r"nowhere\.jpg"):
         labeler(["nowhere.jpg"], [["dog"]])
+
+
+def test_models_that_know_drawings_only_get_no_photos(checkpoint: Path) -> None:
+    """As with `ssc label` and `ssc predict`; the message says how to allow it from Python."""
+    for ask in (lambda: Labeler(device="cpu"), lambda: Network(checkpoint, device="cpu")):
+        with pytest.raises(SscError, match="know drawings only") as refused:
+            ask()
+        assert "allow_toy_models=True" in str(refused.value)
+        assert "--allow-toy-models" not in str(refused.value)
+    allowed = load_config().model_copy(update={"allow_toy_models": True})
+    assert Labeler(allowed, device="cpu", threads=1)
 
 
 def test_a_config_is_laid_over_the_default(tmp_path: Path) -> None:

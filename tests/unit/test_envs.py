@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import yaml
@@ -67,6 +68,18 @@ def test_the_authors_detector_is_locked_without_what_its_network_never_imports(r
     locked = set(re.findall(r"^([a-z0-9._-]+)==", (root / "requirements.lock").read_text(), re.MULTILINE))
     assert {"rf-groundingdino", "opencv-python-headless"} <= locked
     assert not locked & {"opencv-python", "supervision"}
+
+
+def test_the_conda_environment_of_segment_has_the_authors_detector_too(root: Path) -> None:
+    """Snakemake runs the script, which it finds by its name."""
+    script = (root / "envs/segment.post-deploy.sh").read_text()
+    lock = (root / "requirements.lock").read_text()
+    (version,) = re.findall(r"^rf-groundingdino==([^ ]+)", lock, re.MULTILINE)
+    assert f"pip install --no-deps rf-groundingdino=={version}\n" in script
+    pins = yaml.safe_load((root / "envs/segment.yaml").read_text())["dependencies"][-1]["pip"]
+    listed = {pin.split("==")[0] for pin in pins}
+    asked = {re.split(r"[^\w-]", one)[0] for one in requires("rf-groundingdino") or ()}
+    assert asked - listed == {"opencv-python", "supervision"}
 
 
 def test_what_a_cpu_only_environment_leaves_out_is_locked_and_not_needed(root: Path) -> None:
