@@ -1,7 +1,12 @@
 # Inputs and params that take more than a name. (Rules and functions lie apart: snakemake --lint.)
 import os
 
-from ssc_core.config.datasets import check_annotations, reader_version, source_files
+from ssc_core.config.datasets import (
+    check_annotations,
+    reader_version,
+    reviews_file,
+    source_files,
+)
 from ssc_core.config.targets import refusal
 
 JOINT = {"select.assignment": "joint"}
@@ -69,6 +74,12 @@ def scores_of_all(wildcards):
     return [path_of(name, wildcards) for name in scores_of(varied(wildcards))]
 
 
+def reviews_if_any(wildcards):
+    """What people decided of a dataset's refs, once they have."""
+    path = reviews_file(SETTINGS, wildcards.dataset)
+    return [str(path)] if path.is_file() else []
+
+
 def training_inputs(wildcards):
     """What a phase is trained on, and what it starts from: `init_from`, the phase before, or Swin and BERT weights."""
     phase, settings = wildcards.phase, varied(wildcards)
@@ -81,6 +92,8 @@ def training_inputs(wildcards):
     }
     if PHASES[phase].learns_from == "truth":
         files["truth"] = path_of("truth", wildcards)
+    if PHASES[phase].learns_from == "masks" and reviews_if_any(wildcards):
+        files["reviewed"] = path_of("selected", of_train)
     if train.init_from:
         files["init"] = train.init_from
     return files

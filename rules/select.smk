@@ -64,6 +64,7 @@ rule select_masks:
         refs=found("refs"),
         masks=found("masks"),
         scores=scores_of_all,
+        reviews=reviews_if_any,
     output:
         selected=made("selected"),
     log:
@@ -82,7 +83,8 @@ rule select_masks:
     shell:
         calls(
             "select_masks",
-            "input.refs input.masks *input.scores wildcards.split params.settings params.compat out=output.selected",
+            "input.refs input.masks *input.scores wildcards.split params.settings params.compat"
+            " reviews=input.reviews out=output.selected",
         )
 
 

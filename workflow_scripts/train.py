@@ -34,6 +34,7 @@ def main(
     init: Path | None = None,
     truth: Path | None = None,
     val_truth: Path | None = None,
+    reviewed: Path | None = None,
 ) -> None:
     command = distributed_command("workflow_scripts.call", sys.argv[1:], gpus=gpus, nodes=nodes, environment=os.environ)
     if command:  # this process becomes torchrun: it keeps the GPUs, and its end is the job's
@@ -49,6 +50,7 @@ def main(
         truth=truth,
         init=init,
         val=("val", val_truth) if val_truth else None,
+        reviewed=reviewed,
         out=checkpoint,
         log_csv=curve,
         matches=matches,

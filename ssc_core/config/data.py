@@ -44,6 +44,11 @@ class Dataset(Section):
         description="a network that was trained elsewhere, such as a published one; eval_published_{split}.json "
         "evaluates it, with the tokenizer of network.bert",
     )
+    reviews: WorkflowPath | None = Field(
+        default=None,
+        description="what people decided of its refs (ssc review, ssc import --decisions); null: reviews.csv in its "
+        "folder of the results. Where there is no such file, nothing is decided",
+    )
 
 
 class SourceSettings(Section):

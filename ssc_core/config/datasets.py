@@ -36,6 +36,11 @@ def source_files(settings: Settings, name: str) -> list[str]:
     return [str(path) for path in dataset_source(settings, name).annotation_files]
 
 
+def reviews_file(settings: Settings, name: str) -> Path:
+    """What people decided of a dataset's refs: reviews.csv, which need not be there."""
+    return Path(settings.datasets[name].reviews or dataset_folder(settings, name) / "reviews.csv")
+
+
 def reader_version(settings: Settings, name: str) -> str:
     """Digest of the code of a dataset's own reader; that of the registered layouts is part of the stage's code."""
     return own_versions(LAYOUT, settings.datasets[name].source.layout)

@@ -29,10 +29,17 @@ class Targets(Protocol):
 
 
 class CandidateTargets:
-    """All candidates of masks.h5; merged, palette: the ``compat`` switches ``merged_masks`` and ``palette_targets``."""
+    """All candidates of masks.h5; merged, palette: the ``compat`` switches ``merged_masks`` and ``palette_targets``.
 
-    def __init__(self, path: Path, *, merged: bool = False, palette: bool = False) -> None:
+    reviewed: selected.h5, where people decided on refs. Such a ref may be what they chose alone, or is not trained on:
+    matching takes that for certain, and gives it to no other ref of the photo.
+    """
+
+    def __init__(
+        self, path: Path, *, merged: bool = False, palette: bool = False, reviewed: Path | None = None
+    ) -> None:
         self._store = MaskStore.open(path, with_masks=True)
+        self._reviewed = None if reviewed is None else SelectionStore(reviewed)
         self._merged, self._palette = merged, palette
         self._image_id: int | None = None
         self._decoded: dict[int, np.ndarray] = {}
@@ -45,7 +52,17 @@ class CandidateTargets:
             masks = palette_targets(masks)
         elif len(masks) and self._merged:
             masks = merge_candidates(masks)
-        return (masks,)
+        return (self._decided(ref, masks),)
+
+    def _decided(self, ref: Ref, masks: np.ndarray) -> np.ndarray:
+        """Of a reviewed ref, what was chosen. The others are emptied, which keeps the places of all."""
+        if self._reviewed is None or ref.ref_id not in self._reviewed.reviewed:
+            return masks
+        chosen = self._store.candidates(ref.ref_id).rows == self._reviewed.chosen(ref.ref_id)
+        if not chosen.any():
+            return _NOTHING
+        place = np.flatnonzero(chosen)[-1]
+        return masks & (np.arange(len(masks)) == place)[:, None, None]
 
     def _decode(self, ref: Ref) -> np.ndarray:
         """Refs of one image come one after another and share instances: each is decoded once."""

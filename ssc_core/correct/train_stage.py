@@ -44,6 +44,7 @@ def train(
     truth: Path | None = None,
     init: Path | None = None,
     val: tuple[str, Path] | None = None,
+    reviewed: Path | None = None,
     out: Path,
     log_csv: Path,
     state_dir: Path,
@@ -61,7 +62,8 @@ def train(
 
     refs: refs.parquet; images: the photos' folder. The loss says what is trained on: ``supervised`` on truth
     (truth.h5); ``random_ce`` on selected (selected.h5) when given, as the paper's pre-training, else on all candidates;
-    the greedy ones on all candidates of masks (masks.h5); one of the user's own on the first of these that is given.
+    the greedy ones on all candidates of masks (masks.h5), one of the user's own on the first of these that is given.
+    reviewed: selected.h5, where people decided on refs: of these, only what they chose is a candidate.
 
     init: checkpoint to start from, ours or a published one, or to go on with (``settings.resume``); None starts from
     the Swin and BERT weights of ``network``. checkpoint_activations: as of ``LAVT``.
@@ -76,7 +78,7 @@ def train(
     sections = {"network": network, "train": settings, "compat": compat}
     plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
     logger = make_logger(log_to, out.parent / log_to / out.stem, plain)
-    targets = _targets(settings, compat, masks, selected, truth)
+    targets = _targets(settings, compat, masks, selected, truth, reviewed)
     tokenizer = load_tokenizer(network.tokenizer or network.bert)
     build = partial(_items, refs=refs, images=images, network=network, tokenizer=tokenizer)
     items = build(split, targets)
@@ -135,14 +137,19 @@ def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
 
 
 def _targets(
-    settings: TrainSettings, compat: CompatSettings, masks: Path | None, selected: Path | None, truth: Path | None
+    settings: TrainSettings,
+    compat: CompatSettings,
+    masks: Path | None,
+    selected: Path | None,
+    truth: Path | None,
+    reviewed: Path | None,
 ) -> Targets:
     if truth is not None and _may_learn_from("truth", settings.loss):
         return TruthTargets(truth)
     if selected is not None and _may_learn_from("selected", settings.loss):
         return SelectedTargets(selected, palette=compat.palette_targets)
     if masks is not None and _may_learn_from("masks", settings.loss):
-        return CandidateTargets(masks, merged=compat.merged_masks, palette=compat.palette_targets)
+        return CandidateTargets(masks, merged=compat.merged_masks, palette=compat.palette_targets, reviewed=reviewed)
     needed = {"supervised": "truth.h5", "random_ce": "selected.h5 or masks.h5"}.get(settings.loss, "masks.h5")
     raise SscError(f"`loss: {settings.loss}` trains on {needed}, which was not given")
 

@@ -118,11 +118,14 @@ class ColumnReader:
             raise self._unreadable(error) from error
         return info
 
-    def _attribute(self, name: str) -> Any:
+    def _attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute. Raises SscError where it is missing and has no ``default``."""
         try:
             value = read_attribute(self._handle().attrs, name)
         except _DAMAGE as error:
             raise self._unreadable(error) from error
+        if value is None:
+            value = default
         if value is None:
             raise self._damaged(f"attribute {name} is missing")
         return value

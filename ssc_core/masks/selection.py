@@ -11,11 +11,14 @@ selected.h5 holds its masks itself, so that training needs no other file. A ref 
     /ref/id int64 (R,)   /ref/image_id int64 (R,)   /ref/size int32 (R, 2) height, width
     /ref/choice_first int64 (R + 1,)   /ref/first int64 (R + 1,)  candidates   /ref/score f4  blocks of (C, K)
     /ref/chosen int32 (T,)  instance row in masks.h5, -1 none   /ref/rle_first int64 (T + 1,)   /rle uint8 (bytes,)
+
+Where people decided, the attribute ``reviews`` says so: JSON, {"refs": ids, "unfit": decisions that fit nothing}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -127,8 +130,20 @@ class ScoreStore(_RefReader):
 class SelectionWriter(ColumnWriter):
     """Context manager that writes selected.h5, ref by ref. See ``ColumnWriter``."""
 
-    def __init__(self, path: Path, info: StoreInfo, *, choice_per: ChoicePer = "ref") -> None:
-        super().__init__(path, info, kind=SELECTED, columns=_SELECTED_COLUMNS, attributes={"choice_per": choice_per})
+    def __init__(
+        self,
+        path: Path,
+        info: StoreInfo,
+        *,
+        choice_per: ChoicePer = "ref",
+        reviewed: Iterable[int] = (),
+        unfit: Sequence[str] = (),
+    ) -> None:
+        """reviewed: ids of refs whose choice a person made; unfit: decisions that could not be used, by name."""
+        attributes: dict[str, str] = {"choice_per": choice_per}
+        if (ids := sorted(reviewed)) or unfit:
+            attributes["reviews"] = json.dumps({"refs": ids, "unfit": list(unfit)}, ensure_ascii=False)
+        super().__init__(path, info, kind=SELECTED, columns=_SELECTED_COLUMNS, attributes=attributes)
         self._choice_per = choice_per
 
     def append_ref(
@@ -171,12 +186,13 @@ class SelectionStore(_RefReader):
     """selected.h5, opened for reading. Errors as ``MaskStore``.
 
     choice_per: "ref" or "sentence". With "ref", the ``sentence`` argument of the methods changes nothing: all sentences
-    of a ref share its choice.
+    of a ref share its choice. reviewed: ids of the refs whose choice a person made; unfit: decisions that fit nothing.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, kind=SELECTED, columns=_SELECTED_COLUMNS, rows="ref/choice_first", scores="ref/score")
         self.choice_per: ChoicePer = self._attribute("choice_per")
+        self.reviewed, self.unfit = self._read_reviews()
         self._image_ids = self._read("ref/image_id")
         self._rle_first = self._read_offsets("ref/rle_first", int(self._rows[-1]))
         self._read_sizes("ref/size", len(self))
@@ -223,6 +239,17 @@ class SelectionStore(_RefReader):
         if chosen is None:
             return np.zeros(size, dtype=bool)
         return rle.decode([chosen], size, where=f"{self._path}, ref {ref_id}")[0]
+
+    def _read_reviews(self) -> tuple[frozenset[int], tuple[str, ...]]:
+        text = self._attribute("reviews", "{}")
+        try:
+            found = {"refs": [], "unfit": [], **json.loads(text)}
+            ids, unfit = frozenset(found["refs"]), tuple(found["unfit"])
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._damaged("/reviews is no list of refs and decisions") from error
+        if not all(type(ref) is int for ref in ids) or not all(isinstance(line, str) for line in unfit):
+            raise self._damaged("/reviews is no list of refs and decisions")
+        return ids, unfit
 
     def _choice(self, ref_id: int, sentence: int) -> int:
         row, count = self._refs.row(ref_id), self.choices(ref_id)

@@ -64,7 +64,8 @@ def check_refs(
     margins = [one.margin for one in found if one.margin is not None]
     close = float(np.quantile(margins, CLOSE_SHARE)) if margins else 0.0
     for one in found:
-        one.why = one.why or _why(one, close)
+        if one.ref.ref_id not in selected.reviewed:
+            one.why = one.why or _why(one, close)
     order = {True: 0, False: 1}
     return sorted(
         found,

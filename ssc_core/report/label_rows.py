@@ -107,7 +107,8 @@ def label_rows(run: Run) -> list[LabelRow]:
     margins = np.array([row.margin for row in rows])
     known = margins[~np.isnan(margins)]
     limit = float(np.quantile(known, DOUBTFUL)) if len(known) else -1.0
-    return [_with_reasons(row, limit) for row in rows]
+    reviewed = run.selected.reviewed  # what a person decided needs no second look
+    return [row if row.ref.ref_id in reviewed else _with_reasons(row, limit) for row in rows]
 
 
 def _rows(run: Run, ref: Ref) -> Iterator[LabelRow]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import Sentences
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import choose, mean_scores, require_finite
+from ssc_core.select.decisions import Decided, read_decisions
 from ssc_core.select.ensemble import WeightedScores
 from ssc_core.select.spatial import spatial_scores
 
@@ -46,10 +48,12 @@ def select_masks(
     out: Path,
     settings: SelectSettings,
     compat: CompatSettings,
+    reviews: Path | None = None,
 ) -> None:
     """Write ``out`` (selected.h5): the chosen candidate and its mask for every ref of ``masks``.
 
-    scores: a file of every scorer that has a weight, in any order: a file says of which it is.
+    scores: a file of every scorer that has a weight, in any order: a file says of which it is. reviews: reviews.csv,
+    None where nobody decided yet.
 
     Raises SscError when masks, scores and annotations do not belong together, or a scorer's file is missing.
     """
@@ -63,13 +67,16 @@ def select_masks(
             code=code_version("ssc_core.select.stage"),
             models=score_store.models,
         )
-        with SelectionWriter(out, info, choice_per=settings.per) as writer:
+        decided = read_decisions(reviews, refs, store, merged=compat.merged_masks) if reviews else Decided({})
+        with SelectionWriter(
+            out, info, choice_per=settings.per, reviewed=decided.chosen, unfit=decided.unfit
+        ) as writer:
             for image_id in tqdm(store.image_ids.tolist(), desc="select", unit="photo", mininterval=10):
                 found = [
                     _read_ref(ref_id, store, score_store, sentences.get(ref_id, ()), settings, compat)
                     for ref_id in store.all_refs_of(image_id)
                 ]
-                for ref, chosen in select_image(found, settings, compat):
+                for ref, chosen in select_image(found, settings, compat, decided.chosen):
                     own = ref.candidates
                     writer.append_ref(
                         ref.ref_id,
@@ -82,15 +89,21 @@ def select_masks(
 
 
 def select_image(
-    refs: Sequence[ScoredRef], settings: SelectSettings, compat: CompatSettings
+    refs: Sequence[ScoredRef],
+    settings: SelectSettings,
+    compat: CompatSettings,
+    decided: Mapping[int, int] = MappingProxyType({}),
 ) -> Iterator[tuple[ScoredRef, list[int]]]:
-    """Every ref of an image with its C chosen candidates, -1 for none."""
+    """Every ref of an image with its C chosen candidates, -1 for none. decided: those that a person chose, by ref."""
     if settings.assignment == "joint" and settings.choice == "score":
-        picks = _pick_jointly(refs, settings)
+        picks = _pick_jointly(refs, settings, decided)
     else:
         picks = [
             [choose(row[None], ref.areas, settings, compat, ref_id=ref.ref_id) for row in ref.scores] for ref in refs
         ]
+    picks = [
+        [decided[ref.ref_id]] * len(own) if ref.ref_id in decided else own for ref, own in zip(refs, picks, strict=True)
+    ]
     return zip(refs, picks, strict=True)
 
 
@@ -128,11 +141,19 @@ def _read_ref(
     return scored_ref(ref_id, candidates, score_store.areas(ref_id), scores, sentences, settings)
 
 
-def _pick_jointly(refs: Sequence[ScoredRef], settings: SelectSettings) -> list[list[int]]:
-    """Indices into each ref's candidates, a list per ref. With one choice per sentence, the n-th are made together."""
+def _pick_jointly(refs: Sequence[ScoredRef], settings: SelectSettings, decided: Mapping[int, int]) -> list[list[int]]:
+    """Indices into each ref's candidates, a list per ref. With one choice per sentence, the n-th are made together.
+
+    A ref that is decided may take that one candidate alone, so that the others leave it.
+    """
     for ref in refs:
         require_finite(ref.scores, ref.ref_id)
-    allowed = [eligible(ref.areas, settings.min_area) for ref in refs]
+    allowed = [
+        np.arange(len(ref.areas)) == decided[ref.ref_id]
+        if ref.ref_id in decided
+        else eligible(ref.areas, settings.min_area)
+        for ref in refs
+    ]
     picks: list[list[int]] = [[] for _ in refs]
     for turn in range(max((len(ref.scores) for ref in refs), default=0)):
         at_turn = [index for index, ref in enumerate(refs) if turn < len(ref.scores)]

@@ -65,6 +65,14 @@ def test_another_choice_runs_no_model(plan, select: str) -> None:
     assert plan(f"select: {{{select}}}") == {"select_masks": 1}
 
 
+def test_decisions_choose_again_and_run_no_model(plan, tmp_path: Path) -> None:
+    reviews = tmp_path / "reviews.csv"
+    config = f"datasets: {{refcoco: {{reviews: {reviews}}}}}"
+    assert plan(config) == {}  # no file, no decisions
+    reviews.write_text("ref,photo,decision,mask,who,when\n")
+    assert plan(config) == {"select_masks": 1}
+
+
 def test_other_scores_do(plan) -> None:
     assert plan("score: {prompt: crop}") == {"score_candidates": 1, "gather": 1, "select_masks": 1}
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ssc_core.correct.items import build_items
+from ssc_core.correct.matching import greedy
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, TruthTargets
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -83,3 +85,58 @@ def test_ground_truth(tmp_path):
     targets = TruthTargets(tmp_path / "t.h5")
     assert np.array_equal(targets.masks(ref(1))[0], BIG[None])
     assert len(targets.masks(ref(2))[0]) == 0
+
+
+def test_what_people_decided_is_all_that_a_ref_may_be(tmp_path, masks_h5):
+    with SelectionWriter(tmp_path / "s.h5", INFO, reviewed=[1, 3]) as writer:
+        big = rle.encode(BIG[None])
+        for ref_id, chosen, count in ((1, 1, 2), (2, 1, 1), (3, -1, 0)):
+            rles = [None] if chosen < 0 else big
+            writer.append_ref(ref_id, image_id=4, size=(6, 8), chosen=[chosen], scores=np.zeros((1, count)), rles=rles)
+    targets = CandidateTargets(masks_h5, reviewed=tmp_path / "s.h5")
+    (masks,) = targets.masks(ref(1))
+    assert not masks[0].any()  # emptied, so that the other keeps its place
+    assert np.array_equal(masks[1], BIG)
+    assert np.array_equal(targets.masks(ref(2))[0], BIG[None])
+    assert len(targets.masks(ref(3))[0]) == 0
+
+
+def test_a_ref_that_is_none_of_its_candidates_is_not_trained_on(tmp_path, masks_h5):
+    with SelectionWriter(tmp_path / "s.h5", INFO, reviewed=[1]) as writer:
+        writer.append_ref(1, image_id=4, size=(6, 8), chosen=[-1], scores=np.zeros((1, 2)), rles=[None])
+    assert len(CandidateTargets(masks_h5, reviewed=tmp_path / "s.h5").masks(ref(1))[0]) == 0
+
+
+def tokens(sentences):
+    ids = np.zeros((len(sentences), 2), dtype=np.int64)
+    return ids, np.ones_like(ids)
+
+
+def test_matching_takes_a_decision_for_certain_and_keeps_it_from_the_others(tmp_path):
+    path = tmp_path / "two.h5"
+    with MaskStoreWriter(path, INFO, with_masks=True) as writer:
+        writer.append_image(
+            4, (6, 8), boxes_xyxy=np.zeros((2, 4)), box_scores=np.ones(2), labels=np.zeros(2, int),
+            rles=rle.encode(np.stack([SMALL, BIG])), mask_scores=np.ones(2), candidates={1: [0, 1], 2: [0, 1]},
+        )  # fmt: skip
+    with SelectionWriter(tmp_path / "s.h5", INFO, reviewed=[1]) as writer:
+        for ref_id, row, mask in ((1, 1, BIG), (2, 1, BIG)):
+            code = rle.encode(mask[None])
+            writer.append_ref(ref_id, image_id=4, size=(6, 8), chosen=[row], scores=np.zeros((1, 2)), rles=code)
+
+    def matched(reviewed):
+        targets = CandidateTargets(path, reviewed=reviewed)
+        items = build_items({4: [ref(1), ref(2)]}, targets, tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8)
+        refs = items.images[0].refs
+        iou = np.zeros((2, 2))
+        for line, one, of_small, of_big in zip(iou, refs, (0.8, 0.1), (0.2, 0.9), strict=True):
+            for row, source in zip(one.rows[0], one.sources[0], strict=True):
+                line[row] = (of_small, of_big)[source]
+        got = greedy(np.array([4, 4]), np.array([1, 2]), iou, [one.rows[0] for one in refs])
+        return [
+            int(one.sources[0][one.rows[0].tolist().index(row)]) if row >= 0 else -1
+            for one, row in zip(refs, got.rows.tolist(), strict=True)
+        ]
+
+    assert matched(None) == [0, 1]
+    assert matched(tmp_path / "s.h5") == [1, 0]
