@@ -78,8 +78,8 @@ class Network:
 
     checkpoint: ours, or a published LAVT or S+S+C file. bert: folder of its tokenizer; None: the one that it was
     trained with. batch: (photo, sentence) pairs that it sees at once, fewer when memory runs out.
-    Raises SscError when checkpoint or tokenizer cannot be used, and for a network that was trained from the small models
-    of the micro world, which knows drawings only, unless ``allow_toy_models``.
+    Raises SscError when checkpoint or tokenizer cannot be used, and for a network that was trained from the micro
+    world's small models, which knows drawings only, unless ``allow_toy_models``.
     """
 
     def __init__(
