@@ -151,9 +151,11 @@ def make_lavt_start(build: Path, out: Path, *, parts: str, steps: int, network: 
         out,
         title="What the micro world's LAVT starts from",
         what="The pre-trained Swin and BERT, which had never met, in a LAVT that was trained to find what a noun "
-        "means: every dog for `dog`. So fusion and decoder start from something. Its captions are a noun and never a "
-        "colour, a pattern, a size or a place: what tells objects of one class apart is left to Correct. BERT stayed "
-        "as it was.",
+        "means: every dog for `dog`. So fusion and decoder start from something. **It learned from true masks**, the "
+        "drawings' own, as networks for photos start from ImageNet and from a segmentation data set: of scenes that no "
+        "split contains, and of all that a noun fits, not of the object of a sentence. Its captions are a noun and "
+        "never a colour, a pattern, a size or a place: what tells objects of one class apart is left to Correct. BERT "
+        "stayed as it was.",
         data=_SCENES.format(count=len(train), labels="the pixels of all objects that a noun fits"),
         figures=measure_on_nouns(model, settings, unseen),  # type: ignore[arg-type]
     )
