@@ -41,7 +41,7 @@ def compare(
     dataset = nearest(first, "refs.parquet").parent
     with ExitStack() as stack:
         runs = [_open(stack, folder, name) for folder, name in zip((first, second), _names(first, second), strict=True)]
-        photos = open_photos(dataset / "refs.parquet", images or images_folder(dataset))
+        photos = open_photos(dataset / "refs.parquet", images or images_folder(dataset)).or_grey
         world = read_json(dataset / "data.json").get("world", "files")
         pages = Pages(runs, photos, first.name, "", world)
         pages.write(out, pages_folder)

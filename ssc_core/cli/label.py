@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +19,8 @@ from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
     from ssc_core.config.settings import Settings
+    from ssc_core.exchange.annotations import AnnotatedImage
+    from ssc_core.report.label_rows import LabelRow
 
 DATASET = "labels"
 """What the photos are called in the config that is written."""
@@ -48,7 +52,8 @@ def label(
     """Masks for every row of a table, a page to look at them, and a list of what to check.
 
     Runs the workflow, so that a run that was killed goes on where it was, with the same command. OUT then holds
-    labels.json (COCO), labels.html, overlays/, check.csv (the empty and the doubtful, and why) and config.yaml.
+    labels.json (COCO), labels.html and its pages, overlays/, check.csv (the empty and the doubtful, and why) and
+    config.yaml.
     """
     from ssc_core.config.toys import label_stages
     from ssc_core.toys import check_stages
@@ -177,71 +182,60 @@ def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> 
     from ssc_core.config.toys import label_stages, toys_of
     from ssc_core.exchange.annotations import Export, LeftOut, annotated_images
     from ssc_core.exchange.formats import FORMATS
-    from ssc_core.masks.selection import ScoreStore, SelectionStore
-    from ssc_core.masks.store import MaskStore
     from ssc_core.refer.ref_table import open_photos, read_refs
-    from ssc_core.report.checklist import check_refs, draw_overlays, write_check, write_pages
-    from ssc_core.segment.noun_table import read_nouns
+    from ssc_core.report.checklist import draw_overlays, write_checklist
+    from ssc_core.report.label_rows import Run, label_rows
+    from ssc_core.report.labels_page import Pages
 
     folder = out / "results" / DATASET
     table, left_out = folder / "refs.parquet", LeftOut()
     reader = open_photos(table, photos)
-    checked = []
-    images: list[Any] = []
+    world = TOYS_WORLD if toys_of(settings, label_stages(settings)) else "files"
+    labelled: list[LabelRow] = []
+    images: list[AnnotatedImage] = []
+    pages: list[Path] = []
+    overlays: dict[Any, str] = {}
     with ExitStack() as stack:
         names: dict[str, None] = {}
         for split in splits:
-            refs = read_refs(table, split)
-            masks = stack.enter_context(MaskStore.open(folder / split / "masks.h5", with_masks=True))
-            selected = stack.enter_context(SelectionStore(folder / split / "selected.h5"))
-            scores = stack.enter_context(ScoreStore(folder / split / "scores.h5"))
-            found = check_refs(refs, read_nouns(folder / split / "nouns.parquet"), masks, scores, selected)
-            draw_overlays(found, masks, selected, reader, out)
-            checked += found
-            names |= dict.fromkeys(masks.info.class_names)
-            images += _with_scores(annotated_images(selected, refs, candidates=masks, left_out=left_out), found)
+            stores = {kind: folder / split / f"{kind}.h5" for kind in ("masks", "scores", "selected")}
+            run = Run.open(stack, split, split, refs=table, nouns=folder / split / "nouns.parquet", **stores)
+            rows = label_rows(run)
+            labelled += rows
+            overlays |= draw_overlays(run, rows, reader, out)
+            page = "labels" if len(splits) == 1 else f"labels_{split}"
+            pages.append(out / f"{page}.html")
+            Pages([run], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
+            names |= dict.fromkeys(run.masks.info.class_names)
+            found = annotated_images(run.selected, read_refs(table, split), candidates=run.masks, left_out=left_out)
+            images += _with_scores(found, rows)
         export = Export(
             images=images,
-            store=selected,
+            store=run.selected,
             categories=dict(enumerate(names, start=1)),
             split=splits[0],
             photos=photos,
             left_out=left_out,
         )
         FORMATS["coco"].write(export, out / "labels.json")
-    doubtful = write_check(checked, out / "check.csv")
-    toys = toys_of(settings, label_stages(settings))
-    models = [(section, _named(value)) for section, value in _models(settings).items()]
-    pages = write_pages(checked, out, world=TOYS_WORLD if toys else "files", models=models)
-    empty = sum(one.score is None for one in checked)
+    doubtful = write_checklist(labelled, overlays, out / "check.csv")
+    empty = sum(row.chosen < 0 for row in labelled)
     made = sum(len(image.annotations) for image in images)
     print(
-        f"\n{made} masks for {len(checked)} rows: {out}/labels.json (COCO)\n"
+        f"\n{made} masks for {len(labelled)} rows: {out}/labels.json (COCO)\n"
         f"{doubtful} rows to check, {empty} of them without a mask: {out}/check.csv\n"
-        f"to look at: {pages[0]}"
+        f"to look at: {', '.join(map(str, pages))}"
     )
     for line in left_out.lines():
         print(f"left out, {line}")
 
 
-def _with_scores(images: Any, found: Any) -> Any:
+def _with_scores(images: Iterable[AnnotatedImage], rows: Sequence[LabelRow]) -> Iterator[AnnotatedImage]:
     """The annotations with what Select says of them."""
-    about = {one.ref.ref_id: one for one in found}
+    about = {(row.ref.ref_id, row.sentences): row for row in rows}
     for image in images:
         for annotation in image.annotations:
-            one = about[annotation.about["ref_id"]]
-            annotation.about.update(score=one.score, margin=one.margin, check=one.why)
+            row = about[annotation.about["ref_id"], tuple(annotation.about["sentences"])]
+            margin = None if math.isnan(row.margin) else row.margin  # JSON has no NaN
+            annotation.about.update(score=row.score, margin=margin, check=row.why)
         yield image
-
-
-def _models(settings: Settings) -> dict[str, Any]:
-    """The backends that made the labels, by their place in the config."""
-    found: dict[str, Any] = {"nouns.encoder": settings.nouns.encoder} if settings.nouns.project else {}
-    found |= {"detect.backend": settings.detect.backend, "segment.backend": settings.segment.backend}
-    found |= {f"score {name}": settings.scorer(name).backend for name in settings.select.scorers}
-    return {place: backend for place, backend in found.items() if backend is not None}
-
-
-def _named(backend: Any) -> str:
-    paths = [str(value) for value in backend.settings.values() if isinstance(value, str) and "/" in value]
-    return " ".join([backend.name, *paths])

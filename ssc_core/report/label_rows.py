@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +37,9 @@ DOUBTFUL = 0.1
 class LabelRow:
     """One choice: of a ref, or of a sentence where each has its own.
 
-    asked: the class that was looked for. found: candidates. chosen: index among them, -1 none. margin: score points
-    between the two best that may be chosen, NaN where there are not two. against: sentences of the ref that would take
-    another candidate. reasons: keys of ``REASONS``.
+    asked: the class that was looked for. found: candidates. chosen: index among them, -1 none. score: of the chosen
+    one, NaN without one. margin: score points between the two best that may be chosen, NaN where there are not two.
+    against: sentences of the ref that would take another candidate. reasons: keys of ``REASONS``.
     """
 
     ref: Ref
@@ -48,9 +48,24 @@ class LabelRow:
     asked: str
     found: int
     chosen: int
+    score: float
     margin: float
     against: int
     reasons: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Ref and choice."""
+        return self.ref.ref_id, self.choice
+
+    @property
+    def to_check(self) -> bool:
+        return any(reason in CHECKED for reason in self.reasons)
+
+    @property
+    def why(self) -> str:
+        """Its reasons, for people; empty without one."""
+        return "; ".join(REASONS[reason] for reason in self.reasons)
 
     @property
     def name(self) -> str:
@@ -135,6 +150,7 @@ def _rows(run: Run, ref: Ref) -> Iterator[LabelRow]:
             run.queries.get(ref.ref_id, ""),
             len(rows),
             chosen,
+            float(decisive[choice][chosen]) if chosen >= 0 else float("nan"),
             float(best[1] - best[0]) if len(best) == 2 else float("nan"),
             0 if per_sentence or chosen < 0 else _against(scores, allowed, chosen),
         )
@@ -155,10 +171,7 @@ def _with_reasons(row: LabelRow, limit: float) -> LabelRow:
         "disagree": row.against > 0,
         "alone": row.found == 1,
     }
-    reasons = tuple(reason for reason in REASONS if holds[reason])
-    return LabelRow(
-        row.ref, row.choice, row.sentences, row.asked, row.found, row.chosen, row.margin, row.against, reasons
-    )
+    return replace(row, reasons=tuple(reason for reason in REASONS if holds[reason]))
 
 
 def by_class(rows: Sequence[LabelRow]) -> pd.DataFrame:
@@ -172,7 +185,7 @@ def by_class(rows: Sequence[LabelRow]) -> pd.DataFrame:
             "candidates": [row.found for row in rows],
             "empty": ["empty" in row.reasons for row in rows],
             "none": ["none" in row.reasons for row in rows],
-            "check": [any(reason in CHECKED for reason in row.reasons) for row in rows],
+            "check": [row.to_check for row in rows],
             "margin": [row.margin for row in rows],
         }
     )

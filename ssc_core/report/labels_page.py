@@ -63,7 +63,7 @@ def write_labels_page(
     with ExitStack() as stack:
         run = Run.open(stack, split, split, refs=refs, nouns=nouns, masks=masks, scores=scores, selected=selected)
         world = read_json(data).get("world", "files")
-        Pages([run], open_photos(refs, images), split, inspected, world).write(out, pages)
+        Pages([run], open_photos(refs, images).or_grey, split, inspected, world).write(out, pages)
 
 
 class Pages:
@@ -71,8 +71,8 @@ class Pages:
 
     def __init__(self, runs: Sequence[Run], photos: LoadImage, split: str, results: str, world: str) -> None:
         self.runs, self.photos, self.split, self.results, self.world = runs, photos, split, results, world
-        self.rows = {(row.ref.ref_id, row.choice): row for row in label_rows(runs[0])}
-        self.others = {(row.ref.ref_id, row.choice): row for row in label_rows(runs[1])} if len(runs) > 1 else {}
+        self.rows = {row.key: row for row in label_rows(runs[0])}
+        self.others = {row.key: row for row in label_rows(runs[1])} if len(runs) > 1 else {}
         both = [key for key, row in self.rows.items() if not self.others or self._same_ref(key, row)]
         self.left_out = [row.name for key, row in self.rows.items() if key not in set(both)]
         self.rows = {key: self.rows[key] for key in both}
@@ -150,12 +150,11 @@ class Pages:
         return {"other", "first", "second"} if self.others else set(CHECKED)
 
     def _tags(self, row: LabelRow) -> set[str]:
-        key = row.ref.ref_id, row.choice
-        return {self.relations[key][0]} if self.others else set(row.reasons)
+        return {self.relations[row.key][0]} if self.others else set(row.reasons)
 
     def _doubt(self, row: LabelRow) -> tuple[float, float]:
-        key = row.ref.ref_id, row.choice
-        return (list(PAIRS).index(self.relations[key][0]), self.relations[key][1]) if self.others else row.doubt
+        relation, iou = self.relations.get(row.key, ("", 0.0))
+        return (list(PAIRS).index(relation), iou) if self.others else row.doubt
 
     def _same_ref(self, key: tuple[int, int], row: LabelRow) -> bool:
         other = self.others.get(key)
@@ -177,8 +176,7 @@ class Pages:
         return sorted(found.items(), key=lambda one: -one[1].total())
 
     def _href(self, row: LabelRow, folder: str) -> str:
-        key = row.ref.ref_id, row.choice
-        return f"{folder}/{self.page_of[key]}.html#{_anchor(key)}"
+        return f"{folder}/{self.page_of[row.key]}.html#{_anchor(row.key)}"
 
     def _ends(self, keys: Sequence[tuple[int, int]]) -> tuple[str, str]:
         """Names of the first and the last photo."""
@@ -197,9 +195,8 @@ class Pages:
             yield rows[0].ref.file_name, _anchor(own[0]), found, len(rows), check
 
     def _notes(self, row: LabelRow) -> list[str]:
-        key = row.ref.ref_id, row.choice
         if self.others:
-            relation, iou = self.relations[key]
+            relation, iou = self.relations[row.key]
             return [row.name] + [f"IoU of the choices {100 * iou:.0f} %"] * (relation in ("other", "same"))
         notes = [row.name, f"looked for {row.asked or 'nothing'}", f"{row.found} found"]
         notes += [] if np.isnan(row.margin) else [f"ahead by {row.margin:.2f}"]

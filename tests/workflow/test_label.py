@@ -86,10 +86,13 @@ def test_labels_of_a_folder(folder: Path) -> None:
         "cup",
         "0",
     )
-    assert rows[0]["why"] == "no cup was found"
-    page = (folder / "out/labels.html").read_text()
-    assert "both ö.png" in page
-    assert "backends.py:Squares" in page
+    assert rows[0]["why"] == "Nothing found"
+    assert rows[0]["overlay"] == "overlays/one_3.jpg"
+    overview, page = (folder / name for name in ("out/labels.html", "out/labels/1.html"))
+    assert "both ö.png" in overview.read_text()
+    assert 'href="labels/1.html#ref-3"' in overview.read_text()
+    assert "backends.py:Squares" in overview.read_text()
+    assert "the light apple" in page.read_text()
     assert all((folder / "out" / name).is_file() for name in ["overlays/both ö_1.jpg", "overlays/one_3.jpg"])
 
     masks = folder / "out/results/labels/train/masks.h5"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
+from ssc_core.refer.ref_table import open_photos
 from ssc_core.report import labels_page
+from ssc_core.report.checklist import draw_overlays, write_checklist
 from ssc_core.report.label_rows import Run, by_class, label_rows
 from ssc_core.report.labels_page import write_labels_page
 from tests.files import write_nouns
@@ -85,7 +88,7 @@ def dataset(tmp_path: Path) -> Path:
     source = DatasetSource(layout="table", file=table, images=photos)
     build_index(
         dataset="mine", source=source, out_refs=folder / "refs.parquet", out_truth=folder / "truth.h5",
-        check_counts=False,
+        check_counts=False, skip_bad_photos=True,
     )  # fmt: skip
     identity = {"source": source.model_dump(mode="json", exclude_none=True)}
     write_json(folder / "data.json", {"identity": json.dumps(identity), "world": "files"})
@@ -157,6 +160,30 @@ def test_fewer_pages_leave_none_of_the_old(dataset: Path, monkeypatch: pytest.Mo
     assert len(write(dataset, 2, monkeypatch)[1]) == 6
     assert len(write(dataset, 100, monkeypatch)[1]) == 1
     assert {path.name for path in (dataset / "train").iterdir() if "tmp" in path.name} == set()
+
+
+def test_a_photo_that_is_skipped_is_grey_and_its_rows_stay(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (dataset.parents[1] / "photos/beach 3.png").write_bytes(b"no photo")
+    _, pages = write(dataset, 5, monkeypatch)
+    assert 'id="ref-3"' in pages[0]
+
+
+def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) -> None:
+    photos = dataset.parents[1] / "photos"
+    (photos / "beach 3.png").write_bytes(b"no photo")
+    with ExitStack() as stack:
+        run = Run.open(stack, "train", "train", **files(dataset))
+        rows = label_rows(run)
+        overlays = draw_overlays(run, rows, open_photos(dataset / "refs.parquet", photos), tmp_path)
+    assert sorted(overlays) == [(n, 0) for n in range(1, PHOTOS + 1) if n != 3]
+    assert all((tmp_path / overlay).is_file() for overlay in overlays.values())
+    assert write_checklist(rows, overlays, tmp_path / "check.csv") == 3
+    lines = list(csv.DictReader((tmp_path / "check.csv").open(encoding="utf-8")))
+    assert [(line["ref"], line["why"]) for line in lines] == [
+        ("3", "The photo cannot be read"), ("1", "Two candidates score alike"), ("2", "Its sentences disagree"),
+    ]  # fmt: skip
+    assert lines[1] | {"image": "beach 1.png", "class": "cat", "score": "5.000", "margin": "0.055"} == lines[1]
+    assert (lines[0]["score"], lines[0]["overlay"], lines[1]["overlay"]) == ("", "", "overlays/beach 1_1.jpg")
 
 
 def compare(*arguments: object) -> str:
