@@ -1,4 +1,4 @@
-# Pictures of what was evaluated: a network's examples, and what Correct repaired.
+# Pictures: what Segment found, examples of a network, and what Correct repaired.
 
 
 rule picture_of_evaluation:
@@ -82,4 +82,42 @@ rule picture_repaired:
             "picture_repaired",
             "input.refs input.truth input.masks input.selected input.network input.candidates params.images"
             " out=output.picture",
+        )
+
+
+rule contact_sheet:
+    # boxes, masks and candidates of some photos of a split, to look at
+    input:
+        refs=found("refs"),
+        nouns=found("nouns"),
+        masks=found("masks"),
+    output:
+        sheet=report(
+            made("contact_sheet"),
+            category="Segment",
+            labels={
+                "dataset": "{dataset}",
+                "split": "{split}",
+                "variant": "{variant}",
+            },
+            caption="../docs/captions/contact_sheet.rst",
+        ),
+    log:
+        logs("{split}/contact_sheet"),
+    benchmark:
+        benchmarks("{split}/contact_sheet")
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        **reads("contact_sheet"),
+        images=images_folder,
+    message:
+        "{wildcards.dataset} {wildcards.split}: drawing the contact sheet of Segment {wildcards.variant}"
+    shell:
+        calls(
+            "contact_sheet",
+            "input.refs input.nouns input.masks params.images wildcards.split out=output.sheet",
         )

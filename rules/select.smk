@@ -95,7 +95,7 @@ rule label_pages:
         data=found("data"),
         nouns=found("nouns"),
         masks=found("masks"),
-        scores=found("scores"),
+        scores=scores_of_all,
         selected=found("selected"),
     output:
         page=made("labels"),
@@ -118,6 +118,6 @@ rule label_pages:
     shell:
         calls(
             "label_pages",
-            "input.refs input.data input.nouns input.masks input.scores input.selected params.images wildcards.split"
+            "input.refs input.data input.nouns input.masks *input.scores input.selected params.images wildcards.split"
             " params.results out=output.page output.pages",
         )

@@ -56,14 +56,27 @@ def _names(*folders: Path) -> list[str]:
 
 
 def _open(stack: ExitStack, folder: Path, name: str) -> Run:
+    from ssc_core.layout import RESULT_FOLDER, template
     from ssc_core.report.label_rows import Run
+    from ssc_core.select.ensemble import scores_behind
 
     split, selected = folder.resolve().name, folder / "selected.h5"
     if not selected.is_file():
         raise SscError(f"{selected} is not there; make it: snakemake {selected}")
-    names = {"nouns": "nouns.parquet", "masks": "masks.h5", "scores": "scores.h5"}
-    shared = {kind: nearest(folder, f"{split}/{name}") for kind, name in names.items()}
-    return Run.open(stack, name, split, refs=nearest(folder, "refs.parquet"), selected=selected, **shared)
+
+    def found(result: str) -> Path:
+        return nearest(folder, template(result).removeprefix(RESULT_FOLDER).format(split=split))
+
+    return Run.open(
+        stack,
+        name,
+        split,
+        refs=found("refs"),
+        nouns=found("nouns"),
+        masks=found("masks"),
+        scores=[found(result) for result in scores_behind(selected)],
+        selected=selected,
+    )
 
 
 def nearest(folder: Path, name: str) -> Path:

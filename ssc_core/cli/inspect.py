@@ -60,7 +60,7 @@ def open_ref(results: Path, split: str, ref_id: int, *, images: Path | None = No
         refs=refs,
         images=images or images_folder(results),
         masks=folder / "masks.h5",
-        scores=_existing(folder / "scores.h5"),
+        scores=sorted(folder.glob("scores.h5")) + sorted(folder.glob("scores_*.h5")),
         selected=_existing(folder / "selected.h5"),
         truth=_existing(results / "truth.h5"),
     )

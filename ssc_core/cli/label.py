@@ -178,17 +178,19 @@ def _fetch(settings: Settings, yes: bool) -> None:
 
 def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> None:
     """From the workflow's results to files for people and for other tools."""
+    from ssc_core.config.stages import scores_of
     from ssc_core.config.toys import ON_PHOTOS as TOYS_WORLD
     from ssc_core.config.toys import label_stages, toys_of
     from ssc_core.exchange.annotations import Export, LeftOut, annotated_images
     from ssc_core.exchange.formats import FORMATS
+    from ssc_core.layout import DatasetFolder
     from ssc_core.refer.ref_table import open_photos, read_refs
     from ssc_core.report.checklist import draw_overlays, write_checklist
     from ssc_core.report.label_rows import Run, label_rows
     from ssc_core.report.labels_page import Pages
 
     folder = out / "results" / DATASET
-    table, left_out = folder / "refs.parquet", LeftOut()
+    results, table, left_out = DatasetFolder(folder), folder / "refs.parquet", LeftOut()
     reader = open_photos(table, photos)
     world = TOYS_WORLD if toys_of(settings, label_stages(settings)) else "files"
     labelled: list[LabelRow] = []
@@ -198,8 +200,10 @@ def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> 
     with ExitStack() as stack:
         names: dict[str, None] = {}
         for split in splits:
-            stores = {kind: folder / split / f"{kind}.h5" for kind in ("masks", "scores", "selected")}
-            run = Run.open(stack, split, split, refs=table, nouns=folder / split / "nouns.parquet", **stores)
+            nouns, masks, selected, *scores = (
+                results(name, split=split) for name in ("nouns", "masks", "selected", *scores_of(settings))
+            )
+            run = Run.open(stack, split, split, refs=table, nouns=nouns, masks=masks, scores=scores, selected=selected)
             rows = label_rows(run)
             labelled += rows
             overlays |= draw_overlays(run, rows, reader, out)

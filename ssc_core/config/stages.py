@@ -343,14 +343,18 @@ def depends_on(settings: Config, result: str) -> dict[str, Any]:
 
 def scores_of(settings: Config) -> tuple[str, ...]:
     """The results that hold the scores that a choice is made from: of every scorer that has a weight."""
-    scorers = SelectSettings.model_validate(settings.values("select")).scorers
-    return tuple("scores" if name == DEFAULT_SCORER else f"scores@{name}" for name in scorers)
+    return tuple(map(scores_by, SelectSettings.model_validate(settings.values("select")).scorers))
+
+
+def scores_by(scorer: str) -> str:
+    """The result that holds a scorer's scores."""
+    return "scores" if scorer == DEFAULT_SCORER else f"scores@{scorer}"
 
 
 def inputs(settings: Config, stage: str) -> tuple[str, ...]:
     """The results that a stage is made from, as the settings have it."""
     after = stage_named(stage).after
-    if stage == "select_masks":
+    if "scores" in after:
         return (*(name for name in after if name != "scores"), *scores_of(settings))
     if stage == "segment_boxes" and settings.values("detect")["backend"] is None:
         return tuple(name for name in after if name != "boxes_shard")

@@ -65,9 +65,16 @@ class Variants:
         kept = dict(changes)
         for name in changes:
             without = {other: value for other, value in kept.items() if other != name}
-            if depends_on(self.settings_of(label(without)), result) == all_of_it:
+            if self._without(without, result) == all_of_it:
                 kept = without
         return label(kept)
+
+    def _without(self, changes: Changes, result: str) -> dict[str, Any] | None:
+        """What a result depends on with some changes left out; None where they make no config without the others."""
+        try:
+            return depends_on(self.settings_of(label(changes)), result)
+        except SscError:
+            return None
 
 
 def change(settings: Settings, changes: Changes) -> Settings:

@@ -12,9 +12,10 @@ import pandas as pd
 
 from ssc_core.errors import SscError
 from ssc_core.masks.candidates import read_candidates
-from ssc_core.masks.selection import ScoreStore, SelectionStore
+from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import Ref, read_refs, refs_by_image
+from ssc_core.select.ensemble import WeightedScores, weights_of
 from ssc_core.tables import read_frame
 
 REASONS = {
@@ -84,26 +85,38 @@ class Run:
 
     name: str
     masks: MaskStore
-    scores: ScoreStore
+    scores: WeightedScores
     selected: SelectionStore
     refs: dict[int, Ref]
     queries: dict[int, str]
     least_area: int = field(default=0)
 
     @classmethod
-    def open(cls, stack: ExitStack, name: str, split: str, *, refs: Path, nouns: Path, **stores: Path) -> Run:
-        """stores: masks, scores, selected. Raises SscError for files that are missing, damaged or of each other's."""
+    def open(
+        cls,
+        stack: ExitStack,
+        name: str,
+        split: str,
+        *,
+        refs: Path,
+        nouns: Path,
+        masks: Path,
+        scores: Sequence[Path],
+        selected: Path,
+    ) -> Run:
+        """scores: of every scorer that the choice was made from. Raises SscError for files that are missing, damaged or
+        of each other's."""
         table = refs_by_image(read_refs(refs, split))
         asked = read_frame(nouns, made_by="extract_nouns", columns=["ref_id", "query"])
-        selected = stack.enter_context(SelectionStore(stores["selected"]))
+        choices = stack.enter_context(SelectionStore(selected))
         return cls(
             name,
-            stack.enter_context(MaskStore.open(stores["masks"], with_masks=True)),
-            stack.enter_context(ScoreStore(stores["scores"])),
-            selected,
+            stack.enter_context(MaskStore.open(masks, with_masks=True)),
+            WeightedScores.open(stack, scores, weights_of(choices)),
+            choices,
             {ref.ref_id: ref for members in table.values() for ref in members},
             dict(zip(asked["ref_id"].tolist(), asked["query"].tolist(), strict=True)),
-            int(selected.info.settings.get("min_area", 0)),
+            int(choices.info.settings.get("min_area", 0)),
         )
 
     def candidates(self, ref_id: int) -> list[np.ndarray]:

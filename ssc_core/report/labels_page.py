@@ -45,7 +45,7 @@ def write_labels_page(
     refs: Path,
     nouns: Path,
     masks: Path,
-    scores: Path,
+    scores: list[Path],
     selected: Path,
     data: Path,
     images: Path,
@@ -56,6 +56,7 @@ def write_labels_page(
 ) -> None:
     """Write the overview ``out`` and a folder ``pages`` with all rows, of one run.
 
+    scores: of every scorer that the choice was made from.
     results: folder of the dataset, for the commands that cards show; ``ssc inspect`` knows none of variants.
     Raises SscError when a file is missing, damaged or of others.
     """
@@ -253,7 +254,8 @@ def _anchor(key: tuple[int, int]) -> str:
 
 def _made_with(run: Run) -> Iterator[tuple[str, str]]:
     """Settings and models of the stages."""
-    for name, store in (("Segment", run.masks), ("scores", run.scores), ("Select", run.selected)):
+    scores = [(f"scores of {scorer}", store) for scorer, store in run.scores.stores.items()]
+    for name, store in (("Segment", run.masks), *scores, ("Select", run.selected)):
         yield f"{name}: settings", json.dumps(store.info.settings, ensure_ascii=False)
         if store.info.models:
             yield f"{name}: models", ", ".join(f"{model} {digest}" for model, digest in store.info.models.items())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import mask_iou
 from ssc_core.report.overlay import overlay
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, render, text
+from ssc_core.select.ensemble import WeightedScores, scorer_of, weights_of
 
 MAX_COLUMNS = 10
 """Candidates that are drawn; of more, those with the highest means."""
@@ -32,8 +34,9 @@ _HEAT = np.array([(246, 248, 250), (122, 182, 228)])
 class RefView:
     """What is known of a ref.
 
-    photo: RGB uint8 (H, W, 3); masks: bool (K, H, W), its candidates; scores: (S, K) or None before they were made;
-    chosen: (C,) candidate indices, per ref or per sentence, -1 none, or None before the choice; decisive: (C, K),
+    photo: RGB uint8 (H, W, 3); masks: bool (K, H, W), its candidates; scores: (S, K) that the choice is made from, or
+    None before they were made; by_scorer: (S, K) of each scorer by name, where there are several; scale: what scores
+    are; chosen: (C,) candidate indices, per ref or per sentence, -1 none, or None before the choice; decisive: (C, K),
     the scores that the choice was made from; truth: bool (H, W).
     """
 
@@ -45,6 +48,8 @@ class RefView:
     chosen: np.ndarray | None
     decisive: np.ndarray | None
     truth: np.ndarray | None
+    by_scorer: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scale: str = ""
 
 
 def read_view(
@@ -53,18 +58,27 @@ def read_view(
     refs: Path,
     images: Path,
     masks: Path,
-    scores: Path | None = None,
+    scores: Sequence[Path] = (),
     selected: Path | None = None,
     truth: Path | None = None,
 ) -> RefView:
-    """Gather a ref from the files of its split; those that do not exist yet may be left out. Raises SscError."""
+    """Gather a ref from the files of its split; those that do not exist yet may be left out. Raises SscError.
+
+    scores: of scorers, whether or not they have a weight. Before a choice was made, the first of them counts alone.
+    """
     table = read_refs(refs)
     rows = table[table["ref_id"] == ref_id]
     if rows.empty:
         known = table["ref_id"].unique()
         raise SscError(f"{refs} has no ref {ref_id}; it has {len(known)} refs, from {known.min()} to {known.max()}")
-    with MaskStore.open(masks, with_masks=True) as store:
-        candidates = read_candidates(store, ref_id, merged=scores is not None and _saw_merged(scores))
+    with ExitStack() as stack:
+        stores = [stack.enter_context(ScoreStore(path)) for path in scores]
+        whole = _whole(stores, selected)
+        store = stack.enter_context(MaskStore.open(masks, with_masks=True))
+        candidates = read_candidates(store, ref_id, merged=whole is not None and whole.merged_masks)
+        values = None if whole is None else whole.scores(ref_id)
+        by_scorer = {scorer_of(one): one.scores(ref_id) for one in stores} if len(stores) > 1 else {}
+        scale = "" if whole is None else whole.scale
     chosen, decisive = (None, None) if selected is None else _selection(ref_id, selected, candidates.rows)
     one = rows.iloc[0]
     return RefView(
@@ -72,10 +86,12 @@ def read_view(
         photo=open_photos(refs, images)(one["file_name"]),
         sentences=tuple(rows["sentence"]),
         masks=candidates.masks(),
-        scores=None if scores is None else _scores(ref_id, scores),
+        scores=values,
         chosen=chosen,
         decisive=decisive,
         truth=None if truth is None else TruthStore(truth).mask(ref_id),
+        by_scorer=by_scorer,
+        scale=scale,
     )
 
 
@@ -92,14 +108,15 @@ def render_ref(view: RefView) -> np.ndarray:
     return render(Below([Text([view.title], 16), pictures, table, footer], _GAP), margin=_GAP)
 
 
-def _saw_merged(scores: Path) -> bool:
-    with ScoreStore(scores) as store:
-        return store.merged_masks
-
-
-def _scores(ref_id: int, path: Path) -> np.ndarray:
-    with ScoreStore(path) as store:
-        return store.scores(ref_id)
+def _whole(stores: Sequence[ScoreStore], selected: Path | None) -> WeightedScores | None:
+    """The scores that a choice is made from, of the scorers that have a weight."""
+    if not stores:
+        return None
+    weights = {scorer_of(stores[0]): 1.0}
+    if selected is not None:
+        with SelectionStore(selected) as choices:
+            weights = weights_of(choices)
+    return WeightedScores([store for store in stores if scorer_of(store) in weights], weights)
 
 
 def _selection(ref_id: int, path: Path, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,10 +191,15 @@ def _head(view: RefView, index: int) -> Box:
 
 
 def _rows(view: RefView, columns: list[int]) -> Iterator[Beside]:
-    """A row per sentence, and one of what a choice for all sentences is made from."""
+    """A row per sentence, one of what a choice for all sentences is made from, and those of each scorer by itself."""
     summary = _summary(view)
     lines = [*zip(view.sentences, [None] * len(view.sentences) if view.scores is None else view.scores, strict=True)]
-    for row, (words, values) in enumerate([*lines, *([] if summary is None else [summary])]):
+    own = [
+        (f"{name}: {words}", row)
+        for name, of in view.by_scorer.items()
+        for words, row in zip(view.sentences, of, strict=True)
+    ]
+    for row, (words, values) in enumerate([*lines, *([] if summary is None else [summary]), *own]):
         colour = style.INK if row < len(lines) else style.QUIET
         name = Box(text(words or "(empty)", _TEXT, _WORDS - 8, colour=colour, max_lines=3), margin=4, least=(_WORDS, 0))
         cells: list[Box] = []
@@ -219,7 +241,7 @@ def _footer(view: RefView, *, hidden: int) -> str:
     elif view.scores is None:
         notes.append("No scores yet.")
     else:
-        notes.append("Scores: cosine of photo and sentence times 100.")
+        notes.append(f"Scores: {view.scale}.")
     if hidden > 0:
         notes.append(f"{hidden} more candidates are not shown.")
     if view.truth is None:

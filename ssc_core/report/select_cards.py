@@ -14,11 +14,12 @@ import pandas as pd
 from ssc_core.drawing.marks import number_place, soften
 from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks.candidates import read_candidates
-from ssc_core.masks.selection import ScoreStore, SelectionStore
+from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import Ref, refs_by_image
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, ShelfPhoto, candidate_layers, outline_all
 from ssc_core.report.examples import RIGHT
+from ssc_core.select.ensemble import WeightedScores, weights_of
 
 CHOICE_TAGS = {
     "doubtful": "Doubtful: two candidates score alike",
@@ -37,18 +38,28 @@ class Stores:
     """Files of a split, and its refs by id. Open while cards are drawn."""
 
     masks: MaskStore
-    scores: ScoreStore
+    scores: WeightedScores
     selected: SelectionStore
     truth: Truth
     refs: dict[int, Ref]
 
     @classmethod
-    def open(cls, stack: ExitStack, table: pd.DataFrame, truth: Truth, **paths: Path) -> Stores:
-        """paths: masks, scores, selected; table: the split's RefTable."""
+    def open(
+        cls,
+        stack: ExitStack,
+        table: pd.DataFrame,
+        truth: Truth,
+        *,
+        masks: Path,
+        scores: Sequence[Path],
+        selected: Path,
+    ) -> Stores:
+        """table: the split's RefTable; scores: of every scorer that the choice was made from."""
+        choices = stack.enter_context(SelectionStore(selected))
         return cls(
-            masks=stack.enter_context(MaskStore.open(paths["masks"], with_masks=True)),
-            scores=stack.enter_context(ScoreStore(paths["scores"])),
-            selected=stack.enter_context(SelectionStore(paths["selected"])),
+            masks=stack.enter_context(MaskStore.open(masks, with_masks=True)),
+            scores=WeightedScores.open(stack, scores, weights_of(choices)),
+            selected=choices,
             truth=truth,
             refs={ref.ref_id: ref for members in refs_by_image(table).values() for ref in members},
         )

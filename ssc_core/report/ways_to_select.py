@@ -24,6 +24,7 @@ from ssc_core.report.cards import PhotoShelf
 from ssc_core.report.examples import RIGHT
 from ssc_core.report.select_cards import Stores, choice_gallery, own_choices, tagged_choices
 from ssc_core.report.select_table import OWN, compared, csv_table
+from ssc_core.select.ensemble import scores_behind
 from ssc_core.tables import read_frame
 
 CARDS_A_TAG = 24
@@ -61,12 +62,16 @@ def select_view(
         "cards_a_tag": CARDS_A_TAG,
         "gallery": None,
     }
-    paths = {"masks": folder("masks", split=split), "scores": folder("scores", split=split), "selected": selected}
-    if not all(path.is_file() for path in paths.values()) or file_sha256(selected) != content.data.get(OWN):
+    if not selected.is_file() or file_sha256(selected) != content.data.get(OWN):
+        return view
+    masks, *scores = (folder(name, split=split) for name in ("masks", *scores_behind(selected)))
+    if not all(path.is_file() for path in (masks, *scores)):
         return view
     with ExitStack() as stack:
         truth = TruthStore(folder("truth"))
-        stores = Stores.open(stack, read_refs(folder("refs"), content.split), truth, **paths)
+        stores = Stores.open(
+            stack, read_refs(folder("refs"), content.split), truth, masks=masks, scores=scores, selected=selected
+        )
         choices = own_choices(rows, stores, content.settings["select"]["min_area"])
         shown = tagged_choices(choices, CARDS_A_TAG)
         gallery = choice_gallery(shown, stores, photos, f"{content.dataset}-{split}-choice")

@@ -15,7 +15,7 @@ from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import NONE, eligible
 from ssc_core.masks.columnar import StoreInfo
-from ssc_core.masks.selection import ScoreStore, SelectionWriter
+from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import Sentences
@@ -60,7 +60,7 @@ def select_masks(
     sentences = Sentences(refs, split)
     with ExitStack() as stack:
         store = stack.enter_context(MaskStore.open(masks, with_masks=True))
-        score_store = WeightedScores([stack.enter_context(ScoreStore(path)) for path in scores], settings.scorers)
+        score_store = WeightedScores.open(stack, scores, settings.scorers)
         info = StoreInfo(
             class_names=store.info.class_names,
             settings={**settings.model_dump(mode="json"), **compat.model_dump(include=set(SWITCHES))},
@@ -137,7 +137,7 @@ def _read_ref(
     compat: CompatSettings,
 ) -> ScoredRef:
     candidates = read_candidates(store, ref_id, merged=compat.merged_masks)
-    scores = score_store(ref_id, (len(sentences), len(candidates)))
+    scores = score_store.scores(ref_id, (len(sentences), len(candidates)))
     return scored_ref(ref_id, candidates, score_store.areas(ref_id), scores, sentences, settings)
 
 

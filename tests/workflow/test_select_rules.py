@@ -91,6 +91,14 @@ def test_the_comparison_scores_each_way_of_scoring_once(plan, settings: Settings
     }
 
 
+def test_more_scorers_in_the_comparison_are_scored_once(plan, root: Path) -> None:
+    preset = (root / "presets" / "scorers.yaml").read_text()
+    rows = len(yaml.safe_load(preset)["studies"]["select"]["variants"])
+    before, after = plan("{}", "results/report/select.csv"), plan(preset, "results/report/select.csv")
+    grown = {rule: count - before.get(rule, 0) for rule, count in after.items() if count != before.get(rule)}
+    assert grown == {"score_candidates_with": 1, "gather_scores_of": 1, "select_masks": rows}
+
+
 def test_a_new_choice_in_the_comparison_runs_no_model(plan) -> None:
     before = plan("{}", "results/report/select.csv")
     mine = "{select.per: sentence, select.assignment: joint}"

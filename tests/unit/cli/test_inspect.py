@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
-from ssc_core.masks.selection import ScoreStoreWriter
+from ssc_core.masks.selection import ScoreStoreWriter, SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
+from ssc_core.report.ref_view import render_ref
 
 SIZE = (20, 30)
 
@@ -61,6 +63,27 @@ def test_a_picture_of_what_there_is(results: Path, tmp_path: Path) -> None:
     assert view.scores.tolist() == [[20], [22]]
     assert view.chosen is None
     assert view.truth.sum() == 100
+
+
+def test_scores_of_several_scorers(results: Path, tmp_path: Path) -> None:
+    folder = results / "val"
+    settings = {"scorer": "dense", "scale": "logit", "weights": {"default": 0, "dense": 1}}
+    info = StoreInfo(class_names=("thing",), settings=settings, code="", models={})
+    with ScoreStoreWriter(folder / "scores_dense.h5", info) as scores:
+        scores.append_ref(1, np.array([[-3.0], [-1.0]]), np.array([100]))
+    undecided = open_ref(results, "val", 1)
+    assert undecided.scores.tolist() == [[20], [22]], "the first counts where no choice was made yet"
+    with SelectionWriter(folder / "selected.h5", info) as selected:
+        mask = np.zeros((1, *SIZE), dtype=bool)
+        selected.append_ref(1, image_id=1, size=SIZE, chosen=[0], scores=np.array([[-2.0]]), rles=rle.encode(mask))
+    view = open_ref(results, "val", 1)
+    assert view.scores.tolist() == [[-3], [-1]], "those that the choice was made from"
+    assert {name: values.tolist() for name, values in view.by_scorer.items()} == {
+        "default": [[20], [22]],
+        "dense": [[-3], [-1]],
+    }
+    assert view.scale == "logit"
+    assert len(render_ref(view)) > len(render_ref(replace(view, by_scorer={}))), "a row of each scorer and sentence"
 
 
 def test_photos_may_lie_elsewhere(results: Path, tmp_path: Path) -> None:

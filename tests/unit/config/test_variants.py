@@ -106,6 +106,13 @@ def test_a_result_lies_with_the_changes_that_reach_it(
     assert variants.folder(result, changes=changes) == folder
 
 
+def test_changes_that_are_valid_together_alone(settings: Settings) -> None:
+    several = Variants(change(settings, {"scorers.dense": settings.values("score")}))
+    changes = {"select.weights.default": 0, "select.weights.dense": 1}
+    assert several.folder("selected", changes=changes) == "select.weights.default=0+select.weights.dense=1/"
+    assert several.folder("scores@dense", changes=changes) == ""
+
+
 def test_a_checkpoint_kept_by_validation_depends_on_the_truth(settings: Settings) -> None:
     kept = Variants(change(settings, {"correct.keep": "best"}))
     changes = {"compat.gt_overlap_hole": True}

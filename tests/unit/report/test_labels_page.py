@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,16 +50,19 @@ def scores_of(ref_id: int) -> np.ndarray:
     }.get(ref_id, clear)
 
 
-def write_run(folder: Path, chosen: Sequence[int]) -> None:
-    """The stores of a split; chosen: candidates of refs 1 to PHOTOS, one photo each."""
+def write_run(folder: Path, chosen: Sequence[int], weights: Mapping[str, float] | None = None) -> None:
+    """The stores of a split; chosen: candidates of refs 1 to PHOTOS, one photo each; weights: of scorers, where
+    ``dense`` is one."""
+    name = "dense" if weights else "default"
+    info = replace(INFO, settings={**INFO.settings, "scorer": name, "weights": weights or {}})
     masks = np.zeros((2, *SIZE), bool)
     masks[0, 5:20, 5:15] = masks[1, 2:10, 20:36] = True
     codes, first = rle.encode(masks), 0
     folder.mkdir(parents=True)
     with (
         MaskStoreWriter(folder / "masks.h5", INFO, with_masks=True) as writer,
-        ScoreStoreWriter(folder / "scores.h5", INFO) as scores,
-        SelectionWriter(folder / "selected.h5", INFO) as selected,
+        ScoreStoreWriter(folder / f"scores{'_dense' if weights else ''}.h5", info) as scores,
+        SelectionWriter(folder / "selected.h5", info) as selected,
     ):
         for ref_id, choice in enumerate(chosen, start=1):
             values = scores_of(ref_id)
@@ -105,9 +110,9 @@ def dataset(tmp_path: Path) -> Path:
     return folder
 
 
-def files(dataset: Path) -> dict[str, Path]:
+def files(dataset: Path) -> dict[str, Any]:
     split = dataset / "train"
-    stores = {kind: split / f"{kind}.h5" for kind in ("masks", "scores", "selected")}
+    stores = {"masks": split / "masks.h5", "scores": [split / "scores.h5"], "selected": split / "selected.h5"}
     return {"refs": dataset / "refs.parquet", "nouns": split / "nouns.parquet", **stores}
 
 
@@ -123,6 +128,25 @@ def test_rows_say_why_they_are_worth_a_look(dataset: Path) -> None:
     assert (cats["asked"], cats["rows"], cats["empty"], cats["check"]) == ("cat", 9, 1, 3)
     assert cats["candidates"] == pytest.approx((2 * 7 + 1) / 9)
     assert (dogs["rows"], dogs["check"], dogs["margin"]) == (3, 0, pytest.approx(2.11, abs=1e-4))
+
+
+def test_scores_are_of_the_scorers_that_have_a_weight(dataset: Path, tmp_path: Path) -> None:
+    run = dataset / "select.weights.dense=1" / "train"
+    write_run(run, [0, 0, -1, 0, *[0] * (PHOTOS - 4)], {"default": 0, "dense": 1})
+    stores = {"masks": run / "masks.h5", "selected": run / "selected.h5"}
+    with ExitStack() as stack:
+        rows = label_rows(
+            Run.open(stack, "a", "train", **files(dataset) | stores | {"scores": [run / "scores_dense.h5"]})
+        )
+        assert rows[1].reasons == ("disagree",)
+        with pytest.raises(SscError, match=r"scores of dense are needed, .*scores\.h5 \(default\)"):
+            Run.open(stack, "a", "train", **files(dataset) | stores)
+    page = tmp_path / "page.html"
+    found = CliRunner().invoke(app, ["compare", str(dataset / "train"), str(run), "--out", str(page)])
+    assert found.exit_code == 0, found.output
+    text = page.read_text() + "".join(one.read_text() for one in (tmp_path / "page").iterdir())
+    assert "scores of default: settings" in text
+    assert "scores of dense: settings" in text
 
 
 def write(dataset: Path, rows_a_page: int, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:

@@ -182,7 +182,8 @@ def test_a_margin_needs_two_candidates_that_are_large_enough(root_of: Path) -> N
     with ExitStack() as stack:
         stores = Stores.open(
             stack, read_refs(source / "refs.parquet"), TruthStore(source / "truth.h5"),
-            **{name: source / "val" / f"{name}.h5" for name in ("masks", "scores", "selected")},
+            masks=source / "val" / "masks.h5", scores=[source / "val" / "scores.h5"],
+            selected=source / "val" / "selected.h5",
         )  # fmt: skip
         assert select_cards.margin(stores, 1, 0, min_area=317) == 0
         assert np.isnan(select_cards.margin(stores, 1, 0, min_area=318))

@@ -78,4 +78,4 @@ def test_scores_of_other_candidates_are_refused(world):
     fewer = {ref: rows[:-1] if ref == 1 else rows for ref, rows in SCORES.items()}
     store = WeightedScores([ScoreStore(write(world.folder / "a.h5", fewer, scorer="default"))], {"default": 1})
     with pytest.raises(SscError, match=r"a\.h5, ref 1: .* sentences and 3 candidates were scored"):
-        store(1, (len(SCORES[1]), 3))
+        store.scores(1, (len(SCORES[1]), 3))

@@ -23,7 +23,7 @@ def files(world):
         **common, images=world.images, out=scores, settings=world.score_settings(), compat=CompatSettings()
     )
     select_masks(**common, scores=[scores], out=selected, settings=SelectSettings(min_area=9), compat=CompatSettings())
-    return {"scores": scores, "selected": selected, "truth": world.folder / "truth.h5"}
+    return {"scores": [scores], "selected": selected, "truth": world.folder / "truth.h5"}
 
 
 def view_of(world, ref_id, **files) -> RefView:
