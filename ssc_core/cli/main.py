@@ -23,6 +23,7 @@ from ssc_core.cli.init import init
 from ssc_core.cli.inspect import inspect
 from ssc_core.cli.label import label
 from ssc_core.cli.predict import predict
+from ssc_core.cli.publish import publish, pull
 from ssc_core.cli.run import PassOn, run
 from ssc_core.cli.serve import serve
 from ssc_core.errors import SscError
@@ -64,6 +65,8 @@ app.command("export")(export)
 app.command("export-network")(export_network)
 app.command("import")(import_)
 app.command("fetch")(fetch)
+app.command("publish")(publish)
+app.command("pull")(pull)
 app.command("doctor")(doctor)
 app.command("inspect")(inspect)
 app.command("compare")(compare)

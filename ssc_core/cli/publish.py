@@ -1,0 +1,73 @@
+"""``ssc publish`` and ``ssc pull``: checkpoints and datasets to and from the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssc_core.errors import SscError
+
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit; default: main.")]
+
+
+def publish(
+    what: Annotated[Path, typer.Argument(help="A checkpoint, or a folder of `ssc export --to hf`.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Where it goes.")],
+    evals: Annotated[
+        list[Path] | None,
+        typer.Option("--eval", help="Eval file for the model card. May be repeated. Default: those beside it."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of what is published, as the hub calls it: apache-2.0.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="A new repository is seen by its owner only.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Publish a checkpoint, with a model card from its eval files, or a dataset. Shows all files first, and asks."""
+    from ssc_core.hub import Kind, is_data, push
+
+    files: dict[str, Path | bytes]
+    kind: Kind = "dataset" if what.is_dir() else "model"
+    if kind == "dataset":
+        if evals or licence:
+            raise SscError("--eval and --licence are of a model card; a dataset's own README.md goes with its folder")
+        names = {path.relative_to(what).as_posix(): path for path in sorted(what.rglob("*")) if path.is_file()}
+        files = {name: path for name, path in names.items() if is_data(name, kind)}
+        if not any(name.endswith(".parquet") for name in files):
+            raise SscError(f"{what} is no folder of `ssc export --to hf`: it has no .parquet file")
+    else:
+        files = _checkpoint(what, repository, evals, licence)
+    for name, content in files.items():
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        print(f"{size:>14,} bytes  {name}")
+    seen = "private, if it is new" if private else "public, if it is new"
+    print(f"to the {kind} repository {repository} ({seen})", flush=True)
+    if not yes and not typer.confirm("Publish these files? A checkpoint holds its settings, paths of models included"):
+        raise SscError("nothing was published")
+    print(push(repository, files, kind=kind, private=private))
+
+
+def pull(
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository of the hub.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder for its files.")],
+    dataset: Annotated[bool, typer.Option("--dataset", help="It is a dataset's repository, not a model's.")] = False,
+    revision: Revision = None,
+) -> None:
+    """Fetch a checkpoint or a dataset from the hub, by hash, and check it as any file of a stranger."""
+    from ssc_core.hub import pull as fetch
+
+    names, left_out = fetch(repository, out, kind="dataset" if dataset else "model", revision=revision)
+    print(f"{len(names)} files in {out}")
+    if left_out:
+        print(f"left out, no data: {', '.join(left_out[:20])}{', ...' if len(left_out) > 20 else ''}")
+
+
+def _checkpoint(path: Path, repository: str, named: list[Path] | None, licence: str | None) -> dict[str, Path | bytes]:
+    """A checkpoint's files by their names in the repository."""
+    from ssc_core.report.model_card import eval_files_of, model_card
+
+    if not path.is_file():
+        raise SscError(f"{path} does not exist; name a checkpoint, or a folder of `ssc export --to hf`")
+    evals = eval_files_of(path, named)
+    card = model_card(path, repository, evals, licence)
+    return {"README.md": card.encode(), path.name: path, **{file.name: file for file in evals}}
