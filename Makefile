@@ -10,7 +10,7 @@ PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding report bench micro-models schema wheel docs clean
+.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding report bench gpu-check micro-models schema wheel docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,10 @@ report: env ## one HTML page of everything in results/
 
 bench: env ## all benchmarks of the stages against the published way, as docs/benchmarks.md (SAMPLE=folder of real data)
 	$(BIN)/python benchmarks/page.py $(if $(SAMPLE),--sample $(SAMPLE))
+
+gpu-check: env ## every stage on the GPU against the CPU, and how fast, as docs/gpu.md (SIZE=small: on any machine)
+	rm -rf build/gpu
+	$(BIN)/python benchmarks/gpu.py $(if $(SIZE),--size $(SIZE)) --page
 
 micro-models: env ## train the micro world's small models again (hours on two cores)
 	$(SNAKEMAKE) micro_models

@@ -13,24 +13,24 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from segment_anything import SamPredictor
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tqdm import tqdm
-from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection, PreTrainedTokenizerFast
+from usage import usage_of
 
+from ssc_core.gpu_check.networks import PROMPT, boxes, save_detector, save_sam_folder
 from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.refer.images import load_image
 from ssc_core.segment.grounding_dino import GroundingDino
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
 from ssc_core.segment.sam import SegmentAnything
-from ssc_core.segment.sam_build import CONFIGS, build_sam, load_sam, save_sam
+from ssc_core.segment.sam_build import CONFIGS, load_sam
 from ssc_core.segment.tasks import LARGEST_BATCH, ImageTask, TaskBatch
 
-PROMPT = ("person", "dog", "umbrella")
 SIZES = ((480, 640), (640, 480), (427, 640), (480, 640))
 """(height, width) of the photos, in turn; the most common ones of COCO."""
 
@@ -84,8 +84,8 @@ def main() -> None:
         options.json.write_text(json.dumps({**about, **figures}, indent=2) + "\n")
 
 
-def _detection(work: Path, tasks: Sequence[ImageTask], options: argparse.Namespace) -> dict[str, float]:
-    _make_detector(work / "detector")
+def _detection(work: Path, tasks: Sequence[ImageTask], options: argparse.Namespace) -> dict[str, Any]:
+    save_detector(work / "detector", small=options.sam == "small", noise=0)
     settings = {"device": options.device, "threads": options.threads}
     slow = GroundingDino(str(work / "detector"), batch_size=1, precision="fp32", **settings)
     baseline = _rate(
@@ -99,15 +99,15 @@ def _detection(work: Path, tasks: Sequence[ImageTask], options: argparse.Namespa
     )
 
 
-def _segmentation(work: Path, tasks: Sequence[ImageTask], options: argparse.Namespace) -> dict[str, float]:
-    save_sam(build_sam(CONFIGS[options.sam]), CONFIGS[options.sam], work / "sam")
-    boxes = _boxes(options.boxes)
+def _segmentation(work: Path, tasks: Sequence[ImageTask], options: argparse.Namespace) -> dict[str, Any]:
+    save_sam_folder(work / "sam", options.sam, noise=0)
+    prompts = boxes(options.boxes)
     fast = SegmentAnything(str(work / "sam"), batch_size=options.batch, device=options.device, threads=options.threads)
     predictor = SamPredictor(load_sam(str(work / "sam")).to(fast.device))
 
     def published_way(image: np.ndarray) -> None:
         predictor.set_image(image)
-        for box in boxes:
+        for box in prompts:
             masks, ious, _ = predictor.predict(box=box, multimask_output=True)
             masks[ious.argmax()]
 
@@ -115,7 +115,7 @@ def _segmentation(work: Path, tasks: Sequence[ImageTask], options: argparse.Name
     spent = ModelTime(fast.device, options.clock)
     spent.watch(fast.network.image_encoder, fast.network.prompt_encoder, fast.network.mask_decoder)
     return _compare(
-        tasks, work, fast, lambda images: fast.segment(images, [boxes] * len(images)), spent, baseline, options.clock
+        tasks, work, fast, lambda images: fast.segment(images, [prompts] * len(images)), spent, baseline, options.clock
     )
 
 
@@ -127,7 +127,7 @@ def _compare(
     spent: ModelTime,
     baseline: float,
     clock: str,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     def stage(some: Sequence[ImageTask]) -> None:
         alike = sorted(some, key=lambda task: task.size)
         batches = [TaskBatch(0, tuple(alike[i : i + LARGEST_BATCH])) for i in range(0, len(alike), LARGEST_BATCH)]
@@ -142,6 +142,7 @@ def _compare(
         "baseline": baseline,
         "times": rate / baseline,
         "in_model": spent.seconds * rate / len(tasks),
+        "usage": usage_of(lambda: stage(tasks), backend.device),
     }
 
 
@@ -171,11 +172,6 @@ def _rate(
 STAGES = {"detect": _detection, "segment": _segmentation}
 
 
-def _boxes(count: int) -> np.ndarray:
-    corners = np.sort(np.random.default_rng(0).uniform(0, 420, (count, 2, 2)), axis=1)
-    return corners.reshape(count, 4).astype(np.float32)
-
-
 def _make_photos(folder: Path, count: int) -> list[ImageTask]:
     rng = np.random.default_rng(0)
     tasks = []
@@ -187,28 +183,14 @@ def _make_photos(folder: Path, count: int) -> list[ImageTask]:
     return tasks
 
 
-def _make_detector(folder: Path) -> None:
-    """The official Swin-T sizes with random weights, and a tokenizer of few words."""
-    torch.manual_seed(0)
-    GroundingDinoForObjectDetection(GroundingDinoConfig(disable_custom_kernels=True)).save_pretrained(folder)
-    ids = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, ",": 1010, ".": 1012, "?": 1029}
-    ids |= {word: 2000 + i for i, word in enumerate(PROMPT)}
-    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)]
-    )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4, help="photos")
     parser.add_argument("--boxes", type=int, default=5, help="boxes per photo for SAM")
     parser.add_argument("--batch", type=int, default=8, help="images a forward pass")
-    parser.add_argument("--sam", choices=sorted(CONFIGS), default="vit_b", help="size of SAM")
+    parser.add_argument(
+        "--sam", choices=[*sorted(CONFIGS), "small"], default="vit_b", help="of SAM; small: detector, too"
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2, help="torch threads on the CPU, and loader threads")
     parser.add_argument("--stages", nargs="+", choices=sorted(STAGES), default=sorted(STAGES))

@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
+from usage import usage_of
 
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import CompatSettings, ScoreSettings
@@ -63,6 +64,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), arguments)
     for name, value in figures.items():
+        if name == "usage":
+            continue
         print(f"{name:28} {value:.3g}" if isinstance(value, float) else f"{name:28} {value}")
     if arguments.json:
         write_json(arguments.json, figures)
@@ -84,6 +87,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         batched, batched_time, batched_model = timed(
             encoder, lambda: score_in_batches(folder, names, store, encoder, arguments)
         )
+        usage = usage_of(lambda: score_in_batches(folder, names, store, encoder, arguments), clip.device)
     pairs = sum(map(len, CANDIDATES)) * len(names)
     worst = max(float(np.abs(a - b).max()) for a, b in zip(published, batched, strict=True))
     return {
@@ -101,6 +105,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "batched_share_in_model": batched_model / batched_time,
         "ratio": published_time / batched_time,
         "largest_score_difference": worst,
+        "usage": usage,
     }
 
 

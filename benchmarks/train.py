@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from transformers import BertConfig
+from usage import usage_of
 
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import MICRO_SWIN, TrainSettings
@@ -133,6 +134,15 @@ def trainer_and_bare_seconds(
     run = Run(state=state, device=device, workers=workers, save_minutes=60)
     Trainer(model, items, chosen_loss(settings, CompatSettings()), settings, CompatSettings(), run).fit()
     return state.seconds[2:], bare[2:]
+
+
+def some_steps(
+    model: ReferringSegmenter, items: Items, settings: TrainSettings, device: torch.device, folder: Path, workers: int
+) -> None:
+    """A training of three steps."""
+    settings = settings.model_copy(update={"epochs": 3})
+    run = Run(state=RunState(folder / "profiled", "benchmark"), device=device, workers=workers, save_minutes=60)
+    Trainer(model, items, chosen_loss(settings, CompatSettings()), settings, CompatSettings(), run).fit()
 
 
 def bare_seconds(model: ReferringSegmenter, batch: Batch, bf16: bool, device: torch.device) -> float:
@@ -270,6 +280,9 @@ def main() -> None:
         samples = per_step * REFS
         batch = make_batch(items, [Sample(i, r, 0) for i in range(per_step) for r in range(REFS)]).to(device)
         ours, bare = trainer_and_bare_seconds(model, items, batch, settings, device, folder, workers=args.threads)
+        usage = usage_of(
+            lambda: some_steps(copy.deepcopy(model), items, settings, device, folder, args.threads), device
+        )
         theirs_samples = args.published_samples or samples
         theirs = published_seconds(model, items, folder, device, theirs_samples, args.steps + 1)
         report = {
@@ -283,9 +296,10 @@ def main() -> None:
             "times_faster": (samples / np.median(ours)) / (theirs_samples / np.median(theirs)),
             "trainer_over_bare": np.median(np.divide(ours, bare)),
             "mib_per_sample": memory_per_sample(model, items, bf16, device),
+            "usage": usage,
             "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-    print(json.dumps(report, indent=2))
+    print(json.dumps({name: value for name, value in report.items() if name != "usage"}, indent=2))
     if args.json:
         write_json(args.json, report)
 

@@ -1,0 +1,123 @@
+"""The GPU check and the benchmarks of the published sizes, and docs/gpu.md of what they found: ``make gpu-check``.
+
+    python benchmarks/gpu.py                                    # all parts; at the published sizes where there is a GPU
+    python benchmarks/gpu.py segment fast_select --size small   # some of them with small networks, on any machine
+    python benchmarks/gpu.py --page                             # the page alone, from what is in --out
+
+Each part is a process of its own, of ten minutes at most, and leaves PART.json in ``--out``. It starts in a checkout
+without an installation, and needs Python 3.11, torch, torchvision, transformers, h5py, SciPy and OpenCV; a part that
+needs more says so and is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from gpu_page import page  # noqa: E402
+
+RIGHT = ("segment", "select", "correct", "memory", "resume", "lease", "torchrun")
+FAST = {
+    "fast_segment_vit_h": "segment.py --images 64 --boxes 5 --sam vit_h --threads 16",
+    "fast_segment_vit_b": "segment.py --images 64 --boxes 5 --sam vit_b --threads 16 --stages segment",
+    "fast_select": "select_stage.py --model ViT-L-14-336 --photos 200 --threads 16",
+    "fast_correct": "train.py --swin base --side 480 --samples 60 --steps 10",
+}
+FAST_SMALL = {
+    "fast_segment_vit_h": "segment.py --images 2 --boxes 2 --sam small --threads 1",
+    "fast_segment_vit_b": "segment.py --images 2 --boxes 2 --sam small --threads 1 --stages segment",
+    "fast_select": "select_stage.py --photos 2 --threads 1",
+    "fast_correct": "train.py --swin micro --side 96 --samples 12 --steps 2 --threads 1",
+}
+LIMIT = 600
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*RIGHT, *FAST]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(names)}; default: all")
+    parser.add_argument("--size", choices=("small", "official"), help="of the networks; default: official on a GPU")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "gpu", help="folder of the findings")
+    parser.add_argument("--page", nargs="?", type=Path, const=ROOT / "docs" / "gpu.md", help="write the page, too")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(names):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    size = options.size or ("official" if torch.cuda.is_available() else "small")
+    options.out.mkdir(parents=True, exist_ok=True)
+    wrong = [
+        name
+        for name in options.parts or ([] if options.page and any(options.out.glob("*.json")) else names)
+        if not (run_right if name in RIGHT else run_fast)(name, size, options.out.resolve())
+    ]
+    if options.page:
+        found = {
+            name: json.loads(file.read_text()) for name in names if (file := options.out / f"{name}.json").is_file()
+        }
+        options.page.write_text(page(found), encoding="utf-8")
+        print(options.page)
+    if wrong:
+        sys.exit(f"not right: {', '.join(wrong)}")
+
+
+def run_right(name: str, size: str, out: Path) -> bool:
+    """A part of ``ssc_core.gpu_check``, which writes its findings itself."""
+    return not _run(["-m", "ssc_core.gpu_check", name, "--size", size, "--out", str(out)])
+
+
+def run_fast(name: str, size: str, out: Path) -> bool:
+    """A benchmark, and its figures with what they were measured on."""
+    from ssc_core.gpu_check.machine import device_name, versions
+    from ssc_core.torch_runtime import resolve_device
+
+    script, *arguments = (FAST_SMALL if size == "small" else FAST)[name].split()
+    figures = out / f"{name}.json"
+    figures.unlink(missing_ok=True)
+    started = time.monotonic()
+    status = _run([str(ROOT / "benchmarks" / script), *arguments, "--json", str(figures)])
+    device = resolve_device("auto").type
+    result: dict[str, Any] = {
+        "part": name,
+        "size": size,
+        "device": device,
+        "device_name": device_name(device),
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": time.monotonic() - started,
+        "versions": versions(),
+        "command": shlex.join(["python", f"benchmarks/{script}", *arguments]),
+        "figures": json.loads(figures.read_text()) if figures.is_file() else None,
+        "failed": status,
+    }
+    figures.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return status == 0
+
+
+def _run(arguments: list[str]) -> int:
+    print("python", *arguments, flush=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(":"),
+    }
+    try:
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, check=False, timeout=LIMIT
+        ).returncode
+    except subprocess.TimeoutExpired:
+        print(f"stopped after {LIMIT} s", flush=True)
+        return 124
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""docs/gpu.md from the findings of the GPU check's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Results = Mapping[str, Mapping[str, Any]]
+TARGETS = {"segment": 6, "detect": 6, "select": 8, "correct": 3}
+"""Times the published way, on one H100."""
+
+HOW = """\
+## How to run it
+
+`make gpu-check` runs all parts, at the published sizes where there is a GPU and with small networks elsewhere, and
+writes this page. `ssc doctor --gpu` runs the quick ones. Nothing is downloaded: all weights are random, made on the
+spot. On a bare machine, from a copy of the checkout, with nothing of this project installed:
+
+    python benchmarks/gpu.py segment select correct --size small --out "$OUT"    # is all there? a minute or two
+    python benchmarks/gpu.py segment --out "$OUT"                                # one part, ten minutes at most
+    python benchmarks/gpu.py fast_segment_vit_h --out "$OUT"
+    python benchmarks/gpu.py --out FOLDER --page                                 # here, from the files that came back
+
+torch, torchvision, transformers, h5py, SciPy and OpenCV are enough for `correct`, and for the detector and SAM 2 in
+`segment`. The rest needs wheels, which may lie in the copy:
+
+    pip download --no-deps --dest wheels segment-anything open-clip-torch ftfy timm pycocotools pydantic \\
+      pydantic-core annotated-types typing-inspection pandas pyarrow tqdm    # here, for the other machine's Python
+    pip install --no-index --no-deps wheels/*.whl                            # there
+
+What is missing is named below, and its case is skipped.
+
+fp32 is compared without TF32, so that its bounds can be tight; the device is always compared with fp32 on the CPU;
+"relative" is ||found - expected|| / ||expected||.
+Of GroundingDINO's proposals both take the same, since those of
+random weights are nearly ties. A killed training may differ from an undisturbed one by ten times what two undisturbed ones
+differ by. Out of memory is a real limit on a GPU; on a CPU the network says so.
+"""
+
+
+def page(found: Results) -> str:
+    """Markdown. found: by part, in order, what each of them wrote."""
+    devices = sorted({one["device_name"] for one in found.values()})
+    dates = sorted({one["date"] for one in found.values()})
+    versions = {name: value for one in found.values() for name, value in one["versions"].items()}
+    lines = [
+        "# On a GPU",
+        "Written by `make gpu-check` from what its parts found; nothing below was typed.",
+    ]
+    if all(one["device"] == "cpu" for one in found.values()):
+        lines.append(
+            "**This has never seen a GPU.** Everything below ran on a CPU, which was compared with itself: that shows "
+            "that the check runs and what bf16 costs in exactness, and nothing about a GPU, neither that its results "
+            "are right nor how fast it is."
+        )
+    lines += [
+        f"Device: {', '.join(devices)}. Date: {', '.join(dates)}. "
+        f"{', '.join(f'{name} {value}' for name, value in versions.items())}.",
+        HOW.strip(),
+        "## Right",
+        _table(("", "part", "size", "what", "off by", "at most", "unit"), list(_right(found))),
+    ]
+    for name, one in found.items():
+        for kind in ("skipped", "errors"):
+            lines += [f"{name}, {case}: {kind.removesuffix('s')}: {why}." for case, why in one.get(kind, {}).items()]
+        if one.get("failed"):
+            lines.append(f"{name}: its command ended with {one['failed']}, and has no figures.")
+    header = ("what", "size", "published way", "ours", "times", "target", "share in the models", "peak", "GPU busy")
+    lines += [
+        "## Fast",
+        "Per second, with the published way of working in the same process on the same data. Targets are for the "
+        "published sizes on one H100, with 90 % of the time in the models.",
+        _table(header, list(_fast(found))),
+    ]
+    for what, _, usage, _ in _measured(found):
+        rows = [(f"`{o['name']}`", o["calls"], f"{o['ms']:.1f}", f"{o['share']:.0%}") for o in usage["operators"][:6]]
+        lines += [f"Where the time goes, {what}:", _table(("operator", "calls", "ms", "share"), rows)]
+    lines += ["## Commands", "\n".join(f"    {one['command']}    # {one['seconds']:.0f} s" for one in found.values())]
+    return "\n\n".join(lines) + "\n"
+
+
+def _right(found: Results) -> Iterator[tuple[object, ...]]:
+    for name, one in found.items():
+        for row in one.get("findings", ()):
+            worst = "not comparable" if row["worst"] is None else f"{row['worst']:.2g}"
+            sign = "ok" if row["ok"] else "**wrong**"
+            yield sign, name, one["size"], row["what"], worst, f"{row['bound']:.2g}", row["unit"]
+
+
+def _fast(found: Results) -> Iterator[tuple[object, ...]]:
+    for what, size, usage, (published, ours, share, target) in _measured(found):
+        peak = "" if usage["peak_mib"] is None else f"{usage['peak_mib'] / 1024:.1f} GiB"
+        busy = "" if usage["utilisation"] is None else f"{usage['utilisation']:.0f} %"
+        times = f"**{ours / published:.2f}**"
+        yield what, size, f"{published:.3g}", f"{ours:.3g}", times, f">= {target}", f"{share:.0%}", peak, busy
+
+
+def _measured(found: Results) -> Iterator[tuple[str, str, dict[str, Any], tuple[float, float, float, float]]]:
+    """What, size, usage, and (published way and ours per second, share in the models, target) of every benchmark."""
+    for name, one in found.items():
+        figures, size = one.get("figures"), one["size"]
+        if not figures:
+            continue
+        if name.startswith("fast_segment"):
+            for stage in ("detect", "segment"):
+                if row := figures.get(stage):
+                    what = f"{stage}, photos ({figures['sam'] if stage == 'segment' else 'GroundingDINO'})"
+                    values = row["baseline"], row["images_per_second"], row["in_model"], TARGETS[stage]
+                    yield what, size, row["usage"], values
+        elif name == "fast_select":
+            published, ours = figures["published_pairs_per_second"], figures["batched_pairs_per_second"]
+            values = published, ours, figures["batched_share_in_model"], TARGETS["select"]
+            yield f"select, pairs ({figures['model']})", size, figures["usage"], values
+        else:
+            published, ours = figures["published_way_samples_per_s"], figures["trainer_samples_per_s"]
+            values = published, ours, 1 / max(1.0, figures["trainer_over_bare"]), TARGETS["correct"]
+            yield f"correct, samples ({figures['network']})", size, figures["usage"], values
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,0 +1,106 @@
+"""The parts of the check, each of which fits a run of ten minutes, and what a part writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssc_core.errors import SscError
+from ssc_core.gpu_check import memory, processes, stages
+from ssc_core.gpu_check.findings import Finding, Skip
+from ssc_core.gpu_check.machine import Place, device_name, versions
+
+Case = Callable[[Place], Iterator[Finding]]
+PARTS: dict[str, tuple[Case, ...]] = {
+    "segment": (stages.detector, stages.sam, stages.sam2),
+    "select": (stages.clip,),
+    "correct": (stages.lavt,),
+    "memory": (memory.detector, memory.sam2, memory.clip),
+    "resume": (processes.killed_and_resumed,),
+    "lease": (processes.one_card_for_two,),
+    "torchrun": (processes.two_processes,),
+}
+QUICK = ("segment", "select", "correct")
+"""What ``ssc doctor --gpu`` runs, at small size."""
+
+
+def run_part(name: str, *, small: bool, device: str) -> dict[str, Any]:
+    """Run a part's cases. Returns ``part``, ``size``, ``device``, ``device_name``, ``date``, ``seconds``, ``versions``,
+    ``command``, ``peak_mib`` of the device's memory (None for a CPU), ``findings``, ``skipped`` and ``errors``.
+
+    A case that lacks a package, or whatever else it needs, is skipped by its name; one that breaks is an error, and the
+    others run all the same. Raises SscError for a part that there is not.
+    """
+    if name not in PARTS:
+        raise SscError(f"there is no part '{name}' of the GPU check; there are {', '.join(PARTS)}")
+    started = time.monotonic()
+    found: list[dict[str, Any]] = []
+    skipped: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    for case in PARTS[name]:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                found += [_row(one) for one in case(Place(device, small, Path(folder)))]
+            except Skip as reason:
+                skipped[case.__name__] = str(reason)
+            except Exception as error:  # the other cases are worth running
+                if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ssc_core"):
+                    skipped[case.__name__] = f"{error.name} is not installed"
+                    continue
+                traceback.print_exc()
+                errors[case.__name__] = f"{type(error).__name__}: {error}"[:500]
+    return {
+        "part": name,
+        "size": "small" if small else "official",
+        "device": device,
+        "device_name": device_name(device),
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": time.monotonic() - started,
+        "versions": versions(),
+        "command": shlex.join(["python", "-m", "ssc_core.gpu_check", *sys.argv[1:]]),
+        "peak_mib": torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None,
+        "findings": found,
+        "skipped": skipped,
+        "errors": errors,
+    }
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    """JSON has no infinity."""
+    worst = finding.worst if math.isfinite(finding.worst) else None
+    return {**asdict(finding), "worst": worst, "ok": finding.ok}
+
+
+def is_right(result: dict[str, Any]) -> bool:
+    """Whether everything that ran was within its bounds."""
+    return not result["errors"] and all(row["ok"] for row in result["findings"])
+
+
+def told(result: dict[str, Any]) -> str:
+    """A line per finding, for people."""
+    lines = [
+        f"{'ok   ' if row['ok'] else 'WRONG'}  {row['what']}: "
+        f"{'not comparable' if row['worst'] is None else format(row['worst'], '.2g')} "
+        f"(at most {row['bound']:.2g}, {row['unit']})"
+        for row in result["findings"]
+    ]
+    lines += [f"skip   {case}: {why}" for case, why in result["skipped"].items()]
+    lines += [f"ERROR  {case}: {why}" for case, why in result["errors"].items()]
+    return "\n".join(lines)
+
+
+def write(result: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{result['part']}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
