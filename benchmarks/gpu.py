@@ -5,8 +5,8 @@
     python benchmarks/gpu.py --page                             # the page alone, from what is in --out
 
 Each part is a process of its own, of ten minutes at most, and leaves PART.json in ``--out``. It starts in a checkout
-without an installation, and needs Python 3.11, torch, torchvision, transformers, h5py, SciPy and OpenCV; a part that
-needs more says so and is skipped.
+without an installation, and needs Python 3.11, torch, torchvision, transformers, h5py, SciPy, OpenCV and pydantic; a
+part that needs more says so and is skipped.
 """
 
 from __future__ import annotations

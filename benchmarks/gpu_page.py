@@ -21,8 +21,8 @@ spot. On a bare machine, from a copy of the checkout, with nothing of this proje
     python benchmarks/gpu.py fast_segment_vit_h --out "$OUT"
     python benchmarks/gpu.py --out FOLDER --page                                 # here, from the files that came back
 
-torch, torchvision, transformers, h5py, SciPy and OpenCV are enough for `correct`, and for the detector and SAM 2 in
-`segment`. The rest needs wheels, which may lie in the copy:
+torch, torchvision, transformers, h5py, SciPy, OpenCV and pydantic are enough for `correct`, and for the detector and
+SAM 2 in `segment`. The rest needs wheels, which may lie in the copy:
 
     pip download --no-deps --dest wheels segment-anything open-clip-torch ftfy timm pycocotools pydantic \\
       pydantic-core annotated-types typing-inspection pandas pyarrow tqdm    # here, for the other machine's Python
@@ -31,9 +31,8 @@ torch, torchvision, transformers, h5py, SciPy and OpenCV are enough for `correct
 What is missing is named below, and its case is skipped.
 
 fp32 is compared without TF32, so that its bounds can be tight; the device is always compared with fp32 on the CPU;
-"relative" is ||found - expected|| / ||expected||.
-Of GroundingDINO's proposals both take the same, since those of
-random weights are nearly ties. A killed training may differ from an undisturbed one by ten times what two undisturbed ones
+"relative" is ||found - expected|| / ||expected||. Of GroundingDINO's proposals both take the same, since those of
+random weights are nearly ties. A killed training may differ from an undisturbed one by ten times what two of these
 differ by. Out of memory is a real limit on a GPU; on a CPU the network says so.
 """
 
