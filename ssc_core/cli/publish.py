@@ -42,7 +42,7 @@ def publish(
         print(f"{size:>14,} bytes  {name}")
     seen = "private, if it is new" if private else "public, if it is new"
     print(f"to the {kind} repository {repository} ({seen})", flush=True)
-    if not yes and not typer.confirm("Publish these files? A checkpoint holds its settings, paths of models included"):
+    if not yes and not typer.confirm("Publish these files? Checkpoints and eval files hold settings, paths included"):
         raise SscError("nothing was published")
     print(push(repository, files, kind=kind, private=private))
 

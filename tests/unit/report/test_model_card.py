@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from ssc_core import load_config
 from ssc_core.cli.main import app
+from ssc_core.config.methods import method_name
 from ssc_core.correct.checkpoints import load_published, save_checkpoint
 from ssc_core.correct.start import build_segmenter
 from ssc_core.errors import SscError
@@ -48,6 +49,8 @@ def test_figures_have_their_world_interval_and_file(checkpoint: Path) -> None:
     assert content.world == "micro"
     assert "**World: micro world.** Generated micro world" in card
     assert "knows nothing about photos" in card
+    assert "--allow-toy-models" in card
+    assert f"| {method_name(content.method)} |" in card
     assert f"`{file_sha256(checkpoint)}`" in card
     assert card.startswith("---\nlibrary_name: ssc\n")
     assert 'license: "apache-2.0"\n---\n' in card
