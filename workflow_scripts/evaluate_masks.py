@@ -4,28 +4,17 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
+from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
-from ssc_core.refer.truth import TruthStore
-from workflow_scripts._script import plain, run_meta
+from workflow_scripts._evaluation import Evaluation
+from workflow_scripts._script import plain
 
 
 def main(
-    refs: Path,
-    truth: Path,
-    data: Path,
-    masks: Path,
-    selections: list[Path],
-    names: list[str],
-    split: str,
-    settings: EvaluateSettings,
-    chain: str,
-    compat: CompatSettings,
-    code: str,
-    report: Path,
+    asked: Evaluation, masks: Path, selections: list[Path], names: list[str], chain: str, compat: CompatSettings
 ) -> None:
     """names: of ``selections``, the pipeline's own as ``selected``. chain: the sections that led to it, as JSON."""
     sections = json.loads(chain)
@@ -35,24 +24,20 @@ def main(
         opened = {name: stack.enter_context(SelectionStore(path)) for name, path in files.items()}
         chosen = opened["selected"].info
         evaluation = evaluate_masks(
-            refs=read_refs(refs, columns=REF_COLUMNS),
-            split=split,
+            **asked.common,
+            refs=read_refs(asked.refs, columns=REF_COLUMNS),
             masks=store,
-            truth=TruthStore(truth),
             selections=opened,
             select=select,
-            out=report,
-            settings=settings,
             compat=compat,
-            meta=run_meta(
-                data=data,
-                inputs={"refs": refs, "truth": truth, "masks": masks, **files},
+            meta=asked.meta(
                 method="zero_shot",
                 model={**store.info.models, **chosen.models},
-                code=f"{code} {store.info.code} {chosen.code}",
-                settings={**sections, **plain(evaluate=settings, compat=compat)},
+                settings={**sections, **plain(evaluate=asked.settings, compat=compat)},
+                made_from={"masks": masks, **files},
+                code=f"{store.info.code} {chosen.code}",
                 seed=select.seed,
             ),
         )
     for name, choice in evaluation.choices.items():
-        print(f"{split}: {name:<24} oIoU {choice.oIoU:.2f}  mIoU {choice.mIoU:.2f}")
+        print(f"{asked.split}: {name:<24} oIoU {choice.oIoU:.2f}  mIoU {choice.mIoU:.2f}")

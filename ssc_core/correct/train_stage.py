@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,91 +35,112 @@ from ssc_core.tables import write_frame
 from ssc_core.torch_runtime import pick_device
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFiles:
+    """What a phase reads. refs: refs.parquet, of which ``split`` is trained on; images: the photos' folder.
+
+    masks, selected, truth: .h5 files, of which the loss says what is trained on: ``supervised`` on truth; ``random_ce``
+    on selected when given, as the paper's pre-training, else on all candidates; the greedy ones on all candidates of
+    masks; one of the user's own on the first of truth, selected and masks that is given.
+    reviewed: selected.h5, where people decided on refs: of these, only what they chose is a candidate.
+    init: checkpoint to start from, ours or a published one, or to go on with (``settings.resume``); None starts from
+    the Swin and BERT weights of the network. val_truth: truth.h5 of ``val_split``, which ``keep: best`` looks at.
+    """
+
+    refs: Path
+    images: Path
+    masks: Path | None = None
+    selected: Path | None = None
+    truth: Path | None = None
+    val_truth: Path | None = None
+    reviewed: Path | None = None
+    init: Path | None = None
+    split: str = "train"
+    val_split: str = "val"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOutputs:
+    """What a phase writes: its checkpoint, and its log ``curve`` (CSV). state: where a killed run leaves off, removed
+    at the end.
+
+    matches: parquet with what every sample was matched with, for losses on all candidates: epoch (from 0), ref_id, and
+    candidate, an index among the ref's candidates in masks.h5 (-1 none; see ``compat`` for those that change masks).
+    """
+
+    checkpoint: Path
+    curve: Path
+    state: Path
+    matches: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainJob:
+    """How a phase is computed. device: auto, cpu or cuda; save_minutes, log_to: as in ``compute``, whose loggers' files
+    lie beside the checkpoint, in a folder of that name; checkpoint_activations: as of ``LAVT``."""
+
+    device: str
+    threads: int
+    save_minutes: float = 10.0
+    log_to: str = "csv"
+    checkpoint_activations: bool = False
+
+
 def train(
+    files: TrainFiles,
+    outputs: TrainOutputs,
     *,
-    refs: Path,
-    split: str,
-    images: Path,
-    masks: Path | None = None,
-    selected: Path | None = None,
-    truth: Path | None = None,
-    init: Path | None = None,
-    val: tuple[str, Path] | None = None,
-    reviewed: Path | None = None,
-    out: Path,
-    log_csv: Path,
-    state_dir: Path,
     network: NetworkSettings,
     settings: TrainSettings,
     compat: CompatSettings,
-    device: str,
-    threads: int,
-    save_minutes: float = 10.0,
-    log_to: str = "csv",
-    matches: Path | None = None,
-    checkpoint_activations: bool = False,
+    job: TrainJob,
 ) -> None:
-    """Train one phase and write its checkpoint ``out`` and its log ``log_csv``.
-
-    refs: refs.parquet; images: the photos' folder. The loss says what is trained on: ``supervised`` on truth
-    (truth.h5); ``random_ce`` on selected (selected.h5) when given, as the paper's pre-training, else on all candidates;
-    the greedy ones on all candidates of masks (masks.h5), one of the user's own on the first of these that is given.
-    reviewed: selected.h5, where people decided on refs: of these, only what they chose is a candidate.
-
-    init: checkpoint to start from, ours or a published one, or to go on with (``settings.resume``); None starts from
-    the Swin and BERT weights of ``network``. checkpoint_activations: as of ``LAVT``.
-    val: split and truth.h5 that ``keep: best`` looks at. state_dir: where a killed run leaves off; removed at the end.
-    device: auto, cpu or cuda. log_to: ``compute.log_to``; its files lie beside ``out``, in a folder of that name.
-    matches: parquet with what every sample was matched with, for losses on all candidates: epoch (from 0), ref_id, and
-    candidate, an index among the ref's candidates in masks.h5 (-1 none; see ``compat`` for those that change masks).
-
-    Raises SscError for data, weights and settings that do not fit together.
-    """
-    picked = pick_device(device, threads)
+    """Train one phase. Raises SscError for data, weights and settings that do not fit together."""
+    picked = pick_device(job.device, job.threads)
     sections = {"network": network, "train": settings, "compat": compat}
     plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
-    logger = make_logger(log_to, out.parent / log_to / out.stem, plain)
-    targets = _targets(settings, compat, masks, selected, truth, reviewed)
+    logger = make_logger(job.log_to, outputs.checkpoint.parent / job.log_to / outputs.checkpoint.stem, plain)
+    targets = _targets(settings, compat, files)
     tokenizer = load_tokenizer(network.tokenizer or network.bert)
-    build = partial(_items, refs=refs, images=images, network=network, tokenizer=tokenizer)
-    items = build(split, targets)
+    build = partial(_items, files=files, network=network, tokenizer=tokenizer)
+    items = build(files.split, targets)
     val_items = None
-    if settings.keep == "best" and val is not None:
-        val_items = build(val[0], TruthTargets(val[1]))
+    if settings.keep == "best" and files.val_truth is not None:
+        val_items = build(files.val_split, TruthTargets(files.val_truth))
     seed_everything(settings.seed)
     model = build_network(
         network,
         vocabulary=len(tokenizer),
-        pretrained=init is None,
-        checkpoint_activations=checkpoint_activations,
+        pretrained=files.init is None,
+        checkpoint_activations=job.checkpoint_activations,
     )
     resumed = None
-    if init is not None:
-        checkpoint = load_published(init)
-        load_weights(model, checkpoint, init)
-        resumed = read_resumed(checkpoint, model, init) if settings.resume else None
-    state = RunState(state_dir, _fingerprint(items, val_items, init, network, settings, compat))
+    if files.init is not None:
+        checkpoint = load_published(files.init)
+        load_weights(model, checkpoint, files.init)
+        resumed = read_resumed(checkpoint, model, files.init) if settings.resume else None
+    state = RunState(outputs.state, _fingerprint(items, val_items, files.init, network, settings, compat))
     if os.environ.get("RANK", "0") == "0":  # one process holds it for all that torchrun started
         state.hold()
     trainer = Trainer(
         model, items, chosen_loss(settings, compat), settings, compat,
         Run(
-            state=state, device=picked, workers=threads, save_minutes=save_minutes, logger=logger,
-            log_matches=matches is not None,
+            state=state, device=picked, workers=job.threads, save_minutes=job.save_minutes, logger=logger,
+            log_matches=outputs.matches is not None,
         ),
         val_items=val_items, resumed=resumed,
     )  # fmt: skip
     summary = trainer.fit()
     if trainer.world.is_first:
         meta = {
-            "split": split, "init": file_sha256(init) if init else None, "versions": versions(),
+            "split": files.split, "init": file_sha256(files.init) if files.init else None, "versions": versions(),
             "images": len(items.images), "refs": items.refs, "dropped_refs": dict(items.dropped),
             "palette_corrupted_refs": items.corrupted, **summary,
         }  # fmt: skip
-        state.finish(log_csv)
-        if matches is not None:
-            _write_matches(matches, state.matches(), items)
-        save_checkpoint(out, model, plain, meta)
+        state.finish(outputs.curve)
+        if outputs.matches is not None:
+            _write_matches(outputs.matches, state.matches(), items)
+        save_checkpoint(outputs.checkpoint, model, plain, meta)
         state.remove()
     trainer.world.wait()
 
@@ -136,20 +158,15 @@ def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
     return partial(load_loss(settings.loss), options=options)
 
 
-def _targets(
-    settings: TrainSettings,
-    compat: CompatSettings,
-    masks: Path | None,
-    selected: Path | None,
-    truth: Path | None,
-    reviewed: Path | None,
-) -> Targets:
-    if truth is not None and _may_learn_from("truth", settings.loss):
-        return TruthTargets(truth)
-    if selected is not None and _may_learn_from("selected", settings.loss):
-        return SelectedTargets(selected, palette=compat.palette_targets)
-    if masks is not None and _may_learn_from("masks", settings.loss):
-        return CandidateTargets(masks, merged=compat.merged_masks, palette=compat.palette_targets, reviewed=reviewed)
+def _targets(settings: TrainSettings, compat: CompatSettings, files: TrainFiles) -> Targets:
+    if files.truth is not None and _may_learn_from("truth", settings.loss):
+        return TruthTargets(files.truth)
+    if files.selected is not None and _may_learn_from("selected", settings.loss):
+        return SelectedTargets(files.selected, palette=compat.palette_targets)
+    if files.masks is not None and _may_learn_from("masks", settings.loss):
+        return CandidateTargets(
+            files.masks, merged=compat.merged_masks, palette=compat.palette_targets, reviewed=files.reviewed
+        )
     needed = {"supervised": "truth.h5", "random_ce": "selected.h5 or masks.h5"}.get(settings.loss, "masks.h5")
     raise SscError(f"`loss: {settings.loss}` trains on {needed}, which was not given")
 
@@ -161,14 +178,14 @@ def _may_learn_from(source: str, loss: str) -> bool:
 
 
 def _items(
-    split: str, targets: Targets, *, refs: Path, images: Path, network: NetworkSettings, tokenizer: BertTokenizer
+    split: str, targets: Targets, *, files: TrainFiles, network: NetworkSettings, tokenizer: BertTokenizer
 ) -> Items:
     def ids_and_attention(sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         ids, attention = tokenize(tokenizer, sentences, network.max_tokens)
         return ids.numpy(), attention.numpy()
 
-    table = refs_by_image(read_refs(refs, split))
-    photos = open_photos(refs, images)
+    table = refs_by_image(read_refs(files.refs, split))
+    photos = open_photos(files.refs, files.images)
 
     def unreadable(file_name: str) -> bool:
         return photos.skip_bad and photos.or_none(file_name) is None

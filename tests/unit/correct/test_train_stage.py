@@ -19,7 +19,7 @@ from ssc_core.config.sources import DatasetSource
 from ssc_core.config.training import NetworkSettings, SwinSize, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_segmenter
 from ssc_core.correct.text import TextEncoder
-from ssc_core.correct.train_stage import train
+from ssc_core.correct.train_stage import TrainFiles, TrainJob, TrainOutputs, train
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -88,22 +88,18 @@ def refs_of(files: Path, images: tuple[int, ...]) -> list[int]:
     return [ref.ref_id for image_id in images for ref in by_image[image_id]]
 
 
-def run(files: Path, out: Path, *, network=None, compat=None, settings=None, **paths) -> None:
+def run(
+    files: Path, out: Path, *, network=None, compat=None, settings=None, matches=None, log_to="csv", **paths
+) -> None:
     size = SwinSize(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2))
     sizes = {"swin": size, "window": 2, "drop_path": 0.1, "bert": str(files / "bert"), "image_size": SIDE}
     train(
-        refs=files / "refs.parquet",
-        split="train",
-        images=files,
-        out=out,
-        log_csv=out.with_suffix(".csv"),
-        state_dir=out.parent / "state",
+        TrainFiles(refs=files / "refs.parquet", images=files, **paths),
+        TrainOutputs(checkpoint=out, curve=out.with_suffix(".csv"), state=out.parent / "state", matches=matches),
         network=NetworkSettings(**(sizes | {"trainable_bert_layers": 1, "max_tokens": 6} | (network or {}))),
         settings=TrainSettings(**({"epochs": 2, "batch_samples": 2, "keep": "last"} | (settings or {}))),
         compat=CompatSettings(**(compat or {})),
-        device="cpu",
-        threads=1,
-        **paths,
+        job=TrainJob(device="cpu", threads=1, log_to=log_to),
     )
 
 
@@ -167,7 +163,7 @@ def test_the_same_run_twice_gives_the_same_file(files: Path, tmp_path: Path) -> 
 def test_supervised_with_the_best_of_val(files: Path, tmp_path: Path) -> None:
     truth = files / "truth.h5"
     settings = {"loss": "supervised", "keep": "best", "epochs": 3, "batch_samples": 4, "sentences": "all"}
-    run(files, tmp_path / "x.pt", settings=settings, truth=truth, val=("train", truth))
+    run(files, tmp_path / "x.pt", settings=settings, truth=truth, val_truth=truth, val_split="train")
     meta = load_published(tmp_path / "x.pt").meta
     assert meta["refs"] == 6
     rows = list(csv.DictReader((tmp_path / "x.csv").open()))

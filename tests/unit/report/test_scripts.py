@@ -9,6 +9,7 @@ from ssc_core.evaluate.schema import ModelEval, read_eval
 from ssc_core.evaluate.study_table import StudyRows
 from tests.unit.report.conftest import PHOTOS
 from workflow_scripts import evaluate_chosen
+from workflow_scripts._evaluation import Evaluation
 from workflow_scripts.results_page import PageFiles, main
 
 
@@ -40,9 +41,11 @@ def test_a_networks_choice_is_a_method_of_its_own(results: Path, tmp_path: Path)
     folder = results / "refcoco"
     (tmp_path / "data.json").write_text(json.dumps({"dataset": "refcoco", "world": "micro"}))
     evaluate_chosen.main(
-        refs=folder / "refs.parquet", truth=folder / "truth.h5", data=tmp_path / "data.json",
-        chosen=folder / "val" / "selected.h5", split="val", method="corrected", code="",
-        settings=EvaluateSettings(bootstrap_samples=0), report=tmp_path / "eval_corrected_choice_val.json",
+        Evaluation(
+            refs=folder / "refs.parquet", truth=folder / "truth.h5", data=tmp_path / "data.json", split="val", code="",
+            settings=EvaluateSettings(bootstrap_samples=0), report=tmp_path / "eval_corrected_choice_val.json",
+        ),
+        chosen=folder / "val" / "selected.h5", method="corrected",
     )  # fmt: skip
     found = read_eval(tmp_path / "eval_corrected_choice_val.json")
     assert isinstance(found, ModelEval)
