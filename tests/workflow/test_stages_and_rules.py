@@ -233,7 +233,7 @@ def test_a_change_reaches_a_rule_just_where_its_stage_says(
 SELECT, SEGMENT = "rules/select.smk", "rules/segment.smk"
 LEFT_OUT = [
     ("select_masks", SELECT, '**reads("select_masks"),', 'code=code("ssc_core.select.stage:select_masks"),'),
-    ("select_masks", SELECT, "params.settings params.compat out=output.sel", "params.settings out=output.sel"),
+    ("select_masks", SELECT, 'params.compat"\n            " reviews', '"\n            " reviews'),
     ("score_candidates", SELECT, 'masks=found("masks_shard"),', ""),
     ("segment_boxes", SEGMENT, "boxes=boxes_if_any,", 'boxes=boxes_if_any, more=found("boxes"),'),
     ("select_masks", SELECT, "scores=scores_of_all,", 'scores=found("scores@dense"),'),
