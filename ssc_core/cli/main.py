@@ -24,6 +24,7 @@ from ssc_core.cli.inspect import inspect
 from ssc_core.cli.label import label
 from ssc_core.cli.predict import predict
 from ssc_core.cli.publish import publish, pull
+from ssc_core.cli.review import review
 from ssc_core.cli.run import PassOn, run
 from ssc_core.cli.serve import serve
 from ssc_core.errors import SscError
@@ -59,6 +60,7 @@ app.command("demo", cls=PassOn)(demo)
 app.command("run", cls=PassOn)(run)
 app.command("init")(init)
 app.command("label")(label)
+app.command("review")(review)
 app.command("predict")(predict)
 app.command("serve")(serve)
 app.command("export")(export)

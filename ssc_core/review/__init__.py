@@ -1,0 +1,1 @@
+"""The page of ``ssc review``, where people settle doubtful refs."""

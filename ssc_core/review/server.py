@@ -1,0 +1,181 @@
+"""The server behind the page of ``ssc review``: this machine alone, by a token, and nothing but what the page needs.
+
+Python's own HTTP server: the page is one file, one person uses it, and keys must answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+from hmac import compare_digest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+from ssc_core.errors import SscError
+from ssc_core.review.queue import Queue
+
+LOCAL = frozenset({"localhost", "127.0.0.1"})
+MAX_BYTES = 4096
+"""Of a decision."""
+
+_PAGE = Path(__file__).parent / "page"
+_REF = re.compile(r"/(ref|photo|marked)/(-?\d{1,18})")
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class ReviewServer(ThreadingHTTPServer):
+    """Serves ``queue`` on 127.0.0.1. who: in whose name decisions are written; port 0: a free one.
+
+    A request needs the token of ``url``, a ``Host`` that is this machine (a page elsewhere may have its own name point
+    here), and no ``Origin`` of another page.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, queue: Queue, who: str, port: int = 0) -> None:
+        self.queue, self.who, self.token = queue, who, secrets.token_urlsafe(24)
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise SscError(f"cannot listen on port {port} ({error.strerror}); choose another --port") from error
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/?token={self.token}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle of an answer is no error to show."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ReviewServer
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    server_version, sys_version = "ssc", ""
+    _common: ClassVar = {
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: addresses have the token in them."""
+
+    def _answer(self, find: Callable[[], None]) -> None:
+        try:
+            self._check()
+            find()
+        except _Refused as refused:
+            self.close_connection = True  # a body that was not read would be taken for the next request
+            self._send_json({"error": str(refused)}, refused.status)
+        except SscError as error:
+            self._send_json({"error": str(error)}, 400)
+
+    def _check(self) -> None:
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1 or _name(hosts[0]) not in LOCAL:
+            raise _Refused(421, "This page is at 127.0.0.1 alone.")
+        if any(origin != f"http://{hosts[0]}" for origin in self.headers.get_all("Origin", [])):
+            raise _Refused(403, "Another page may not use this one.")
+        token = self._query.get("token", [""])[0]
+        if not compare_digest(token.encode("utf-8", "replace"), self.server.token.encode()):
+            raise _Refused(403, "Open the address that `ssc review` printed: it ends with a token.")
+
+    @property
+    def _query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.path).query, max_num_fields=8)
+
+    def _get(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/":
+            self._send_page()
+        elif path == "/refs":
+            self._send_json(self.server.queue.list())
+        elif found := _REF.fullmatch(path):
+            what, ref_id = found[1], int(found[2])
+            if what == "ref":
+                self._send_json(self.server.queue.ref(ref_id))
+            else:
+                self._send(self.server.queue.picture(ref_id, self._first() if what == "marked" else None), "image/jpeg")
+        else:
+            raise _Refused(404, "There is no such page.")
+
+    def _first(self) -> int:
+        first = self._query.get("first", ["0"])[0]
+        return int(first) if re.fullmatch(r"\d{1,6}", first, re.ASCII) else 0
+
+    def _post(self) -> None:
+        if urlsplit(self.path).path != "/decide":
+            raise _Refused(404, "There is no such page.")
+        if self.headers.get_content_type() != "application/json":
+            raise _Refused(415, "A decision is JSON.")
+        length = self.headers.get("Content-Length", "")
+        if not re.fullmatch(r"\d{1,9}", length, re.ASCII) or int(length) > MAX_BYTES:
+            raise _Refused(413, f"A decision has a length, of at most {MAX_BYTES} bytes.")
+        ref_id, decision, number = _decision(self.rfile.read(int(length)))
+        self.server.queue.decide(ref_id, decision, number, self.server.who)
+        self._send_json(self.server.queue.ref(ref_id))
+
+    def _send_page(self) -> None:
+        nonce = secrets.token_urlsafe(16)
+        page = (_PAGE / "review.html").read_text(encoding="utf-8")
+        for name in ("review.css", "review.js"):
+            page = page.replace(f"/* {name} */", (_PAGE / name).read_text(encoding="utf-8"))
+        policy = (
+            f"default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'nonce-{nonce}'; "
+            f"script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        self._send(
+            page.replace("NONCE", nonce).encode(),
+            "text/html; charset=utf-8",
+            headers={"Content-Security-Policy": policy},
+        )
+
+    def _send_json(self, value: Any, status: int = 200) -> None:
+        self._send(json.dumps(value).encode(), "application/json", status)
+
+    def _send(self, body: bytes, kind: str, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {**self._common, **(headers or {})}.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _decision(body: bytes) -> tuple[int, str, int | None]:
+    """ref, decision and number of a request."""
+    try:
+        found = json.loads(body)
+        ref_id, decision, number = found["ref"], found["decision"], found.get("number")
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise _Refused(400, "That is no decision.") from error
+    if type(ref_id) is not int or not isinstance(decision, str) or not (number is None or type(number) is int):
+        raise _Refused(400, "That is no decision.")
+    return ref_id, decision, number
+
+
+def _name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
