@@ -40,7 +40,9 @@ def compare(
         raise SscError(f"{pages_folder} exists, where the pages of {out} go; choose another name")
     dataset = nearest(first, "refs.parquet").parent
     with ExitStack() as stack:
-        runs = [_open(stack, folder, name) for folder, name in zip((first, second), _names(first, second), strict=True)]
+        runs = [
+            open_run(stack, folder, name) for folder, name in zip((first, second), _names(first, second), strict=True)
+        ]
         photos = open_photos(dataset / "refs.parquet", images or images_folder(dataset)).or_grey
         world = read_json(dataset / "data.json").get("world", "files")
         pages = Pages(runs, photos, first.name, "", world)
@@ -55,7 +57,7 @@ def _names(*folders: Path) -> list[str]:
     return [path.relative_to(shared).as_posix() for path in paths]
 
 
-def _open(stack: ExitStack, folder: Path, name: str) -> Run:
+def open_run(stack: ExitStack, folder: Path, name: str) -> Run:
     from ssc_core.layout import RESULT_FOLDER, template
     from ssc_core.report.label_rows import Run
     from ssc_core.select.ensemble import scores_behind

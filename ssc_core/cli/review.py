@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ssc_core.cli.compare import nearest, open_run
 from ssc_core.cli.inspect import images_folder
 from ssc_core.errors import SscError
 
@@ -16,7 +18,7 @@ def review(
         Path, typer.Argument(help="Folder of a split, such as results/refcoco/train, or one that `ssc label` made.")
     ],
     reviews: Annotated[
-        Path | None, typer.Option(help="File of the decisions. Default: reviews.csv in the folder above the split's.")
+        Path | None, typer.Option(help="File of the decisions. Default: reviews.csv in the dataset's folder.")
     ] = None,
     who: Annotated[str | None, typer.Option(help="Whose decisions they are. Default: the name of this user.")] = None,
     images: Annotated[
@@ -31,13 +33,18 @@ def review(
     """
     from getpass import getuser
 
-    from ssc_core.review.queue import Place, Queue
+    from ssc_core.refer.ref_table import open_photos
+    from ssc_core.review.queue import Queue
     from ssc_core.review.server import ReviewServer
 
     split = _split(folder)
-    place = Place(split, images or images_folder(split.parent), reviews or split.parent / "reviews.csv")
-    with Queue(place) as queue, ReviewServer(queue, who or getuser(), port) as server:
-        print(f"{server.url}\ndecisions: {place.reviews}  (Ctrl+C ends it)", flush=True)
+    refs = nearest(split, "refs.parquet")
+    decisions = reviews or refs.parent / "reviews.csv"
+    with ExitStack() as stack:
+        run = open_run(stack, split, split.name)
+        queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions)
+        server = stack.enter_context(ReviewServer(queue, who or getuser(), port))
+        print(f"{server.url}\ndecisions: {decisions}  (Ctrl+C ends it)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

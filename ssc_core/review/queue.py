@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +17,6 @@ from ssc_core.errors import SscError
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews, those_of
 from ssc_core.refer.images import PhotoReader
-from ssc_core.refer.ref_table import open_photos
 from ssc_core.report.label_rows import REASONS, LabelRow, Run, label_rows
 
 SIDE = 1200
@@ -31,53 +28,26 @@ AT_ONCE = len(MARKS)
 FROM_PAGE = frozenset({Decision.chosen, Decision.none, Decision.skipped, Decision.undo})
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the files of a split are. images: folder of the photos; reviews: reviews.csv, which need not be there."""
+class Queue:
+    """The refs of a split that has been selected. Safe for several threads, one at a time.
 
-    folder: Path
-    images: Path
-    reviews: Path
+    Candidates are numbered from 1, the highest mean score first. Refs of photos that cannot be read are left out.
 
-    @property
-    def refs(self) -> Path:
-        return self.folder.parent / "refs.parquet"
-
-
-class Queue(AbstractContextManager["Queue"]):
-    """The refs of a split. Safe for several threads, one at a time.
-
-    Candidates are numbered from 1, the highest mean score first. Raises SscError for files
-    that are missing, damaged or of each other's.
+    photos: reads the photos; reviews: reviews.csv, which need not be there. Raises SscError for files of other refs.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, run: Run, photos: PhotoReader, reviews: Path) -> None:
+        # photos that cannot be read were passed over, where the config has it so
+        known = set(run.selected.ref_ids.tolist())
+        self._run = replace(run, refs={ref_id: ref for ref_id, ref in run.refs.items() if ref_id in known})
+        self._photos, self._reviews = photos, reviews
         self._lock = threading.RLock()
-        with ExitStack() as stack:
-            files = {name: place.folder / f"{name}.h5" for name in ("masks", "scores", "selected")}
-            nouns = place.folder / "nouns.parquet"
-            run = Run.open(stack, place.folder.name, place.folder.name, refs=place.refs, nouns=nouns, **files)
-            # photos that cannot be read were passed over, where the config has it so
-            known = set(run.selected.ref_ids.tolist())
-            self._run = replace(run, refs={ref_id: ref for ref_id, ref in run.refs.items() if ref_id in known})
-            self._photos: PhotoReader = open_photos(place.refs, place.images)
-            rows: dict[int, LabelRow] = {}
-            for row in label_rows(self._run):
-                rows.setdefault(row.ref.ref_id, row)
-            # where nothing was found there is nothing to choose: these come last
-            self._rows = {
-                row.ref.ref_id: row for row in sorted(rows.values(), key=lambda row: (row.found == 0, row.doubt))
-            }
-            self._stack = stack.pop_all()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
+        rows: dict[int, LabelRow] = {}
+        for row in label_rows(self._run):
+            rows.setdefault(row.ref.ref_id, row)
+        # where nothing was found there is nothing to choose: these come last
+        in_order = sorted(rows.values(), key=lambda row: (row.found == 0, row.doubt))
+        self._rows = {row.ref.ref_id: row for row in in_order}
 
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision``, decision "" where there is none."""
@@ -149,11 +119,11 @@ class Queue(AbstractContextManager["Queue"]):
                     raise SscError(f"ref {ref_id} has {len(order)} candidates, not one with number {number}")
                 code = candidates.rles[order[number - 1]]
             size = None if code is None else (row.ref.height, row.ref.width)
-            append_review(self._place.reviews, Review(ref_id, row.ref.file_name, Decision(decision), size, code, who))
+            append_review(self._reviews, Review(ref_id, row.ref.file_name, Decision(decision), size, code, who))
 
     def _row(self, ref_id: int) -> LabelRow:
         if ref_id not in self._rows:
-            raise SscError(f"{self._place.folder} has no ref {ref_id}")
+            raise SscError(f"{self._run.selected.path} has no ref {ref_id}")
         return self._rows[ref_id]
 
     def _candidates(self, ref_id: int) -> tuple[Candidates, Sequence[int]]:
@@ -164,7 +134,7 @@ class Queue(AbstractContextManager["Queue"]):
 
     def _decided(self) -> dict[int, Review]:
         """What counts of the file now: other tabs and people write to it too."""
-        if not self._place.reviews.is_file():
+        if not self._reviews.is_file():
             return {}
         photos = {ref_id: (row.ref.file_name, (row.ref.height, row.ref.width)) for ref_id, row in self._rows.items()}
-        return those_of(read_reviews(self._place.reviews), photos)[0]
+        return those_of(read_reviews(self._reviews), photos)[0]

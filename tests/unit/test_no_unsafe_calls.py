@@ -66,5 +66,6 @@ def test_values_in_shell_lines_of_rules_are_quoted() -> None:
     )
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for block in re.findall(r"\n    shell:\n((?:        .*\n)+)", path.read_text(encoding="utf-8")):
-            for field in re.findall(r"(?<!\{)\{[a-z][^{}]*\}(?!\})", block):
+            shown = re.sub(r'calls\(\s*"[^"]*"', "", block)  # the name of a stage, which no shell sees
+            for field in re.findall(r"(?<!\{)\{[a-z][^{}]*\}(?!\})", shown):
                 assert field.endswith(":q}") or plain.fullmatch(field), f"{path.name}: {field} without :q"

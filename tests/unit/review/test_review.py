@@ -7,6 +7,8 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,34 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.review.queue import Place, Queue
+from ssc_core.refer.ref_table import open_photos
+from ssc_core.report.label_rows import Run
+from ssc_core.review.queue import Queue
 from ssc_core.review.server import MAX_BYTES, ReviewServer
 from ssc_core.select.stage import select_masks
 from ssc_core.tables import write_frame
 from tests.unit.select.conftest import World
 from tests.unit.select.test_stage import AREAS, SCORES
+
+
+@dataclass(frozen=True)
+class Place:
+    folder: Path
+    images: Path
+    reviews: Path
+
+    @property
+    def refs(self) -> Path:
+        return self.folder.parent / "refs.parquet"
+
+
+@contextmanager
+def queue_of(place: Place) -> Iterator[Queue]:
+    with ExitStack() as stack:
+        files = {name: place.folder / f"{name}.h5" for name in ("masks", "selected")}
+        scores, nouns = [place.folder / "scores.h5"], place.folder / "nouns.parquet"
+        run = Run.open(stack, "val", "val", refs=place.refs, nouns=nouns, scores=scores, **files)
+        yield Queue(run, open_photos(place.refs, place.images), place.reviews)
 
 
 @pytest.fixture
@@ -92,7 +116,7 @@ class Browser:
 
 @pytest.fixture
 def browser(place: Place) -> Iterator[Browser]:
-    with Queue(place) as queue, ReviewServer(queue, "ana") as server:
+    with queue_of(place) as queue, ReviewServer(queue, "ana") as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield Browser(server)
@@ -227,7 +251,7 @@ def test_the_page_is_whole_and_runs_its_own_script_alone(browser):
 
 
 def test_it_listens_on_this_machine_alone_and_says_when_a_port_is_taken(place):
-    with Queue(place) as queue, ReviewServer(queue, "ana") as server:
+    with queue_of(place) as queue, ReviewServer(queue, "ana") as server:
         assert server.server_address[0] == "127.0.0.1"
         with pytest.raises(SscError, match="choose another --port"):
             ReviewServer(queue, "ana", server.server_address[1])
