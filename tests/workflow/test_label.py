@@ -113,7 +113,7 @@ def test_toys_do_not_label_photos(folder: Path) -> None:
 
 def test_what_would_be_fetched_is_said_and_asked(folder: Path) -> None:
     said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", fails=True)  # nobody answers
-    assert "sam_vit_b_01ec64.pth" in said
+    assert "sam2_1_tiny_model" in said
     assert "files are not here" in said
     assert "swin_tiny" not in said, "what only trainings need"
     assert not (folder / "out/results").exists()
