@@ -31,6 +31,8 @@ def export(
 ) -> None:
     """Write masks.h5 or selected.h5 in a format of other tools. What it leaves out is said by name."""
     form = named(to, FORMATS)
+    if not masks.is_file():
+        raise SscError(f"{masks} does not exist; name a masks.h5 or selected.h5")
     _check(to, form, out, images)
     table = refs or masks.resolve().parent.parent / "refs.parquet"
     if form.refs and not table.is_file():

@@ -55,6 +55,12 @@ def import_(
     """
     if not any((candidates, selected, decisions, truth)):
         raise SscError("nothing to import: name a file or folder with --candidates, --selected, --decisions or --truth")
+    for source in filter(None, (candidates, selected, decisions, truth)):
+        if not source.exists():
+            raise SscError(f"{source} does not exist; name a file or folder of masks")
+    made = [out / "masks.h5"] * bool(candidates or selected) + [out / "selected.h5"] * bool(selected)
+    if existing := [path for path in made if path.exists()]:
+        raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
     above = out.resolve().parent
     task = _Import(out, form, refs or above / "refs.parquet", split or out.resolve().name)
     if candidates or selected:
@@ -84,9 +90,7 @@ class _Import:
 
         source = candidates or selected
         assert source is not None
-        made = [self.out / "masks.h5", *([self.out / "selected.h5"] if selected else [])]
-        if existing := [path for path in made if path.exists()]:
-            raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
+        made = [self.out / "masks.h5", self.out / "selected.h5"]
         self._read(
             source,
             False,
@@ -140,8 +144,6 @@ class _Import:
         from ssc_core.exchange.annotations import LeftOut
         from ssc_core.exchange.incoming import collect
 
-        if not source.exists():
-            raise SscError(f"{source} is not there")
         form = self.form or recognised(source)
         named(form, READ)
         check_place(form, source)

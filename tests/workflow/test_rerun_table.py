@@ -35,6 +35,7 @@ TARGETS = (
 )
 OWN_TARGETS = tuple(target.replace("refcoco", "own").replace("_val", "_train") for target in TARGETS)
 OWN = """
+allow_toy_models: true
 datasets:
   own: {source: {layout: "plugins/lines.py:read", file: my/refs.txt, images: my/photos}, splits: [train]}
 score: {prompt: [reverse_blur, "plugins/grey.py:grey_outside"]}

@@ -178,7 +178,7 @@ def test_what_cannot_be_meant(split: Path, tmp_path: Path) -> None:
         (["import", split], "nothing to import"),
         (["import", split, "--truth", tmp_path / "file", "--from", "yolo"], "no format 'yolo' here, but coco, labelme"),
         (["export", split / "masks.h5", "--out", tmp_path / "x", "--to", "coca"], "did you mean 'coco'"),
-        (["import", split, "--truth", tmp_path / "none"], "none is not there"),
+        (["import", split, "--truth", tmp_path / "none"], "none does not exist"),
         (["import", split, "--truth", tmp_path / "results", "--from", "cvat"], "cvat is imported from a file"),
         (["export", split / "masks.h5", "--out", tmp_path / "x", "--to", "cvat"], r"ends in \.xml"),
         (["export", split / "masks.h5", "--out", tmp_path / "x", "--to", "yolo"], "needs --images"),

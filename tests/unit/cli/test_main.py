@@ -108,7 +108,7 @@ def test_predict_refuses_what_makes_no_sense(monkeypatch, capsys, arguments: lis
     ("arguments", "message"),
     [
         (["export", "nowhere.h5", "-o", "a.json"], "nowhere.h5 does not exist"),
-        (["import", "out", "--candidates", "nowhere"], "nowhere is no folder"),
+        (["import", "out", "--candidates", "nowhere"], "nowhere does not exist"),
         (["import", "out", "--candidates", "."], "refs.parquet is not there; name the dataset's refs.parquet"),
         (["serve"], "name a model"),
         (["serve", "--zero-shot", "--bert", "x"], "--bert belongs to a network"),
@@ -164,7 +164,7 @@ def test_an_export_of_choices_has_the_classes_and_names_what_is_left_out(monkeyp
     _ok(monkeypatch, "export", split / "selected.h5", "-o", tmp_path / "alone.json")
     assert [one["name"] for one in json.loads((tmp_path / "alone.json").read_text())["categories"]][-1] == "object"
     _ok(monkeypatch, "export", split / "selected.h5", "--to", "png", "-o", tmp_path / "png")
-    assert "without a mask, so black: 1 refs (2)" in capsys.readouterr().out
+    assert "so that their pictures are black: 1 (2)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_an_import_that_fails_leaves_nothing_in_the_way(monkeypatch, capsys, tmp
     (tmp_path / "png").rename(tmp_path / "chosen")
     (tmp_path / "png").symlink_to(tmp_path / "chosen")
     assert run_main(monkeypatch, *arguments) in (0, None)
-    assert "refs with a picture without candidates: 1 (2)" in capsys.readouterr().out
+    assert "refs without a choice: 1 (ref 2 of a.png)" in capsys.readouterr().out
 
 
 def _split_of_one_photo(folder: Path) -> Path:
