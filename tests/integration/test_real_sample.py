@@ -60,7 +60,7 @@ def test_the_whole_path(results: Path) -> None:
     refs = read_refs(results / "refs.parquet")
     assert (refs["ref_id"].nunique(), len(refs), refs["image_id"].nunique()) == (15, 40, 8)
     evaluation = read_eval(results / "eval_val.json")
-    assert evaluation.world == "files"
+    assert evaluation.world == "toys", "an encoder of the micro world had a part in it"
     annotated = set(TruthStore(results / "truth.h5").ref_ids)
     in_val = refs[(refs["split"] == "val") & refs["ref_id"].isin(annotated)]
     assert (evaluation.n_refs, evaluation.n_sentences) == (in_val["ref_id"].nunique(), len(in_val))
