@@ -1,4 +1,4 @@
-"""What backends share that are a network of transformers with its own image processor: photos in, whole batches."""
+"""What backends share that are a network of transformers for photos and texts: whole batches, from a local folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssc_core.pretrained import Attention, Dtype, load_image_processor, load_network
+from ssc_core.pretrained import Attention, Dtype, load_image_processor, load_network, load_tokenizer
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
 
@@ -50,10 +50,11 @@ class PhotoNetwork:
         self._processor = load_image_processor(self.processor, model)
         network = load_network(self.kind, model, unused=unused, dtype=dtype, attention=attention)
         self.network: Any = network.to(self.device).requires_grad_(False)
+        self._tokenizer = load_tokenizer(model)
         self._photos = ShrinkingBatches(batch_size, f"{self.kind.__name__}, photos")
 
     def prepared(self, image: np.ndarray) -> PreparedPhoto:
-        """Resize and normalise RGB uint8 (H, W, 3)."""
+        """Resize and normalise RGB uint8 (H, W, 3). Thread-safe, so that workers can run ahead of the model."""
         # a copy in a layout that torch takes without a warning: photos may be read-only
         pixels = self._processor(images=[np.array(image)], return_tensors="pt", input_data_format="channels_last")
         return PreparedPhoto(pixels["pixel_values"][0], image.shape[:2])
@@ -64,6 +65,20 @@ class PhotoNetwork:
     def _pixels(self, photos: Sequence[PreparedPhoto]) -> torch.Tensor:
         """(B, 3, h, w) on the device, of the network's dtype."""
         return torch.stack([photo.pixels for photo in photos]).to(self.device, self.network.dtype)
+
+    def _tokens(self, texts: Sequence[str], length: int | None = None) -> dict[str, torch.Tensor]:
+        """``input_ids`` and ``attention_mask``, int64 (S, T), on the device: padded to T, and cut there.
+
+        length: T; None: the longest that the text encoder takes, as it was trained.
+        """
+        tokens = self._tokenizer(
+            list(texts),
+            padding="max_length",
+            truncation=True,
+            max_length=length or self.network.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        )
+        return {key: tokens[key].to(self.device) for key in ("input_ids", "attention_mask")}
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

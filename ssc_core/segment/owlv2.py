@@ -11,7 +11,7 @@ from transformers import Owlv2ForObjectDetection, Owlv2ImageProcessor
 from ssc_core.backends import Detections
 from ssc_core.errors import SscError
 from ssc_core.photo_network import PhotoNetwork, PreparedPhoto
-from ssc_core.pretrained import Attention, Dtype, load_tokenizer
+from ssc_core.pretrained import Attention, Dtype
 from ssc_core.segment.grounding_dino import absolute_xyxy
 from ssc_core.torch_runtime import Precision
 
@@ -51,12 +51,9 @@ class Owlv2(PhotoNetwork):
             device=device,
             threads=threads,
         )
-        self._tokenizer = load_tokenizer(model)
         self._threshold, self._template = threshold, template
 
-    def prepare(self, image: np.ndarray) -> PreparedPhoto:
-        """The photo as the network takes it. Thread-safe, so that workers can run ahead of the model."""
-        return self.prepared(image)
+    prepare = PhotoNetwork.prepared  # workers call it, ahead of the model
 
     def detect(
         self, images: Sequence[np.ndarray | PreparedPhoto], prompts: Sequence[Sequence[str]]
@@ -84,16 +81,8 @@ class Owlv2(PhotoNetwork):
         distinct = list(dict.fromkeys(names))
         if not distinct:
             return {}
-        tokens = self._tokenizer(
-            [self._template.format(" ".join(name.lower().split())) for name in distinct],
-            padding="max_length",
-            truncation=True,
-            max_length=self.network.config.text_config.max_position_embeddings,
-            return_tensors="pt",
-        ).to(self.device)
-        found = self.network.owlv2.get_text_features(
-            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
-        )
+        tokens = self._tokens([self._template.format(" ".join(name.lower().split())) for name in distinct])
+        found = self.network.owlv2.get_text_features(**tokens)
         return dict(zip(distinct, found.pooler_output, strict=True))
 
     def _read(self, logits: torch.Tensor, boxes_cxcywh: np.ndarray, size: tuple[int, int]) -> Detections:

@@ -17,7 +17,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from ssc_core.backends import ConceptInstances, Detections
 from ssc_core.photo_network import PhotoNetwork, PreparedPhoto
-from ssc_core.pretrained import Attention, Dtype, load_tokenizer
+from ssc_core.pretrained import Attention, Dtype
 from ssc_core.torch_runtime import Precision, ShrinkingBatches
 
 MAX_TOKENS = 32
@@ -79,14 +79,11 @@ class Sam3(PhotoNetwork):
             device=device,
             threads=threads,
         )
-        self._tokenizer = load_tokenizer(model)
         self._threshold, self._mask_threshold = threshold, mask_threshold
         self._passes = ShrinkingBatches(phrases_per_pass, f"{self.kind.__name__}, phrases")
         self._known: OrderedDict[str, _Phrase] = OrderedDict()
 
-    def prepare(self, image: np.ndarray) -> PreparedPhoto:
-        """The photo as the network takes it. Thread-safe, so that workers can run ahead of the model."""
-        return self.prepared(image)
+    prepare = PhotoNetwork.prepared  # workers call it, ahead of the model
 
     def segment_concepts(
         self, images: Sequence[np.ndarray | PreparedPhoto], phrases: Sequence[Sequence[str]]
@@ -146,12 +143,9 @@ class Sam3(PhotoNetwork):
         """Text features of phrases, each encoded once for as long as it is kept."""
         unknown = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._known]
         if unknown:
-            tokens = self._tokenizer(
-                unknown, padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-            ).to(self.device)
-            ids, mask = tokens["input_ids"], tokens["attention_mask"]
-            features = self.network.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
-            self._known.update(zip(unknown, map(_Phrase, features, mask), strict=True))
+            tokens = self._tokens(unknown, MAX_TOKENS)
+            features = self.network.get_text_features(**tokens).pooler_output
+            self._known.update(zip(unknown, map(_Phrase, features, tokens["attention_mask"]), strict=True))
         found = [self._known[phrase] for phrase in phrases]
         while len(self._known) > PHRASES_KEPT:
             self._known.popitem(last=False)

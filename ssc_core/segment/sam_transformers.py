@@ -18,13 +18,10 @@ from ssc_core.torch_runtime import Precision
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-class Sam2(BoxSegmenter):
-    """SAM 2 and 2.1 (facebook/sam2.1-hiera-* as a local folder); photos only, so its memory is not used.
+class _FromFolder(BoxSegmenter):
+    """A network of the class ``kind`` with its normalisation. attention: as ``load_network`` has it."""
 
-    attention: as ``load_network`` has it.
-    """
-
-    kind: Any = Sam2Model
+    kind: Any
     renamed: Mapping[str, str] = {}
     """Names in published files, as patterns, to those of the class, where transformers does not know it by itself."""
 
@@ -42,7 +39,7 @@ class Sam2(BoxSegmenter):
         network = load_network(self.kind, model, attention=attention, key_mapping=dict(self.renamed))
         super().__init__(
             network,
-            side=_side(network.config.prompt_encoder_config.image_size),
+            side=_side(network.config),
             **_normalisation(Path(model)),
             batch_size=batch_size,
             boxes_per_pass=boxes_per_pass,
@@ -50,6 +47,12 @@ class Sam2(BoxSegmenter):
             device=device,
             threads=threads,
         )
+
+
+class Sam2(_FromFolder):
+    """SAM 2 and 2.1 (facebook/sam2.1-hiera-* as a local folder); photos only, so its memory is not used."""
+
+    kind: Any = Sam2Model
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:
         """SAM 2 squeezes every image into the square."""
@@ -87,31 +90,10 @@ class _EncodedHQ(NamedTuple):
     layers: list[torch.Tensor]
 
 
-class SamHQ(BoxSegmenter):
+class SamHQ(_FromFolder):
     """SAM-HQ (syscv-community/sam-hq-vit-* as a local folder): SAM's best mask, refined by its high-quality token."""
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        batch_size: int = 4,
-        boxes_per_pass: int = 64,
-        precision: Precision = "auto",
-        attention: Attention | None = None,
-        device: str = "auto",
-        threads: int = 1,
-    ) -> None:
-        network = load_network(SamHQModel, model, attention=attention)
-        super().__init__(
-            network,
-            side=_side(network.config.vision_config.image_size),
-            **_normalisation(Path(model)),
-            batch_size=batch_size,
-            boxes_per_pass=boxes_per_pass,
-            precision=precision,
-            device=device,
-            threads=threads,
-        )
+    kind = SamHQModel
 
     def _encode(self, pixels: torch.Tensor) -> list[_EncodedHQ]:
         embeddings, layers = self.network.get_image_embeddings(pixels)
@@ -137,5 +119,7 @@ def _normalisation(folder: Path) -> dict[str, tuple[float, ...]]:
     return {"mean": tuple(255 * np.array(mean)), "std": tuple(255 * np.array(std))}
 
 
-def _side(size: int | list[int] | tuple[int, int]) -> int:
+def _side(config: Any) -> int:
+    """Of the square input, as the network's configuration says."""
+    size = config.prompt_encoder_config.image_size
     return size if isinstance(size, int) else int(size[0])

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from ssc_core.photo_network import PhotoNetwork
-from ssc_core.pretrained import Attention, Dtype, load_tokenizer
+from ssc_core.pretrained import Attention, Dtype
 from ssc_core.select.dense import DenseScorer
 from ssc_core.select.scorers import SCORE_SCALE
 from ssc_core.torch_runtime import Precision
@@ -46,18 +46,6 @@ class _DenseNetwork(PhotoNetwork, DenseScorer):
             device=device,
             threads=threads,
         )
-        self._tokenizer = load_tokenizer(model)
-
-    def _tokens(self, sentences: Sequence[str]) -> dict[str, Tensor]:
-        """Ids and attention mask, int64 (S, T), as long as the network was trained with; what is longer is cut."""
-        tokens = self._tokenizer(
-            list(sentences),
-            padding="max_length",
-            truncation=True,
-            max_length=self.network.config.text_config.max_position_embeddings,
-            return_tensors="pt",
-        )
-        return {key: tokens[key].to(self.device) for key in ("input_ids", "attention_mask")}
 
     def _photo(self, image: np.ndarray) -> Tensor:
         return self._pixels([self.prepared(image)])

@@ -81,3 +81,14 @@ def test_an_image_without_classes_has_no_boxes(detector, photos):
 def test_a_template_has_one_place_for_the_class(folder):
     with pytest.raises(SscError, match=r"needs one \{\}"):
         Owlv2(str(folder), template="a photo", device="cpu")
+
+
+@pytest.mark.parametrize(("dtype", "attention"), [("bfloat16", "sdpa"), ("float32", "eager")])
+def test_dtype_and_attention(folder, photos, dtype, attention):
+    model = Owlv2(str(folder), dtype=dtype, attention=attention, device="cpu")
+    assert (model.network.dtype, model.network.config._attn_implementation) == (getattr(torch, dtype), attention)
+    found = model.detect(photos, PROMPTS)
+    assert all(len(one.scores) and np.isfinite(one.boxes_xyxy).all() for one in found)
+    if dtype == "float32":
+        for one, right in zip(found, Owlv2(str(folder), device="cpu").detect(photos, PROMPTS), strict=True):
+            assert one.boxes_xyxy == pytest.approx(right.boxes_xyxy, abs=0.01)

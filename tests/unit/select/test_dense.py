@@ -114,6 +114,16 @@ def test_each_sees_a_photo_once_and_batches_are_what_each_is_alone(name, request
     assert np.array_equal(scorer.score_pairs(photo, masks, SENTENCES), together)
 
 
+@pytest.mark.parametrize("kind", [Tipsv2, ClipSeg])
+@pytest.mark.parametrize(("dtype", "attention"), [("bfloat16", "sdpa"), ("float32", "eager")])
+def test_dtype_and_attention(kind, dtype, attention, request, photo, masks) -> None:
+    folder = str(request.getfixturevalue(f"{kind.__name__.lower()}_folder"))
+    model = kind(folder, dtype=dtype, attention=attention, device="cpu")
+    assert (model.network.dtype, model.network.config._attn_implementation) == (getattr(torch, dtype), attention)
+    found, right = (one.score_pairs(photo, masks, SENTENCES) for one in (model, kind(folder, device="cpu")))
+    assert found == pytest.approx(right, rel=0.05, abs=0.5)
+
+
 def test_tipsv2_compares_patches_with_sentences_as_its_own_forward_compares_the_photo(tipsv2_folder, photo) -> None:
     network = Tipsv2Model.from_pretrained(tipsv2_folder)
     tokens = padded(tipsv2_folder, 64)
