@@ -10,10 +10,6 @@ from ssc_core.config.datasets import (
 from ssc_core.config.targets import refusal
 
 JOINT = {"select.assignment": "joint"}
-EVALUATED_NETWORK = (
-    f"(?:(?:{'|'.join(sorted({*NETWORKS, 'published'} - {'corrected'}))})_)?"
-)
-"""In names of files: eval_val.json is of the corrected network, eval_pretrained_val.json of another."""
 
 
 def refuse(wildcards):
@@ -78,76 +74,6 @@ def reviews_if_any(wildcards):
     """What people decided of a dataset's refs, once they have."""
     path = reviews_file(SETTINGS, wildcards.dataset)
     return [str(path)] if path.is_file() else []
-
-
-def training_inputs(wildcards):
-    """What a phase is trained on, and what it starts from: `init_from`, the phase before, or Swin and BERT weights."""
-    phase, settings = wildcards.phase, varied(wildcards)
-    train, start = settings.training(phase), f"{PHASES[phase].after}.pt"
-    names = {start: "init"} | ({"truth": "val_truth"} if train.keep == "best" else {})
-    of_train = Fixed(wildcards, {"split": "train"})
-    files = {
-        names.get(name, name): path_of(name, of_train)
-        for name in inputs(settings, phase)
-    }
-    if PHASES[phase].learns_from == "truth":
-        files["truth"] = path_of("truth", wildcards)
-    if PHASES[phase].learns_from == "masks" and reviews_if_any(wildcards):
-        files["reviewed"] = path_of("selected", of_train)
-    if train.init_from:
-        files["init"] = train.init_from
-    return files
-
-
-def start_version(wildcards):
-    """Digest of `init_from`. What this workflow makes itself, Snakemake follows."""
-    path = varied(wildcards).training(wildcards.phase).init_from
-    made_here = path is not None and Path(path).is_relative_to(RESULTS)
-    return "" if made_here else weights_version(path)
-
-
-def training_state(wildcards, output):
-    return "{0.parent}/state/{0.stem}".format(Path(output.checkpoint))
-
-
-def method_of(wildcards):
-    """The method of an evaluated network: eval_val.json is of the corrected one, eval_pretrained_val.json of another."""
-    return wildcards.method.removesuffix("_") or "corrected"
-
-
-def evaluation_of(result):
-    """Input: a result of the evaluation of a network."""
-    return lambda wildcards: path_of(
-        result.format(method=method_of(wildcards)), wildcards
-    )
-
-
-def network_of(wildcards):
-    """The checkpoint of a method; of `published`, one that was trained elsewhere. It is fetched if it is not here yet."""
-    method = method_of(wildcards)
-    if method != "published":
-        return path_of(f"{NETWORKS[method]}.pt", wildcards)
-    path = SETTINGS.datasets[wildcards.dataset].checkpoint
-    if path is None:
-        raise WorkflowError(
-            f"datasets.{wildcards.dataset}.checkpoint is not set: name the file that is to be evaluated"
-        )
-    return path
-
-
-def bert_of(wildcards):
-    """Whose tokenizer a network takes that was trained elsewhere; ours say so themselves."""
-    published = method_of(wildcards) == "published"
-    return varied(wildcards).network.bert if published else ""
-
-
-def network_name(wildcards):
-    """What the network is called whose code may be run: a checkpoint's own word is not enough."""
-    return varied(wildcards).network.name
-
-
-def models_of_network(wildcards):
-    return models_of(f"evaluate_{method_of(wildcards)}")(wildcards)
 
 
 def chain_of(wildcards):

@@ -173,7 +173,7 @@ ROWS = [
     Row(
         "the command of a rule",
         SELECT,
-        edits={"rules/select.smk": ('"input.refs input.masks input.scores', '"input.masks input.refs input.scores')},
+        edits={"rules/select.smk": ('"input.refs input.masks *input.scores', '"input.masks input.refs *input.scores')},
         because="Code has changed",
     ),
     # code of your own
