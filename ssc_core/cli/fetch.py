@@ -36,7 +36,7 @@ def fetch(
 ) -> None:
     """Fetch the published weights and data that a config names, or those named here."""
     from ssc_core.weights import catalogue
-    from ssc_core.weights.fetch import Depot
+    from ssc_core.weights.fetch import Depot, is_here, total_text, with_sizes
     from ssc_core.weights.lock import LockFile
 
     settings = read_config(config or [])
@@ -55,15 +55,15 @@ def fetch(
     elif verify:
         _verify(files, depot)
     else:
+        if not depot.offline and not all(is_here(file, depot.root) for file in files.values()):
+            typer.echo(total_text(with_sizes(files, depot), depot))
         fetch_all(files, depot)
 
 
 def fetch_all(files: dict[str, PublishedFile], depot: Depot) -> None:
     """Fetch one after the other; one that fails does not keep the others from being fetched."""
-    from ssc_core.weights.fetch import fetch_file, is_here, missing_report, total_text
+    from ssc_core.weights.fetch import fetch_file, missing_report
 
-    if not depot.offline and not all(is_here(file, depot.root) for file in files.values()):
-        typer.echo(total_text(files, depot))
     failed = 0
     for name, file in files.items():
         try:

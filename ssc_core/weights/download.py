@@ -40,6 +40,7 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 """HTTP status codes that may be gone in a moment."""
 _HOPELESS = (socket.gaierror, ssl.SSLCertVerificationError)
 """Reasons that another try will not mend: an unknown host, a certificate that is not the host's."""
+_HEADERS = {"User-Agent": "ssc-fetch", "Accept-Encoding": "identity"}
 
 
 class SourceFailed(SscError):
@@ -99,12 +100,21 @@ def download(url: str, part: Path, *, size: int | None = None, patience: Patienc
         time.sleep(min(patience.pause_s * 2**failures, 60.0))
 
 
+def size_at(url: str, patience: Patience) -> int | None:
+    """Bytes of the file at ``url`` by its server's word; None where it gives none. The file is not fetched."""
+    try:
+        with _answer(url, _HEADERS, patience) as response:
+            return _content_length(response.headers.get("Content-Length"))
+    except (SourceFailed, _Broken, _Stale, http.client.HTTPException, UnicodeError, OSError):
+        return None
+
+
 def _one_request(url: str, part: Path, size: int | None, patience: Patience) -> None:
     """One GET. Returns when the file is whole; raises _Broken, _Stale, SourceFailed or OSError."""
     start, total, validator = _progress_of(part, url)
     if start and start == total:
         return
-    headers = {"User-Agent": "ssc-fetch", "Accept-Encoding": "identity"}
+    headers = dict(_HEADERS)
     if start and validator:
         headers |= {"Range": f"bytes={start}-", "If-Range": validator}
     with _answer(url, headers, patience) as response:

@@ -8,8 +8,9 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,11 +18,13 @@ from ssc_core.config.published_file import PublishedFile
 from ssc_core.errors import SscError
 from ssc_core.files import is_web_page, write_json
 from ssc_core.provenance import file_sha256
-from ssc_core.weights.download import Patience, SourceFailed, download, forget
+from ssc_core.weights.download import Patience, SourceFailed, download, forget, size_at
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack, unpacking_folder
 
 IN_PLACE = "found in place"
+ASKING_S = 10.0
+"""Seconds that a server has to tell the size of a file."""
 
 Outcome = Literal["present", "found", "fetched"]
 
@@ -103,6 +106,23 @@ def missing_report(files: Mapping[str, PublishedFile], depot: Depot) -> str:
         "Another folder that holds them under the same paths can be named with --mirror FOLDER."
     )
     return "\n".join(lines)
+
+
+def with_sizes(files: Mapping[str, PublishedFile], depot: Depot) -> dict[str, PublishedFile]:
+    """The files, each missing one of unknown size with what a server says, to tell people before it is fetched.
+
+    All are asked at once, and none for long: a size that nobody tells stays unknown.
+    """
+    patience = replace(depot.patience, tries=1, timeout_s=min(depot.patience.timeout_s, ASKING_S))
+
+    def told(file: PublishedFile) -> PublishedFile:
+        if depot.offline or file.size is not None or is_here(file, depot.root):
+            return file
+        sizes = (size_at(url, patience) for url in file.urls)
+        return file.model_copy(update={"size": next((size for size in sizes if size), None)})
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return dict(zip(files, pool.map(told, files.values()), strict=True))
 
 
 def total_text(files: Mapping[str, PublishedFile], depot: Depot) -> str:

@@ -17,7 +17,16 @@ from typer.testing import CliRunner
 from ssc_core.cli.main import app
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.errors import SscError
-from ssc_core.weights.fetch import IN_PLACE, Depot, bytes_text, fetch_file, is_here, missing_report, verify
+from ssc_core.weights.fetch import (
+    IN_PLACE,
+    Depot,
+    bytes_text,
+    fetch_file,
+    is_here,
+    missing_report,
+    verify,
+    with_sizes,
+)
 from ssc_core.weights.lock import LockFile
 from tests.unit.weights.conftest import CONTENT, IMPATIENT, SHA256, BadServer
 
@@ -284,7 +293,21 @@ def test_the_list_tells_sizes_a_total_and_licences(tmp_path: Path) -> None:
 
 def test_what_a_fetch_will_get_is_told_before_it_begins(config: Path, tmp_path: Path) -> None:
     _, output = run("--config", config, "--into", tmp_path / "project")
-    assert output.splitlines()[0].startswith("1 of 1 files are not here: ")
+    size = bytes_text(len(CONTENT))
+    assert output.splitlines()[0].startswith(f"1 of 1 files are not here: {size}; ")
+
+
+def test_a_size_that_no_server_tells_stays_unknown(server: BadServer, depot: Depot) -> None:
+    files = {
+        "told": published(server.url("missing"), server.url("good")),
+        "known": published(server.url("good"), size=7),
+        "page": published(server.url("quota")),
+        "nowhere": published(),
+        "dripping": published(server.url("drips_headers")),
+    }
+    sizes = {name: file.size for name, file in with_sizes(files, depot).items()}
+    assert sizes == {"told": len(CONTENT), "known": 7, "page": None, "nowhere": None, "dripping": None}
+    assert with_sizes(files, replace(depot, offline=True)) == files
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".bin", ".onnx", ".json", ".txt", ".p"])
