@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
-import sys
 import tempfile
 import time
 import traceback
@@ -69,7 +67,7 @@ def run_part(name: str, *, small: bool, device: str) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "seconds": time.monotonic() - started,
         "versions": versions(),
-        "command": shlex.join(["python", "-m", "ssc_core.gpu_check", *sys.argv[1:]]),
+        "command": f"python -m ssc_core.gpu_check {name} --size {'small' if small else 'official'}",
         "peak_mib": torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None,
         "findings": found,
         "skipped": skipped,
