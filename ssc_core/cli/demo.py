@@ -26,6 +26,8 @@ def demo(context: typer.Context) -> None:
         print("\n".join(said))
         raise typer.Exit(status)
     jobs = planned(said)
+    if not jobs:
+        print("Nothing to be done: all results are here")
     status = _run(context.args, jobs) if jobs else 0
     if status == 0 and (FOLDER / f"eval_masks_{SPLIT}.json").exists():
         show(FOLDER, SPLIT)
