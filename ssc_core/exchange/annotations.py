@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,17 @@ class Export:
     split: str
     photos: Path
     left_out: LeftOut
+
+    def images_by_label(self, suffix: str) -> Iterator[tuple[str, AnnotatedImage]]:
+        """Images with the name of a file of their own, the photo's with another ``suffix``; a name is taken once."""
+        taken: dict[str, str] = {}
+        for image in self.images:
+            label = PurePosixPath(image.file_name).with_suffix(suffix).as_posix()
+            if label in taken:
+                self.left_out.add(f"photos whose {label} is another's", f"{image.file_name} ({taken[label]})")
+                continue
+            taken[label] = image.file_name
+            yield label, image
 
 
 def refs_of(about: Mapping[str, Any]) -> list[int]:

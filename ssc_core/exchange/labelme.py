@@ -32,14 +32,8 @@ _MOST_POINTS, _FARTHEST = 2**20, 1e6
 
 def write(export: Export, out: Path) -> None:
     """Write the folder: photos, and a JSON file beside each."""
-    written: dict[str, str] = {}
     with new_folder(out) as folder:
-        for image in export.images:
-            label = PurePosixPath(image.file_name).with_suffix(".json").as_posix()
-            if label in written:
-                export.left_out.add(f"photos whose {label} is another's", f"{image.file_name} ({written[label]})")
-                continue
-            written[label] = image.file_name
+        for label, image in export.images_by_label(".json"):
             place_photo(export.photos, image.file_name, folder)
             path = path_inside(folder, label)
             path.write_text(json.dumps(content_of(image), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

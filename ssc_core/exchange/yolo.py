@@ -8,7 +8,7 @@ the bridge between two parts is a line of pixels that were not in the mask.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -25,14 +25,8 @@ def write(export: Export, out: Path) -> None:
     numbers: dict[str, int] = {}
     for name in export.categories.values():
         numbers.setdefault(name, len(numbers))
-    written: dict[str, str] = {}
     with new_folder(out) as folder:
-        for image in export.images:
-            label = PurePosixPath(image.file_name).with_suffix(".txt").as_posix()
-            if label in written:
-                export.left_out.add(f"photos whose {label} is another's", f"{image.file_name} ({written[label]})")
-                continue
-            written[label] = image.file_name
+        for label, image in export.images_by_label(".txt"):
             place_photo(export.photos, image.file_name, folder / "images" / export.split)
             path = path_inside(folder / "labels" / export.split, label)
             path.parent.mkdir(parents=True, exist_ok=True)
