@@ -26,7 +26,6 @@ from ssc_core.refer.ref_table import Ref
 
 SIDE, IMAGES, REFS = 96, 8, 2
 SETTINGS: dict[str, Any] = {"loss": "greedy_ce", "epochs": 4, "batch_samples": 8, "lr": 1e-3, "keep": "last"}
-STEPS = 8
 
 
 class Rectangles:
