@@ -7,6 +7,7 @@ from transformers import AutoTokenizer, Owlv2ForObjectDetection, Owlv2ImageProce
 
 from ssc_core.backends import Detector, load_backend
 from ssc_core.errors import SscError
+from ssc_core.segment.grounding_dino import absolute_xyxy
 from ssc_core.segment.owlv2 import Owlv2
 from tests.unit.segment.conftest import smooth_photo
 from tests.unit.segment.tiny_networks import save_owlv2
@@ -92,3 +93,21 @@ def test_dtype_and_attention(folder, photos, dtype, attention):
     if dtype == "float32":
         for one, right in zip(found, Owlv2(str(folder), device="cpu").detect(photos, PROMPTS), strict=True):
             assert one.boxes_xyxy == pytest.approx(right.boxes_xyxy, abs=0.01)
+
+
+@pytest.mark.parametrize("half", [{"precision": "bf16"}, {"dtype": "bfloat16"}, {"dtype": "float16"}])
+def test_what_half_precision_rounds_is_what_the_encoders_see_and_not_where_patches_are(folder, photos, half):
+    model, seen = Owlv2(str(folder), device="cpu", threshold=-1, **half), []
+    embed = model.network.image_embedder
+    model.network.image_embedder = lambda pixels: seen.append(embed(pixels)) or seen[-1]
+    found = model.detect(photos, PROMPTS)
+    exact = Owlv2ForObjectDetection.from_pretrained(folder)
+    exact.box_head.load_state_dict(model.network.box_head.state_dict())  # the rounding of weights is what `dtype` says
+    ((grid, _),) = seen
+    with torch.inference_mode():
+        boxes = exact.box_predictor(grid.float().flatten(1, 2), grid.float())
+    for photo, one, relative in zip(photos, found, boxes.numpy(), strict=True):
+        right = absolute_xyxy(relative, (max(photo.shape[:2]),) * 2)
+        right = right[(right[:, 0] < photo.shape[1]) & (right[:, 1] < photo.shape[0])]
+        assert one.boxes_xyxy == pytest.approx(right, abs=1e-3), "in half precision it is 3 pixels, and more"
+        assert one.scores.dtype == np.float32
