@@ -70,7 +70,7 @@ def _call(of: Callable[..., Any], options: dict[str, Any]) -> Any:
 def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     kind, optional = parameter.annotation, parameter.default is not inspect.Parameter.empty
     if kind is bool:
-        return {"type": "True".__eq__, "default": parameter.default if optional else None, "required": not optional}
+        return {"type": _truth, "default": parameter.default if optional else None, "required": not optional}
     may_be_none = get_origin(kind) is UnionType  # Path | None
     if may_be_none:
         kind = get_args(kind)[0]
@@ -82,6 +82,13 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     if may_be_none:
         reader = partial(_or_none, reader)
     return {"type": reader, "required": not optional, "default": parameter.default if optional else None}
+
+
+def _truth(text: str) -> bool:
+    """True or False, as Python writes them, in capitals or not; whatever else is no value of a bool."""
+    if (word := text.lower()) not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is neither True nor False")
+    return word == "true"
 
 
 def _or_none(reader: Callable[[str], Any], text: str) -> Any:

@@ -5,5 +5,7 @@ import sys
 
 from workflow_scripts._script import run
 
-module, _, function = sys.argv[1].partition(":")
+module, _, function = "".join(sys.argv[1:2]).partition(":")
+if not function:
+    sys.exit(__doc__)
 run(getattr(importlib.import_module(module), function), sys.argv[2:])

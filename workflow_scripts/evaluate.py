@@ -7,7 +7,7 @@ from ssc_core.evaluate.model import evaluate_model
 from ssc_core.provenance import file_sha256
 from ssc_core.refer.ref_table import open_photos, read_refs
 from workflow_scripts._evaluation import Evaluation
-from workflow_scripts._script import plain
+from workflow_scripts._script import plain, run
 
 
 def main(
@@ -36,3 +36,7 @@ def main(
     )
     half, found = evaluation.precision["0.5"], f"oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}"
     print(f"{asked.split}: {found}  P@0.5 {half:.2f}  -> {asked.report}")
+
+
+if __name__ == "__main__":
+    run(main)

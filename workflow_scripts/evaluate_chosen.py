@@ -7,7 +7,7 @@ from ssc_core.evaluate.pairs import selected_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.refer.ref_table import read_refs
 from workflow_scripts._evaluation import Evaluation
-from workflow_scripts._script import plain
+from workflow_scripts._script import plain, run
 
 
 def main(asked: Evaluation, chosen: Path, method: str) -> None:
@@ -29,3 +29,7 @@ def main(asked: Evaluation, chosen: Path, method: str) -> None:
             ),
         )
     print(f"{asked.split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  -> {asked.report}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -6,7 +6,7 @@ from ssc_core.evaluate.grounded import read_grounded
 from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.refer.ref_table import read_refs
 from workflow_scripts._evaluation import Evaluation
-from workflow_scripts._script import plain
+from workflow_scripts._script import plain, run
 
 
 def main(asked: Evaluation, grounded: Path) -> None:
@@ -24,3 +24,7 @@ def main(asked: Evaluation, grounded: Path) -> None:
         ),
     )
     print(f"{asked.split}: oIoU {evaluation.oIoU:.2f}  mIoU {evaluation.mIoU:.2f}  -> {asked.report}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -10,7 +10,7 @@ from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
 from workflow_scripts._evaluation import Evaluation
-from workflow_scripts._script import plain
+from workflow_scripts._script import plain, run
 
 
 def main(
@@ -41,3 +41,7 @@ def main(
         )
     for name, choice in evaluation.choices.items():
         print(f"{asked.split}: {name:<24} oIoU {choice.oIoU:.2f}  mIoU {choice.mIoU:.2f}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -7,8 +7,13 @@ from ssc_core.config.data import SourceSettings
 from ssc_core.weights.catalogue import published_files
 from ssc_core.weights.fetch import Depot, fetch_file
 from ssc_core.weights.lock import LockFile
+from workflow_scripts._script import run
 
 
 def main(name: str, sources: SourceSettings) -> None:
     depot = Depot(root=Path(), lock=LockFile(Path(sources.lock)), mirrors=sources.mirrors)
     logging.info("%s: %s", name, fetch_file(name, {**published_files(), **sources.files}[name], depot))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -7,7 +7,7 @@ from ssc_core.evaluate.grounded import ground_sentences
 from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.registry import model_digests
 from ssc_core.segment.models import CandidateModels
-from workflow_scripts._script import plain
+from workflow_scripts._script import plain, run
 
 
 def main(
@@ -33,3 +33,7 @@ def main(
             "code": code,
         },
     )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -8,6 +8,7 @@ from ssc_core.config.sources import DatasetSource
 from ssc_core.files import write_json
 from ssc_core.refer.index import build_index
 from ssc_core.refer.sources import data_digest
+from workflow_scripts._script import run
 
 
 def main(
@@ -18,9 +19,9 @@ def main(
     refs: Path,
     truth: Path,
     data: Path,
-    check_counts: bool,
-    skip_bad_photos: bool,
-    limit: int,
+    check_counts: bool = False,
+    skip_bad_photos: bool = False,
+    limit: int = 0,
 ) -> None:
     summary = build_index(
         dataset=dataset,
@@ -44,3 +45,7 @@ def main(
         "identity": identity,
     }
     write_json(data, stamp)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -5,8 +5,13 @@ from pathlib import Path
 from microworld.refer_layout import write_world
 from ssc_core.config.world import WorldSettings
 from ssc_core.files import write_json
+from workflow_scripts._script import run
 
 
 def main(name: str, settings: WorldSettings, threads: int, stamp: Path) -> None:
     refs = write_world(stamp.parent, name, settings, workers=threads)
     write_json(stamp, {"dataset": name, "refs": refs.name, "world": settings.model_dump(mode="json")})
+
+
+if __name__ == "__main__":
+    run(main)

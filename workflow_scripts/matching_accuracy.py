@@ -8,6 +8,7 @@ from ssc_core.files import atomic_path
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.truth import TruthStore
 from ssc_core.tables import read_frame
+from workflow_scripts._script import run
 
 
 def main(matches: Path, masks: Path, truth: Path, compat: CompatSettings, table: Path) -> None:
@@ -16,3 +17,7 @@ def main(matches: Path, masks: Path, truth: Path, compat: CompatSettings, table:
     with atomic_path(table) as temporary:
         accuracy.to_csv(temporary, index=False)
     print(accuracy.to_string(index=False))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -25,4 +25,5 @@ def main(
             print(f"{name:<8}{len(ious):>6}{100 * ious.mean():>8.1f} %{100 * (ious >= 0.5).mean():>8.1f} %")
 
 
-run(main)
+if __name__ == "__main__":
+    run(main)

@@ -8,6 +8,7 @@ import torch
 from microworld.training import recipes
 from microworld.training.loop import pin_files
 from ssc_core.config.world import WorldSettings
+from workflow_scripts._script import run
 
 
 def main(
@@ -22,3 +23,7 @@ def main(
     else:
         getattr(recipes, step)(build, out, **chosen)
         pin_files(out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -10,6 +10,7 @@ from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import ExampleFiles
 from ssc_core.report.finding_pictures import compare, write_repaired_picture
+from workflow_scripts._script import run
 
 
 def main(
@@ -26,3 +27,7 @@ def main(
         )
         where = f"{about.dataset} {about.split}, {about.world} world"
         write_repaired_picture(compare(network, candidates), sources, out, where=where, count=3, columns=1)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -19,6 +19,7 @@ from ssc_core.report.examples import ExampleFiles
 from ssc_core.report.finding_pictures import compare, repaired_line, write_repaired_picture
 from ssc_core.report.results_page import results_page
 from ssc_core.report.seeds import over_seeds, read_figures
+from workflow_scripts._script import run
 
 
 class PageFiles(BaseModel):
@@ -73,3 +74,7 @@ def _by_phase(paths: list[Path]) -> dict[str, list[pd.DataFrame]]:
     for path in paths:
         tables.setdefault(path.name.split(".")[0], []).append(pd.read_csv(path))
     return tables
+
+
+if __name__ == "__main__":
+    run(main)

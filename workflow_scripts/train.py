@@ -9,6 +9,7 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.correct.launch import distributed_command
 from ssc_core.correct.train_stage import TrainFiles, TrainJob, TrainOutputs, train
+from workflow_scripts._script import run
 
 
 def main(
@@ -34,3 +35,7 @@ def main(
         compat=compat,
         job=job,
     )
+
+
+if __name__ == "__main__":
+    run(main)

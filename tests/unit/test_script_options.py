@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from ssc_core.config.labelling import CompatSettings
 from workflow_scripts import _script, train
 from workflow_scripts._script import run
+
+SCRIPTS = sorted(path.stem for path in Path(train.__file__).parent.glob("[!_]*.py"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +70,35 @@ def test_gpus_are_leased_for_a_device_in_a_dataclass(monkeypatch: pytest.MonkeyP
         ["--phase=correct", *files, settings, "--compat={}", "--device=cuda", "--threads=1", "--gpus=2", "--nodes=1"],
     )
     assert asked == [("cuda", 2), "train"]
+
+
+@pytest.mark.parametrize("given", ["yes", "1", "", "Tru"])
+def test_what_is_neither_true_nor_false_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(careful: bool = True) -> None:
+        raise AssertionError(careful)
+
+    with pytest.raises(SystemExit):
+        run(main, [f"--careful={given}"])
+    assert "neither True nor False" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "meant"), [("True", True), ("true", True), ("False", False), ("false", False)])
+def test_true_and_false_may_be_written_small(given: str, meant: bool) -> None:
+    called = []
+
+    def main(careful: bool) -> None:
+        called.append(careful)
+
+    run(main, [f"--careful={given}"])
+    assert called == [meant]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_that_is_run_as_a_module_does_not_end_as_if_it_had_done_its_work(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script])
+    monkeypatch.delitem(sys.modules, f"workflow_scripts.{script}", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"workflow_scripts.{script}", run_name="__main__")
+    assert ended.value.code not in (None, 0)
