@@ -7,7 +7,6 @@ at most half a line, and folders of several machines are joined by copying.
 from __future__ import annotations
 
 import json
-import math
 import os
 import threading
 import uuid
@@ -23,6 +22,10 @@ SPENT = "requests"
 """File with a byte for every request that was ever sent with this folder: it grows in one step, whoever adds to it."""
 
 _MOST_LINE = 2**16
+_LONGEST_TOKEN = 100
+"""Letters of a token that are kept."""
+_LEAST, _MOST = -1e4, 0.01
+"""Of a log probability: servers say -inf, or -9999, for what is ruled out; and rounding may lead above 0."""
 
 
 class Answers:
@@ -88,7 +91,7 @@ def _read(path: Path) -> dict[str, list[tuple[str, float]]]:
                     break  # what a killed job was writing
                 where = f"{path}, line {number}"
                 key, tokens = _parse(parse_json(line, where), where)
-                found[key] = tokens
+                found.setdefault(key, tokens)
     except OSError as error:
         raise SscError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -97,17 +100,17 @@ def _read(path: Path) -> dict[str, list[tuple[str, float]]]:
 
 
 def _parse(value: Any, where: str) -> tuple[str, list[tuple[str, float]]]:
-    tokens = value.get("tokens") if isinstance(value, dict) else None
-    if not isinstance(tokens, list) or not isinstance(value.get("key"), str) or not all(map(_is_token, tokens)):
-        raise SscError(f"{where} is no answer; delete the line, its question will be asked again")
-    return value["key"], [(token, float(logprob)) for token, logprob in tokens]
+    tokens, key = (value.get("tokens"), value.get("key")) if isinstance(value, dict) else (None, None)
+    try:
+        if not isinstance(key, str):
+            raise ValueError("it has no key")
+        return key, [checked_token(token, logprob) for token, logprob in tokens]
+    except (TypeError, ValueError) as error:
+        raise SscError(f"{where} is no answer; delete the line, its question will be asked again") from error
 
 
-def _is_token(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], int | float)
-        and math.isfinite(value[1])
-    )
+def checked_token(token: Any, logprob: Any) -> tuple[str, float]:
+    """A token and its log probability, which strangers say. Raises ValueError for what is none of the two."""
+    if not isinstance(token, str) or type(logprob) not in (int, float) or not logprob <= _MOST:
+        raise ValueError(f"{token!r:.40} with {logprob!r:.40} is no token with a log probability")
+    return token[:_LONGEST_TOKEN], float(max(_LEAST, min(logprob, 0)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import random
 import re
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ssc_core.errors import SscError
+from ssc_core.select.answers import checked_token
 
 log = logging.getLogger(__name__)
 
@@ -172,16 +172,14 @@ def read_answer(value: Any) -> tuple[list[tuple[str, float]], int]:
             "server and recent ones of Ollama give them; models that think first often do not"
         )
     try:
-        tokens = [[(str(one["token"]), float(one["logprob"])) for one in _alternatives(place)] for place in places[:8]]
+        tokens = [[checked_token(one["token"], one["logprob"]) for one in _alternatives(place)] for place in places[:8]]
+        blank = [not place["token"].strip() for place in places[:8]]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _Failed("log probabilities of another form than OpenAI's") from error
-    first = next(
-        (found for place, found in zip(places, tokens, strict=False) if str(place["token"]).strip()), tokens[0]
-    )
-    finite = [(token[:100], value) for token, value in first if math.isfinite(value)]
+    first = next((found for found, empty in zip(tokens, blank, strict=True) if not empty), tokens[0])
     usage = value.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return finite, used if isinstance(used, int) else 0
+    return first, used if isinstance(used, int) else 0
 
 
 def _alternatives(place: Any) -> list[Any]:
@@ -191,9 +189,13 @@ def _alternatives(place: Any) -> list[Any]:
 
 def checked_address(address: str) -> str:
     """Without a slash at its end. Raises SscError for what is no address of an API."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SscError(f"'{address}' is no server's address; one looks like http://localhost:8000/v1")
+    try:
+        parts, _ = urlsplit(address), httpx.URL(address)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in address
+    except (ValueError, httpx.InvalidURL):  # also for a port that is none
+        sound = False
+    if not sound:
+        raise SscError(f"{address!r:.200} is no server's address; one looks like http://localhost:8000/v1")
     if parts.username or parts.password:
         raise SscError(
             "the server's address has a name or password in it, which would get into files; use `api_key_env`"

@@ -102,6 +102,17 @@ def test_a_server_that_lists_no_alternatives_gives_what_it_took(server: StandIn,
         chat.content(b"x" * (2**22 + 1)),
         chat.content(b'{"choices": [{"message": {}, "logprobs": {"content": [{"word": 1}]}}]}'),
         chat.content(b'{"choices": [{"message": {}, "logprobs": {"content": [7]}}]}'),
+        *(
+            chat.content(b'{"choices": [{"message": {}, "logprobs": {"content": [%s]}}]}' % place)
+            for place in (
+                b'{"token": "1", "logprob": NaN}',
+                b'{"token": "1", "logprob": 1%s}' % (b"0" * 400),
+                b'{"token": "1", "logprob": 7.5}',
+                b'{"token": "1", "logprob": "-0.1"}',
+                b'{"token": null, "logprob": -0.1}',
+                b'{"top_logprobs": [{"token": "1", "logprob": -0.1}]}',
+            )
+        ),
         chat.status(429, Retry_After="0.05"),
         chat.status(429),
         chat.status(500),
@@ -203,13 +214,29 @@ def test_a_killed_job_goes_on_where_it_was(server: StandIn, make, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", '{"key": "x"}', '{"key": "x", "tokens": [["1", "y"]]}', '{"key": 1, "tokens": []}']
+    "line",
+    [
+        "nonsense",
+        "[]",
+        '{"key": "x"}',
+        '{"key": 1, "tokens": []}',
+        *(f'{{"key": "x", "tokens": [{token}]}}' for token in ('["1", "y"]', '["1", 1%s]' % ("0" * 400))),
+        *(f'{{"key": "x", "tokens": [["1", {value}]]}}' for value in ("NaN", "true", "3.5")),
+    ],
 )
 def test_a_damaged_line_of_answers_is_named(make, tmp_path: Path, line: str) -> None:
     (tmp_path / "answers").mkdir()
     (tmp_path / "answers" / "a.jsonl").write_text(f'{{"key": "x", "tokens": [["1", -1.0]]}}\n{line}\n')
     with pytest.raises(SscError, match=r"a\.jsonl, line 2"):
         make()
+
+
+def test_what_a_model_rules_out_is_kept_and_read_again(server: StandIn, make) -> None:
+    server.usual = chat.tokens({"1": -0.1, "2": -np.inf, "3": -9999.0})
+    scores = make().score_pairs(PHOTO, MASKS, ["left"])
+    np.testing.assert_array_equal(scores, make().score_pairs(PHOTO, MASKS, ["left"]))
+    assert scores.tolist()[0][1:] == [-20, -20]
+    assert len(server.requests) == 1
 
 
 def test_requests_are_capped_for_all_jobs_together_and_tries_count(server: StandIn, make) -> None:
@@ -264,6 +291,11 @@ def test_a_key_that_is_none(make, monkeypatch: pytest.MonkeyPatch, value: str | 
     [
         ("localhost:8000", "is no server's address"),
         ("file:///etc/passwd", "is no server's address"),
+        ("http://[::1", "is no server's address"),
+        ("http://host:port/v1", "is no server's address"),
+        ("http://host:99999/v1", "is no server's address"),
+        ("http://host/v1\r\nX: y", "is no server's address"),
+        ("http://ho st/v1", "is no server's address"),
         ("https://me:secret@host/v1", "has a name or password"),
         ("https://host/v1?key=secret", "goes on after its path"),
     ],
