@@ -241,6 +241,6 @@ def _with_scores(images: Iterable[AnnotatedImage], rows: Sequence[LabelRow]) -> 
     for image in images:
         for annotation in image.annotations:
             row = about[annotation.about["ref_id"], tuple(annotation.about["sentences"])]
-            margin = None if math.isnan(row.margin) else row.margin  # JSON has no NaN
-            annotation.about.update(score=row.score, margin=margin, check=row.why)
+            score, margin = (None if math.isnan(one) else one for one in (row.score, row.margin))  # JSON has no NaN
+            annotation.about.update(score=score, margin=margin, check=row.why)
         yield image

@@ -6,12 +6,15 @@ sentence. K is 0 where there is nothing to train on.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from ssc_core.masks import rle
 from ssc_core.masks.compat import is_corrupted, merge_candidates, palette_targets
+from ssc_core.masks.reviews import same_object
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import Ref
@@ -32,7 +35,8 @@ class CandidateTargets:
     """All candidates of masks.h5; merged, palette: the ``compat`` switches ``merged_masks`` and ``palette_targets``.
 
     reviewed: selected.h5, where people decided on refs. Such a ref may be what they chose alone, or is not trained on:
-    matching takes that for certain, and gives it to no other ref of the photo.
+    matching takes that for certain, and gives it to no other ref of the photo. A mask that they drew stands in place of
+    the candidate that is the same object, for all refs of the photo; without one, of its ref's nearest, for it alone.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class CandidateTargets:
         self._merged, self._palette = merged, palette
         self._image_id: int | None = None
         self._decoded: dict[int, np.ndarray] = {}
+        self._drawn: dict[int, _Drawn] = {}
         self.corrupted = 0
 
     def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
@@ -55,9 +60,11 @@ class CandidateTargets:
         return (self._decided(ref, masks),)
 
     def _decided(self, ref: Ref, masks: np.ndarray) -> np.ndarray:
-        """Of a reviewed ref, what was chosen. The others are emptied, which keeps the places of all."""
+        """Of a reviewed ref, what was chosen or drawn. The others are emptied, which keeps the places of all."""
         if self._reviewed is None or ref.ref_id not in self._reviewed.reviewed:
             return masks
+        if ref.ref_id in self._drawn:
+            return self._drawn[ref.ref_id].among(masks)
         chosen = self._store.candidates(ref.ref_id).rows == self._reviewed.chosen(ref.ref_id)
         if not chosen.any():
             return _NOTHING
@@ -67,11 +74,44 @@ class CandidateTargets:
     def _decode(self, ref: Ref) -> np.ndarray:
         """Refs of one image come one after another and share instances: each is decoded once."""
         if self._image_id != ref.image_id:
-            self._image_id, self._decoded = ref.image_id, {}
+            self._image_id, self._drawn = ref.image_id, self._drawn_in(ref.image_id)
+            self._decoded = {one.row: one.mask for one in self._drawn.values() if one.row is not None}
         rows = self._store.candidates(ref.ref_id).rows.tolist()
         missing = [row for row in rows if row not in self._decoded]
         self._decoded.update(zip(missing, self._store.masks(missing), strict=True))
         return np.stack([self._decoded[row] for row in rows]) if rows else _NOTHING
+
+    def _drawn_in(self, image_id: int) -> dict[int, _Drawn]:
+        """By ref of an image, the mask that a person drew for it."""
+        if self._reviewed is None:
+            return {}
+        found: dict[int, _Drawn] = {}
+        for ref_id in self._store.all_refs_of(image_id):
+            drawn = self._reviewed.drawn(ref_id) if ref_id in self._reviewed.reviewed else None
+            if drawn is not None:
+                rows, size = self._store.candidates(ref_id).rows, self._store.image_size(image_id)
+                codes = self._store.rles(rows)
+                same = same_object(drawn, codes, size)
+                nearest = int(rle.ious([drawn], codes, size)[0].argmax()) if len(rows) else 0
+                row = None if same is None else int(rows[same])
+                found[ref_id] = _Drawn(rle.decode([drawn], size)[0], nearest, row)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A mask, bool (H, W), that a person drew for a ref; its place among the ref's candidates, 0 without any; row: in
+    masks.h5, of the candidate that is the same object, if any."""
+
+    mask: np.ndarray
+    place: int
+    row: int | None
+
+    def among(self, masks: np.ndarray) -> np.ndarray:
+        """bool (K, H, W): it alone, in its place."""
+        alone = np.zeros((max(len(masks), self.place + 1), *self.mask.shape), dtype=bool)
+        alone[self.place] = self.mask
+        return alone
 
 
 class SelectedTargets:

@@ -31,7 +31,7 @@ from ssc_core.evaluate.schema import (
 )
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, read_candidates
-from ssc_core.masks.choice import NONE, choose_blindly
+from ssc_core.masks.choice import DRAWN, NONE, choose_blindly
 from ssc_core.masks.resize import resized_areas
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
@@ -83,7 +83,7 @@ def evaluate_masks(
     limit = settings.train_refs if split == "train" else None
     per_sentence = any(selection.choice_per == "sentence" for selection in selections.values())
     without_truth: Counter[str] = Counter()
-    candidates_of = partial(read_candidates, masks, merged=compat.merged_masks)
+    candidates_of = partial(_candidates, masks, selections, merged=compat.merged_masks)
     found = _read_refs(refs[refs["split"] == split], candidates_of, truth, limit, without_truth)
     tables = [
         _table(some, _choose(some, selections, select, compat), per_sentence=per_sentence)
@@ -117,10 +117,18 @@ def candidates_path(out: Path) -> Path:
 
     Columns: ``image_id ref_id sentence`` (index, 0 when a pair is a ref) ``sentences`` (how many the pair stands for)
     ``category candidates area object_size num_candidates``, and for each choice C ``index_C`` among the ref's
-    candidates (-1 none), ``intersection_C union_C iou_C`` in photo pixels and ``intersection_480_C union_480_C
-    iou_480_C`` (IoU in 0..1).
+    candidates (-1 none; from ``candidates`` on, a mask that a person drew), ``intersection_C union_C iou_C`` in photo
+    pixels and ``intersection_480_C union_480_C iou_480_C`` (IoU in 0..1).
     """
     return Path(out).with_suffix(".parquet")
+
+
+def _candidates(store: MaskStore, selections: Mapping[str, SelectionStore], ref_id: int, *, merged: bool) -> Candidates:
+    """A ref's candidates, and after them the masks that people drew, each once."""
+    candidates = read_candidates(store, ref_id, merged=merged)
+    for drawn in dict.fromkeys(selection.drawn(ref_id) for selection in selections.values()):
+        candidates = candidates.with_drawn(drawn)
+    return candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +154,8 @@ class _Shared:
 class _Ref:
     """A ref with ground truth.
 
-    size: (height, width); candidates: int64 (N,), instance rows; areas: int64 (N,), photo pixels; native, at_480: what
-    each candidate shares with the truth in photo pixels and at 480 x 480.
+    size: (height, width); found: int64 (K,), instance rows of the candidates; drawn: masks that people drew; areas:
+    int64 (K,), photo pixels; native, at_480: what each of both shares with the truth in photo pixels and at 480 x 480.
     """
 
     ref_id: int
@@ -155,14 +163,15 @@ class _Ref:
     category: str
     sentences: int
     size: tuple[int, int]
-    candidates: np.ndarray
+    found: np.ndarray
+    drawn: list[bytes]
     areas: np.ndarray
     native: _Shared
     at_480: _Shared
 
     @property
     def count(self) -> int:
-        return len(self.candidates)
+        return len(self.found)
 
 
 def _read_refs(
@@ -196,14 +205,16 @@ def _read_ref(row: Any, sentences: int, candidates: Candidates, truth: np.ndarra
         )
     areas = rle.areas(candidates.rles, size)
     native, at_480 = _shared(candidates.rles, areas, truth)
+    count = int((candidates.rows != DRAWN).sum())
     return _Ref(
         ref_id=row.ref_id,
         image_id=row.image_id,
         category=row.category,
         sentences=sentences,
         size=size,
-        candidates=candidates.rows,
-        areas=areas,
+        found=candidates.rows[:count],
+        drawn=candidates.rles[count:],
+        areas=areas[:count],
         native=native,
         at_480=at_480,
     )
@@ -235,12 +246,15 @@ def _choose(
         "random": blindly("random"),
         "first": blindly("first"),
         **{name: [_selected(ref, selection) for ref in found] for name, selection in selections.items()},
-        "best": [[int(np.argmax(ref.native.ious)) if ref.count else NONE] for ref in found],
+        "best": [[int(np.argmax(ref.native.ious[: ref.count])) if ref.count else NONE] for ref in found],
     }
 
 
 def _selected(ref: _Ref, selection: SelectionStore) -> list[int]:
-    index_of = {row: index for index, row in enumerate(ref.candidates.tolist())} | {-1: -1}
+    index_of = {row: index for index, row in enumerate(ref.found.tolist())} | {NONE: NONE}
+    drawn = selection.drawn(ref.ref_id)
+    if drawn is not None:
+        index_of[DRAWN] = ref.count + ref.drawn.index(drawn)
     rows = [selection.chosen(ref.ref_id, sentence) for sentence in range(selection.choices(ref.ref_id))]
     if unknown := set(rows) - index_of.keys():
         raise SscError(

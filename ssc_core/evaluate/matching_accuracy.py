@@ -19,8 +19,9 @@ def matching_accuracy(matches: pd.DataFrame, masks: MaskStore, truth: Truth, com
     """Accuracy of the matching by epoch.
 
     matches: epoch, ref_id, candidate, an index among the ref's candidates or -1 for none, one row per sample that was
-    trained on. compat: as in training, since two of its switches change a ref's candidates. Refs without ground truth,
-    and refs of which no candidate is the true object, are counted as wrong: nothing right was there to be matched.
+    trained on; of a ref without candidates, 0 is a mask that a person drew. compat: as in training, since two of its
+    switches change a ref's candidates. Refs without ground truth, and refs of which no candidate is the true object,
+    are counted as wrong: nothing right was there to be matched.
 
     Returns a row per epoch: ``epoch``, ``pairs`` (samples), ``accuracy`` (0..1), and of samples whose refs have two
     candidates or more ``with_choice`` (how many) and ``accuracy_with_choice`` (NaN where there are none).
@@ -30,7 +31,7 @@ def matching_accuracy(matches: pd.DataFrame, masks: MaskStore, truth: Truth, com
     refs = matches["ref_id"].unique().tolist()
     found = [_true_candidate(ref, masks, truth, compat) for ref in refs]
     rows = matches.join(pd.DataFrame(found, index=refs, columns=["true", "count"]), on="ref_id")
-    strange = rows[rows["candidate"] >= rows["count"]]
+    strange = rows[rows["candidate"] >= rows["count"].clip(lower=1)]
     if len(strange):
         raise SscError(
             f"ref {strange['ref_id'].iloc[0]} was matched with a candidate that it does not have in {masks.path}; "

@@ -14,6 +14,7 @@ import pandas as pd
 from ssc_core.errors import SscError
 from ssc_core.files import check_inside_folder
 from ssc_core.masks import rle as codes
+from ssc_core.masks.choice import DRAWN, NONE
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import Instances, MaskStore
 
@@ -202,15 +203,26 @@ def _choices(
                 if rle is None:
                     left_out.add("refs without a choice", name)
                     continue
-                category = categories[ref_id] or _class_of(store.chosen(ref_id, number), found, candidates, name)
+                row = store.chosen(ref_id, number)
+                if row == DRAWN:
+                    row = _nearest(rle, store.size(ref_id), ref_id, candidates)
+                category = categories[ref_id] or _class_of(row, found, candidates, name)
                 about = {"ref_id": ref_id, "sentences": sentences}
                 annotations.append(Annotation(name, category, rle, about))
         yield AnnotatedImage(image_id, file, store.size(members[0]), annotations)
 
 
+def _nearest(drawn: bytes, size: codes.Size, ref_id: int, candidates: MaskStore | None) -> int:
+    """Row of the candidate that a drawn mask lies on most, of those that were found for its ref; ``NONE`` without."""
+    rows = [] if candidates is None else candidates.candidates(ref_id).rows.tolist()
+    if candidates is None or not rows:
+        return NONE
+    return int(rows[codes.ious([drawn], candidates.rles(rows), size)[0].argmax()])
+
+
 def _class_of(row: int, found: Instances | None, candidates: MaskStore | None, name: str) -> str:
     """What the chosen instance of a photo was found as."""
-    if found is None or candidates is None:
+    if found is None or candidates is None or row == NONE:
         return NO_CATEGORY
     places = np.flatnonzero(found.rows == row)
     if not len(places):

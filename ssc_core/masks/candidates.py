@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ssc_core.masks import rle
+from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.compat import merge_candidates
 from ssc_core.masks.store import MaskStore
 
@@ -43,6 +44,19 @@ class Candidates:
         masks = merge_candidates(self.masks())
         seen = masks.any(axis=(1, 2))
         return replace(self, rows=self.rows[seen], boxes_xyxy=self.boxes_xyxy[seen], rles=rle.encode(masks[seen]))
+
+    def with_drawn(self, drawn: bytes | None) -> Candidates:
+        """With a mask that a person drew as the last one, its row being ``DRAWN``; None: as they are."""
+        if drawn is None:
+            return self
+        x, y, width, height = rle.boxes([drawn], self.size)[0]
+        box = np.array([[x, y, x + width, y + height]], self.boxes_xyxy.dtype)
+        return replace(
+            self,
+            rows=np.append(self.rows, DRAWN),
+            boxes_xyxy=np.concatenate([self.boxes_xyxy, box]),
+            rles=[*self.rles, drawn],
+        )
 
 
 def read_candidates(store: MaskStore, ref_id: int, *, merged: bool) -> Candidates:

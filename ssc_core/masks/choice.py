@@ -1,4 +1,4 @@
-"""Choices among a ref's candidates that look at no score: one of them at random, and the first."""
+"""Choices that are no candidate, and those among a ref's candidates that look at no score: at random, and the first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from ssc_core.config.labelling import CompatSettings, SelectSettings
 
 NONE = -1
 """The choice of a ref that has no candidate, or only ones that are too small."""
+
+DRAWN = -2
+"""The choice of a ref whose mask a person drew: no candidate, its mask lies beside it."""
 
 
 def eligible(areas: np.ndarray, min_area: int) -> np.ndarray:

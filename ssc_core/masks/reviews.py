@@ -63,6 +63,7 @@ class Decision(StrEnum):
 
 
 _WITH_MASK = frozenset({Decision.chosen, Decision.drawn, Decision.uploaded})
+_DRAWN = frozenset({Decision.drawn, Decision.uploaded})
 _SETTLED = _WITH_MASK | {Decision.none}
 
 
@@ -91,6 +92,11 @@ class Review:
             rle.check([self.rle], self.size, where=f"review of ref {self.ref_id}")
 
     @property
+    def drawn(self) -> bool:
+        """Whether its mask is a person's own, which no candidate stands for."""
+        return self.decision in _DRAWN
+
+    @property
     def settled(self) -> bool:
         """Whether it says what the ref's mask is, or that there is none."""
         return self.decision in _SETTLED
@@ -105,11 +111,16 @@ class Review:
         None where no candidate is that object, as after other settings of Segment, or where there is no mask. Raises
         SscError for masks of another size.
         """
-        if self.rle is None or self.size is None or not len(rles):
-            return None
-        ious = rle.ious([self.rle], rles, self.size)[0]
-        best = int(ious.argmax())
-        return best if ious[best] >= SAME_OBJECT else None
+        return None if self.rle is None or self.size is None else same_object(self.rle, rles, self.size)
+
+
+def same_object(code: bytes, rles: Sequence[bytes], size: Size) -> int | None:
+    """Place of the mask that is the same object: the highest IoU, at least ``SAME_OBJECT``; None where none is."""
+    if not len(rles):
+        return None
+    ious = rle.ious([code], rles, size)[0]
+    best = int(ious.argmax())
+    return best if ious[best] >= SAME_OBJECT else None
 
 
 def append_review(path: Path, review: Review) -> None:

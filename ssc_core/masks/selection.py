@@ -10,7 +10,8 @@ selected.h5 holds its masks itself, so that training needs no other file. A ref 
 
     /ref/id int64 (R,)   /ref/image_id int64 (R,)   /ref/size int32 (R, 2) height, width
     /ref/choice_first int64 (R + 1,)   /ref/first int64 (R + 1,)  candidates   /ref/score f4  blocks of (C, K)
-    /ref/chosen int32 (T,)  instance row in masks.h5, -1 none   /ref/rle_first int64 (T + 1,)   /rle uint8 (bytes,)
+    /ref/chosen int32 (T,)  instance row in masks.h5, -1 none, -2 a mask that a person drew
+    /ref/rle_first int64 (T + 1,)   /rle uint8 (bytes,)
 
 Where people decided, the attribute ``reviews`` says so: JSON, {"refs": ids, "unfit": decisions that fit nothing}.
 """
@@ -25,6 +26,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from ssc_core.masks import rle
+from ssc_core.masks.choice import DRAWN, NONE
 from ssc_core.masks.columnar import Column, StoreInfo, offsets
 from ssc_core.masks.reader import ColumnReader, Ids
 from ssc_core.masks.writer import ColumnWriter
@@ -158,8 +160,8 @@ class SelectionWriter(ColumnWriter):
     ) -> None:
         """Add a ref of an image of ``size`` (height, width).
 
-        chosen: (C,), the chosen instance's row in masks.h5, -1 for none; scores: (C, K), of every candidate; rles: C
-        chosen masks, None for none. C is 1, or the number of sentences with ``choice_per="sentence"``.
+        chosen: (C,), the chosen instance's row in masks.h5, ``NONE`` or ``DRAWN``; scores: (C, K), of every candidate;
+        rles: C chosen masks, None for none. C is 1, or the number of sentences with ``choice_per="sentence"``.
 
         Raises SscError for a ref that was added before and for a malformed RLE, ValueError for wrong shapes.
         """
@@ -168,7 +170,7 @@ class SelectionWriter(ColumnWriter):
             raise ValueError(f"ref {ref_id}: chosen {rows.shape} (C,), scores {scores.shape} (C, K), {len(rles)} masks")
         if self._choice_per == "ref" and len(rows) != 1:
             raise ValueError(f"ref {ref_id}: {len(rows)} choices, but this file has one per ref")
-        if [mask is None for mask in rles] != (rows < 0).tolist():
+        if [mask is None for mask in rles] != (rows == NONE).tolist():
             raise ValueError(f"ref {ref_id}: a mask goes with every choice but -1, and only with one")
         rle.check([mask for mask in rles if mask is not None], size, where=f"ref {ref_id}")
         self._claim("ref", [ref_id])
@@ -199,7 +201,7 @@ class SelectionStore(_RefReader):
         chosen = self._read("ref/chosen")
         if len(self._image_ids) != len(self) or len(chosen) != self._rows[-1]:
             raise self._damaged("/ref/image_id or /ref/chosen has not a row per ref or choice")
-        if np.any(chosen < -1) or np.any((chosen < 0) != (np.diff(self._rle_first) == 0)):
+        if np.any(chosen < DRAWN) or np.any((chosen == NONE) != (np.diff(self._rle_first) == 0)):
             raise self._damaged("/ref/chosen has not a mask with every choice, and only with one")
         if self.choice_per not in get_args(ChoicePer) or (
             self.choice_per == "ref" and np.any(np.diff(self._rows) != 1)
@@ -224,7 +226,7 @@ class SelectionStore(_RefReader):
         return int(self._rows[row + 1] - self._rows[row])
 
     def chosen(self, ref_id: int, sentence: int = 0) -> int:
-        """Instance row in masks.h5 of the chosen candidate, -1 for none."""
+        """Instance row in masks.h5 of the chosen candidate, ``NONE``, or ``DRAWN``."""
         choice = self._choice(ref_id, sentence)
         return int(self._read("ref/chosen", choice, choice + 1)[0])
 
@@ -232,6 +234,11 @@ class SelectionStore(_RefReader):
         """COCO compressed RLE of the chosen mask, None for none."""
         choice = self._choice(ref_id, sentence)
         return self._read("rle", *self._rle_first[choice : choice + 2]).tobytes() or None
+
+    def drawn(self, ref_id: int) -> bytes | None:
+        """COCO compressed RLE of the mask that a person drew for a ref, None where none was."""
+        drawn = (one for one in range(self.choices(ref_id)) if self.chosen(ref_id, one) == DRAWN)
+        return next((self.rle(ref_id, one) for one in drawn), None)
 
     def mask(self, ref_id: int, sentence: int = 0) -> np.ndarray:
         """The chosen mask, bool (H, W); all False for none."""

@@ -91,7 +91,7 @@ def load_example(row: Any, sources: ExampleFiles) -> Example:
 
 def _candidates(ref_id: int, masks: MaskStore, selected: SelectionStore) -> tuple[Sequence[np.ndarray], int | None]:
     """A ref's candidates and the index of the picked one; with a choice per sentence, the first sentence's."""
-    candidates = read_candidates(masks, ref_id, merged=selected.merged_masks)
+    candidates = read_candidates(masks, ref_id, merged=selected.merged_masks).with_drawn(selected.drawn(ref_id))
     rows, chosen = candidates.rows.tolist(), selected.chosen(ref_id)
     return list(candidates.masks()), rows.index(chosen) if chosen in rows else None
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ssc_core.errors import SscError
-from ssc_core.masks.candidates import read_candidates
+from ssc_core.masks.candidates import Candidates, read_candidates
+from ssc_core.masks.choice import NONE
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import Ref, read_refs, refs_by_image
@@ -38,9 +39,10 @@ DOUBTFUL = 0.1
 class LabelRow:
     """One choice: of a ref, or of a sentence where each has its own.
 
-    asked: the class that was looked for. found: candidates. chosen: index among them, -1 none. score: of the chosen
-    one, NaN without one. margin: score points between the two best that may be chosen, NaN where there are not two.
-    against: sentences of the ref that would take another candidate. reasons: keys of ``REASONS``.
+    asked: the class that was looked for. found: candidates. chosen: index among them, -1 none; after the last one, a
+    mask that a person drew. score: of the chosen candidate, NaN without one. margin: score points between the two best
+    that may be chosen, NaN where there are not two. against: sentences of the ref that would take another candidate.
+    reasons: keys of ``REASONS``.
     """
 
     ref: Ref
@@ -120,8 +122,13 @@ class Run:
         )
 
     def candidates(self, ref_id: int) -> list[np.ndarray]:
-        """Masks that were chosen from, bool (H, W) each."""
-        return list(read_candidates(self.masks, ref_id, merged=self.scores.merged_masks).masks())
+        """Masks that were chosen from, bool (H, W) each, and last the one that a person drew, if one did."""
+        return list(self.drawn_too(ref_id).masks())
+
+    def drawn_too(self, ref_id: int) -> Candidates:
+        """What was chosen from, with a mask that a person drew."""
+        candidates = read_candidates(self.masks, ref_id, merged=self.scores.merged_masks)
+        return candidates.with_drawn(self.selected.drawn(ref_id))
 
     def found_as(self, image_id: int) -> pd.Series:
         """How many instances of each class were found in a photo, the most first."""
@@ -142,18 +149,19 @@ def label_rows(run: Run) -> list[LabelRow]:
 def _rows(run: Run, ref: Ref) -> Iterator[LabelRow]:
     if ref.ref_id not in run.selected.ref_ids:
         raise SscError(f"{run.selected.path} has no ref {ref.ref_id} of {ref.file_name}; is it of another split?")
-    rows = read_candidates(run.masks, ref.ref_id, merged=run.scores.merged_masks).rows
+    rows = run.drawn_too(ref.ref_id).rows
     scores, decisive = run.scores.scores(ref.ref_id), run.selected.scores(ref.ref_id)
     allowed = run.scores.areas(ref.ref_id) >= run.least_area
     per_sentence = run.selected.choice_per == "sentence"
     for choice in range(run.selected.choices(ref.ref_id)):
         row = run.selected.chosen(ref.ref_id, choice)
         places = np.flatnonzero(rows == row)
-        if row >= 0 and not len(places):
+        if row != NONE and not len(places):
             raise SscError(
                 f"{run.selected.path}, ref {ref.ref_id}: its choice is no candidate; was it made from others?"
             )
-        chosen = int(places[-1]) if row >= 0 else -1
+        chosen = int(places[-1]) if row != NONE else -1
+        scored = 0 <= chosen < len(allowed)
         best = np.sort(decisive[choice][allowed])[-2:]
         own = ref.sentences[choice : choice + 1] if per_sentence else ref.sentences
         yield LabelRow(
@@ -161,11 +169,11 @@ def _rows(run: Run, ref: Ref) -> Iterator[LabelRow]:
             choice,
             own,
             run.queries.get(ref.ref_id, ""),
-            len(rows),
+            len(allowed),
             chosen,
-            float(decisive[choice][chosen]) if chosen >= 0 else float("nan"),
+            float(decisive[choice][chosen]) if scored else float("nan"),
             float(best[1] - best[0]) if len(best) == 2 else float("nan"),
-            0 if per_sentence or chosen < 0 else _against(scores, allowed, chosen),
+            0 if per_sentence or not scored else _against(scores, allowed, chosen),
         )
 
 

@@ -13,6 +13,7 @@ from ssc_core.drawing import style
 from ssc_core.drawing.marks import scale
 from ssc_core.errors import SscError
 from ssc_core.masks.candidates import read_candidates
+from ssc_core.masks.choice import NONE
 from ssc_core.masks.selection import ScoreStore, SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos, read_refs
@@ -34,7 +35,8 @@ _HEAT = np.array([(246, 248, 250), (122, 182, 228)])
 class RefView:
     """What is known of a ref.
 
-    photo: RGB uint8 (H, W, 3); masks: bool (K, H, W), its candidates; scores: (S, K) that the choice is made from, or
+    photo: RGB uint8 (H, W, 3); masks: bool (K, H, W), its candidates, with ``drawn`` the last one a mask that a person
+    drew, which has NaN for a score; scores: (S, K) that the choice is made from, or
     None before they were made; by_scorer: (S, K) of each scorer by name, where there are several; scale: what scores
     are; chosen: (C,) candidate indices, per ref or per sentence, -1 none, or None before the choice; decisive: (C, K),
     the scores that the choice was made from; truth: bool (H, W).
@@ -50,6 +52,7 @@ class RefView:
     truth: np.ndarray | None
     by_scorer: Mapping[str, np.ndarray] = field(default_factory=dict)
     scale: str = ""
+    drawn: bool = False
 
 
 def read_view(
@@ -79,19 +82,24 @@ def read_view(
         values = None if whole is None else whole.scores(ref_id)
         by_scorer = {scorer_of(one): one.scores(ref_id) for one in stores} if len(stores) > 1 else {}
         scale = "" if whole is None else whole.scale
-    chosen, decisive = (None, None) if selected is None else _selection(ref_id, selected, candidates.rows)
+    chosen, decisive, scored = None, None, len(candidates)
+    if selected is not None:
+        with SelectionStore(selected) as choices:
+            candidates = candidates.with_drawn(choices.drawn(ref_id))
+            chosen, decisive = _selection(ref_id, choices, candidates.rows)
     one = rows.iloc[0]
     return RefView(
         title=f"{one['dataset']} · {one['split']} · ref {ref_id} · {one['file_name']}",
         photo=open_photos(refs, images)(one["file_name"]),
         sentences=tuple(rows["sentence"]),
         masks=candidates.masks(),
-        scores=values,
+        scores=_to(len(candidates), values),
         chosen=chosen,
-        decisive=decisive,
+        decisive=_to(len(candidates), decisive),
         truth=None if truth is None else TruthStore(truth).mask(ref_id),
-        by_scorer=by_scorer,
+        by_scorer={name: np.asarray(_to(len(candidates), one)) for name, one in by_scorer.items()},
         scale=scale,
+        drawn=len(candidates) > scored,
     )
 
 
@@ -119,14 +127,20 @@ def _whole(stores: Sequence[ScoreStore], selected: Path | None) -> WeightedScore
     return WeightedScores([store for store in stores if scorer_of(store) in weights], weights)
 
 
-def _selection(ref_id: int, path: Path, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _to(count: int, scores: np.ndarray | None) -> np.ndarray | None:
+    """Scores (S, K) of the candidates as (S, ``count``): NaN for a mask after them."""
+    if scores is None or not len(scores):
+        return scores
+    return np.pad(scores.astype(np.float64), ((0, 0), (0, count - scores.shape[1])), constant_values=np.nan)
+
+
+def _selection(ref_id: int, store: SelectionStore, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(chosen, decisive) of a view."""
-    with SelectionStore(path) as store:
-        rows = [store.chosen(ref_id, choice) for choice in range(store.choices(ref_id))]
-        decisive = store.scores(ref_id)
-    if unknown := [row for row in rows if row >= 0 and row not in candidates]:
-        raise SscError(f"{path}, ref {ref_id}: {unknown[0]} is no candidate of it; was it made from other masks?")
-    return np.array([-1 if row < 0 else int(np.flatnonzero(candidates == row)[-1]) for row in rows]), decisive
+    rows = [store.chosen(ref_id, choice) for choice in range(store.choices(ref_id))]
+    if unknown := [row for row in rows if row != NONE and row not in candidates]:
+        raise SscError(f"{store.path}, ref {ref_id}: {unknown[0]} is no candidate of it; was it made from other masks?")
+    places = [-1 if row == NONE else int(np.flatnonzero(candidates == row)[-1]) for row in rows]
+    return np.array(places), store.scores(ref_id)
 
 
 def _columns_shown(view: RefView) -> list[int]:
@@ -143,7 +157,11 @@ def _summary(view: RefView) -> tuple[str, np.ndarray] | None:
     if view.scores is None or view.scores.size == 0:
         return None
     mean = view.scores.mean(axis=0)
-    if view.decisive is not None and len(view.decisive) == 1 and not np.allclose(view.decisive[0], mean, atol=0.01):
+    if (
+        view.decisive is not None
+        and len(view.decisive) == 1
+        and not np.allclose(view.decisive[0], mean, atol=0.01, equal_nan=True)
+    ):
         return "mean, and words of place", view.decisive[0]
     return ("mean", mean) if len(view.scores) > 1 else None
 
@@ -166,10 +184,14 @@ def _chosen_mask(view: RefView) -> np.ndarray:
 def _choice_name(view: RefView) -> str:
     assert view.chosen is not None
     taken = sorted({int(index) for index in view.chosen})
-    picks = ", ".join("none" if index < 0 else f"candidate {index + 1}" for index in taken)
+    picks = ", ".join("none" if index < 0 else _name(view, index) for index in taken)
     if len(view.chosen) > 1:
         return f"chosen: {picks} (by sentence)"
     return f"chosen: {picks}{_quality(view, _chosen_mask(view))}"
+
+
+def _name(view: RefView, index: int) -> str:
+    return "drawn" if view.drawn and index == len(view.masks) - 1 else f"candidate {index + 1}"
 
 
 def _quality(view: RefView, mask: np.ndarray) -> str:
@@ -185,7 +207,7 @@ def _head(view: RefView, index: int) -> Box:
         margin=3,
         frame=style.PICK if chosen else None,
     )
-    name = Text([f"candidate {index + 1}{' ✓' if chosen else ''}"], _TEXT, bold=chosen)
+    name = Text([f"{_name(view, index)}{' ✓' if chosen else ''}"], _TEXT, bold=chosen)
     size = _quiet(f"{int(mask.sum())} px{_quality(view, mask)}")
     return Box(Below([name, size, picture]), least=(_COLUMN, 0))
 
@@ -204,13 +226,15 @@ def _rows(view: RefView, columns: list[int]) -> Iterator[Beside]:
         name = Box(text(words or "(empty)", _TEXT, _WORDS - 8, colour=colour, max_lines=3), margin=4, least=(_WORDS, 0))
         cells: list[Box] = []
         if values is not None and len(values):
-            shares = (values - values.min()) / max(float(np.ptp(values)), 1e-6)
+            known = np.isfinite(values)
+            lowest, highest = (values[known].min(), values[known].max()) if known.any() else (0.0, 0.0)
+            shares = np.where(known, (values - lowest) / max(float(highest - lowest), 1e-6), 0)
             for index in columns:
                 chosen = _is_choice(view, index, row, has_summary=summary is not None)
                 ground = (_HEAT[0] + shares[index] * (_HEAT[1] - _HEAT[0])).round().astype(int).tolist()
                 cells.append(
                     Box(
-                        Text([f"{values[index]:.2f}"], _TEXT),
+                        Text([f"{values[index]:.2f}" if known[index] else "–"], _TEXT),
                         margin=4,
                         ground=(ground[0], ground[1], ground[2]),
                         frame=style.PICK if chosen else None,

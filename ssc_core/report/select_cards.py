@@ -118,7 +118,8 @@ def _card(row: Any, tags: set[str], stores: Stores, photos: PhotoShelf) -> Card:
     notes += [f"best candidate {100 * row.iou_best:.0f} %"] if row.iou_best > row.iou else []
     notes += [] if np.isnan(row.margin) else [f"ahead by {row.margin:.2f}"]
     photo = photos.photo(ref.file_name)
-    masks = list(read_candidates(stores.masks, row.ref_id, merged=stores.scores.merged_masks).masks())
+    candidates = read_candidates(stores.masks, row.ref_id, merged=stores.scores.merged_masks)
+    masks = list(candidates.with_drawn(stores.selected.drawn(row.ref_id)).masks())
     layers = [*candidate_layers(masks, row.index), ("truth", stores.truth.mask(row.ref_id))]
     return Card(
         title=" · ".join(f"“{text}”" for text in sentences),

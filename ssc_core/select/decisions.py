@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssc_core.masks.candidates import read_candidates
@@ -18,13 +18,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """chosen: ref -> index among its candidates, ``NONE`` for none; unfit: decisions that could not be used, by name.
+    """chosen: ref -> index among its candidates, ``NONE`` for none; drawn: ref -> mask that a person drew or uploaded,
+    COCO compressed RLE; unfit: decisions that could not be used, by name.
 
-    A mask that a person chose or drew stands for the candidate that is the same object (``Review.candidate``). Where no
-    candidate is, the ref gets none: what Select would choose is known to be wrong.
+    A mask that a person chose stands for the candidate that is the same object (``Review.candidate``). Where no
+    candidate is, the ref gets none: what Select would choose is known to be wrong. A drawn mask is the ref's mask as it
+    is; the candidate that is the same object, if any, is in ``chosen`` and no other ref's.
     """
 
     chosen: Mapping[int, int]
+    drawn: Mapping[int, bytes] = field(default_factory=dict)
     unfit: tuple[str, ...] = ()
 
 
@@ -41,15 +44,18 @@ def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool)
     kept, unfit = those_of(settled, photos)
     here = {ref_id for image_id in store.image_ids.tolist() for ref_id in store.all_refs_of(image_id)}
     chosen: dict[int, int] = {}
+    drawn: dict[int, bytes] = {}
     for ref_id, review in kept.items():
         if ref_id not in here:
             continue  # of another split
         chosen[ref_id] = _candidate(review, store, merged=merged)
-        if review.decision is not Decision.none and chosen[ref_id] == NONE:
+        if review.drawn and review.rle is not None:
+            drawn[ref_id] = review.rle
+        elif review.decision is not Decision.none and chosen[ref_id] == NONE:
             unfit.append(f"ref {ref_id} of {review.photo}: no candidate is the object that was {review.decision}")
     for line in unfit:
         log.warning("%s: %s", reviews, line)
-    return Decided(chosen, tuple(unfit))
+    return Decided(chosen, drawn, tuple(unfit))
 
 
 def _candidate(review: Review, store: MaskStore, *, merged: bool) -> int:

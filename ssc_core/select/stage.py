@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.masks.candidates import Candidates, read_candidates
-from ssc_core.masks.choice import NONE, eligible
+from ssc_core.masks.choice import DRAWN, NONE, eligible
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStore
@@ -77,15 +77,24 @@ def select_masks(
                     for ref_id in store.all_refs_of(image_id)
                 ]
                 for ref, chosen in select_image(found, settings, compat, decided.chosen):
-                    own = ref.candidates
+                    rows, rles = _masks_of(ref, chosen, decided.drawn.get(ref.ref_id))
                     writer.append_ref(
                         ref.ref_id,
                         image_id=image_id,
-                        size=own.size,
-                        chosen=[NONE if index < 0 else own.rows[index] for index in chosen],
+                        size=ref.candidates.size,
+                        chosen=rows,
                         scores=ref.scores,
-                        rles=[None if index < 0 else own.rles[index] for index in chosen],
+                        rles=rles,
                     )
+
+
+def _masks_of(ref: ScoredRef, chosen: Sequence[int], drawn: bytes | None) -> tuple[list[int], list[bytes | None]]:
+    """Rows and masks of a ref's choices. chosen: indices; drawn: what a person drew for the ref, for all of them."""
+    if drawn is not None:
+        return [DRAWN] * len(chosen), [drawn] * len(chosen)
+    own = ref.candidates
+    rows = [NONE if index < 0 else int(own.rows[index]) for index in chosen]
+    return rows, [None if index < 0 else own.rles[index] for index in chosen]
 
 
 def select_image(

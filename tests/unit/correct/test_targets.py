@@ -7,6 +7,7 @@ from ssc_core.correct.items import build_items
 from ssc_core.correct.matching import greedy
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, TruthTargets
 from ssc_core.masks import rle
+from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
@@ -105,6 +106,44 @@ def test_a_ref_that_is_none_of_its_candidates_is_not_trained_on(tmp_path, masks_
     with SelectionWriter(tmp_path / "s.h5", INFO, reviewed=[1]) as writer:
         writer.append_ref(1, image_id=4, size=(6, 8), chosen=[-1], scores=np.zeros((1, 2)), rles=[None])
     assert len(CandidateTargets(masks_h5, reviewed=tmp_path / "s.h5").masks(ref(1))[0]) == 0
+
+
+def drawn_h5(tmp_path, drawn):
+    """selected.h5 of refs 1 to 3, for the first of which a person drew."""
+    with SelectionWriter(tmp_path / "s.h5", INFO, reviewed=[1]) as writer:
+        for ref_id, chosen, mask, count in ((1, DRAWN, drawn, 2), (2, 1, BIG, 1), (3, -1, None, 0)):
+            rles = [None if mask is None else rle.encode(mask[None])[0]]
+            writer.append_ref(ref_id, image_id=4, size=(6, 8), chosen=[chosen], scores=np.zeros((1, count)), rles=rles)
+    return tmp_path / "s.h5"
+
+
+def test_a_drawn_mask_stands_for_the_candidate_that_is_the_same_object(tmp_path, masks_h5):
+    drawn = BIG.copy()
+    drawn[1] = False
+    targets = CandidateTargets(masks_h5, reviewed=drawn_h5(tmp_path, drawn))
+    (masks,) = targets.masks(ref(1))
+    assert not masks[0].any()
+    assert np.array_equal(masks[1], drawn)
+    assert np.array_equal(targets.masks(ref(2))[0], drawn[None])  # so that matching knows it is taken
+    assert np.array_equal(SelectedTargets(tmp_path / "s.h5").masks(ref(1))[0], drawn[None])
+
+
+def test_a_drawn_mask_that_no_candidate_is_like_is_its_refs_alone(tmp_path, masks_h5):
+    drawn = np.zeros_like(BIG)
+    drawn[0] = True
+    targets = CandidateTargets(masks_h5, reviewed=drawn_h5(tmp_path, drawn))
+    (masks,) = targets.masks(ref(1))
+    assert np.array_equal(masks, np.stack([drawn, np.zeros_like(BIG)]))
+    assert np.array_equal(targets.masks(ref(2))[0], BIG[None])
+
+
+def test_a_ref_without_candidates_is_trained_on_what_was_drawn(tmp_path, masks_h5):
+    with SelectionWriter(tmp_path / "s.h5", INFO, reviewed=[3]) as writer:
+        code = rle.encode(SMALL[None])
+        writer.append_ref(3, image_id=4, size=(6, 8), chosen=[DRAWN], scores=np.zeros((1, 0)), rles=code)
+        for other in (1, 2):
+            writer.append_ref(other, image_id=4, size=(6, 8), chosen=[-1], scores=np.zeros((1, 0)), rles=[None])
+    assert np.array_equal(CandidateTargets(masks_h5, reviewed=tmp_path / "s.h5").masks(ref(3))[0], SMALL[None])
 
 
 def tokens(sentences):

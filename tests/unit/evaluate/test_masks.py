@@ -13,6 +13,7 @@ from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import candidates_path, evaluate_masks
 from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.masks import rle
+from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
@@ -190,6 +191,27 @@ def test_choice_per_sentence_makes_sentences_the_pairs(
     assert (found["per"], found["n_refs"], found["n_pairs"]) == ("sentence", 3, 4)
     assert found["choices"]["selected"]["mIoU"] == pytest.approx(100 * (0.5 + 0 + 1 + 0) / 4)
     assert found["choices"]["first"]["mIoU"] == pytest.approx(100 * (0.5 + 0.5 + 0 + 0) / 4)
+
+
+def test_a_mask_that_a_person_drew_is_evaluated_as_it_is_and_is_no_candidate(
+    refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    drawn = {1: truth.mask(1), 3: box(0, 0, 2, 4)}
+    with SelectionWriter(tmp_path / "selected.h5", INFO, reviewed=drawn) as writer:
+        for ref_id, count in ((1, 2), (2, 2), (3, 0)):
+            row, mask = (DRAWN, drawn[ref_id]) if ref_id in drawn else (1, RIGHT)
+            rles = rle.encode(mask[None])
+            writer.append_ref(ref_id, image_id=1, size=SIZE, chosen=[row], scores=np.zeros((1, count)), rles=rles)
+    without = run(refs, masks, truth, meta)
+    found = run(refs, masks, truth, meta, selections={"selected": SelectionStore(tmp_path / "selected.h5")})
+    rows = pd.read_parquet(candidates_path(masks.path.with_name("eval_masks_val.json"))).set_index("ref_id")
+    assert rows["index_selected"].to_dict() == {1: 2, 2: 1, 3: 0}
+    assert rows["iou_selected"][1] == 1
+    share = drawn[3] & truth.mask(3), drawn[3] | truth.mask(3)
+    assert rows["iou_selected"][3] == share[0].sum() / share[1].sum()
+    assert found["choices"]["best"] == without["choices"]["best"]
+    assert found["candidates"] == without["candidates"]
+    assert found["choices"]["selected"]["empty"] == 0
 
 
 def test_selection_of_other_masks(

@@ -24,7 +24,7 @@ def masks(tmp_path: Path) -> MaskStore:
     with MaskStoreWriter(path, StoreInfo(("cat",), {}, "", {}), with_masks=True) as writer:
         for image_id, found, candidates in (
             (1, [LEFT, RIGHT], {1: [0, 1], 2: [0, 1], 3: [1]}),
-            (2, [SLIVER], {4: [0]}),
+            (2, [SLIVER], {4: [0], 5: []}),
         ):
             n = len(found)
             writer.append_image(
@@ -64,6 +64,11 @@ def test_no_ref_has_a_choice(masks: MaskStore) -> None:
     assert found.accuracy.tolist() == [1.0]
     assert found.with_choice.tolist() == [0]
     assert found.accuracy_with_choice.isna().all()
+
+
+def test_a_mask_that_was_drawn_for_a_ref_without_candidates_is_none_of_them(masks: MaskStore) -> None:
+    found = matching_accuracy(table((0, 5, 0)), masks, Truths({5: LEFT}), OFF)
+    assert found.accuracy.tolist() == [0.0]
 
 
 def test_matches_of_other_masks_are_refused(masks: MaskStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
+from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.reviews import Decision, Review, append_review
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
@@ -66,16 +67,39 @@ def test_the_chosen_candidate_is_found_by_its_mask(world, select, decide):
     np.testing.assert_array_equal(selected.mask(1), instance(world, 2))
 
 
-def test_a_drawn_mask_is_the_candidate_that_it_is_nearest_to(world, select, decide):
+@pytest.mark.parametrize("decision", ["drawn", "uploaded"])
+def test_a_drawn_mask_is_the_choice_whether_a_candidate_is_like_it_or_not(world, select, decide, decision: str):
+    alike, elsewhere = np.roll(instance(world, 1), 1, axis=1), np.zeros(SIZE, dtype=bool)
+    elsewhere[-3:, -3:] = True
+    decide(1, decision, alike)
+    decide(2, decision, elsewhere)
+    selected = select()
+    assert [selected.chosen(1), selected.chosen(2), selected.chosen(3)] == [DRAWN, DRAWN, 2]
+    np.testing.assert_array_equal(selected.mask(1), alike)
+    np.testing.assert_array_equal(selected.mask(2), elsewhere)
+    assert [selected.drawn(2), selected.drawn(3)] == [rle.encode(elsewhere[None])[0], None]
+    assert selected.reviewed == {1, 2}
+    assert selected.unfit == ()
+
+
+def test_all_sentences_of_a_ref_have_the_drawn_mask(world, select, decide):
     drawn = np.roll(instance(world, 1), 1, axis=1)
     decide(1, "drawn", drawn)
-    assert select().chosen(1) == 1
+    selected = select(per="sentence")
+    for sentence in (0, 1):
+        np.testing.assert_array_equal(selected.mask(1, sentence), drawn)
+
+
+def test_joint_assignment_leaves_others_what_is_not_drawn(world, select, decide):
+    decide(1, "drawn", np.roll(instance(world, 1), 1, axis=1))
+    selected = select(assignment="joint")
+    assert [selected.chosen(1), selected.chosen(2)] == [DRAWN, 0]
 
 
 def test_what_fits_nothing_is_listed_and_nothing_wrong_is_chosen(world, select, decide, caplog):
     elsewhere = np.zeros(SIZE, dtype=bool)
     elsewhere[-3:, -3:] = True
-    decide(1, "drawn", elsewhere)
+    decide(1, "chosen", elsewhere)
     decide(2, "none", photo="b.png")
     decide(99, "none")
     selected = select()
@@ -84,7 +108,7 @@ def test_what_fits_nothing_is_listed_and_nothing_wrong_is_chosen(world, select, 
     assert selected.unfit == (
         "ref 2 of b.png: the ref is of a.png now",
         "ref 99 of a.png: there is no such ref",
-        "ref 1 of a.png: no candidate is the object that was drawn",
+        "ref 1 of a.png: no candidate is the object that was chosen",
     )
     assert all(line in caplog.text for line in selected.unfit)
 

@@ -6,6 +6,8 @@ import pytest
 from ssc_core.config.labelling import CompatSettings, SelectSettings
 from ssc_core.drawing.style import PICK, TRUTH
 from ssc_core.errors import SscError
+from ssc_core.masks import rle
+from ssc_core.masks.reviews import Decision, Review, append_review
 from ssc_core.report import ref_view
 from ssc_core.report.examples import mask_iou
 from ssc_core.report.ref_view import RefView, read_view, render_ref
@@ -44,6 +46,24 @@ def test_a_view_gathers_what_the_files_say(world, files):
     assert view.scores.shape == (2, 3)
     assert view.chosen.tolist() == [0]
     assert view.truth is None
+
+
+def test_a_mask_that_a_person_drew_comes_after_the_candidates(world, files, tmp_path):
+    drawn = np.zeros((40, 60), bool)
+    drawn[2:9, 3:30] = True
+    reviews = tmp_path / "reviews.csv"
+    append_review(reviews, Review(1, "a.png", Decision.drawn, drawn.shape, rle.encode(drawn[None])[0]))
+    common = {"refs": world.refs, "split": "val", "masks": world.masks, "scores": files["scores"]}
+    select_masks(
+        **common, out=files["selected"], settings=SelectSettings(min_area=9), compat=CompatSettings(), reviews=reviews
+    )
+    view = view_of(world, 1, **files)
+    assert view.chosen.tolist() == [3]
+    np.testing.assert_array_equal(view.masks[3], drawn)
+    assert np.isnan(view.scores[:, 3]).all()
+    assert np.isfinite(view.scores[:, :3]).all()
+    assert has_colour(render_ref(view), PICK)
+    assert (len(view.masks), len(view_of(world, 2, **files).masks)) == (4, 3)
 
 
 def test_files_that_do_not_exist_yet_may_be_left_out(world):
