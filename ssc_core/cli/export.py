@@ -14,6 +14,9 @@ from ssc_core.exchange.formats import FORMATS, Format, named
 
 if TYPE_CHECKING:
     from ssc_core.exchange.annotations import AnnotatedImage
+    from ssc_core.masks.columnar import StoreInfo
+    from ssc_core.masks.selection import SelectionStore
+    from ssc_core.masks.store import MaskStore
 
 _FORMATS_HELP = "; ".join(f"{name}: {one.about}" for name, one in FORMATS.items())
 
@@ -78,6 +81,7 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
             split=masks.resolve().parent.name,
             photos=images or Path(),
             left_out=left_out,
+            made_by=dict(_made_by(masks, store, candidates)),
         )
         form.write(export_, out)
         print(counts.said(out) if form.refs else f"{len(store)} pictures in {out}")
@@ -85,6 +89,24 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
         print(f"left out, {line}")
     if dropped := counts.keys - form.keeps:
         print(f"left out, of every mask, since the format has no place for it: {', '.join(sorted(dropped))}")
+
+
+def _made_by(
+    masks: Path, store: MaskStore | SelectionStore, candidates: MaskStore | None
+) -> Iterator[tuple[str, StoreInfo]]:
+    """What made the candidates, the scores that Select chose by, and the file that is written, by their names."""
+    from ssc_core.config.labelling import DEFAULT_SCORER, SelectSettings
+    from ssc_core.masks.selection import ScoreStore
+
+    if candidates is not None:
+        yield "masks.h5", candidates.info
+    weights = store.info.settings.get("weights")  # Select's alone
+    for scorer in () if weights is None else SelectSettings(weights=weights).scorers:
+        file = masks.with_name("scores.h5" if scorer == DEFAULT_SCORER else f"scores_{scorer}.h5")
+        if file.is_file():
+            with ScoreStore(file) as scores:
+                yield file.name, scores.info
+    yield masks.name, store.info
 
 
 class _Counts:

@@ -17,24 +17,22 @@ def publish(
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Where it goes.")],
     evals: Annotated[
         list[Path] | None,
-        typer.Option("--eval", help="Eval file for the model card. May be repeated. Default: those beside it."),
+        typer.Option("--eval", help="Eval file for a checkpoint's page. May be repeated. Default: those beside it."),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of what is published, as the hub calls it: apache-2.0.")] = None,
     private: Annotated[bool, typer.Option("--private", help="A new repository is seen by its owner only.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Publish a checkpoint, with a model card from its eval files, or a dataset. Shows all files first, and asks."""
+    """Publish a checkpoint or a dataset, with a page of what it is and how it was made. Shows all files, and asks."""
     from ssc_core.hub import Kind, is_data, push
 
     files: dict[str, Path | bytes]
     kind: Kind = "dataset" if what.is_dir() else "model"
     if kind == "dataset":
-        if evals or licence:
-            raise SscError("--eval and --licence are of a model card; a dataset's own README.md goes with its folder")
+        if evals:
+            raise SscError("--eval is of a model card")
         names = {path.relative_to(what).as_posix(): path for path in sorted(what.rglob("*")) if path.is_file()}
-        files = {name: path for name, path in names.items() if is_data(name, kind)}
-        if not any(name.endswith(".parquet") for name in files):
-            raise SscError(f"{what} is no folder of `ssc export --to hf`: it has no .parquet file")
+        files = _dataset(what, repository, {n: path for n, path in names.items() if is_data(n, kind)}, licence)
     else:
         files = _checkpoint(what, repository, evals, licence)
     for name, content in files.items():
@@ -60,6 +58,21 @@ def pull(
     print(f"{len(names)} files in {out}")
     if left_out:
         print(f"left out, no data: {', '.join(left_out[:20])}{', ...' if len(left_out) > 20 else ''}")
+
+
+def _dataset(
+    folder: Path, repository: str, files: dict[str, Path | bytes], licence: str | None
+) -> dict[str, Path | bytes]:
+    """A folder's files by their names in the repository, with a card unless it has one."""
+    from ssc_core.report.dataset_card import dataset_card
+
+    if not any(name.endswith(".parquet") for name in files):
+        raise SscError(f"{folder} is no folder of `ssc export --to hf`: it has no .parquet file")
+    if "README.md" not in files:
+        return {"README.md": dataset_card(folder, repository, licence).encode(), **files}
+    if licence:
+        raise SscError(f"{folder / 'README.md'} is the dataset's page; name the licence there, without --licence")
+    return files
 
 
 def _checkpoint(path: Path, repository: str, named: list[Path] | None, licence: str | None) -> dict[str, Path | bytes]:

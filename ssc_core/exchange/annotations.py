@@ -15,6 +15,7 @@ from ssc_core.errors import SscError
 from ssc_core.files import check_inside_folder
 from ssc_core.masks import rle as codes
 from ssc_core.masks.choice import DRAWN, NONE
+from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import Instances, MaskStore
 
@@ -70,7 +71,8 @@ class Export:
     """What a format's ``write`` gets.
 
     images: read once. store: what they are from. categories: id -> class name of the dataset. split: its name. photos:
-    their folder, where the format takes photos along. left_out: to note what is not written.
+    their folder, where the format takes photos along. left_out: to note what is not written. made_by: what made the
+    files that the masks come from, by their names.
     """
 
     images: Iterable[AnnotatedImage]
@@ -79,6 +81,7 @@ class Export:
     split: str
     photos: Path
     left_out: LeftOut
+    made_by: Mapping[str, StoreInfo] = field(default_factory=dict)
 
     def images_by_label(self, suffix: str) -> Iterator[tuple[str, AnnotatedImage]]:
         """Images with the name of a file of their own, the photo's with another ``suffix``; a name is taken once."""

@@ -112,6 +112,7 @@ def test_nothing_is_published_without_being_asked(hub: HubStandIn, tmp_path: Pat
     data = tmp_path / "hf/data"
     data.mkdir(parents=True)
     (data / "val-00000-of-00001.parquet").write_bytes(b"PAR1" * 1000)
+    (tmp_path / "hf/README.md").write_text("mine")
     (tmp_path / "hf/.env").write_text("SECRET=1")
     (data / "notes.py").write_text("")
     refused = run("publish", "hf", "me/it", answer="n\n")
@@ -120,7 +121,7 @@ def test_nothing_is_published_without_being_asked(hub: HubStandIn, tmp_path: Pat
     assert hub.seen == []
     done = run("publish", "hf", "me/it", "--yes")
     assert done.exit_code == 0, (done.output, done.exception)
-    assert hub.files == {"data/val-00000-of-00001.parquet": b"PAR1" * 1000}  # nothing hidden, no code
+    assert hub.files == {"README.md": b"mine", "data/val-00000-of-00001.parquet": b"PAR1" * 1000}  # no secret, no code
     assert run("pull", "me/it", "--dataset", "--out", "back").exit_code == 0
     assert (tmp_path / "back/data/val-00000-of-00001.parquet").read_bytes() == b"PAR1" * 1000
 
