@@ -10,7 +10,7 @@ PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding report bench gpu-check micro-models schema wheel docs clean
+.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding clicks report bench gpu-check micro-models schema wheel docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ format: env ## format Python and Snakemake files
 # forced, since the pages are in git: where results are missing, Snakemake would call the old ones up to date
 finding: env ## all methods over seeds, a page per dataset: docs/results*.md (hours; PRESET=best: of that preset)
 	$(SNAKEMAKE) --forcerun write_results $(if $(PRESET),--configfile presets/$(PRESET).yaml) -- results_page
+
+clicks: env ## what reviews are worth, as docs/clicks.md: labels in a quarter of an hour, networks in an hour or two
+	$(SNAKEMAKE) --forcerun write_clicks -- docs/clicks.md
 
 report: env ## one HTML page of everything in results/
 	$(SNAKEMAKE) results/report/index.html

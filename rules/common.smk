@@ -22,7 +22,7 @@ from ssc_core.config.stages import (
 from ssc_core.config.study import BASE
 from ssc_core.config.toys import label_stages, toys_of
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
-from ssc_core.config.variants import Variants
+from ssc_core.config.variants import Variants, change
 from ssc_core.config.datasets import (
     check_world,
     dataset_identity,

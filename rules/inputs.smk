@@ -71,7 +71,9 @@ def scores_of_all(wildcards):
 
 
 def reviews_if_any(wildcards):
-    """What people decided of a dataset's refs, once they have."""
+    """What people decided of a dataset's refs, once they have; or what a simulated reviewer would."""
+    if varied(wildcards).reviewer.share:
+        return [path_of("simulated_reviews", wildcards)]
     path = reviews_file(SETTINGS, wildcards.dataset)
     return [str(path)] if path.is_file() else []
 

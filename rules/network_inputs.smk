@@ -9,15 +9,19 @@ def training_inputs(wildcards):
     """What a phase is trained on, and what it starts from: `init_from`, the phase before, or Swin and BERT weights."""
     phase, settings = wildcards.phase, varied(wildcards)
     train, start = settings.training(phase), f"{PHASES[phase].after}.pt"
+    learns_from = PHASES[phase].learns_from
     names = {start: "init"} | ({"truth": "val_truth"} if train.keep == "best" else {})
+    names |= {"selected": "reviewed"} if learns_from == "masks" else {}
     of_train = Fixed(wildcards, {"split": "train"})
     files = {
         names.get(name, name): path_of(name, of_train)
         for name in inputs(settings, phase)
     }
-    if PHASES[phase].learns_from == "truth":
+    if learns_from == "truth":
         files["truth"] = path_of("truth", wildcards)
-    if PHASES[phase].learns_from == "masks" and reviews_if_any(wildcards):
+    if learns_from == "masks" and (
+        settings.reviewer.share or reviews_if_any(wildcards)
+    ):
         files["reviewed"] = path_of("selected", of_train)
     if train.init_from:
         files["init"] = train.init_from

@@ -91,3 +91,35 @@ rule write_results:
             "workflow_scripts.results_page:main",
             "params.files params.images params.rows params.note output.page output.repaired output.learning",
         )
+
+
+rule write_clicks:
+    # what reviews are worth: the studies `clicks` and `clicks_network`
+    input:
+        labels=f"{RESULTS}/clicks/table.csv",
+        networks=f"{RESULTS}/clicks_network/table.csv",
+        refs=refs_of_clicks,
+    output:
+        page="docs/clicks.md",
+        picture="docs/images/clicks.svg",
+    log:
+        f"{RESULTS}/report/logs/clicks.log",
+    benchmark:
+        f"{RESULTS}/report/benchmarks/clicks.tsv"
+    conda:
+        "../envs/correct.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        variants=lambda wildcards: as_json(reviewed_variants()),
+        note=lambda wildcards: study_of("clicks_network").note,
+        look=page_look(),
+        code=code("ssc_core.report.clicks:write_clicks_page"),
+    message:
+        "writing {output.page}"
+    shell:
+        call(
+            "ssc_core.report.clicks:write_clicks_page",
+            "input.labels input.networks input.refs params.variants params.note output.page output.picture",
+        )

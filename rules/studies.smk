@@ -48,6 +48,37 @@ rule study_table:
         )
 
 
+rule simulate_reviews:
+    # for studies of what a review is worth: it answers by the truth, and stands for people in select_masks
+    input:
+        refs=found("refs"),
+        nouns=found("nouns"),
+        masks=found("masks"),
+        scores=scores_of_all,
+        truth=found("truth"),
+    output:
+        reviews=made("simulated_reviews"),
+    log:
+        logs("{split}/simulate_reviews"),
+    benchmark:
+        benchmarks("{split}/simulate_reviews")
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        **reads("simulate_reviews"),
+    message:
+        "{wildcards.dataset} {wildcards.split}: a simulated reviewer answers {wildcards.variant}"
+    shell:
+        calls(
+            "simulate_reviews",
+            "input.refs input.nouns input.masks *input.scores input.truth wildcards.split params.settings"
+            " params.compat out=output.reviews",
+        )
+
+
 rule evaluate_selections:
     # all ways to select of the study `select` on the same pairs
     input:

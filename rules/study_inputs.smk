@@ -101,6 +101,23 @@ def page_beyond(wildcards):
     return [one for one in study_evaluations("ablations") if one.row.variant in kept]
 
 
+def refs_of_clicks(wildcards):
+    """The refs that the study `clicks` is about: of the first of its datasets."""
+    dataset = next(iter(study_of("clicks").datasets))
+    return path_of("refs", Fixed({}, {"dataset": dataset, "variant": ""}))
+
+
+def reviewed_variants():
+    """Param: of each variant of the studies of reviews, the share of refs and the order."""
+    reviewed = {}
+    for study in ("clicks", "clicks_network"):
+        for row in rows(SETTINGS, study_of(study)):
+            if "reviewer.share" in row.changes:
+                reviewer = change(SETTINGS, row.changes).reviewer
+                reviewed[row.variant] = (reviewer.share, reviewer.order)
+    return reviewed
+
+
 def select_at():
     """The dataset and split of the study `select`: the first of each."""
     dataset, splits = next(iter(study_of("select").datasets.items()))

@@ -72,13 +72,14 @@ def rows(settings: Settings, study: Study) -> list[StudyRow]:
 
     Raises SscError for a change that the config cannot have.
     """
-    changed = {name: change(settings, changes) for name, changes in named_changes(study).items()}
-    changed = {name: one for name, one in changed.items() if one != settings}
-    trains = {name: study.train or _trains(named_changes(study)[name]) for name in changed}
+    base, named = change(settings, study.common), named_changes(study)
+    changed = {name: change(settings, {**study.common, **changes}) for name, changes in named.items()}
+    changed = {name: one for name, one in changed.items() if one != base}
+    trains = {name: study.train or _trains(named[name]) for name in changed}
     alone = study.train or not changed or any(trains.values())
-    found = list(_seeded(StudyRow(BASE, trained=alone), settings, study))
+    found = list(_seeded(StudyRow(BASE, study.common, trained=alone), base, study))
     for name, one in changed.items():
-        found += _seeded(StudyRow(name, named_changes(study)[name], trained=trains[name]), one, study)
+        found += _seeded(StudyRow(name, {**study.common, **named[name]}, trained=trains[name]), one, study)
     return found
 
 
@@ -116,7 +117,7 @@ def uses_network(method: str) -> bool:
 def _seeded(row: StudyRow, settings: Settings, study: Study) -> Iterator[StudyRow]:
     if not study.seeds:
         yield row
-    elif (row.trained and any(map(uses_network, study.methods))) or settings.select.choice == "random":
+    elif (row.trained and any(map(uses_network, study.methods))) or settings.labels_are_drawn:
         yield from (StudyRow(row.variant, row.changes, seed, row.trained) for seed in study.seeds)
     else:
         yield StudyRow(row.variant, row.changes, study.seeds[0], row.trained)

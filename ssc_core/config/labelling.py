@@ -135,6 +135,31 @@ class SelectSettings(Section):
         return {name: weight for name, weight in weights.items() if weight > 0}
 
 
+class ReviewerSettings(Section):
+    """Somebody who knows the truth and answers as a person would, to measure what a review is worth (simulate_reviews).
+
+    Answers stand in for reviews.csv, in every split by itself.
+    """
+
+    share: float = Field(
+        default=0, ge=0, le=1, description="share of a split's refs that are reviewed; 0: nobody reviews"
+    )
+    order: Literal["doubt", "random"] = Field(
+        default="doubt", description="which refs come first: those that `ssc review` asks about first, or any"
+    )
+    least_iou: Share = Field(
+        default=0.5, description="the best candidate is chosen if it has this IoU with the truth, else none"
+    )
+    seed: Seed = Field(default=0, description="of the random order")
+
+
+class ReviewingSettings(Section):
+    """What simulate_reviews reads: what was chosen before anybody looked, and who looks."""
+
+    select: SelectSettings
+    reviewer: ReviewerSettings
+
+
 class EvaluateSettings(Section):
     """Metrics (evaluate, evaluate_masks)."""
 

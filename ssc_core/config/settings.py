@@ -20,6 +20,7 @@ from ssc_core.config.labelling import (
     DetectSettings,
     EvaluateSettings,
     NounSettings,
+    ReviewerSettings,
     ScoreSettings,
     SegmentSettings,
     SelectSettings,
@@ -58,6 +59,9 @@ class Settings(Section):
         "null drops one",
     )
     select: SelectSettings = Field(default_factory=SelectSettings, description="one candidate per ref")
+    reviewer: ReviewerSettings = Field(
+        default_factory=ReviewerSettings, description="a simulated reviewer, for studies of what a review is worth"
+    )
     network: NetworkSettings = Field(description="LAVT and its text encoder")
     pretrain: TrainSettings = Field(description="training on the selected masks")
     correct: TrainSettings = Field(description="training on all candidates")
@@ -116,6 +120,11 @@ class Settings(Section):
     @classmethod
     def _null_drops(cls, named: Any) -> Any:
         return {k: v for k, v in named.items() if v is not None} if isinstance(named, dict) else named
+
+    @property
+    def labels_are_drawn(self) -> bool:
+        """Whether labels differ with a seed."""
+        return self.select.choice == "random" or (self.reviewer.share > 0 and self.reviewer.order == "random")
 
     def training(self, phase: str) -> TrainSettings:
         """The settings of a training: of ``pretrain`` and ``correct``, or of a phase that starts from theirs."""

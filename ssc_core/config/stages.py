@@ -218,6 +218,13 @@ STAGES: dict[str, Stage] = {
         sections=("select",),
         compat=("merged_masks", "blind_to_size"),
     ),
+    "simulate_reviews": Stage(
+        calls="workflow_scripts.simulate_reviews:main",
+        writes={"simulated_reviews": "{split}/simulated_reviews.csv"},
+        after=("refs", "nouns", "masks", "scores", "truth"),
+        sections=("select", "reviewer"),
+        compat=("merged_masks", "blind_to_size"),
+    ),
     "label_pages": Stage(
         calls="ssc_core.report.labels_page:write_labels_page",
         writes={"labels": "{split}/labels.html", "labels.pages": "{split}/labels"},
@@ -354,6 +361,9 @@ def scores_by(scorer: str) -> str:
 def inputs(settings: Config, stage: str) -> tuple[str, ...]:
     """The results that a stage is made from, as the settings have it."""
     after = stage_named(stage).after
+    reviewed = settings.values("reviewer")["share"] > 0
+    if stage == "select_masks" and reviewed:
+        after = (*after, "simulated_reviews")
     if "scores" in after:
         return (*(name for name in after if name != "scores"), *scores_of(settings))
     if stage == "segment_boxes" and settings.values("detect")["backend"] is None:
@@ -361,6 +371,8 @@ def inputs(settings: Config, stage: str) -> tuple[str, ...]:
     if stage not in PHASES:
         return after
     train = settings.values(stage)
+    if reviewed and PHASES[stage].learns_from == "masks":
+        after = (*after, "selected")  # says which refs were decided
     if train["init_from"]:
         after = tuple(name for name in after if name != f"{PHASES[stage].after}.pt")
     # a checkpoint that is kept by its validation depends on the truth

@@ -25,7 +25,7 @@ from ssc_core.config.stages import depends_on
 from ssc_core.errors import SscError
 
 SEED = "seed"
-"""The change of all seeds of training at once, and of a random choice."""
+"""The change of all seeds of training at once, and of a random choice or a random order of reviews."""
 
 _ITEM = r"(?:seed\d+|[a-z_]+(?:\.[\w-]+)+=[^/+]+)"
 PATTERN = rf"(?:{_ITEM}(?:\+{_ITEM})*/)?"
@@ -165,4 +165,6 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
 def _seed_keys(values: dict[str, Any]) -> list[str]:
     """Where seeds of trainings are; of a random choice too, where one is made."""
     keys = ["pretrain.seed", "correct.seed", *(f"{name}.seed" for name in DERIVED if "seed" in values[name])]
-    return [*keys, "select.seed"] if values["select"]["choice"] == "random" else keys
+    keys += ["select.seed"] if values["select"]["choice"] == "random" else []
+    reviewer = values["reviewer"]
+    return [*keys, "reviewer.seed"] if reviewer["share"] and reviewer["order"] == "random" else keys

@@ -28,6 +28,19 @@ AT_ONCE = len(MARKS)
 FROM_PAGE = frozenset({Decision.chosen, Decision.none, Decision.skipped, Decision.undo})
 
 
+def in_order(run: Run) -> list[LabelRow]:
+    """A row a ref, the most doubtful first. Where nothing was found there is nothing to choose: these come last.
+
+    Photos that cannot be read were passed over, where the config has it so: their refs are left out.
+    """
+    known = set(run.selected.ref_ids.tolist())
+    here = replace(run, refs={ref_id: ref for ref_id, ref in run.refs.items() if ref_id in known})
+    rows: dict[int, LabelRow] = {}
+    for row in label_rows(here):
+        rows.setdefault(row.ref.ref_id, row)
+    return sorted(rows.values(), key=lambda row: (row.found == 0, row.doubt))
+
+
 class Queue:
     """The refs of a split that has been selected. Safe for several threads, one at a time.
 
@@ -37,17 +50,9 @@ class Queue:
     """
 
     def __init__(self, run: Run, photos: PhotoReader, reviews: Path) -> None:
-        # photos that cannot be read were passed over, where the config has it so
-        known = set(run.selected.ref_ids.tolist())
-        self._run = replace(run, refs={ref_id: ref for ref_id, ref in run.refs.items() if ref_id in known})
-        self._photos, self._reviews = photos, reviews
+        self._run, self._photos, self._reviews = run, photos, reviews
         self._lock = threading.RLock()
-        rows: dict[int, LabelRow] = {}
-        for row in label_rows(self._run):
-            rows.setdefault(row.ref.ref_id, row)
-        # where nothing was found there is nothing to choose: these come last
-        in_order = sorted(rows.values(), key=lambda row: (row.found == 0, row.doubt))
-        self._rows = {row.ref.ref_id: row for row in in_order}
+        self._rows = {row.ref.ref_id: row for row in in_order(run)}
 
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision``, decision "" where there is none."""

@@ -104,3 +104,29 @@ def test_a_split_that_is_not_there_stops_what_asks_for_it_alone(default: dict[st
 def test_a_study_that_is_not_there(default: dict[str, Any]) -> None:
     with pytest.raises(SscError, match="no study 'other'; its studies are: mine"):
         find_study(settings(default), "other")
+
+
+def test_what_all_rows_have_is_theirs_and_the_first_row_is_compared_with(default: dict[str, Any]) -> None:
+    config = settings(default, common={"correct.epochs": 2}, grid={"correct.lr": [1.0e-3]}, variants={"same": {}})
+    assert told(config) == [(BASE, None, True), ("correct.lr = 0.001", None, True)]
+    found = rows(config, config.studies["mine"])
+    assert [row.changes for row in found] == [{"correct.epochs": 2}, {"correct.epochs": 2, "correct.lr": 1.0e-3}]
+
+
+def test_reviews_at_random_have_a_row_a_seed_and_those_by_doubt_one(default: dict[str, Any]) -> None:
+    variants = {
+        "doubt": {"reviewer.share": 0.1},
+        "at random": {"reviewer.share": 0.1, "reviewer.order": "random"},
+        "nobody": {"reviewer.order": "random"},
+    }
+    config = settings(default, methods=[], variants=variants, seeds=[0, 1])
+    assert told(config) == [
+        (BASE, 0, False),
+        ("doubt", 0, False),
+        ("at random", 0, False),
+        ("at random", 1, False),
+        ("nobody", 0, False),
+    ]
+    paths = {one.row.variant: one.path for one in evaluations(config, config.studies["mine"], Variants(config))}
+    assert paths["at random"] == "results/refcoco/reviewer.order=random+reviewer.share=0.1+seed1/eval_masks_val.json"
+    assert "nobody" not in paths, "with nobody who reviews, the order changes nothing: it is the config's own file"

@@ -42,6 +42,7 @@ CHANGES: dict[str, Any] = {
     "score.blur_sigma": 20,
     f"scorers.{SCORER}.blur_sigma": 20,
     "select.min_area": 60,
+    "reviewer.share": 0.1,
     "network.drop_path": 0.1,
     "network.bert": "resources/micro/detector",
     **{f"{phase}.lr": 0.001 for phase in PHASES},

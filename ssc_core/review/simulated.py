@@ -1,0 +1,49 @@
+"""A reviewer who knows the truth, to measure what reviews are worth: asked as ``ssc review`` asks, or at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ssc_core.config.labelling import ReviewerSettings
+from ssc_core.masks import rle
+from ssc_core.masks.candidates import read_candidates
+from ssc_core.masks.reviews import Decision, Review
+from ssc_core.refer.truth import TruthStore
+from ssc_core.report.label_rows import LabelRow, Run
+from ssc_core.review.queue import in_order
+
+WHEN = datetime(2000, 1, 1, tzinfo=UTC)
+"""The same answers are the same bytes."""
+
+
+def simulated_reviews(run: Run, truth: TruthStore, settings: ReviewerSettings) -> Iterator[Review]:
+    """Answers for the first ``share`` of the refs: the candidate of the highest IoU with the truth, or none.
+
+    Refs for which nothing was found come last in either order, and those without ground truth are not asked about.
+    """
+    rows = [row for row in in_order(run) if truth.has(row.ref.ref_id)]
+    if settings.order == "random":
+        rows = _shuffled(rows, settings.seed)
+    for row in rows[: round(settings.share * len(rows))]:
+        yield _answer(run, truth, row, settings.least_iou)
+
+
+def _shuffled(rows: Sequence[LabelRow], seed: int) -> list[LabelRow]:
+    by_id = sorted(rows, key=lambda row: row.ref.ref_id)
+    drawn = [by_id[place] for place in np.random.default_rng(seed).permutation(len(by_id))]
+    return sorted(drawn, key=lambda row: row.found == 0)
+
+
+def _answer(run: Run, truth: TruthStore, row: LabelRow, least_iou: float) -> Review:
+    ref, mask = row.ref, truth.mask(row.ref.ref_id)
+    assert mask is not None, "refs without ground truth are not asked about"
+    rles = read_candidates(run.masks, ref.ref_id, merged=run.scores.merged_masks).rles
+    decision, code, size = Decision.none, None, None
+    if len(rles):
+        ious = rle.ious(rle.encode(mask[None]), rles, (ref.height, ref.width))[0]
+        if ious.max() >= least_iou:
+            decision, code, size = Decision.chosen, rles[int(ious.argmax())], (ref.height, ref.width)
+    return Review(ref.ref_id, ref.file_name, decision, size, code, who="simulated", when=WHEN)
