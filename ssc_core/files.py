@@ -46,9 +46,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises SscError that names the file when it is missing or damaged, as ``parse_json`` does."""
+    """Read a JSON file, with or without the byte order mark that Windows' tools put first.
+
+    Raises SscError that names the file when it is missing or damaged, as ``parse_json`` does.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise SscError(f"{path} does not exist") from error
     except UnicodeDecodeError as error:

@@ -108,6 +108,14 @@ def note_of(about: Mapping[str, Any]) -> str:
     return ": ".join(filter(None, (named, texts)))
 
 
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(value: str) -> str:
+    """A text without the characters that XML 1.0 has no way to write."""
+    return _NOT_XML.sub("\ufffd", value)
+
+
 _NOTE = re.compile(r"\s*refs? (\d{1,18}(?:, \d{1,18})*)\s*(?::|$)", re.ASCII)
 
 

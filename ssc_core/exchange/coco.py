@@ -15,6 +15,7 @@ from ssc_core.exchange.folders import new_folder, place_photo
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries, ref_ids_of, score_of, text_of
 from ssc_core.files import read_json, write_json
 from ssc_core.masks import rle
+from ssc_core.refer.records import check_unique
 from ssc_core.refer.segmentation import segmentation_to_rle
 
 
@@ -71,16 +72,17 @@ def read(
     content = read_json(path)
     if not isinstance(content, dict):
         raise SscError(f"{path} is no COCO file: a dict with images, annotations and categories")
-    names = {
-        _id(one, "id", path): text_of(one, "name", f"{path}: category") for one in entries(content, "categories", path)
-    }
+    categories, images = entries(content, "categories", path), entries(content, "images", path)
+    check_unique((_id(one, "id", path) for one in categories), "category", path)
+    check_unique((_id(one, "id", path) for one in images), "image", path)
+    names = {_id(one, "id", path): text_of(one, "name", f"{path}: category") for one in categories}
     found = PhotoNames(photos)
     by_image: dict[Any, list[dict[str, Any]]] = {}
     for one in entries(content, "annotations", path):
         by_image.setdefault(_id(one, "image_id", path), []).append(one)
-    for image in entries(content, "images", path):
+    for image in images:
         file = text_of(image, "file_name", f"{path}: image")
-        annotations = by_image.get(_id(image, "id", path), [])
+        annotations = by_image.pop(_id(image, "id", path), [])
         photo = found.find(file, passed_over)
         if photo is None:
             continue
@@ -95,6 +97,11 @@ def read(
             category = names.get(_id(one, "category_id", path), "")
             masks.append(ForeignMask(where, category, code, ref_ids_of(one, where), score_of(one.get("score"))))
         yield photo, masks
+    for image_id, left in by_image.items():
+        for one in left:
+            passed_over.add(
+                "annotations of photos that 'images' does not have", f"{one.get('id')!r:.40} of {image_id!r:.40}"
+            )
 
 
 def _id(entry: Mapping[str, Any], key: str, path: Path) -> int | str:

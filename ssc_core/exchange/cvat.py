@@ -17,7 +17,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from ssc_core.errors import SscError
-from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, refs_of
+from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, refs_of, xml_text
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
@@ -25,8 +25,6 @@ from ssc_core.masks.rle import Size
 from ssc_core.refer.segmentation import segmentation_to_rle
 
 _ATTRIBUTES = ("refs", "sentences", "score")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 has no way to write."""
 
 
 def write(export: Export, out: Path) -> None:
@@ -45,7 +43,7 @@ def write_images(images: Iterable[AnnotatedImage], categories: Iterable[str], ou
     known = Xml.SubElement(meta, "labels")
     for name in sorted(labels):
         label = Xml.SubElement(known, "label")
-        Xml.SubElement(label, "name").text = _text(name)
+        Xml.SubElement(label, "name").text = xml_text(name)
         attributes = Xml.SubElement(label, "attributes")
         for attribute in _ATTRIBUTES:
             one = Xml.SubElement(attributes, "attribute")
@@ -59,7 +57,7 @@ def write_images(images: Iterable[AnnotatedImage], categories: Iterable[str], ou
 def _image(image: AnnotatedImage) -> Xml.Element:
     height, width = image.size
     element = Xml.Element(
-        "image", id=str(image.image_id), name=_text(image.file_name), width=str(width), height=str(height)
+        "image", id=str(image.image_id), name=xml_text(image.file_name), width=str(width), height=str(height)
     )
     for one in image.annotations:
         left, top, columns, rows = (int(value) for value in rle.boxes([one.rle], image.size)[0])
@@ -67,7 +65,7 @@ def _image(image: AnnotatedImage) -> Xml.Element:
         mask = Xml.SubElement(
             element,
             "mask",
-            label=_text(one.category),
+            label=xml_text(one.category),
             source="auto",
             occluded="0",
             rle=", ".join(map(str, _runs(inside))),
@@ -85,7 +83,7 @@ def _image(image: AnnotatedImage) -> Xml.Element:
         }
         for name, value in values.items():
             if value:
-                Xml.SubElement(mask, "attribute", name=name).text = _text(value)
+                Xml.SubElement(mask, "attribute", name=name).text = xml_text(value)
     return element
 
 
@@ -94,10 +92,6 @@ def _runs(mask: np.ndarray) -> list[int]:
     flat = mask.ravel()
     edges = np.flatnonzero(np.diff(flat, prepend=False, append=not flat[-1]))
     return np.diff(edges, prepend=0).tolist()
-
-
-def _text(value: str) -> str:
-    return _NOT_XML.sub("\ufffd", value)
 
 
 def read(
@@ -117,7 +111,7 @@ def read(
                     check_size(photo, size, path)
                     yield photo, list(_masks(element, photo, f"{path}, {file}", passed_over))
                 element.clear()
-    except (Xml.ParseError, DefusedXmlException, UnicodeError, LookupError) as error:  # of an encoding
+    except (Xml.ParseError, DefusedXmlException, LookupError, ValueError) as error:  # of an encoding
         raise SscError(f"{path} is no XML of CVAT for images ({error!s:.200})") from error
 
 
@@ -161,8 +155,11 @@ def _inside(shape: Xml.Element, size: Size, where: str) -> np.ndarray:
     left, top, width, height = (_whole(shape, key, where) for key in ("left", "top", "width", "height"))
     if width < 1 or height < 1 or left + width > size[1] or top + height > size[0]:
         raise SscError(f"{where}: its box {left}, {top}, {width} x {height} is not inside the photo")
+    text = shape.get("rle", "")
+    if text.count(",") > width * height:
+        raise SscError(f"{where}: it has more runs than its box of {width} x {height} pixels")
     try:
-        runs = np.array([int(run) for run in shape.get("rle", "").split(",")], np.int64)
+        runs = np.array([int(run) for run in text.split(",")], np.int64)
     except (ValueError, OverflowError) as error:
         raise SscError(f"{where}: its run lengths are no whole numbers") from error
     if runs.min() < 0 or runs.max() > width * height or runs.sum() != width * height:

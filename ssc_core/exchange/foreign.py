@@ -56,8 +56,8 @@ class PhotoNames:
         None, noted in ``passed_over``, for a photo that the split does not have. Raises SscError where photos in
         different folders may be meant.
         """
-        for known in (name, *others):
-            known = known.replace("\\", "/")
+        names = (name, *others)
+        for known in (*names, *(one.replace("\\", "/") for one in names)):  # a backslash may be part of a name, too
             if known in self._by_name:
                 return self._by_name[known]
             found = self._by_last.get(PurePosixPath(known).name, [])

@@ -19,7 +19,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ssc_core.errors import SscError
-from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in
+from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, xml_text
 from ssc_core.exchange.folders import new_folder
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries
 from ssc_core.files import read_json, write_json
@@ -33,12 +33,15 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-(.+)$")
 _LENGTHS = (3, 4, 8, 16)
 """Bits of a run's length less 1, of the four kinds of runs: those that Label Studio's SDK writes."""
 _CHANNELS, _WORD = 4, 8
+_FARTHEST = 150
+"""Percent: what was drawn a little outside of a photo is not farther."""
 
 
 def write(export: Export, out: Path) -> None:
     """Write the folder. Masks are predictions of the tasks; photos are named as local files."""
     images = list(export.images)
-    labels = dict.fromkeys([*export.categories.values(), *(one.category for i in images for one in i.annotations)])
+    names = (*export.categories.values(), *(one.category for image in images for one in image.annotations))
+    labels = dict.fromkeys(map(xml_text, names))
     with new_folder(out) as folder:
         write_json(folder / "tasks.json", tasks_of(images))
         lines = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in labels)
@@ -74,7 +77,7 @@ def _results(image: AnnotatedImage) -> list[dict[str, Any]]:
             "value": {
                 "format": "rle",
                 "rle": packed(rle.decode([one.rle], image.size)[0]),
-                "brushlabels": [one.category],
+                "brushlabels": [xml_text(one.category)],
             },
             "meta": {"text": [note_of(one.about)]},
             **({"score": one.about["score"]} if "score" in one.about else {}),
@@ -181,7 +184,11 @@ def _names(task: dict[str, Any], where: str) -> Iterator[str]:
     if not texts:
         raise SscError(f"{where} has no data.image, the address of its photo")
     for text in texts:
-        address = urlsplit(text)
+        try:
+            address = urlsplit(text)
+        except ValueError:  # in brackets, what is no address of a machine
+            yield text
+            continue
         local = parse_qs(address.query).get("d")
         name = local[0] if local else unquote(address.path).lstrip("/") if address.scheme or "/data/" in text else text
         yield name
@@ -232,7 +239,10 @@ def _code(region: dict[str, Any], photo: Photo, where: str) -> bytes | None:
     if "rle" in value:
         return rle.encode(unpacked(value["rle"], photo.size, where)[None])[0]
     try:
-        points = np.asarray(value.get("points"), np.float64).reshape(-1, 2) * np.array(photo.size[::-1]) / 100
+        shares = np.asarray(value.get("points"), np.float64).reshape(-1, 2)
+        if shares.size and not 1 < np.abs(shares).max() <= _FARTHEST:
+            raise SscError("its numbers are percent of the photo's sides, not pixels, nor shares from 0 to 1")
+        points = shares * np.array(photo.size[::-1]) / 100
         code = segmentation_to_rle([points.ravel().tolist()], *photo.size, overlap_hole=False, notes=Counter())
     except (TypeError, ValueError, SscError) as error:
         raise SscError(f"{where}: its points are no polygon ({error!s:.200})") from error

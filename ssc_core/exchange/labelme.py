@@ -24,7 +24,7 @@ from ssc_core.files import path_inside, read_json
 from ssc_core.masks import rle
 from ssc_core.masks.rle import Size
 from ssc_core.pictures import read_levels
-from ssc_core.refer.segmentation import clip_polygon
+from ssc_core.refer.segmentation import check_units, clip_polygon
 
 _VERSION = "5.5.0"
 _MOST_POINTS, _FARTHEST = 2**20, 1e6
@@ -78,9 +78,10 @@ def read(
         content = read_json(file)
         if not isinstance(content, dict) or "shapes" not in content:
             raise SscError(f"{file} is no LabelMe file: it has no 'shapes'")
-        name = PurePosixPath(text_of(content, "imagePath", file).replace("\\", "/")).name
-        inside = file.relative_to(path).parent / name
-        photo = names.find(inside.as_posix(), passed_over)
+        folder, name = file.relative_to(path).parent, text_of(content, "imagePath", file)
+        last = [PurePosixPath(one).name for one in (name, name.replace("\\", "/"))]  # of Linux, of Windows
+        inside, *others = ((folder / one).as_posix() for one in last)
+        photo = names.find(inside, passed_over, *others)
         if photo is not None:
             check_size(photo, (content.get("imageHeight"), content.get("imageWidth")), file)
             yield photo, _masks(entries(content, "shapes", file), photo, file, passed_over)
@@ -113,6 +114,10 @@ def _part(shape: dict[str, Any], size: Size, where: str) -> np.ndarray:
         return _from_picture(shape.get("mask"), points, size, where)
     if len(points) < 3:
         raise SscError(f"{where}: a polygon has at least three points")
+    try:
+        check_units([points], *size)
+    except SscError as error:
+        raise SscError(f"{where}: {error}") from error
     limit = np.array([size[1], size[0]])
     if (points < 0).any() or (points > limit).any():
         points = clip_polygon(points, limit)

@@ -126,18 +126,21 @@ def same_object(code: bytes, rles: Sequence[bytes], size: Size) -> int | None:
 def append_review(path: Path, review: Review) -> None:
     """Add a line to a file, which is made where there is none. Safe with other writers, on any machine that shares it.
 
-    Raises SscError for a file that is something else.
+    Raises SscError for a file that is something else, and when the drive does not take the line.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
-        start = _mended_end(descriptor, path)
-        _write(descriptor, start + _line(review))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
+            start = _mended_end(descriptor, path)
+            _write(descriptor, start + _line(review))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise SscError(f"this decision is not kept: cannot write {path}: {error.strerror}") from error
 
 
 def read_reviews(path: Path) -> dict[int, Review]:
@@ -164,6 +167,8 @@ def read_lines(path: Path) -> Iterator[Review]:
             content = stream.read(_LARGEST_FILE + 1)
     except FileNotFoundError as error:
         raise SscError(f"{path} does not exist") from error
+    except OSError as error:
+        raise SscError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > _LARGEST_FILE:
         raise SscError(f"{path} is larger than {_LARGEST_FILE >> 20} MB: these are no reviews")
     if _HEADER.startswith(content):  # nothing yet, or half a header
@@ -220,7 +225,9 @@ def _line(review: Review) -> bytes:
 def _review(line: bytes, where: str) -> Review:
     try:
         (cells,) = csv.reader([line.decode("utf-8").rstrip("\r")], strict=True)
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise SscError(f"{where} is not UTF-8 text; a spreadsheet saves it as 'CSV UTF-8'") from error
+    except (csv.Error, ValueError) as error:
         raise SscError(f"{where} is no line of a review ({error})") from error
     if len(cells) != len(COLUMNS):
         raise SscError(f"{where} has {len(cells)} cells, not {len(COLUMNS)}: {', '.join(COLUMNS)}")
@@ -230,8 +237,9 @@ def _review(line: bytes, where: str) -> Review:
     if decision not in Decision.__members__:
         raise SscError(f"{where}: '{decision:.40}' is no decision{did_you_mean(decision, Decision)}")
     size, code = _mask(mask, where) if mask else (None, None)
+    made = _time(when, where)
     try:
-        return Review(int(ref), photo, Decision(decision), size, code, who, _time(when, where))
+        return Review(int(ref), photo, Decision(decision), size, code, who, made)
     except SscError as error:
         raise SscError(f"{where}: {error}") from error
 

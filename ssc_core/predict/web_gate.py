@@ -81,7 +81,7 @@ class Gate:
         if _name(host) not in known:
             name = _name(host) or host
             return 421, f"This page is not known as '{name:.200}'. If it should be: ssc serve --allow-host {name:.200}"
-        if any(urlsplit(origin).netloc != host for origin in headers.get("origin", [])):
+        if any(origin.partition("://")[2] != host for origin in headers.get("origin", [])):
             return 403, "Another page may not use this one."
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             if scope["method"] != "POST" or not scope["path"].startswith(_POSTS):

@@ -150,11 +150,20 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _from_wide_grey(np.asarray(image))
     if image.mode in ("I", "F"):
-        return _from_wide_grey(np.asarray(image).clip(0, 65535))
+        return _from_wide_grey(_in_levels(np.asarray(image)).clip(0, 65535))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _in_levels(values: np.ndarray) -> np.ndarray:
+    """Of floats, which go from 0 to 1 where none is above 1. Raises ValueError for NaN and infinity."""
+    if values.dtype.kind != "f":
+        return values
+    if not np.isfinite(values).all():
+        raise ValueError("it has pixels that are NaN or infinite")
+    return np.rint(values * 255) if 0 < values.max() <= 1 else values
 
 
 def _from_wide_grey(values: np.ndarray) -> Image.Image:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ssc_core.errors import SscError
+
 Segmentation: TypeAlias = list[Any] | dict[str, Any] | Path | None
 """Ground truth as annotated: COCO polygons, COCO RLE (compressed or not), a PNG, or none."""
 
@@ -63,3 +65,12 @@ class RefData:
     images_folder: Path
     categories: dict[int, str] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
+
+
+def check_unique(ids: Iterable[int | str], kind: str, path: Path) -> None:
+    """Raise SscError that names the first id that occurs twice."""
+    seen: set[int | str] = set()
+    for value in ids:
+        if value in seen:
+            raise SscError(f"{path}: {kind} id {value} occurs twice; ids must be unique, remove one of the two")
+        seen.add(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ssc_core.config.sources import images_folder_of
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, check_inside_folder, read_json
 from ssc_core.pictures import check_pixels
-from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence
+from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Sentence, check_unique
 from ssc_core.refer.safe_pickle import load_plain_pickle
 
 
@@ -88,15 +88,6 @@ def write_refer(
         temporary.write_text(json.dumps(coco), encoding="utf-8")
     with atomic_path(folder / f"refs({split_by}).p") as temporary:
         temporary.write_bytes(pickle.dumps(plain_refs, protocol=2))
-
-
-def check_unique(ids: Iterable[int | str], kind: str, path: Path) -> None:
-    """Raise SscError that names the first id that occurs twice."""
-    seen: set[int | str] = set()
-    for value in ids:
-        if value in seen:
-            raise SscError(f"{path}: {kind} id {value} occurs twice; ids must be unique, remove one of the two")
-        seen.add(value)
 
 
 def _check_one_object_each(raw_refs: Sequence[Any], path: Path) -> None:

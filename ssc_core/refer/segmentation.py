@@ -76,7 +76,7 @@ def _joined(codes: list[bytes], size: tuple[int, int], overlap_hole: bool) -> by
 
 def _codes_of_polygons(polygons: list[Any], height: int, width: int, notes: Counter[str]) -> list[bytes]:
     points = [_points(polygon) for polygon in polygons]
-    _check_units(points, height, width)
+    check_units(points, height, width)
     kept = [clean for p in points if (clean := _clean_polygon(p, height, width, notes)) is not None]
     # pycocotools walks along every edge, in steps of a fifth of a pixel, and keeps them all in memory.
     steps = sum(np.abs(p - np.roll(p, 1, axis=0)).max(axis=1).sum() for p in kept)
@@ -97,7 +97,7 @@ def _points(polygon: Any) -> np.ndarray:
     return flat.reshape(-1, 2)
 
 
-def _check_units(polygons: list[np.ndarray], height: int, width: int) -> None:
+def check_units(polygons: list[np.ndarray], height: int, width: int) -> None:
     """Raise SscError for an object that would be a single pixel in the corner: its numbers are no pixels."""
     largest = max((points.max(initial=0) for points in polygons if len(points) >= 3), default=np.inf)
     if 0 < largest <= _LARGEST_SHARE and min(height, width) >= _SMALLEST_PHOTO:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ssc_core.errors import SscError
 from ssc_core.files import parse_json, read_json
@@ -17,6 +18,9 @@ REQUIRED = READ_COLUMNS[:2]
 
 _DELIMITERS = (",", ";", "\t")
 _MAX_SHOWN = 10
+_ROWS_AT_ONCE = 100
+_LEAST_UNPACKED, _MOST_UNPACKED = 2**20, 100
+"""Bytes that a parquet file's columns of text may take, and so many more for each byte of the file."""
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +32,10 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
     """The rows that are not blank. Columns that nothing reads are announced in the log.
 
     CSV may be separated by commas, semicolons or tabs, and its header may have capitals and blanks, as spreadsheets
-    write it. Of COCO JSON, every annotation with a ``caption`` is a row, its ``segmentation`` the mask; of a parquet
-    file with photos inside, as Hugging Face writes it, the photo's ``path`` is its name. Raises SscError that names
-    the place: for a file that is no table, columns that are missing or occur twice, and rows that are not as long as
-    the header or no JSON.
+    write it. Of COCO JSON, every annotation with a ``caption`` is a row, its ``segmentation`` the mask, its
+    ``split`` or its photo's the split; of a parquet file with photos inside, as Hugging Face writes it, the photo's
+    ``path`` is its name. Raises SscError that names the place: for a file that is no table, columns that are missing or
+    occur twice, and rows that are not as long as the header or no JSON.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -41,19 +45,20 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
     except UnicodeDecodeError as error:
         raise SscError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
     except OSError as error:
-        raise SscError(f"cannot read {path}: {error.strerror}") from error
+        raise SscError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _csv_rows(path: Path) -> Iterator[PlacedRow]:
     # Spreadsheets put a byte order mark first; utf-8-sig drops it.
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        place = f"{path}, line 1"
-        delimiter, columns = _header(stream.readline(), place)
+        first, line = _first_line(stream)
+        place = f"{path}, line {first}"
+        delimiter, columns = _header(line, place)
         _announce_unused([column for column in columns if column], place)
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         try:
             for cells in reader:
-                where = f"{path}, line {reader.line_num + 1}"
+                where = f"{path}, line {first + reader.line_num}"
                 if not any(cell.strip() for cell in cells):
                     continue
                 if any(cell.strip() for cell in cells[len(columns) :]):
@@ -63,7 +68,15 @@ def _csv_rows(path: Path) -> Iterator[PlacedRow]:
                     {column: cell for column, cell in zip(columns, cells, strict=False) if column in READ_COLUMNS},
                 )
         except csv.Error as error:
-            raise SscError(f"{path}, line {reader.line_num + 1}: {error}") from error
+            raise SscError(f"{path}, line {first + reader.line_num}: {error}") from error
+
+
+def _first_line(stream: TextIO) -> tuple[int, str]:
+    """Number and text of the header: the first line that is neither blank nor Excel's ``sep=;``."""
+    for number, line in enumerate(iter(stream.readline, ""), start=1):
+        if line.strip(" \t\r\n;,") and not re.fullmatch("sep=.", line.strip('\r\n" ')):
+            return number, line
+    return 1, ""
 
 
 def _header(line: str, where: str) -> tuple[str, list[str]]:
@@ -76,12 +89,7 @@ def _header(line: str, where: str) -> tuple[str, list[str]]:
             raise SscError(f"{where}: {error}") from error
         columns = [" ".join(cell.split()).lower() for cell in cells]
         if set(REQUIRED) <= set(columns):
-            twice = [column for column, count in Counter(columns).items() if count > 1 and column]
-            if twice:
-                raise SscError(
-                    f"{where}: column '{twice[0]:.40}' occurs twice; which one is meant? Of several sentences of an "
-                    "object, make one cell, separated by |"
-                )
+            _check_once(columns, where)
             return delimiter, columns
         found = found or cells
     missing = next((column for column in REQUIRED if column not in found), REQUIRED[0])
@@ -89,6 +97,16 @@ def _header(line: str, where: str) -> tuple[str, list[str]]:
         f"{where}: no column '{missing}'; a table has the columns {', '.join(READ_COLUMNS)}, and this file begins "
         f"'{line.strip():.80}'"
     )
+
+
+def _check_once(columns: Sequence[str], where: str) -> None:
+    """Raise SscError for a column that occurs twice: the later one would be read alone."""
+    twice = [column for column, count in Counter(columns).items() if count > 1 and column]
+    if twice:
+        raise SscError(
+            f"{where}: column '{twice[0]:.40}' occurs twice; which one is meant? Of several sentences of an object, "
+            "make one cell, separated by |"
+        )
 
 
 def _jsonl_rows(path: Path) -> Iterator[PlacedRow]:
@@ -120,24 +138,27 @@ def _coco_rows(path: Path) -> Iterator[PlacedRow]:
         isinstance(content.get(key), list) for key in ("images", "annotations")
     ):
         raise SscError(f"{path} is no COCO JSON: it has no lists 'images' and 'annotations'; one row a line is .jsonl")
-    names = {}
+    photos = {}
     for number, image in enumerate(content["images"]):
         where = f"{path}, images[{number}]"
         if not isinstance(image, dict) or not isinstance(image.get("id"), int | str) or "file_name" not in image:
             raise SscError(f"{where}: needs 'id' and 'file_name'")
-        names[image["id"]] = image["file_name"]
+        if image["id"] in photos:
+            raise SscError(f"{where}: its 'id' is another photo's, too; which one do annotations mean?")
+        photos[image["id"]] = image
     without = 0
     for number, one in enumerate(content["annotations"]):
         where = f"{path}, annotations[{number}]"
-        if not isinstance(one, dict) or not isinstance(one.get("image_id"), int | str) or one["image_id"] not in names:
+        if not isinstance(one, dict) or not isinstance(one.get("image_id"), int | str) or one["image_id"] not in photos:
             raise SscError(f"{where}: its 'image_id' is no photo of 'images'")
         if "caption" not in one:
             without += 1
             continue
         if not isinstance(one["caption"], str):
             raise SscError(f"{where}: 'caption' must be a text")
-        row = {"image": names[one["image_id"]], "sentences": [one["caption"]], "mask": one.get("segmentation") or None}
-        yield where, row
+        photo = photos[one["image_id"]]
+        row = {"image": photo["file_name"], "sentences": [one["caption"]], "mask": one.get("segmentation") or None}
+        yield where, {**row, "split": one.get("split", photo.get("split"))}
     if without:
         log.warning("%s: %d annotations without a caption are passed over", path, without)
 
@@ -153,17 +174,30 @@ def _parquet_rows(path: Path) -> Iterator[PlacedRow]:
             for column in REQUIRED:
                 if column not in columns:
                     raise SscError(f"{path}: no column '{column}'; it has {', '.join(columns) or 'none'}")
+            _check_once(columns, str(path))
             _announce_unused(columns, str(path))
             wanted = [column for column in READ_COLUMNS if column in columns]
             inside = "path" in [part.name for part in _parts(file.schema_arrow.field("image").type)]
             read = ["image.path" if column == "image" and inside else column for column in wanted]
-            for batch in file.iter_batches(batch_size=1000, columns=read):
+            _check_claims(file.metadata, wanted, path)
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=read):
                 for row in batch.to_pylist():
                     number += 1
                     image = row["image"]
                     yield f"{path}, row {number}", {**row, "image": image["path"] if isinstance(image, dict) else image}
-    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+    except (pa.ArrowException, ValueError, TypeError, KeyError, OverflowError) as error:
         raise SscError(f"{path} is no whole parquet file: {error}") from error
+
+
+def _check_claims(metadata: Any, wanted: Sequence[str], path: Path) -> None:
+    """Raise SscError where the text of the columns is much longer than the file: a kilobyte may unpack to gigabytes."""
+    most = _LEAST_UNPACKED + _MOST_UNPACKED * path.stat().st_size
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        columns = [group.column(place) for place in range(group.num_columns)]
+        claimed = sum(one.total_uncompressed_size for one in columns if one.path_in_schema.split(".")[0] in wanted)
+        if claimed > most:
+            raise SscError(f"{path}: rows of {claimed >> 20} MiB in a file of {path.stat().st_size >> 10} KiB; refused")
 
 
 def _parts(kind: Any) -> list[Any]:

@@ -99,10 +99,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def _query(self) -> dict[str, list[str]]:
-        return parse_qs(urlsplit(self.path).query, max_num_fields=8)
+        try:
+            return parse_qs(self.path.partition("?")[2], max_num_fields=8)
+        except ValueError as error:
+            raise _Refused(400, "The page sends no such address.") from error
 
     def _get(self) -> None:
-        path = urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         if path == "/":
             self._send_page()
         elif path == "/refs":
@@ -121,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         return int(first) if re.fullmatch(r"\d{1,6}", first, re.ASCII) else 0
 
     def _post(self) -> None:
-        if urlsplit(self.path).path != "/decide":
+        if self.path.partition("?")[0] != "/decide":
             raise _Refused(404, "There is no such page.")
         if self.headers.get_content_type() != "application/json":
             raise _Refused(415, "A decision is JSON.")

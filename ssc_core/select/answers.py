@@ -100,12 +100,11 @@ def _read(path: Path) -> dict[str, list[tuple[str, float]]]:
 
 
 def _parse(value: Any, where: str) -> tuple[str, list[tuple[str, float]]]:
-    tokens, key = (value.get("tokens"), value.get("key")) if isinstance(value, dict) else (None, None)
     try:
-        if not isinstance(key, str):
-            raise ValueError("it has no key")
-        return key, [checked_token(token, logprob) for token, logprob in tokens]
-    except (TypeError, ValueError) as error:
+        if not isinstance(value["key"], str):
+            raise TypeError("its key is no text")
+        return value["key"], [checked_token(token, logprob) for token, logprob in value["tokens"]]
+    except (LookupError, TypeError, ValueError) as error:
         raise SscError(f"{where} is no answer; delete the line, its question will be asked again") from error
 
 

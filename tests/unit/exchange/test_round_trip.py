@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import Export, LeftOut, note_of, refs_in
-from ssc_core.exchange.foreign import Photo
+from ssc_core.exchange.foreign import Photo, PhotoNames
 from ssc_core.exchange.formats import FORMATS, READ, check_place, recognised
 from ssc_core.exchange.incoming import collect
 from ssc_core.masks import rle
@@ -267,6 +268,73 @@ def test_coco_of_other_tools(split: list[Photo], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(coco(ref_id=99))
     with pytest.raises(SscError, match="masks of refs that their photo does not have: 1"):
         collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+
+
+@pytest.mark.parametrize("key", ["images", "categories"])
+def test_an_id_that_occurs_twice_in_coco(split: list[Photo], tmp_path: Path, key: str) -> None:
+    content = json.loads(coco())
+    content[key] *= 2
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(SscError, match="id 1 occurs twice"):
+        collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+
+
+def test_annotations_of_photos_that_coco_does_not_list_are_said(split: list[Photo], tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(coco(image_id=2))
+    with pytest.raises(SscError, match="annotations of photos that 'images' does not have: 1"):
+        collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+
+
+@pytest.mark.parametrize("points", [[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]], [[10, 10], [400, 10], [400, 300]]])
+def test_label_studio_means_percent(split: list[Photo], tmp_path: Path, points: list) -> None:
+    region = {"type": "polygonlabels", "original_width": 50, "original_height": 37, "value": {"points": points}}
+    tasks = [{"data": {"image": "train/beach day.jpg"}, "annotations": [{"result": [region]}]}]
+    (tmp_path / "a.json").write_text(json.dumps(tasks))
+    with pytest.raises(SscError, match="percent"):
+        collect("label-studio", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+
+
+def test_an_address_of_label_studio_that_is_none(split: list[Photo], tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"data": {"image": "http://[x/beach day.jpg"}, "annotations": []}]))
+    ((photo, _),) = FORMATS["label-studio"].read(tmp_path / "a.json", split, LeftOut(), per_ref=False)
+    assert photo is split[0]
+
+
+def test_labelme_means_pixels(split: list[Photo], tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(labelme(points=[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]))
+    with pytest.raises(SscError, match="pixels are meant"):
+        collect("labelme", tmp_path, split, LeftOut(), per_ref=False)
+
+
+def test_a_backslash_may_be_part_of_a_name() -> None:
+    photos = [Photo(1, "b.jpg", (37, 50), ()), Photo(2, "a\\b.jpg", (37, 50), ())]
+    for known in (photos, photos[::-1]):
+        names = PhotoNames(known)
+        assert names.find("a\\b.jpg", LeftOut()).image_id == 2
+        assert names.find("C:\\photos\\b.jpg", LeftOut()).image_id == 1
+
+
+def test_the_labelling_config_of_label_studio_is_xml_whatever_classes_are_called(tmp_path: Path) -> None:
+    names = ["a\x01b", "<b>&\"'", "new\nline", "\ud800", "x" * 300, ""]
+    export = Export([], None, dict(enumerate(names)), "train", tmp_path, LeftOut())
+    FORMATS["label-studio"].write(export, tmp_path / "out")
+    labels = ElementTree.parse(tmp_path / "out" / "labels.xml").iter("Label")
+    assert [one.get("value") for one in labels] == ["a\ufffdb", "<b>&\"'", "new\nline", "\ufffd", "x" * 300, ""]
+
+
+def test_runs_of_cvat_are_no_more_than_pixels(split: list[Photo], tmp_path: Path) -> None:
+    runs = "1," * 100 + "1"
+    shape = f'<mask label="d" left="0" top="0" width="2" height="2" rle="{runs}"/>'
+    image = f'<image name="train/beach day.jpg" width="50" height="37">{shape}</image>'
+    (tmp_path / "a.xml").write_text(f"<annotations>{image}</annotations>")
+    with pytest.raises(SscError, match="more runs than its box of 2 x 2 pixels"):
+        collect("cvat", tmp_path / "a.xml", split, LeftOut(), per_ref=False)
+
+
+def test_an_encoding_that_xml_does_not_have(split: list[Photo], tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text('<?xml version="1.0" encoding="utf-7"?><annotations/>')
+    with pytest.raises(SscError, match="no XML of CVAT"):
+        collect("cvat", tmp_path / "a.xml", split, LeftOut(), per_ref=False)
 
 
 def test_what_a_file_looks_like(tmp_path: Path) -> None:

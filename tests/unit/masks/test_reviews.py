@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -126,7 +128,7 @@ def test_a_file_that_a_spreadsheet_or_another_system_touched(tmp_path: Path) -> 
         ("1,a.jpg,drawn,99999999x99999999:0,ana,2026-11-26T09:30:12Z", "is the most"),
         ("1,../a.jpg,none,,ana,2026-11-26T09:30:12Z", "inside the images folder"),
         ('1,"a.jpg,none,,ana,2026-11-26T09:30:12Z', "is no line of a review"),
-        ("1,\udcff.jpg,none,,ana,2026-11-26T09:30:12Z", "is no line of a review"),
+        ("1,\udcff.jpg,none,,ana,2026-11-26T09:30:12Z", "line 2 is not UTF-8 text"),
     ],
 )
 def test_lines_that_are_no_reviews_are_named(tmp_path: Path, line: str, message: str) -> None:
@@ -145,6 +147,36 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> Non
     assert path.read_text() == "image,sentences\na.jpg,cat\n"
     with pytest.raises(SscError, match="does not exist"):
         read_reviews(tmp_path / "none.csv")
+
+
+def test_a_place_that_takes_no_line_is_an_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "reviews.csv"):
+        with pytest.raises(SscError, match="this decision is not kept: cannot write"):
+            append_review(path, Review(1, "a.jpg", Decision.none))
+    with pytest.raises(SscError, match="cannot read"):
+        read_reviews(tmp_path)
+
+
+def test_a_full_drive_keeps_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, write, room = tmp_path / "reviews.csv", os.write, [10**6]
+
+    def full(descriptor: int, content: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = write(descriptor, content[: room[0]])
+        room[0] -= taken
+        return taken
+
+    monkeypatch.setattr(os, "write", full)
+    append_review(path, Review(1, "a.jpg", Decision.none))
+    room[0] = 20
+    with pytest.raises(SscError, match=r"not kept: .*No space left"):
+        append_review(path, Review(2, "a.jpg", Decision.none))
+    assert list(read_reviews(path)) == [1]
+    room[0] = 10**6
+    append_review(path, Review(3, "a.jpg", Decision.none))
+    assert list(read_reviews(path)) == [1, 3]
 
 
 def test_a_mask_of_noise_is_refused_before_it_is_written(tmp_path: Path) -> None:

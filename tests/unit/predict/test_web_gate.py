@@ -92,6 +92,8 @@ def test_only_names_of_this_machine_are_answered(host: str | None, server: str, 
         ("http://127.0.0.1:7860", 200),
         ("http://evil.example", 403),
         ("null", 403),
+        ("http://[", 403),
+        ("", 403),
         ("http://127.0.0.1:3000", 403),
     ],
 )

@@ -341,3 +341,21 @@ def test_mask_in_another_format(tmp_path: Path) -> None:
         read_mask_png(tmp_path / "mask.jpg", (HEIGHT, WIDTH))
     with pytest.raises(BadImage, match=r"gone\.png does not exist"):
         read_mask_png(tmp_path / "gone.png", (HEIGHT, WIDTH))
+
+
+def test_floats_from_0_to_1_are_shares_of_white(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    grey = load_image(tmp_path / "a.tif")[..., 0]
+    np.testing.assert_array_equal(grey, np.rint(values * 255).astype(np.uint8))
+    Image.fromarray(values * 200).save(tmp_path / "b.tif")
+    assert load_image(tmp_path / "b.tif").max() == 200
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_photo_with_pixels_that_are_no_numbers_is_refused(tmp_path: Path, value: float) -> None:
+    values = np.full((3, 4), 100, np.float32)
+    values[1, 2] = value
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(BadImage, match=r"a\.tif.*NaN or infinite"):
+        load_image(tmp_path / "a.tif")

@@ -30,6 +30,8 @@ def write(path: Path, content: Any) -> Path:
     [
         ("t.csv", "image,sentences\na.png,the dog|brown dog\nb.png,a cat\n"),
         ("t.csv", "Image;Sentences\na.png;the dog|brown dog\nb.png;a cat\n"),
+        ("t.csv", "sep=;\r\nimage;sentences\r\na.png;the dog|brown dog\r\nb.png;a cat\r\n"),
+        ("t.csv", ",,\n\nimage,sentences,\na.png,the dog|brown dog,\nb.png,a cat,\n"),
         ("t.tsv", "image\tsentences\na.png\tthe dog|brown dog\nb.png\ta cat\n"),
         ("t.parquet", [{"image": n, "sentences": list(s)} for n, s in ROWS]),
         ("t.parquet", [{"image": {"bytes": b"x", "path": n}, "sentences": list(s)} for n, s in ROWS]),
@@ -51,8 +53,8 @@ def test_captions_of_coco_json_are_rows(tmp_path: Path, caplog) -> None:
     }
     rows = [row for _, row in read_rows(write(tmp_path / "t.json", content))]
     assert rows == [
-        {"image": "b.png", "sentences": ["a cat"], "mask": square},
-        {"image": "a.png", "sentences": ["the dog"], "mask": None},
+        {"image": "b.png", "sentences": ["a cat"], "mask": square, "split": None},
+        {"image": "a.png", "sentences": ["the dog"], "mask": None, "split": None},
     ]
     assert "1 annotations without a caption are passed over" in caplog.text
 
@@ -67,6 +69,8 @@ def test_captions_of_coco_json_are_rows(tmp_path: Path, caplog) -> None:
             r"annotations\[0\]: its 'image_id'",
         ),
         ("t.json", {"images": [{"id": [1]}], "annotations": []}, r"images\[0\]: needs 'id' and 'file_name'"),
+        ("t.json", {"images": [{"id": 1, "file_name": "a"}] * 2, "annotations": []}, r"images\[1\]: .*another photo's"),
+        ("t.csv", "\n\nimage,sentences\na.png,dog,x\n", "line 4: more cells"),
         ("t.json", {"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "caption": 3}]}, "a text"),
         ("t.parquet", [{"photo": "a.png"}], "no column 'image'"),
         ("t.parquet", [{"image": None, "sentences": ["dog"]}], "row 1: 'image' is empty"),
@@ -76,6 +80,57 @@ def test_captions_of_coco_json_are_rows(tmp_path: Path, caplog) -> None:
 def test_what_is_no_table(tmp_path: Path, name: str, content: Any, message: str) -> None:
     with pytest.raises(SscError, match=message):
         list(read_sentences(write(tmp_path / name, content)))
+
+
+@pytest.mark.parametrize(("photo", "own"), [("val", None), (None, "val"), ("train", "val")])
+def test_the_split_of_coco_is_its_photos_or_its_own(tmp_path: Path, photo: str | None, own: str | None) -> None:
+    image, annotation = ({"split": split} if split else {} for split in (photo, own))
+    content = {
+        "images": [{"id": 7, "file_name": "a.png", **image}],
+        "annotations": [{"image_id": 7, "caption": "dog", **annotation}],
+    }
+    ((_, row),) = read_rows(write(tmp_path / "t.json", content))
+    assert row["split"] == "val"
+
+
+def test_json_with_a_byte_order_mark(tmp_path: Path) -> None:
+    content = {"images": [{"id": 7, "file_name": "a.png"}], "annotations": [{"image_id": 7, "caption": "dog"}]}
+    (tmp_path / "t.json").write_text(json.dumps(content), encoding="utf-8-sig")
+    assert list(read_sentences(tmp_path / "t.json")) == [("a.png", ("dog",))]
+
+
+def test_a_column_of_parquet_that_occurs_twice(tmp_path: Path) -> None:
+    arrays = [pa.array(["a.png"]), pa.array(["dog"]), pa.array(["cat"])]
+    pq.write_table(pa.Table.from_arrays(arrays, names=["image", "sentences", "sentences"]), tmp_path / "t.parquet")
+    with pytest.raises(SscError, match="column 'sentences' occurs twice"):
+        list(read_rows(tmp_path / "t.parquet"))
+
+
+def test_parquet_that_would_unpack_to_much_more_than_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    names = pa.array([f"{i}.png" for i in range(100)])
+    long = pa.array([f"{i}" + "x" * 1_000_000 for i in range(100)])
+    pq.write_table(pa.table({"image": names, "sentences": long}), path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(SscError, match="rows of 95 MiB in a file of"):
+        list(read_rows(path))
+    photos = pa.array([{"bytes": text, "path": f"{i}.png"} for i, text in enumerate(long.to_pylist())])
+    pq.write_table(pa.table({"image": names, "sentences": names, "thumbnail": photos}), path, compression="zstd")
+    assert len(list(read_rows(path))) == 100  # what is not read may be as long as it likes
+
+
+@pytest.mark.parametrize("content", [b"PAR1" + bytes(100) + b"PAR1", b"image,sentences"])
+def test_what_is_no_parquet_says_why(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(SscError, match=r"t\.parquet.*: \w+ \w+"):
+        list(read_rows(tmp_path / "t.parquet"))
+
+
+def test_values_of_parquet_that_python_does_not_have(tmp_path: Path) -> None:
+    times = pa.array([2**62], pa.timestamp("us"))
+    pq.write_table(pa.table({"image": times, "sentences": ["dog"]}), tmp_path / "t.parquet")
+    with pytest.raises(SscError, match="no whole parquet file"):
+        list(read_rows(tmp_path / "t.parquet"))
 
 
 def test_a_damaged_parquet_file(tmp_path: Path) -> None:

@@ -233,6 +233,8 @@ def test_other_pages_and_other_names_are_refused(place, browser):
 def test_only_what_the_page_needs_is_there(browser):
     for path in ("/../reviews.csv", "/page/review.js", "/ref/1/..", "/ref/x", "/ref/99999999999999999999"):
         assert browser.ask(path)[0] == 404
+    for path in ("/?" + "a=1&" * 20, "/refs?x=" + "&" * 100):
+        assert browser.ask(path)[0] in (400, 403, 404)
     assert browser.ask("/refs", {"ref": 1, "decision": "none"})[0] == 404
     assert browser.ask("/decide")[0] == 404
     assert browser.ask("/decide", method="DELETE")[0] == 501
