@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
 from ssc_core.segment.nouns import most_likely_class
 from tests.files import write_nouns
+from tests.unit.segment.tiny_networks import save_bert, save_grounding_dino
 
 FAKES = "tests.unit.segment.fake_backends"
 
@@ -147,62 +147,13 @@ def make_split(tmp_path: Path) -> Callable[..., Split]:
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a BERT tokenizer of few words, and the sizes of a small BERT."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("bert")
-    fixed = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1010: ",", 1012: ".", 1029: "?"}
-    words = ("person", "dog", "cat", "hot", "object", "umbrella", "##s", "all", "traffic", "light")
-    names = {i: f"[unused{i}]" for i in range(1040)} | fixed | {200 + i: word for i, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in names.items()}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)]
-    )
-    tokenizer.decoder = decoders.WordPiece()
-    tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens).save_pretrained(folder)
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
-    config = BertConfig(**sizes, vocab_size=1040, max_position_embeddings=256)
-    (folder / "config.json").write_text(json.dumps(config.to_dict()))
-    return folder
+    return save_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="session")
 def tiny_grounding_dino(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A transformers folder of a GroundingDINO with random weights that are not symmetric."""
-    import torch
-    from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
-
-    folder = tmp_path_factory.mktemp("grounding_dino")
-    for file in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / file).write_bytes((tiny_bert / file).read_bytes())
-    swin = SwinConfig(embed_dim=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 4, 8], window_size=5, out_indices=[2, 3, 4])
-    config = GroundingDinoConfig(
-        backbone_config=swin,
-        text_config=BertConfig(**json.loads((tiny_bert / "config.json").read_text())),
-        d_model=64,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        num_queries=20,
-        num_feature_levels=3,
-        max_text_len=64,
-        disable_custom_kernels=True,
-    )
-    torch.manual_seed(0)
-    network = GroundingDinoForObjectDetection(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05)
-    network.save_pretrained(folder)
-    processing = {"size": {"shortest_edge": 96, "longest_edge": 160}, "image_mean": [0.5, 0.4, 0.3]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(processing))
-    return folder
+    return save_grounding_dino(tmp_path_factory.mktemp("grounding_dino"), tiny_bert)
 
 
 TINY_SAM = {

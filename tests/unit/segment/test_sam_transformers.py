@@ -6,15 +6,12 @@ import torch
 from transformers import (
     Sam2Config,
     Sam2ImageProcessor,
-    Sam2Model,
     Sam2VideoConfig,
     Sam2VideoModel,
     Sam3Config,
     Sam3ImageProcessor,
     Sam3VideoConfig,
     Sam3VideoModel,
-    SamHQConfig,
-    SamHQModel,
 )
 
 from ssc_core.backends import Segmenter, load_backend
@@ -22,7 +19,16 @@ from ssc_core.errors import SscError
 from ssc_core.segment.sam3 import Sam3
 from ssc_core.segment.sam_transformers import EdgeTam, Sam2, Sam3Tracker, SamHQ
 from tests.unit.segment.conftest import smooth_photo
-from tests.unit.segment.tiny_networks import DECODER, made, sam3_sizes, save_edgetam, save_sam3, save_sam3_tracker
+from tests.unit.segment.tiny_networks import (
+    DECODER,
+    made,
+    sam3_sizes,
+    save_edgetam,
+    save_sam2,
+    save_sam3,
+    save_sam3_tracker,
+    save_sam_hq,
+)
 
 SIZES = [(48, 64), (90, 60)]
 BOXES = [np.array([[5, 5, 40, 40], [0, 0, 64, 48], [10, 20, 30, 30]], np.float32), np.zeros((0, 4), np.float32)]
@@ -30,54 +36,12 @@ BOXES = [np.array([[5, 5, 40, 40], [0, 0, 64, 48], [10, 20, 30, 30]], np.float32
 
 @pytest.fixture(scope="module")
 def sam2_folder(tmp_path_factory):
-    side, width = 64, 32
-    backbone = {
-        "model_type": "sam2_hiera_det_model",
-        "hidden_size": 8,
-        "image_size": [side, side],
-        "blocks_per_stage": [1, 1, 2, 1],
-        "embed_dim_per_stage": [8, 16, 32, 64],
-        "num_attention_heads_per_stage": [1, 1, 2, 4],
-        "window_size_per_stage": [4, 4, 4, 4],
-        "global_attention_blocks": [3],
-        "window_positional_embedding_background_size": [2, 2],
-    }
-    config = Sam2Config(
-        vision_config={
-            "model_type": "sam2_vision_model",
-            "backbone_config": backbone,
-            "backbone_channel_list": [64, 32, 16, 8],
-            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
-            "fpn_hidden_size": width,
-        },
-        prompt_encoder_config={"hidden_size": width, "image_size": side, "patch_size": 16},
-        mask_decoder_config={"hidden_size": width, "mlp_dim": 32, "num_attention_heads": 4, "iou_head_hidden_dim": 32},
-    )
-    folder = tmp_path_factory.mktemp("sam2")
-    made(Sam2Model, config).save_pretrained(folder)
-    return folder
+    return save_sam2(tmp_path_factory.mktemp("sam2"))
 
 
 @pytest.fixture(scope="module")
 def sam_hq_folder(tmp_path_factory):
-    vision = {
-        "model_type": "sam_hq_vision_model",
-        "hidden_size": 32,
-        "output_channels": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": 64,
-        "patch_size": 8,
-        "window_size": 3,
-        "global_attn_indexes": [1],
-        "num_pos_feats": 16,
-    }
-    decoder = {"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 4, "iou_head_hidden_dim": 32, "vit_dim": 32}
-    prompts = {"hidden_size": 32, "image_size": 64, "patch_size": 8}
-    config = SamHQConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
-    folder = tmp_path_factory.mktemp("sam_hq")
-    made(SamHQModel, config).save_pretrained(folder)
-    return folder
+    return save_sam_hq(tmp_path_factory.mktemp("sam_hq"))
 
 
 @pytest.fixture(scope="module")

@@ -117,41 +117,79 @@ def save_owlv2(folder: Path) -> Path:
     return folder
 
 
-def save_mm_grounding_dino(folder: Path, bert: Path) -> Path:
-    """bert: folder of a BERT's tokenizer and config.json."""
+def save_bert(folder: Path) -> Path:
+    """A BERT tokenizer of few words, and the sizes of a small BERT."""
     import json
 
-    from transformers import (
-        BertConfig,
-        GroundingDinoImageProcessor,
-        MMGroundingDinoConfig,
-        MMGroundingDinoForObjectDetection,
-        SwinConfig,
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, PreTrainedTokenizerFast
+
+    fixed = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1010: ",", 1012: ".", 1029: "?"}
+    words = ("person", "dog", "cat", "hot", "object", "umbrella", "##s", "all", "traffic", "light")
+    names = {i: f"[unused{i}]" for i in range(1040)} | fixed | {200 + i: word for i, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in names.items()}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)]
     )
+    tokenizer.decoder = decoders.WordPiece()
+    tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens).save_pretrained(folder)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    config = BertConfig(**sizes, vocab_size=1040, max_position_embeddings=256)
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    return folder
+
+
+def save_grounding_dino(folder: Path, bert: Path) -> Path:
+    """bert: folder of a BERT's tokenizer and config.json."""
+    from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
+
+    config = GroundingDinoConfig(**_grounding_dino_sizes(bert))
+    return _save_detector(made(GroundingDinoForObjectDetection, config, 0.05), folder, bert)
+
+
+def save_mm_grounding_dino(folder: Path, bert: Path) -> Path:
+    """bert: folder of a BERT's tokenizer and config.json."""
+    from transformers import MMGroundingDinoConfig, MMGroundingDinoForObjectDetection
+
+    own = {"decoder_bbox_embed_share": False, "decoder_cls_embed_share": False}
+    config = MMGroundingDinoConfig(**_grounding_dino_sizes(bert), **own)
+    return _save_detector(made(MMGroundingDinoForObjectDetection, config, 0.05), folder, bert)
+
+
+def _grounding_dino_sizes(bert: Path) -> dict[str, Any]:
+    import json
+
+    from transformers import BertConfig, SwinConfig
+
+    swin = SwinConfig(embed_dim=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 4, 8], window_size=5, out_indices=[2, 3, 4])
+    return {
+        "backbone_config": swin,
+        "text_config": BertConfig(**json.loads((bert / "config.json").read_text())),
+        "d_model": 64,
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "num_queries": 20,
+        "num_feature_levels": 3,
+        "max_text_len": 64,
+        "disable_custom_kernels": True,
+    }
+
+
+def _save_detector(network: Any, folder: Path, bert: Path) -> Path:
+    from transformers import GroundingDinoImageProcessor
 
     for file in ("tokenizer.json", "tokenizer_config.json"):
         (folder / file).write_bytes((bert / file).read_bytes())
-    config = MMGroundingDinoConfig(
-        backbone_config=SwinConfig(
-            embed_dim=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 4, 8], window_size=5, out_indices=[2, 3, 4]
-        ),
-        text_config=BertConfig(**json.loads((bert / "config.json").read_text())),
-        d_model=64,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        num_queries=20,
-        num_feature_levels=3,
-        max_text_len=64,
-        disable_custom_kernels=True,
-        decoder_bbox_embed_share=False,
-        decoder_cls_embed_share=False,
-    )
-    made(MMGroundingDinoForObjectDetection, config, 0.05).save_pretrained(folder)
-    GroundingDinoImageProcessor(size={"shortest_edge": 96, "longest_edge": 160}).save_pretrained(folder)
+    network.save_pretrained(folder)
+    size = {"shortest_edge": 96, "longest_edge": 160}
+    GroundingDinoImageProcessor(size=size, image_mean=[0.5, 0.4, 0.3]).save_pretrained(folder)
     return folder
 
 
@@ -192,4 +230,89 @@ def save_sam3_tracker(folder: Path) -> Path:
     )
     made(Sam3TrackerModel, config).save_pretrained(folder)
     Sam3ImageProcessor(size={"height": 112, "width": 112}).save_pretrained(folder)
+    return folder
+
+
+def save_sam2(folder: Path) -> Path:
+    from transformers import Sam2Config, Sam2Model
+
+    side, width = 64, 32
+    backbone = {
+        "model_type": "sam2_hiera_det_model",
+        "hidden_size": 8,
+        "image_size": [side, side],
+        "blocks_per_stage": [1, 1, 2, 1],
+        "embed_dim_per_stage": [8, 16, 32, 64],
+        "num_attention_heads_per_stage": [1, 1, 2, 4],
+        "window_size_per_stage": [4, 4, 4, 4],
+        "global_attention_blocks": [3],
+        "window_positional_embedding_background_size": [2, 2],
+    }
+    config = Sam2Config(
+        vision_config={
+            "model_type": "sam2_vision_model",
+            "backbone_config": backbone,
+            "backbone_channel_list": [64, 32, 16, 8],
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+            "fpn_hidden_size": width,
+        },
+        prompt_encoder_config={"hidden_size": width, "image_size": side, "patch_size": 16},
+        mask_decoder_config=DECODER,
+    )
+    made(Sam2Model, config).save_pretrained(folder)
+    return folder
+
+
+def save_sam_hq(folder: Path) -> Path:
+    from transformers import SamHQConfig, SamHQModel
+
+    vision = {
+        "model_type": "sam_hq_vision_model",
+        "hidden_size": 32,
+        "output_channels": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 64,
+        "patch_size": 8,
+        "window_size": 3,
+        "global_attn_indexes": [1],
+        "num_pos_feats": 16,
+    }
+    decoder = {**DECODER, "vit_dim": 32}
+    prompts = {"hidden_size": 32, "image_size": 64, "patch_size": 8}
+    config = SamHQConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
+    made(SamHQModel, config).save_pretrained(folder)
+    return folder
+
+
+SMALL = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+
+
+def save_tipsv2(folder: Path) -> Path:
+    from transformers import Tipsv2Config, Tipsv2ImageProcessor, Tipsv2Model
+
+    words = save_clip_tokenizer(folder, 64)
+    text = {**SMALL, "vocab_size": words, "max_position_embeddings": 64}
+    vision = {key: SMALL[key] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    config = Tipsv2Config(text_config=text, vision_config={**vision, "image_size": 56})
+    made(Tipsv2Model, config).save_pretrained(folder)
+    Tipsv2ImageProcessor(size={"height": 56, "width": 56}).save_pretrained(folder)
+    return folder
+
+
+def save_clipseg(folder: Path) -> Path:
+    from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, ViTImageProcessor
+
+    words = save_clip_tokenizer(folder, 77)
+    config = CLIPSegConfig(
+        text_config={**SMALL, "vocab_size": words, **ends_of(words)},
+        vision_config={**SMALL, "image_size": 32, "patch_size": 16},
+        projection_dim=16,
+        extract_layers=[0, 1, 2],
+        reduce_dim=16,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=32,
+    )
+    made(CLIPSegForImageSegmentation, config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
     return folder

@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import socket
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import open_clip
 import pytest
-import timm
 import torch
 from open_clip.transformer import QuickGELU
-from safetensors.torch import save_file
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
 
 from ssc_core.errors import SscError
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.clip_names import trained_ways
 from ssc_core.select.dense_clip import DenseOpenClip
+from tests.unit.select.tiny_open_clip import METACLIP, PE, SIGLIP, TAGS, has_own_tokenizer, save_weights, small
 
-SIGLIP, PE, METACLIP, MOBILECLIP = "ViT-B-32-SigLIP2-256", "PE-Core-T-16-384", "ViT-H-14-worldwide", "MobileCLIP2-S0"
-TAGS = {SIGLIP: "webli", PE: "meta", METACLIP: "metaclip2_worldwide", MOBILECLIP: "dfndr2b"}
 HALF = (0.5, 0.5, 0.5)
-
-
-SIZES = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
-
-
-def head(options: dict[str, Any]) -> dict[str, Any]:
-    """Of what open_clip asks timm for, what makes the head."""
-    return {key: options[key] for key in ("num_classes", "global_pool") if key in options}
-
-
-def small_siglip(pretrained: bool = False, **options: Any) -> VisionTransformer:
-    return VisionTransformer(**SIZES, class_token=False, **head(options))
-
-
-def small_pe(pretrained: bool = False, **options: Any) -> Eva:
-    return Eva(
-        **SIZES,
-        attn_type="rope",
-        use_pre_transformer_norm=True,
-        use_rot_pos_emb=True,
-        ref_feat_shape=(4, 4),
-        **head(options),
-    )
-
-
-TOWERS = {SIGLIP: small_siglip, PE: small_pe}
 
 
 @pytest.fixture
@@ -67,30 +33,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def named(request, clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, dict[str, str]]:
     """A published name whose network is small (MobileCLIP's image tower is as it is), and its `tokenizer`, if any."""
     name = request.param
-    config = copy.deepcopy(open_clip.get_model_config(name))
-    config["embed_dim"] = 32
-    config["vision_cfg"]["image_size"] = 64 if name == MOBILECLIP else 32
-    config["text_cfg"] |= {"width": 32, "heads": 2, "layers": 1}
-    if name in TOWERS:
-        monkeypatch.setitem(timm.models._registry._model_entrypoints, f"small_{TOWERS[name].__name__}", TOWERS[name])
-        config["vision_cfg"]["timm_model_name"] = f"small_{TOWERS[name].__name__}"
-    elif name == METACLIP:
-        config["vision_cfg"] |= {"layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
-    settings = {}
-    if "hf_tokenizer_name" in config["text_cfg"]:
-        settings = {"tokenizer": str(clip_folder)}
-        words = json.loads((clip_folder / "open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
-        config["text_cfg"] |= {"vocab_size": words["vocab_size"], "eos_id": words["eos_id"]}
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, config)
-    return name, settings
+    for mapping, key, value in small(name, clip_folder):
+        monkeypatch.setitem(mapping, key, value)
+    return name, {"tokenizer": str(clip_folder)} if has_own_tokenizer(name) else {}
 
 
 @pytest.fixture
 def file(named, tmp_path: Path) -> str:
-    torch.manual_seed(0)
-    network = open_clip.create_model(named[0])
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, tmp_path / "model.safetensors")
-    return str(tmp_path / "model.safetensors")
+    return str(save_weights(named[0], tmp_path / "model.safetensors"))
 
 
 @pytest.fixture

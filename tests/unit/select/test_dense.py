@@ -11,9 +11,7 @@ import torch
 from open_clip.modified_resnet import ModifiedResNet
 from transformers import (
     AutoTokenizer,
-    CLIPSegConfig,
     CLIPSegForImageSegmentation,
-    Tipsv2Config,
     Tipsv2ImageProcessor,
     Tipsv2Model,
     ViTImageProcessor,
@@ -27,7 +25,7 @@ from ssc_core.select.dense import pooled
 from ssc_core.select.dense_clip import DenseOpenClip, patch_features
 from ssc_core.select.dense_transformers import ClipSeg, Tipsv2
 from ssc_core.select.scoring import score_candidates
-from tests.unit.segment.tiny_networks import ends_of, made, save_clip_tokenizer
+from tests.unit.segment.tiny_networks import save_clipseg, save_tipsv2
 
 SENTENCES = ["a red dog", "the cat"]
 
@@ -45,9 +43,6 @@ def masks() -> np.ndarray:
     return masks
 
 
-SIZES = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
-
-
 def padded(folder: Path, length: int) -> dict[str, torch.Tensor]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     found = tokenizer(SENTENCES, padding="max_length", max_length=length, return_tensors="pt")
@@ -56,32 +51,12 @@ def padded(folder: Path, length: int) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def tipsv2_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("tipsv2")
-    words = save_clip_tokenizer(folder, 64)
-    text = {**SIZES, "vocab_size": words, "max_position_embeddings": 64}
-    vision = {key: SIZES[key] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
-    config = Tipsv2Config(text_config=text, vision_config={**vision, "image_size": 56})
-    made(Tipsv2Model, config).save_pretrained(folder)
-    Tipsv2ImageProcessor(size={"height": 56, "width": 56}).save_pretrained(folder)
-    return folder
+    return save_tipsv2(tmp_path_factory.mktemp("tipsv2"))
 
 
 @pytest.fixture(scope="module")
 def clipseg_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("clipseg")
-    words = save_clip_tokenizer(folder, 77)
-    config = CLIPSegConfig(
-        text_config={**SIZES, "vocab_size": words, **ends_of(words)},
-        vision_config={**SIZES, "image_size": 32, "patch_size": 16},
-        projection_dim=16,
-        extract_layers=[0, 1, 2],
-        reduce_dim=16,
-        decoder_num_attention_heads=2,
-        decoder_intermediate_size=32,
-    )
-    made(CLIPSegForImageSegmentation, config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
-    return folder
+    return save_clipseg(tmp_path_factory.mktemp("clipseg"))
 
 
 def test_a_score_is_the_mean_over_the_mask_by_the_share_of_each_cell_that_it_covers() -> None:
