@@ -89,10 +89,10 @@ def _verify(files: dict[str, PublishedFile], depot: Depot) -> None:
 
 
 def _list(files: dict[str, PublishedFile], depot: Depot) -> None:
-    from ssc_core.weights.fetch import bytes_text, is_here, total_text
+    from ssc_core.weights.fetch import is_here, size_text, total_text
 
     for name, file in files.items():
         state = "here" if is_here(file, depot.root) else "not here"
-        size = bytes_text(file.size) if file.size else "?"
+        size = size_text(file) or "?"
         typer.echo(f"{name:24} {state:9} {size:>9}  {file.path}" + (f"  ({file.licence})" if file.licence else ""))
     typer.echo(total_text(files, depot))

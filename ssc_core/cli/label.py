@@ -158,7 +158,7 @@ def _fetch(settings: Settings, yes: bool) -> None:
     """Fetch published files that labels need and that are missing. Says how large they are, and asks."""
     from ssc_core.cli.fetch import fetch_all
     from ssc_core.weights import catalogue
-    from ssc_core.weights.fetch import Depot, bytes_text, is_here, total_text, with_sizes
+    from ssc_core.weights.fetch import Depot, is_here, size_text, total_text, with_sizes
     from ssc_core.weights.lock import LockFile
 
     depot = Depot(
@@ -170,7 +170,7 @@ def _fetch(settings: Settings, yes: bool) -> None:
         return
     sized = with_sizes(missing, depot)
     for name, file in sized.items():
-        print(f"{name:24} {bytes_text(file.size) if file.size else '?':>9}  {file.path}")
+        print(f"{name:24} {size_text(file) or '?':>9}  {file.path}")
     print(total_text(sized, depot), flush=True)
     if not yes and not typer.confirm("Fetch them?"):
         raise SscError("nothing was fetched, and nothing was labelled")

@@ -40,6 +40,11 @@ class PublishedFile(_Model):
         default=(), description="http(s) addresses, tried in order; none: the file is yours to put in place"
     )
     size: int | None = Field(default=None, ge=1, description="bytes; null: not known")
+    about: int | None = Field(
+        default=None,
+        ge=1,
+        description="bytes, to tell people, where `size` is not known: the network's weights, 4 each",
+    )
     sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{64}$", description="null: recorded in the lock file at the first download"
     )

@@ -92,7 +92,7 @@ def missing_report(files: Mapping[str, PublishedFile], depot: Depot) -> str:
         return ""
     lines = [f"{len(missing)} of {len(files)} files are not here. Put them below {depot.root.resolve()}:"]
     for name, file in missing.items():
-        known = [name, bytes_text(file.size) if file.size else "", file.licence]
+        known = [name, size_text(file), file.licence]
         lines.append(f"  {file.path}  ({', '.join(text for text in known if text)})")
         lines += [f"      from {url}" for url in file.urls] or [
             f"      {file.access or 'no address is known: ask its authors'}"
@@ -128,14 +128,22 @@ def with_sizes(files: Mapping[str, PublishedFile], depot: Depot) -> dict[str, Pu
 def total_text(files: Mapping[str, PublishedFile], depot: Depot) -> str:
     """How much `ssc fetch` would get of these files, and what the drive has room for; unpacked, archives need more."""
     missing = [file for file in files.values() if not is_here(file, depot.root)]
-    unknown = sum(file.size is None for file in missing)
-    size = bytes_text(sum(file.size or 0 for file in missing))
+    unknown = sum(not (file.size or file.about) for file in missing)
+    size = bytes_text(sum(file.size or file.about or 0 for file in missing))
+    about = "about " if any(file.about and not file.size for file in missing) else ""
     place = next(place for place in (depot.root.resolve(), *depot.root.resolve().parents) if place.is_dir())
     more = f" and {unknown} of a size that is not known" if unknown else ""
     return (
-        f"{len(missing)} of {len(files)} files are not here: {size}{more}; "
+        f"{len(missing)} of {len(files)} files are not here: {about}{size}{more}; "
         f"{bytes_text(shutil.disk_usage(place).free)} are free"
     )
+
+
+def size_text(file: PublishedFile) -> str:
+    """Of a file, for people: ``2.4 GiB``, ``~2.4 GiB`` where it is estimated, ``""`` where nothing is known."""
+    if file.size:
+        return bytes_text(file.size)
+    return f"~{bytes_text(file.about)}" if file.about else ""
 
 
 def bytes_text(size: int) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+import torch
+import transformers
 import yaml
 from typer.testing import CliRunner
 
@@ -19,6 +22,8 @@ from ssc_core.config.base import Backend
 from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.weights.catalogue import needed_by, published_files
+from ssc_core.weights.fetch import Depot, size_text, total_text
+from ssc_core.weights.lock import LockFile
 
 BEGINNINGS = {
     ".pt": b"\x80\x02",
@@ -138,11 +143,40 @@ def test_fetch_gets_all_of_it_and_tells_the_total_before(
         assert (tmp_path / "project" / file.path).read_bytes() == (folder / file.path).read_bytes()
 
 
-def test_the_laptops_files_have_known_sizes_but_for_small_ones(settings: dict[str, Settings]) -> None:
-    files = needed_by(settings["small"])
-    assert sum(file.size or 0 for file in files.values()) > 1.4e9
-    unknown = {file.path.removeprefix("weights/") for file in files.values() if file.size is None}
-    assert {path for path in unknown if not path.endswith((".json", ".txt"))} == {
-        "sam2.1-hiera-tiny/model.safetensors",
-        "swin_tiny_patch4_window7_224_22k.pth",
+@pytest.mark.parametrize("way", WAYS)
+def test_all_but_small_files_have_a_size_or_about_what_it_is(settings: dict[str, Settings], way: str) -> None:
+    files = needed_by(settings[way])
+    assert sum(file.size or file.about or 0 for file in files.values()) > 1.7e9
+    unknown = {file.path for file in files.values() if not file.size and not file.about}
+    assert {path for path in unknown if not path.endswith((".json", ".txt"))} <= {
+        "weights/archives/averaged_perceptron_tagger_eng.zip",
+        "weights/archives/en_core_web_md-3.8.0-py3-none-any.whl",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("sam2_1_tiny_model", "Sam2VideoModel"),  # the files hold what photos do not need, too
+        ("sam3_model", "Sam3VideoModel"),
+        ("mm_grounding_dino_tiny_model", "MMGroundingDinoForObjectDetection"),
+        ("swin_tiny_22k", "swin_tiny_patch4_window7_224"),
+        ("swin_base_22k", "swin_base_patch4_window12_384"),
+    ],
+)
+def test_what_is_told_of_an_unknown_size_is_four_bytes_a_weight(name: str, network: str) -> None:
+    with torch.device("meta"):
+        if network.startswith("swin"):
+            made = timm.create_model(network, num_classes=21841)  # of ImageNet-22K
+        else:
+            made = getattr(transformers, network)(getattr(transformers, network).config_class())
+    assert published_files()[name].about == 4 * sum(weight.numel() for weight in made.parameters())
+
+
+def test_the_total_says_that_it_is_about(settings: dict[str, Settings], tmp_path: Path) -> None:
+    files = {name: file for name, file in published_files().items() if name.startswith("sam2_1_tiny")}
+    depot = Depot(root=tmp_path, lock=LockFile(tmp_path / "lock.json"), offline=True)
+    assert total_text(files, depot).startswith(
+        "3 of 3 files are not here: about 149 MiB and 2 of a size that is not known"
+    )
+    assert size_text(files["sam2_1_tiny_model"]) == "~149 MiB"
