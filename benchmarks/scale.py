@@ -206,7 +206,7 @@ def select(folder: Path) -> None:
         refs=folder / "refs.parquet",
         split="val",
         masks=folder / "masks.h5",
-        scores=folder / "scores.h5",
+        scores=[folder / "scores.h5"],
         out=folder / "selected.h5",
         settings=SelectSettings(),
         compat=CompatSettings(),

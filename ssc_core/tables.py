@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,9 +39,25 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a data frame, without its index, whole or not at all; its ``attrs`` are kept."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    with table_writer(path, table.schema) as writer:
-        writer.write_table(table)
+    write_frames(path, [frame])
+
+
+def write_frames(path: Path, frames: Iterable[pd.DataFrame]) -> None:
+    """Write data frames, at least one, as one table, each as it comes; the first says which columns there are."""
+    with ExitStack() as stack:
+        writer = None
+        for frame in frames:
+            schema = None if writer is None else writer.schema
+            table = pa.Table.from_pandas(frame, schema, preserve_index=False)
+            writer = writer or stack.enter_context(table_writer(path, table.schema))
+            writer.write_table(table)
+
+
+def read_frames(path: Path, *, made_by: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Read some columns of a table piece by piece. Raises SscError as ``open_table`` does."""
+    with open_table(path, made_by=made_by) as file:
+        for batch in file.iter_batches(columns=list(columns)):
+            yield batch.to_pandas()
 
 
 def read_frame(path: Path, *, made_by: str, columns: Sequence[str] | None = None) -> pd.DataFrame:

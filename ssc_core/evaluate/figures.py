@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from numpy.typing import ArrayLike
+from collections.abc import Iterable, Sequence
 
 from ssc_core.config.labelling import EvaluateSettings
-from ssc_core.evaluate.metrics import Overlaps, bootstrap, breakdown, summarise
+from ssc_core.evaluate.metrics import Sums, Tally, bootstrap, breakdown, summarise
 from ssc_core.evaluate.schema import Group, Groups, Measured
 
 
-def measured(overlaps: Overlaps, image_ids: ArrayLike, settings: EvaluateSettings) -> Measured:
-    """Figures with their intervals, images resampled; image_ids: one per pair."""
-    intervals = None
+def measured(tallies: Sequence[Tally], settings: EvaluateSettings) -> list[Measured]:
+    """Figures with their intervals, images resampled, of tallies over the same images."""
+    intervals: Sequence[dict | None] = [None] * len(tallies)
     if settings.bootstrap_samples:
-        intervals = bootstrap(overlaps, image_ids, samples=settings.bootstrap_samples, seed=settings.seed)
-    return Measured.model_validate(summarise(overlaps) | {"ci95": intervals})
+        images = [tally.images for tally in tallies]
+        intervals = bootstrap(images, samples=settings.bootstrap_samples, seed=settings.seed)
+    return [
+        Measured.model_validate(summarise(tally.whole) | {"ci95": ends})
+        for tally, ends in zip(tallies, intervals, strict=True)
+    ]
 
 
-def groups(overlaps: Overlaps, labels: ArrayLike, order: Iterable[str] | None = None) -> Groups:
+def groups(sums: Sums, order: Iterable[str] | None = None) -> Groups:
     """Figures by label, see ``metrics.breakdown``."""
-    return {name: Group.model_validate(part) for name, part in breakdown(overlaps, labels, order).items()}
+    return {name: Group.model_validate(part) for name, part in breakdown(sums, order).items()}

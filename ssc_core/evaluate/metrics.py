@@ -7,7 +7,7 @@ area to the union.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Precision@t is the share of pairs whose IoU is at least t."""
 
 CONFIDENCE = 0.95
+
+_WIDTH, _COUNT = 4 + len(THRESHOLDS), 3
+"""Columns of what adds up over pairs (see ``_columns``), and the one that counts them."""
 
 _DRAWS_AT_ONCE = 400_000
 """Bounds the bootstrap's memory: images times resamples of them, 3 MB. How they are parted changes no draw."""
@@ -47,32 +50,80 @@ class Overlaps:
         """float64 (N,), in 0..1; an empty union gives 0."""
         return self.intersections / np.maximum(self.unions, 1)
 
-    def take(self, rows: np.ndarray) -> Overlaps:
-        """The pairs at ``rows`` (indices or a bool mask)."""
-        return Overlaps(self.intersections[rows], self.unions[rows])
+    def repeated(self, times: np.ndarray) -> Overlaps:
+        """Every pair as often as ``times``, int (N,), says."""
+        return Overlaps(self.intersections.repeat(times), self.unions.repeat(times))
 
 
-def summarise(overlaps: Overlaps, weights: np.ndarray | None = None) -> dict[str, Any]:
-    """``{oIoU, mIoU, precision: {"0.5": ...}}`` in percent.
+class Sums:
+    """Sums over pairs by label, of what figures are made of; labels are in order of first appearance.
 
-    oIoU = sum of w I / sum of w U; mIoU = mean of I / U under w; Precision@t = share of w with I / U >= t.
-    ``weights``: float (N,), 1 each by default; ``ref_weights`` counts every ref once.
+    Pairs may come in parts: each is added to its label's sums after the one before, so parts change no bit, and memory
+    grows with the labels alone.
     """
-    w = np.ones(len(overlaps)) if weights is None else np.asarray(weights, np.float64)
-    sums = (_columns(overlaps) * w[:, None]).sum(axis=0)
-    return _named(_figures(sums[None])[0])
+
+    def __init__(self, width: int = _WIDTH) -> None:
+        self._place: dict[Any, int] = {}
+        self._sums = np.zeros((0, width))
+
+    def add(self, overlaps: Overlaps, labels: ArrayLike, weights: np.ndarray | None = None) -> None:
+        """labels: (N,), one per pair; weights: float (N,), 1 each by default."""
+        columns = _columns(overlaps)
+        self.add_columns(columns if weights is None else columns * np.asarray(weights, np.float64)[:, None], labels)
+
+    def add_columns(self, columns: np.ndarray, labels: ArrayLike) -> None:
+        """What adds up over pairs, float64 (N, width)."""
+        found, own = np.unique(np.asarray(labels), return_inverse=True)
+        places = np.array([self._place.setdefault(label, len(self._place)) for label in found.tolist()], np.int64)
+        if len(self._place) > len(self._sums):
+            more = np.zeros((2 * len(self._place) - len(self._sums), self._sums.shape[1]))
+            self._sums = np.concatenate([self._sums, more])
+        np.add.at(self._sums, places[own], columns)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def sorted(self) -> tuple[list[Any], np.ndarray]:
+        """Labels in ascending order, and the sums of each (G, C)."""
+        labels = sorted(self._place)
+        return labels, self._sums[[self._place[label] for label in labels]]
 
 
-def bootstrap(overlaps: Overlaps, groups: ArrayLike, *, samples: int, seed: int) -> dict[str, Any]:
-    """95 % percentile intervals ``{oIoU: [low, high], mIoU: [...], precision: {"0.5": [...]}}``, in percent.
+class Tally:
+    """The sums behind figures, their intervals and breakdowns: of all pairs, by image, and by the named groups."""
 
-    Whole groups (images) are drawn with replacement, since sentences of one image are not independent: as many as
-    there are, ``samples`` times. Efron & Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+    def __init__(self, groups: Iterable[str] = ()) -> None:
+        self.whole, self.images, self.groups = Sums(), Sums(), {name: Sums() for name in groups}
+
+    def add(self, overlaps: Overlaps, image_ids: ArrayLike, groups: Mapping[str, ArrayLike] | None = None) -> None:
+        """image_ids, and labels by name of the group: (N,), one per pair."""
+        self.whole.add(overlaps, np.zeros(len(overlaps), np.int64))
+        self.images.add(overlaps, image_ids)
+        for name, labels in (groups or {}).items():
+            self.groups[name].add(overlaps, labels)
+
+
+def summarise(whole: Sums) -> dict[str, Any]:
+    """``{oIoU, mIoU, precision: {"0.5": ...}}`` in percent, of sums that have one label.
+
+    oIoU = sum of w I / sum of w U; mIoU = mean of I / U under w; Precision@t = share of w with I / U >= t. Weights w
+    are 1 by default; ``ref_weights`` counts every ref once.
+    """
+    _, sums = whole.sorted()
+    return _named(_figures(sums if len(sums) else np.zeros((1, _WIDTH)))[0])
+
+
+def bootstrap(tables: Sequence[Sums], *, samples: int, seed: int) -> list[dict[str, Any]]:
+    """95 % percentile intervals ``{oIoU: [low, high], mIoU: [...], precision: {"0.5": [...]}}`` of each, in percent.
+
+    tables: sums by image, which all have the same images. Whole images are drawn with replacement, since sentences of
+    one image are not independent: as many as there are, ``samples`` times, and the same for all tables. Efron &
+    Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
     """
     if samples < 1:
         raise ValueError("samples must be at least 1")
-    sums = _group_sums(_columns(overlaps), groups)
-    return _named(_interval(sums, _figures, samples=samples, seed=seed).T)
+    sums = [table.sorted()[1] for table in tables]
+    return [_named(ends.T) for ends in _intervals(sums, _figures, samples=samples, seed=seed)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +142,32 @@ def paired_gains(ours: Overlaps, theirs: Overlaps, groups: ArrayLike, *, samples
     for both cancels out. samples 0: no interval.
     """
     columns = [column for one in (ours, theirs) for column in (one.intersections, one.unions, one.ious)]
-    sums = _group_sums(np.column_stack([*columns, np.ones(len(ours))]), groups)
+    by_group = Sums(len(columns) + 1)
+    by_group.add_columns(np.column_stack([*columns, np.ones(len(ours))]), groups)
+    _, sums = by_group.sorted()
     values = _differences(sums.sum(axis=0, keepdims=True))[0].tolist()
     if samples == 0:
         return [Figure(value) for value in values]
-    bounds = _interval(sums, _differences, samples=samples, seed=seed).tolist()
+    bounds = _intervals([sums], _differences, samples=samples, seed=seed)[0].tolist()
     return [Figure(value, low, high) for value, low, high in zip(values, *bounds, strict=True)]
 
 
-def breakdown(overlaps: Overlaps, labels: ArrayLike, order: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+def breakdown(sums: Sums, order: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
     """Figures by label: ``{label: {n, oIoU, mIoU, P@0.5}}``, in ``order`` without absent labels, else biggest first."""
-    label_array = np.asarray(labels, dtype=str)
-    found, counts = np.unique(label_array, return_counts=True)
-    present = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    names = sorted(present, key=lambda name: (-present[name], name)) if order is None else order
-    result = {}
-    for name in names:
-        if name not in present:
-            continue
-        figures = summarise(overlaps.take(label_array == name))
-        result[name] = {
-            "n": present[name],
-            "oIoU": figures["oIoU"],
-            "mIoU": figures["mIoU"],
-            "P@0.5": figures["precision"]["0.5"],
+    labels, table = sums.sorted()
+    figures = dict(zip(labels, map(_named, _figures(table)), strict=True))
+    counts = dict(zip(labels, table[:, _COUNT].astype(int).tolist(), strict=True))
+    names = sorted(labels, key=lambda name: (-counts[name], name)) if order is None else order
+    return {
+        name: {
+            "n": counts[name],
+            "oIoU": figures[name]["oIoU"],
+            "mIoU": figures[name]["mIoU"],
+            "P@0.5": figures[name]["precision"]["0.5"],
         }
-    return result
+        for name in names
+        if name in figures
+    }
 
 
 def ref_weights(ref_ids: ArrayLike) -> np.ndarray:
@@ -134,26 +185,24 @@ def require_pairs(n: int, *, what: str) -> None:
         )
 
 
-def _group_sums(columns: np.ndarray, groups: ArrayLike) -> np.ndarray:
-    """Sums by group (G, C) of what adds up over pairs (N, C)."""
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.zeros((int(group.max()) + 1, columns.shape[1]))
-    np.add.at(sums, group, columns)
-    return sums
+def _intervals(
+    tables: Sequence[np.ndarray], figures: Callable[[np.ndarray], np.ndarray], *, samples: int, seed: int
+) -> list[np.ndarray]:
+    """Ends (2, F) of the intervals of ``figures`` (B, C) -> (B, F) of each table (G, C), groups drawn with replacement.
 
-
-def _interval(sums: np.ndarray, figures: Callable[[np.ndarray], np.ndarray], *, samples: int, seed: int) -> np.ndarray:
-    """Ends (2, F) of the intervals of ``figures`` (B, C) -> (B, F), groups (G, C) drawn with replacement."""
-    n_groups = len(sums)
+    Drawing takes longer than all else, so it is done once for all tables.
+    """
+    n_groups = len(tables[0])
     rng = np.random.default_rng(seed)
     share = np.full(n_groups, 1 / n_groups)
     at_once = max(1, _DRAWS_AT_ONCE // n_groups)
-    drawn = [
-        figures(rng.multinomial(n_groups, share, size=min(at_once, samples - done)) @ sums)
-        for done in range(0, samples, at_once)
-    ]
+    drawn: list[list[np.ndarray]] = [[] for _ in tables]
+    for done in range(0, samples, at_once):
+        times = rng.multinomial(n_groups, share, size=min(at_once, samples - done)).astype(np.float64)
+        for own, sums in zip(drawn, tables, strict=True):
+            own.append(figures(times @ sums))
     tail = 100 * (1 - CONFIDENCE) / 2
-    return np.percentile(np.concatenate(drawn), [tail, 100 - tail], axis=0)
+    return [np.percentile(np.concatenate(own), [tail, 100 - tail], axis=0) for own in drawn]
 
 
 def _differences(sums: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,20 +44,26 @@ class Truth(Protocol):
         """bool (H, W) in photo pixels, None for a ref without ground truth."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Measured sentences, see ``measure_pairs``. without_truth: refs left out; skipped: photos that could not be read;
-    model_s: seconds in the predictor."""
-
-    rows: pd.DataFrame
-    without_truth: int
-    skipped: int
-    model_s: float
+    def code(self, ref_id: int) -> tuple[bytes, rle.Size] | None:
+        """The same as COCO compressed RLE, not yet checked, and its size (height, width)."""
+        ...
 
 
-def measure_pairs(*, refs: pd.DataFrame, images: LoadOrSkip, truth: Truth, predict: Predict) -> Pairs:
-    """Measure every sentence of ``refs`` (a RefTable with ``same_class``, see ``bins.same_class_refs``).
+@dataclass(slots=True)
+class Passed:
+    """What went by so far. without_truth: refs left out; skipped: photos that could not be read; model_s: seconds in
+    the predictor."""
+
+    without_truth: int = 0
+    skipped: int = 0
+    model_s: float = 0.0
+
+
+def measure_pairs(
+    *, refs: pd.DataFrame, images: LoadOrSkip, truth: Truth, predict: Predict, passed: Passed
+) -> Iterator[pd.DataFrame]:
+    """Measure every sentence of ``refs`` (a RefTable with ``same_class``, see ``bins.same_class_refs``), some photos at
+    a time.
 
     Row per sentence: ``image_id file_name ref_id category sent_id sentence``, ``intersection_R union_R iou_R`` for R in
     480 and native (IoU in 0..1), the groups ``sentence_length num_candidates object_size``, and the predicted mask at
@@ -65,39 +72,41 @@ def measure_pairs(*, refs: pd.DataFrame, images: LoadOrSkip, truth: Truth, predi
     """
     by_image = [table for _, table in refs.groupby("image_id", sort=False)]
     batches = [by_image[start : start + IMAGES_A_CALL] for start in range(0, len(by_image), IMAGES_A_CALL)]
-    rows: list[dict[str, Any]] = []
-    without_truth, skipped, model_s = 0, 0, 0.0
     with (
         worker_threads(1) as pool,
         tqdm(total=len(by_image), desc="evaluate", unit="image", mininterval=5) as progress,
     ):
         for batch in batches_ahead(lambda table: _read(table, images, truth), batches, pool, 1):
-            without_truth += sum(photo.without_truth for photo in batch)
+            rows: list[dict[str, Any]] = []
+            passed.without_truth += sum(photo.without_truth for photo in batch)
             for photo in batch:
                 if photo.rows and photo.image is None:
-                    skipped += 1
+                    passed.skipped += 1
                     rows.extend(_measure(photo, _empty_masks(photo)))
             photos = [photo for photo in batch if photo.rows and photo.image is not None]
             pictures = [photo.image for photo in photos if photo.image is not None]
             started = time.perf_counter()
             predictions = predict(pictures, [[r.sentence for r in p.rows] for p in photos])
-            model_s += time.perf_counter() - started
+            passed.model_s += time.perf_counter() - started
             for photo, masks in zip(photos, predictions, strict=True):
                 rows.extend(_measure(photo, masks))
             progress.update(len(batch))
-    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, skipped, model_s)
+            if rows:
+                yield _with_groups(pd.DataFrame(rows))
 
 
-def measure_stored(*, refs: pd.DataFrame, truth: Truth, mask_of: MaskOf) -> Pairs:
+def measure_stored(*, refs: pd.DataFrame, truth: Truth, mask_of: MaskOf, passed: Passed) -> Iterator[pd.DataFrame]:
     """As ``measure_pairs``, with masks that were made before; no photo is read."""
-    rows: list[dict[str, Any]] = []
-    without_truth = 0
-    for _, table in tqdm(refs.groupby("image_id", sort=False), desc="evaluate", unit="image", mininterval=5):
-        photo = _read(table, lambda _: np.zeros((0, 0, 3), np.uint8), truth)
-        without_truth += photo.without_truth
-        for row in photo.rows:
-            rows.extend(_measure(replace(photo, rows=[row]), mask_of(row.sent_id)[None]))
-    return Pairs(_with_groups(pd.DataFrame(rows)), without_truth, skipped=0, model_s=0.0)
+    by_image = iter(tqdm(refs.groupby("image_id", sort=False), desc="evaluate", unit="image", mininterval=5))
+    while batch := list(islice(by_image, IMAGES_A_CALL)):
+        rows: list[dict[str, Any]] = []
+        for _, table in batch:
+            photo = _read(table, lambda _: np.zeros((0, 0, 3), np.uint8), truth)
+            passed.without_truth += photo.without_truth
+            for row in photo.rows:
+                rows.extend(_measure(replace(photo, rows=[row]), mask_of(row.sent_id)[None]))
+        if rows:
+            yield _with_groups(pd.DataFrame(rows))
 
 
 def selected_masks(refs: pd.DataFrame, selection: SelectionStore) -> MaskOf:
@@ -171,8 +180,6 @@ def _overlap(resolution: str, prediction: np.ndarray, truth: np.ndarray) -> dict
 
 def _with_groups(rows: pd.DataFrame) -> pd.DataFrame:
     """Add the labels that results are broken down by."""
-    if rows.empty:
-        return rows
     rows["sentence_length"] = bins.sentence_lengths(rows["sentence"])
     rows["num_candidates"] = bins.object_counts(rows.pop("same_class").to_numpy())
     rows["object_size"] = bins.object_sizes(rows.pop("share").to_numpy())

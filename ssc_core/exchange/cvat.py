@@ -21,7 +21,7 @@ from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, refs_
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
-from ssc_core.masks.rle import Size
+from ssc_core.masks.runs import Size
 from ssc_core.refer.segmentation import segmentation_to_rle
 
 _ATTRIBUTES = ("refs", "sentences", "score")

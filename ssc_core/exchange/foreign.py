@@ -10,7 +10,7 @@ from typing import Any
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import LeftOut
-from ssc_core.masks.rle import Size
+from ssc_core.masks.runs import Size
 from ssc_core.pictures import size_text
 from ssc_core.refer.ref_table import Ref
 

@@ -24,7 +24,7 @@ from ssc_core.exchange.folders import new_folder
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries
 from ssc_core.files import read_json, write_json
 from ssc_core.masks import rle
-from ssc_core.masks.rle import Size
+from ssc_core.masks.runs import Size
 from ssc_core.refer.segmentation import segmentation_to_rle
 
 _LOCAL = "/data/local-files/?d="

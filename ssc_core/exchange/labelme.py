@@ -22,7 +22,7 @@ from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size
 from ssc_core.exchange.outlines import INSIDE, filled, rings
 from ssc_core.files import path_inside, read_json
 from ssc_core.masks import rle
-from ssc_core.masks.rle import Size
+from ssc_core.masks.runs import Size
 from ssc_core.pictures import read_levels
 from ssc_core.refer.segmentation import check_units, clip_polygon
 

@@ -210,16 +210,23 @@ class Ids:
 
     def __init__(self, values: np.ndarray, what: str, path: Path) -> None:
         self.values = values
-        self._order = np.argsort(values, kind="stable")
-        self._sorted = values[self._order]
+        self._order = None if rises(values) else np.argsort(values, kind="stable")
+        self._sorted = values if self._order is None else values[self._order]
         self._what, self._path = what, path
         if len(twice := np.flatnonzero(np.diff(self._sorted) == 0)):
             raise SscError(
                 f"{path} is damaged: {what} {self._sorted[twice[0]]} is in it twice; delete it and make it again"
             )
 
-    def row(self, value: int) -> int:
+    def find(self, value: int) -> int | None:
+        """The row of an id, None for an unknown one."""
         place = int(np.searchsorted(self._sorted, value))
         if place == len(self._sorted) or self._sorted[place] != value:
+            return None
+        return place if self._order is None else int(self._order[place])
+
+    def row(self, value: int) -> int:
+        row = self.find(value)
+        if row is None:
             raise SscError(f"{self._path} has no {self._what} {value}; was it made from other annotations?")
-        return int(self._order[place])
+        return row

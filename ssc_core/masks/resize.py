@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image
 
-from ssc_core.masks import rle
+from ssc_core.masks.runs import Measure, Size
 
 
-def resize_nearest(masks: np.ndarray, size: rle.Size) -> np.ndarray:
+def resize_nearest(masks: np.ndarray, size: Size) -> np.ndarray:
     """Resize bool (..., H, W) to ``size`` (height, width): each new pixel is the old one that Pillow takes for it.
 
     OpenCV and torch's ``interpolate`` take others.
@@ -22,14 +21,20 @@ def resize_nearest(masks: np.ndarray, size: rle.Size) -> np.ndarray:
     return masks.take(columns, axis=-1).take(rows, axis=-2)
 
 
-def resized_areas(rles: Sequence[bytes], old: rle.Size, new: rle.Size) -> np.ndarray:
-    """Pixels of ``resize_nearest(mask, new)`` for each RLE of size ``old``, int64 (N,), without making any mask.
+def taken_before(old: Size, new: Size) -> Measure:
+    """The measure (see ``runs``) of what ``resize_nearest`` takes of a mask of size ``old``.
 
-    An old pixel counts as often as new ones take it. Raises SscError for a malformed RLE.
+    An old pixel counts as often as new ones take it.
     """
-    runs = (rle.foreground_runs(code, old) for code in rles)
-    counts = [(_taken_before(ends, old, new) - _taken_before(starts, old, new)).sum() for starts, ends in runs]
-    return np.array(counts, np.int64)
+    rows, columns = (np.bincount(nearest_index(o, n), minlength=o) for o, n in zip(old, new, strict=True))
+    rows_before, columns_before = (np.concatenate([[0], np.cumsum(uses)]) for uses in (rows, columns))
+    columns = np.append(columns, 0)  # the pixel after the last one is in no column
+
+    def measure(pixels: np.ndarray) -> np.ndarray:
+        column, row = np.divmod(pixels, old[0])
+        return columns_before[column] * rows_before[-1] + columns[column] * rows_before[row]
+
+    return measure
 
 
 @lru_cache(maxsize=1024)
@@ -41,12 +46,3 @@ def nearest_index(old: int, new: int) -> np.ndarray:
     """
     row = Image.fromarray(np.arange(old, dtype=np.int32)[None])
     return np.asarray(row.resize((new, 1), Image.Resampling.NEAREST))[0]
-
-
-def _taken_before(pixels: np.ndarray, old: rle.Size, new: rle.Size) -> np.ndarray:
-    """New pixels that take an old one of those before each of ``pixels``, counted down the columns."""
-    rows, columns = (np.bincount(nearest_index(o, n), minlength=o) for o, n in zip(old, new, strict=True))
-    rows_before, columns_before = (np.concatenate([[0], np.cumsum(uses)]) for uses in (rows, columns))
-    column, row = np.divmod(pixels, old[0])
-    in_column = np.append(columns, 0)[column]  # the pixel after the last one is in no column
-    return columns_before[column] * rows_before[-1] + in_column * rows_before[row]

@@ -30,7 +30,7 @@ import numpy as np
 from ssc_core.errors import SscError, did_you_mean
 from ssc_core.files import check_inside_folder
 from ssc_core.masks import rle
-from ssc_core.masks.rle import Size
+from ssc_core.masks.runs import Size
 
 COLUMNS = ("ref", "photo", "decision", "mask", "who", "when")
 

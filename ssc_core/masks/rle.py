@@ -13,10 +13,8 @@ import numpy as np
 from pycocotools import mask as coco
 
 from ssc_core.errors import SscError
+from ssc_core.masks.runs import Size, read_lengths
 from ssc_core.pictures import MAX_PIXELS
-
-Size = tuple[int, int]
-"""(height, width)."""
 
 
 def encode(masks: np.ndarray) -> list[bytes]:
@@ -46,17 +44,6 @@ def areas(rles: Sequence[bytes], size: Size) -> np.ndarray:
     return np.asarray(coco.area(_objects(rles, size)), dtype=np.int64)
 
 
-def foreground_runs(rle: bytes, size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """Where runs of foreground start and end (exclusive), int64 (R,) each: pixels counted down the columns.
-
-    Raises SscError for a malformed RLE.
-    """
-    _check_size(size)
-    lengths = _checked_runs(rle, size, "RLE")
-    ends = np.cumsum(lengths)
-    return (ends - lengths)[1::2], ends[1::2]
-
-
 def boxes(rles: Sequence[bytes], size: Size) -> np.ndarray:
     """Boxes around the foreground as COCO has them, x, y, width, height: float64 (N, 4); zeros for an empty mask.
 
@@ -82,12 +69,8 @@ def ious(rows: Sequence[bytes], columns: Sequence[bytes], size: Size) -> np.ndar
 
 def union(rles: Sequence[bytes], size: Size) -> bytes:
     """RLE of the pixels in any mask; an empty mask when there is none. Raises SscError for a malformed RLE."""
-    return _merge(rles, size, intersect=False)
-
-
-def intersection(rles: Sequence[bytes], size: Size) -> bytes:
-    """RLE of the pixels in all masks; an empty mask when there is none. Raises SscError for a malformed RLE."""
-    return _merge(rles, size, intersect=True)
+    check(rles, size)
+    return coco.merge(_objects(rles, size))["counts"] if len(rles) else empty(size)
 
 
 def empty(size: Size) -> bytes:
@@ -102,52 +85,7 @@ def check(rles: Sequence[bytes], size: Size, *, where: str = "") -> None:
     pycocotools trusts its input: runs that overshoot the mask crash it or read other memory.
     """
     _check_size(size, where=where)
-    prefix = f"{where}: " if where else ""
-    for index, rle in enumerate(rles):
-        _checked_runs(rle, size, f"{prefix}RLE {index}")
-
-
-def _checked_runs(rle: bytes, size: Size, name: str) -> np.ndarray:
-    """Run lengths, int64 (R,). Raises SscError unless they are well formed and cover ``size`` exactly."""
-    pixels = size[0] * size[1]
-    runs = _run_lengths(rle)
-    if runs is None:
-        raise SscError(f"{name} is malformed: its bytes are not COCO compressed run lengths")
-    if runs.min() < 0 or runs.max() > pixels or runs.sum() != pixels:
-        raise SscError(
-            f"{name} does not fit its image: its runs cover {runs.sum()} pixels, not {size[0]} x {size[1]} = {pixels}"
-        )
-    return runs
-
-
-def _run_lengths(rle: bytes) -> np.ndarray | None:
-    """Run lengths, int64 (R,), without trusting the bytes; None when they are no number sequence.
-
-    The format (pycocotools' maskApi.c, ``rleFrString``): a number is a group of characters 48 + x, x holding five bits
-    (lowest first), 32 = more follow, and in the last one 16 = negative; from the fourth number on it is the difference
-    to the number two before.
-    """
-    digits = np.frombuffer(rle, dtype=np.uint8) - np.uint8(48)
-    if len(digits) == 0 or digits.max() > 63 or digits[-1] & 32:
-        return None
-    last = np.flatnonzero(digits & 32 == 0)
-    first = np.concatenate([[0], last[:-1] + 1])
-    lengths = last - first + 1
-    if lengths.max() > 7:
-        return None
-    shifts = 5 * (np.arange(len(digits)) - np.repeat(first, lengths))
-    runs = np.add.reduceat((digits & 31).astype(np.int64) << shifts, first)
-    runs -= np.where(digits[last] & 16, np.int64(1) << (5 * lengths), 0)
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    return runs
-
-
-def _merge(rles: Sequence[bytes], size: Size, *, intersect: bool) -> bytes:
-    check(rles, size)
-    if len(rles) == 0:
-        return empty(size)
-    return coco.merge(_objects(rles, size), intersect=intersect)["counts"]
+    read_lengths(rles, size, where=where)
 
 
 def _check_size(size: Sequence[int], *, where: str = "") -> None:

@@ -230,6 +230,11 @@ class SelectionStore(_RefReader):
         choice = self._choice(ref_id, sentence)
         return int(self._read("ref/chosen", choice, choice + 1)[0])
 
+    def all_chosen(self, ref_id: int) -> np.ndarray:
+        """``chosen`` of every choice of a ref, int32 (C,)."""
+        row = self._refs.row(ref_id)
+        return self._read("ref/chosen", *self._rows[row : row + 2])
+
     def rle(self, ref_id: int, sentence: int = 0) -> bytes | None:
         """COCO compressed RLE of the chosen mask, None for none."""
         choice = self._choice(ref_id, sentence)
@@ -237,8 +242,8 @@ class SelectionStore(_RefReader):
 
     def drawn(self, ref_id: int) -> bytes | None:
         """COCO compressed RLE of the mask that a person drew for a ref, None where none was."""
-        drawn = (one for one in range(self.choices(ref_id)) if self.chosen(ref_id, one) == DRAWN)
-        return next((self.rle(ref_id, one) for one in drawn), None)
+        drawn = np.flatnonzero(self.all_chosen(ref_id) == DRAWN)
+        return self.rle(ref_id, int(drawn[0])) if len(drawn) else None
 
     def mask(self, ref_id: int, sentence: int = 0) -> np.ndarray:
         """The chosen mask, bool (H, W); all False for none."""

@@ -85,10 +85,9 @@ class Sentences(Mapping[int, tuple[str, ...]]):
             raise SscError(f"{path} has rows of a ref in several places; delete it and run index_refs again")
 
     def __getitem__(self, ref_id: int) -> tuple[str, ...]:
-        try:
-            row = self._refs.row(ref_id)
-        except SscError as error:
-            raise KeyError(ref_id) from error
+        row = self._refs.find(ref_id)
+        if row is None:
+            raise KeyError(ref_id)
         return tuple(self._texts[self._first[row] : self._first[row + 1]].to_pylist())
 
     def __iter__(self) -> Iterator[int]:

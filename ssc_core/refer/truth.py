@@ -60,7 +60,7 @@ def write_truth(path: Path, masks: Iterable[TruthMask]) -> None:
 
 
 class TruthStore(ColumnReader):
-    """Ground truth by ref id. Holds the run-length codes in memory (about 15 MB for RefCOCO), so no file stays open.
+    """Ground truth by ref id, read when it is asked for.
 
     Raises SscError when the file is missing, damaged, unfinished, or not a truth file.
     """
@@ -69,31 +69,35 @@ class TruthStore(ColumnReader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, kinds={FORMAT: _COLUMNS})
-        with self:
-            ids = Ids(self._read("ref/id"), "ref", self._path).values.tolist()
-            self._row = {ref_id: row for row, ref_id in enumerate(ids)}
-            self._size = self._read_sizes("ref/size", len(ids))
-            self._first = self._read_offsets("ref/rle_first", len(ids))
-            self._rle = self._read("rle").tobytes()
-        if self._first[-1] != len(self._rle) or np.any(np.diff(self._first) == 0):
+        self._refs = Ids(self._read("ref/id"), "ref", self._path)
+        self._size = self._read_sizes("ref/size", len(self._refs.values))
+        self._first = self._read_offsets("ref/rle_first", len(self._refs.values))
+        if self._first[-1] != self._length("rle") or np.any(np.diff(self._first) == 0):
             raise self._damaged("/ref/rle_first has not a mask of every ref")
 
     @property
     def ref_ids(self) -> tuple[int, ...]:
         """Refs with ground truth, in the annotation file's order."""
-        return tuple(self._row)
+        return tuple(self._refs.values.tolist())
 
     def has(self, ref_id: int) -> bool:
         """Whether the ref has ground truth."""
-        return int(ref_id) in self._row
+        return self._refs.find(ref_id) is not None
 
-    def mask(self, ref_id: int) -> np.ndarray | None:
-        """bool (H, W) at the photo's resolution, None when the ref has no ground truth. Raises SscError for damage."""
-        row = self._row.get(int(ref_id))
+    def code(self, ref_id: int) -> tuple[bytes, rle.Size] | None:
+        """COCO compressed RLE, not yet checked, and (height, width); None when the ref has no ground truth."""
+        row = self._refs.find(ref_id)
         if row is None:
             return None
         size = (int(self._size[row, 0]), int(self._size[row, 1]))
-        code = self._rle[self._first[row] : self._first[row + 1]]
+        return self._read("rle", *self._first[row : row + 2]).tobytes(), size
+
+    def mask(self, ref_id: int) -> np.ndarray | None:
+        """bool (H, W) at the photo's resolution, None when the ref has no ground truth. Raises SscError for damage."""
+        found = self.code(ref_id)
+        if found is None:
+            return None
+        code, size = found
         try:
             return rle.decode([code], size)[0]
         except SscError as error:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ssc_core.masks import rle
+
 SIZE = (8, 10)
 
 
@@ -19,6 +21,10 @@ class Truths:
 
     def mask(self, ref_id: int) -> np.ndarray | None:
         return self._masks.get(ref_id)
+
+    def code(self, ref_id: int) -> tuple[bytes, tuple[int, int]] | None:
+        mask = self.mask(ref_id)
+        return None if mask is None else (rle.encode(mask[None])[0], (mask.shape[0], mask.shape[1]))
 
 
 def box(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:

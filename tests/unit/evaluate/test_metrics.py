@@ -1,24 +1,48 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from ssc_core.errors import SscError
+from ssc_core.evaluate import metrics
 from ssc_core.evaluate.metrics import (
     THRESHOLDS,
     Figure,
     Overlaps,
-    bootstrap,
-    breakdown,
+    Sums,
     paired_gains,
     ref_weights,
     require_pairs,
-    summarise,
 )
 
 
 def make(*pairs: tuple[int, int]) -> Overlaps:
     return Overlaps(*np.array(pairs, np.int64).reshape(-1, 2).T)
+
+
+def sums(overlaps: Overlaps, labels: ArrayLike, weights: np.ndarray | None = None, parts: int = 3) -> Sums:
+    """As they come from a split: in parts."""
+    found = Sums()
+    for rows in np.array_split(np.arange(len(overlaps)), parts):
+        part = Overlaps(overlaps.intersections[rows], overlaps.unions[rows])
+        found.add(part, np.asarray(labels)[rows], None if weights is None else weights[rows])
+    return found
+
+
+def summarise(overlaps: Overlaps, weights: np.ndarray | None = None) -> dict[str, Any]:
+    return metrics.summarise(sums(overlaps, np.zeros(len(overlaps)), weights))
+
+
+def bootstrap(overlaps: Overlaps, groups: ArrayLike, *, samples: int, seed: int) -> dict[str, Any]:
+    return metrics.bootstrap([sums(overlaps, groups)], samples=samples, seed=seed)[0]
+
+
+def breakdown(overlaps: Overlaps, labels: ArrayLike, order: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    return metrics.breakdown(sums(overlaps, labels), order)
 
 
 def test_literal_figures() -> None:
@@ -102,7 +126,9 @@ def test_bootstrap_is_seeded_and_independent_of_order() -> None:
     overlaps, groups = Overlaps(rng.integers(0, 9, 40), np.full(40, 9)), rng.integers(0, 12, 40)
     order = rng.permutation(40)
     first = bootstrap(overlaps, groups, samples=300, seed=4)
-    again = bootstrap(overlaps.take(order), groups[order], samples=300, seed=4)
+    again = bootstrap(
+        Overlaps(overlaps.intersections[order], overlaps.unions[order]), groups[order], samples=300, seed=4
+    )
     assert first["oIoU"] == pytest.approx(again["oIoU"])
     assert first != bootstrap(overlaps, groups, samples=300, seed=5)
 
@@ -137,3 +163,21 @@ def test_what_is_hard_for_both_cancels_out() -> None:
     ours, theirs = (Overlaps(intersections + more, np.full(400, 100)) for more in (5, 0))
     gain = paired_gains(ours, theirs, np.arange(400), samples=300, seed=0)[1]
     assert (gain.value, gain.low, gain.high) == pytest.approx((5, 5, 5))
+
+
+def test_parts_and_shared_draws_change_no_bit() -> None:
+    """Against sums over all pairs at once, and images drawn for one table alone."""
+    rng = np.random.default_rng(6)
+    unions = rng.integers(0, 1000, 3000)
+    overlaps, images = Overlaps(rng.integers(0, unions + 1), unions), rng.permutation(np.arange(3000) // 3)
+    hits = overlaps.ious[:, None] >= np.asarray(THRESHOLDS)
+    columns = np.column_stack([overlaps.intersections, unions, overlaps.ious, np.ones(3000), hits]).astype(float)
+    whole, by_image = columns.sum(axis=0), np.zeros((1000, columns.shape[1]))
+    np.add.at(by_image, images, columns)
+    drawn = np.random.default_rng(7).multinomial(1000, np.full(1000, 1 / 1000), size=40) @ by_image
+    low, high = np.percentile(100 * (drawn[:, 0] / drawn[:, 1]), [2.5, 97.5])
+
+    assert summarise(overlaps)["mIoU"] == 100 * (whole[2] / whole[3])
+    both = metrics.bootstrap([sums(overlaps, images, parts=7), sums(overlaps, images)], samples=40, seed=7)
+    assert both[0] == both[1]
+    assert both[0]["oIoU"] == [low, high]

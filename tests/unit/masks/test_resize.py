@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssc_core.masks.resize import nearest_index, resize_nearest, resized_areas
+from ssc_core.masks.resize import nearest_index, resize_nearest, taken_before
 from ssc_core.masks.rle import encode
+from ssc_core.masks.runs import foreground
 
 PHOTOS = [(480, 640), (640, 480), (427, 640), (640, 425), (375, 500), (333, 500), (320, 320), (512, 384), (612, 612)]
 """Heights and widths of COCO photos."""
@@ -42,5 +43,5 @@ def test_count_is_that_of_the_resized_mask(photo: Size) -> None:
     mask = np.random.default_rng(1).random(photo) < 0.7
     masks = np.stack([mask, np.ones(photo, bool), np.zeros(photo, bool)])
     expected = [np.count_nonzero(by_pillow(one, (480, 480))) for one in masks]
-    assert resized_areas(encode(masks), photo, (480, 480)).tolist() == expected
+    assert foreground(encode(masks), photo).areas(taken_before(photo, (480, 480))).tolist() == expected
     assert expected[1:] == [480 * 480, 0]

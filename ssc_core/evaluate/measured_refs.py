@@ -1,0 +1,162 @@
+"""What the candidates of every ref share with its ground truth: in photo pixels, and as networks are evaluated.
+
+All of a photo's refs are measured together, as run lengths: each instance is read once, and no mask is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ssc_core.errors import SscError
+from ssc_core.evaluate.pairs import SIDE, Truth
+from ssc_core.masks.candidates import Candidates, read_candidates
+from ssc_core.masks.choice import DRAWN
+from ssc_core.masks.resize import taken_before
+from ssc_core.masks.runs import Measure, Size, every, foreground, shared
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
+
+_REFS_AT_ONCE = 1000
+"""Refs between reading and counting: enough that a photo's refs come together, and no more than memory is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A ref's candidates against its truth. truth_area: pixels; intersections, unions: int64 (N,), pixels."""
+
+    truth_area: int
+    intersections: np.ndarray
+    unions: np.ndarray
+
+    @property
+    def ious(self) -> np.ndarray:
+        return self.intersections / np.maximum(self.unions, 1)
+
+    def of(self, index: int) -> tuple[int, int]:
+        """Intersection and union of a candidate with the truth; index -1 is the empty mask."""
+        if index < 0:
+            return 0, self.truth_area
+        return int(self.intersections[index]), int(self.unions[index])
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRef:
+    """A ref with ground truth.
+
+    size: (height, width); found: int64 (K,), instance rows of the candidates; drawn: masks that people drew; areas:
+    int64 (K,), photo pixels; native, at_480: what each of both shares with the truth in photo pixels and at 480 x 480.
+    """
+
+    ref_id: int
+    image_id: int
+    category: str
+    sentences: int
+    size: Size
+    found: np.ndarray
+    drawn: list[bytes]
+    areas: np.ndarray
+    native: Shared
+    at_480: Shared
+
+    @property
+    def count(self) -> int:
+        return len(self.found)
+
+
+class RefReader:
+    """Refs with ground truth, measured. without_truth: those passed over so far for having none.
+
+    selections: whose drawn masks are measured, too.
+    """
+
+    def __init__(self, masks: MaskStore, truth: Truth, selections: Sequence[SelectionStore], *, merged: bool) -> None:
+        self.without_truth = 0
+        self._masks, self._truth, self._selections, self._merged = masks, truth, selections, merged
+
+    def read(self, refs: pd.DataFrame, limit: int | None) -> Iterator[list[MeasuredRef]]:
+        """The refs of a RefTable, the first ``limit`` of them, in its order and many at a time."""
+        sentences = refs["ref_id"].value_counts(sort=False)
+        rows = refs.drop_duplicates("ref_id")
+        progress = tqdm(rows.itertuples(), total=len(rows), desc="evaluate masks", unit="ref", mininterval=5)
+        found = islice(self._with_truth(progress), limit)
+        while some := list(islice(found, _REFS_AT_ONCE)):
+            by_image: dict[int, list[tuple[Any, bytes]]] = {}
+            for row, code in some:
+                by_image.setdefault(row.image_id, []).append((row, code))
+            measured = {ref.ref_id: ref for members in by_image.values() for ref in self._measure(members, sentences)}
+            yield [measured[row.ref_id] for row, _ in some]
+
+    def _with_truth(self, rows: Iterable[Any]) -> Iterator[tuple[Any, bytes]]:
+        """Refs with their ground truth's run lengths."""
+        for row in rows:
+            truth = self._truth.code(row.ref_id)
+            if truth is None:
+                self.without_truth += 1
+                continue
+            code, size = truth
+            found = self._masks.image_size(row.image_id)
+            if size != found:
+                raise SscError(
+                    f"{self._masks.path}, image {row.image_id}: the photo of ref {row.ref_id} has {found[1]} x "
+                    f"{found[0]} pixels, its ground truth {size[1]} x {size[0]}; were the masks made from other photos?"
+                )
+            yield row, code
+
+    def _measure(self, refs: Sequence[tuple[Any, bytes]], sentences: pd.Series) -> Iterator[MeasuredRef]:
+        """All refs of a photo."""
+        own = [self._candidates(row.ref_id) for row, _ in refs]
+        size, codes, places = own[0].size, *_distinct(own)
+        masks = foreground(codes, size, where=own[0].where)
+        truths = foreground([code for _, code in refs], size, where=f"ground truth of image {refs[0][0].image_id}")
+        pairs = np.concatenate(places), np.repeat(np.arange(len(refs)), [len(of) for of in places])
+        splits = np.cumsum([len(of) for of in places])[:-1]
+        areas = masks.areas()
+        by_measure: list[list[Shared]] = []
+        for measure in (every, _at_480(size)):
+            of_truth, of_mask = truths.areas(measure), masks.areas(measure)
+            both = shared(masks, truths, pairs, measure)
+            # nearest neighbour takes whole pixels, so sizes add up after resizing as they do before
+            unions = of_mask[pairs[0]] + of_truth[pairs[1]] - both
+            parts = zip(of_truth.tolist(), np.split(both, splits), np.split(unions, splits), strict=True)
+            by_measure.append([Shared(*part) for part in parts])
+        for (row, _), candidates, place, native, at_480 in zip(refs, own, places, *by_measure, strict=True):
+            count = int((candidates.rows != DRAWN).sum())
+            yield MeasuredRef(
+                ref_id=row.ref_id,
+                image_id=row.image_id,
+                category=row.category,
+                sentences=int(sentences[row.ref_id]),
+                size=size,
+                found=candidates.rows[:count],
+                drawn=candidates.rles[count:],
+                areas=areas[place[:count]],
+                native=native,
+                at_480=at_480,
+            )
+
+    def _candidates(self, ref_id: int) -> Candidates:
+        """A ref's candidates, and after them the masks that people drew, each once."""
+        candidates = read_candidates(self._masks, ref_id, merged=self._merged)
+        for drawn in dict.fromkeys(selection.drawn(ref_id) for selection in self._selections):
+            candidates = candidates.with_drawn(drawn)
+        return candidates
+
+
+@lru_cache(maxsize=64)
+def _at_480(size: Size) -> Measure:
+    return taken_before(size, (SIDE, SIDE))
+
+
+def _distinct(refs: Sequence[Candidates]) -> tuple[list[bytes], list[np.ndarray]]:
+    """Run lengths of all candidates of a photo, each once, and which of them are each ref's: int64 (K,)."""
+    known: dict[bytes, int] = {}
+    places = [np.array([known.setdefault(code, len(known)) for code in of.rles], np.int64) for of in refs]
+    return list(known), places
