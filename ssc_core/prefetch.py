@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -37,9 +36,13 @@ def ahead(
 
 
 def batches_ahead(
-    work: Callable[[Item], Result], batches: Sequence[Sequence[Item]], pool: ThreadPoolExecutor, count: int
+    work: Callable[[Item], Result], batches: Iterable[Sequence[Item]], pool: ThreadPoolExecutor, count: int
 ) -> Iterator[list[Result]]:
-    """For each batch what ``work`` makes of its items, as ``ahead``; count: the largest batches that may be waiting."""
-    done = ahead(work, chain.from_iterable(batches), pool, count * max(map(len, batches), default=0))
+    """For each batch what ``work`` makes of its items, in order; at most ``count`` more batches are worked on."""
+    running: deque[list[Future[Result]]] = deque()
     for batch in batches:
-        yield list(islice(done, len(batch)))
+        running.append([pool.submit(work, item) for item in batch])
+        if len(running) > count:
+            yield [item.result() for item in running.popleft()]
+    while running:
+        yield [item.result() for item in running.popleft()]

@@ -6,13 +6,13 @@ Parquet has no digest of its own, and a flipped bit in a number is a number. The
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +22,8 @@ from ssc_core.files import atomic_path
 
 _KEY, _MARK = "ssc_sha256", b"ssc-sha256:"
 _UNKNOWN = b"0" * 64
+_PIECE, _LARGEST_FOOTER = 2**20, 2**26
+"""Bytes that are read at a time, and the end of a file in which its digest is looked for."""
 
 
 @contextmanager
@@ -89,19 +91,42 @@ def open_table(path: Path, *, made_by: str) -> Iterator[pq.ParquetFile]:
         raise SscError(f"{path} is damaged ({error!s:.200}); {again}") from error
 
 
+def rows_of(file: pq.ParquetFile, column: str, values: np.ndarray, columns: Sequence[str]) -> pa.Table:
+    """Some columns of the rows whose ``column``, an int64, holds one of ``values``.
+
+    Memory holds what is found and one row group; groups whose statistics say that they have none are not read, so a
+    table in that column's order costs what is found, however large it is.
+    """
+    place = file.schema_arrow.names.index(column)
+    values = np.sort(values)
+    found = []
+    for group in range(file.num_row_groups):
+        bounds = file.metadata.row_group(group).column(place).statistics
+        if bounds is not None and bounds.has_min_max:
+            first, last = np.searchsorted(values, [bounds.min, bounds.max + 1])
+            if first == last:
+                continue
+        own = np.isin(file.read_row_group(group, columns=[column])[column].to_numpy(), values)
+        if own.any():
+            found.append(file.read_row_group(group, columns=list(columns)).filter(pa.array(own)))
+    return pa.concat_tables(found) if found else file.schema_arrow.empty_table().select(list(columns))
+
+
 def _digest(file: BinaryIO) -> tuple[int, bytes, bytes]:
     """Where the digest stands in a file, what stands there (nothing where there is none), and the SHA-256 of all else,
     with ``_UNKNOWN`` in its place."""
-    if os.fstat(file.fileno()).st_size == 0:
+    size = os.fstat(file.fileno()).st_size
+    file.seek(max(0, size - _LARGEST_FOOTER))
+    place = file.tell()
+    footer = file.read()
+    mark = footer.rfind(_MARK) + len(_MARK)
+    end = mark + len(_UNKNOWN)
+    if mark < len(_MARK) or end > len(footer):
         return 0, b"", b""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        place = content.rfind(_MARK) + len(_MARK)
-        end = place + len(_UNKNOWN)
-        if place < len(_MARK) or end > len(content):
-            return 0, b"", b""
-        written = content[place:end]
-        digest = hashlib.sha256()
-        with memoryview(content) as view, view[:place] as before, view[end:] as after:
-            for part in (before, _UNKNOWN, after):
-                digest.update(part)
-        return place, written, digest.hexdigest().encode()
+    digest = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(min(_PIECE, place - file.tell())):  # not mapped: that would count as memory
+        digest.update(piece)
+    for part in (footer[:mark], _UNKNOWN, footer[end:]):
+        digest.update(part)
+    return place + mark, footer[mark:end], digest.hexdigest().encode()

@@ -107,6 +107,9 @@ class _RefReader(ColumnReader):
         """Number of refs."""
         return len(self._refs.values)
 
+    def __contains__(self, ref_id: int) -> bool:
+        return self._refs.find(ref_id) is not None
+
     def scores(self, ref_id: int) -> np.ndarray:
         """float32 (S, K): a row per sentence (scores.h5) or choice (selected.h5), a column per candidate."""
         row = self._refs.row(ref_id)

@@ -31,6 +31,8 @@ Rows = Sequence[int] | np.ndarray
 """Rows of a column, or indices of instances."""
 
 BOXES, MASKS = "ssc-boxes", "ssc-masks"
+_ROWS_AT_ONCE = 2**16
+"""Rows that are checked at a time when a file is opened."""
 
 _BOX_COLUMNS = {
     "image/id": Column("<i8", 4096),
@@ -246,11 +248,17 @@ class MaskStore(ColumnReader):
     def _check_values(self) -> None:
         """Sizes, labels, and candidates, which are instances of their ref's own image."""
         self._read_sizes("image/size", len(self.image_ids))
-        if not _within(self._read("instance/label"), 0, len(self.info.class_names)):
-            raise self._damaged(f"/instance/label has not indices of {len(self.info.class_names)} class names alone")
-        image = np.repeat(self._ref_image, np.diff(self._ref_first))
-        if not _within(self._read("ref/candidate"), self._image_first[image], self._image_first[image + 1]):
-            raise self._damaged("/ref/candidate has rows that are not of the ref's image")
+        for start in range(0, int(self._image_first[-1]), _ROWS_AT_ONCE):
+            if not _within(self._read("instance/label", start, start + _ROWS_AT_ONCE), 0, len(self.info.class_names)):
+                raise self._damaged(
+                    f"/instance/label has not indices of {len(self.info.class_names)} class names alone"
+                )
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            first = self._ref_first[start : start + _ROWS_AT_ONCE + 1]
+            image = np.repeat(self._ref_image[start : start + _ROWS_AT_ONCE], np.diff(first))
+            rows = self._read("ref/candidate", int(first[0]), int(first[-1]))
+            if not _within(rows, self._image_first[image], self._image_first[image + 1]):
+                raise self._damaged("/ref/candidate has rows that are not of the ref's image")
         if self.has_masks and self._read_offsets("instance/rle_first", int(self._image_first[-1]))[-1] != self._length(
             "rle"
         ):

@@ -42,7 +42,7 @@ class ColumnWriter:
         self._chunks = {name: np.empty((c.chunk, *c.tail), dtype=c.dtype) for name, c in columns.items()}
         self._filled = dict.fromkeys(columns, 0)
         self._ends: dict[str, int] = dict.fromkeys(columns, 0)
-        self._claimed: dict[str, set[int]] = {}
+        self._claimed: dict[str, dict[int, int]] = {}
         self._context: AbstractContextManager[None] | None = None
         self._sink: _Sink
         self._file: h5py.File
@@ -86,11 +86,14 @@ class ColumnWriter:
 
     def _claim(self, what: str, ids: Iterable[int]) -> None:
         """Note ids of images or refs. Raises SscError for one that was noted before."""
-        claimed = self._claimed.setdefault(what, set())
+        claimed = self._claimed.setdefault(what, {})
         for value in ids:
-            if value in claimed:
+            # a bit of a number that 64 ids share: a set of all ids would be most of a writer's memory
+            block, bit = int(value) >> 6, 1 << (int(value) & 63)
+            known = claimed.get(block, 0)
+            if known & bit:
                 raise SscError(f"{what} {value} was added to {self._path} before; is it listed twice?")
-            claimed.add(int(value))
+            claimed[block] = known | bit
 
     def _flush(self, name: str) -> None:
         """Write the rows of a column that are held back."""

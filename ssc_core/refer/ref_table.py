@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ssc_core.errors import SscError
 from ssc_core.masks.reader import Ids
 from ssc_core.refer.images import PhotoReader
-from ssc_core.tables import open_table
+from ssc_core.tables import open_table, rows_of
 
 SCHEMA = pa.schema(
     [
@@ -59,12 +59,15 @@ class Ref:
     sentences: tuple[str, ...]
 
 
-def read_refs(path: Path, split: str | None = None, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
-    """Read a RefTable: some or all of ``COLUMNS``, a fresh index from 0; only the rows of ``split`` when one is named.
+def read_refs(
+    path: Path, split: str | None = None, columns: Sequence[str] = COLUMNS, images: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Read a RefTable: some or all of ``COLUMNS``, a fresh index from 0.
 
-    Raises SscError when the file is missing, damaged or not a RefTable, or has no such split.
+    Only the rows of ``split`` when one is named, and only those of ``images``, ids of photos: then memory does not grow
+    with the table. Raises SscError when the file is missing, damaged or not a RefTable, or has no such split.
     """
-    table = _read_parquet(path, columns) if split is None else _read_split(path, split, columns)
+    table = _read_parquet(path, columns, images) if split is None else _read_split(path, split, columns, images)
     return table.to_pandas()
 
 
@@ -103,9 +106,10 @@ def read_categories(path: Path) -> dict[int, str]:
     return {int(key): name for key, name in json.loads(metadata[b"categories"]).items()}
 
 
-def open_photos(path: Path, images_folder: Path) -> PhotoReader:
-    """Reader of the photos that the RefTable at ``path`` is about: file name to RGB uint8 (H, W, 3)."""
-    table = _read_parquet(path, ("file_name", "height", "width"))
+def open_photos(path: Path, images_folder: Path, images: np.ndarray | None = None) -> PhotoReader:
+    """Reader of the photos that the RefTable at ``path`` is about, or of those whose ids are given: file name to RGB
+    uint8 (H, W, 3)."""
+    table = _read_parquet(path, ("file_name", "height", "width"), images)
     photos = table.group_by(table.column_names, use_threads=False).aggregate([])  # a photo has many rows
     files, heights, widths = (photos[column].to_pylist() for column in table.column_names)
     sizes = dict(zip(files, zip(heights, widths, strict=True), strict=True))
@@ -134,10 +138,10 @@ def refs_by_image(frame: pd.DataFrame) -> dict[int, tuple[Ref, ...]]:
     return {image_id: tuple(refs) for image_id, refs in grouped.items()}
 
 
-def _read_split(path: Path, split: str, columns: Sequence[str]) -> pa.Table:
-    table = _read_parquet(path, dict.fromkeys(("split", *columns)))
+def _read_split(path: Path, split: str, columns: Sequence[str], images: np.ndarray | None = None) -> pa.Table:
+    table = _read_parquet(path, dict.fromkeys(("split", *columns)), images)
     rows = table.filter(pc.equal(table["split"], split))
-    if not rows:
+    if not rows and images is None:
         raise SscError(f"{path} has no split '{split}'; it has {', '.join(table['split'].unique().to_pylist())}")
     return rows.select(columns)
 
@@ -146,14 +150,15 @@ def _upright(table: pa.Table) -> bool:
     return bool(json.loads(table.schema.metadata[b"upright"]))
 
 
-def _read_parquet(path: Path, columns: Iterable[str]) -> pa.Table:
-    """Some columns of a RefTable, and its metadata: most steps need few, and the texts are most of it."""
+def _read_parquet(path: Path, columns: Iterable[str], images: np.ndarray | None = None) -> pa.Table:
+    """Some columns of a RefTable, of all photos or of ``images``, and its metadata: most steps need few columns, and
+    the texts are most of it."""
     with open_table(path, made_by="index_refs") as file:
         schema = file.schema_arrow
         metadata = schema.metadata or {}
         if not schema.equals(SCHEMA) or any(metadata.get(key) != value for key, value in FORMAT.items()):
             raise SscError(f"{path} is no RefTable of this version; delete it and run index_refs again")
-        table = file.read(columns=list(columns))
+        table = file.read(columns=list(columns)) if images is None else rows_of(file, "image_id", images, list(columns))
     if any(column.null_count for column in table.columns):
         raise SscError(f"{path} has empty cells, which no RefTable has; delete it and run index_refs again")
     return table

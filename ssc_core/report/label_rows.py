@@ -147,7 +147,7 @@ def label_rows(run: Run) -> list[LabelRow]:
 
 
 def _rows(run: Run, ref: Ref) -> Iterator[LabelRow]:
-    if ref.ref_id not in run.selected.ref_ids:
+    if ref.ref_id not in run.selected:
         raise SscError(f"{run.selected.path} has no ref {ref.ref_id} of {ref.file_name}; is it of another split?")
     rows = run.drawn_too(ref.ref_id).rows
     scores, decisive = run.scores.scores(ref.ref_id), run.selected.scores(ref.ref_id)

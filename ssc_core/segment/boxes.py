@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from itertools import groupby
+from itertools import groupby, tee
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,9 +18,9 @@ from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
-from ssc_core.segment.finding import BoxFinder, Found, names_of
+from ssc_core.segment.finding import BoxFinder, Found, asks_likely
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
-from ssc_core.segment.tasks import ImageTask, image_tasks, plan_batches, shard_of
+from ssc_core.segment.tasks import ImageTask, SplitPlan
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,8 @@ def detect_boxes(
 
     Raises SscError for a bad photo that is not skipped, and for a detector that breaks its contract.
     """
-    tasks = image_tasks(refs, nouns, split)
-    class_names = names_of(tasks, settings)
-    batches = shard_of(plan_batches(tasks), (shard, shards))
+    plan = SplitPlan(refs, nouns, split)
+    class_names = plan.names(likely=asks_likely(settings))
     backend = settings.backend
     if backend is None:
         raise SscError("`detect.backend` is null, so `segment.backend` finds masks at once and there are no boxes")
@@ -67,9 +66,10 @@ def detect_boxes(
     with (
         MaskStoreWriter(out, _store_info(backend, settings, compat, class_names), with_masks=False) as writer,
         worker_threads(threads) as pool,
-        tqdm(total=sum(len(batch.tasks) for batch in batches), desc="detect", unit="image", mininterval=10) as progress,
+        tqdm(total=len(plan.photos) // shards, desc="detect", unit="image", mininterval=10) as progress,
     ):
-        ready = batches_ahead(load, [batch.tasks for batch in batches], pool, BATCHES_AHEAD)
+        batches, upcoming = tee(plan.shard(shard, shards))
+        ready = batches_ahead(load, (batch.tasks for batch in upcoming), pool, BATCHES_AHEAD)
         for _, window in groupby(zip(batches, ready, strict=True), key=lambda item: item[0].window):
             found: list[tuple[ImageTask, Found]] = []
             for batch, photos in window:

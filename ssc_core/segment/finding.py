@@ -11,7 +11,8 @@ import numpy as np
 from ssc_core.backends import ConceptSegmenter, Detections, Detector
 from ssc_core.config.labelling import CompatSettings, DetectSettings
 from ssc_core.segment.nms import class_nms, merge_labels
-from ssc_core.segment.tasks import ImageTask, RefQuery
+from ssc_core.segment.noun_table import RefQuery
+from ssc_core.segment.tasks import ImageTask
 
 Prompt = tuple[str, ...]
 
@@ -36,14 +37,18 @@ class Found:
 
 
 def names_of(tasks: Sequence[ImageTask], settings: DetectSettings) -> tuple[str, ...]:
-    """All that the images of a split are asked for, in alphabetical order: the store's class names."""
+    """All that images are asked for, in alphabetical order: the labels' names. Of a split, see ``SplitPlan.names``."""
     return tuple(sorted({name for task in tasks for name in asked_of(task, settings)}))
 
 
 def asked_of(task: ImageTask, settings: DetectSettings) -> Prompt:
     """What an image is asked for."""
-    likely = settings.queries in ("most_likely_noun", "one_query_per_most_likely_noun")
-    return task.queries if likely else task.classes
+    return task.queries if asks_likely(settings) else task.classes
+
+
+def asks_likely(settings: DetectSettings) -> bool:
+    """Whether images are asked for the most likely class of each ref, and not for all that it names."""
+    return settings.queries in ("most_likely_noun", "one_query_per_most_likely_noun")
 
 
 def prompts_of(task: ImageTask, settings: DetectSettings) -> list[Prompt]:

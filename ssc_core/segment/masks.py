@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, tee
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
-from ssc_core.segment.finding import ConceptFinder, Found, names_of
+from ssc_core.segment.finding import ConceptFinder, Found, asks_likely
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
-from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch, image_tasks, plan_batches, shard_of
+from ssc_core.segment.noun_table import RefQuery
+from ssc_core.segment.tasks import ImageTask, SplitPlan, TaskBatch
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def segment_boxes(
 
     Raises SscError when a photo cannot be read, and for a model that breaks its contract.
     """
-    tasks = image_tasks(refs, nouns, split)
+    plan = SplitPlan(refs, nouns, split)
     backend = settings.segment.backend
     model = load_backend(
         backend.name,
@@ -86,18 +87,19 @@ def segment_boxes(
     )
     if boxes is None:
         load = PhotoLoader(images, settings.detect.on_bad_image, model, photos_upright(refs))
-        names = names_of(tasks, settings.detect)
+        names = plan.names(likely=asks_likely(settings.detect))
         finder = ConceptFinder(model, settings.detect, compat, names)
-        batches = shard_of(plan_batches(tasks), (shard, shards))
         info = _store_info(
             StoreInfo(names, {"detect": settings.detect.model_dump(mode="json")}, "", {}), settings, compat
         )
-        _write_masks(out, info, batches, load, _concept_worker(finder, names, compat), threads)
+        batches, photos = plan.shard(shard, shards), len(plan.photos) // shards
+        _write_masks(out, info, batches, photos, load, _concept_worker(finder, names, compat), threads)
         if load.skipped:
             log.warning("%d photos could not be read and were skipped", len(load.skipped))
         return
     with MaskStore.open(boxes, with_masks=False) as store:
-        batches = _batches_in(store, tasks)
+        if len(unknown := np.setdiff1d(store.image_ids, plan.photos)):
+            raise SscError(f"{store.path} has image {unknown[0]}, which the refs do not have; run detect_boxes again")
         load_photo = PhotoLoader(images, "stop", model, photos_upright(refs))
 
         def load_boxed(task: ImageTask) -> tuple[Instances, Any]:
@@ -105,7 +107,8 @@ def segment_boxes(
             return found, load_photo(task) if len(found) else None
 
         info = _store_info(store.info, settings, compat)
-        _write_masks(out, info, batches, load_boxed, _box_worker(model, store, compat), threads)
+        batches, photos = plan.of(store.image_ids), len(store.image_ids)
+        _write_masks(out, info, batches, photos, load_boxed, _box_worker(model, store, compat), threads)
 
 
 def candidates_of(ref: RefQuery, labels: np.ndarray, class_names: Sequence[str], *, any_noun: bool) -> np.ndarray:
@@ -128,19 +131,21 @@ def candidates_in(found: Found, ref: RefQuery, names: Sequence[str], compat: Com
 def _write_masks(
     out: Path,
     info: StoreInfo,
-    batches: Sequence[TaskBatch],
+    batches: Iterable[TaskBatch],
+    photos: int,
     load: Callable[[ImageTask], Any],
     work: _Worker,
     threads: int,
 ) -> None:
-    """Every image of the batches; results leave a window in order of their ids."""
+    """Every image of the batches, ``photos`` or so; results leave a window in order of their ids."""
     with (
         MaskStoreWriter(out, info, with_masks=True) as writer,
         worker_threads(threads) as pool,
-        tqdm(total=sum(len(b.tasks) for b in batches), desc="segment", unit="image", mininterval=10) as progress,
+        tqdm(total=photos, desc="segment", unit="image", mininterval=10) as progress,
     ):
-        ready = batches_ahead(load, [batch.tasks for batch in batches], pool, BATCHES_AHEAD)
-        for _, window in groupby(zip(batches, ready, strict=True), key=lambda item: item[0].window):
+        taken, upcoming = tee(batches)
+        ready = batches_ahead(load, (batch.tasks for batch in upcoming), pool, BATCHES_AHEAD)
+        for _, window in groupby(zip(taken, ready, strict=True), key=lambda item: item[0].window):
             done: list[_Segmented] = []
             for batch, loaded in window:
                 done += work(batch.tasks, loaded, pool)
@@ -182,15 +187,6 @@ def _box_worker(segmenter: Segmenter, store: MaskStore, compat: CompatSettings) 
         return candidates_of(ref, boxes.labels, store.info.class_names, any_noun=compat.candidates_any_noun)
 
     return work
-
-
-def _batches_in(store: MaskStore, tasks: Sequence[ImageTask]) -> list[TaskBatch]:
-    """The split's batches, reduced to the images of the store."""
-    here = set(store.image_ids.tolist())
-    if unknown := here - {task.image_id for task in tasks}:
-        raise SscError(f"{store.path} has image {min(unknown)}, which the refs do not have; run detect_boxes again")
-    batches = (TaskBatch(b.window, tuple(t for t in b.tasks if t.image_id in here)) for b in plan_batches(tasks))
-    return [batch for batch in batches if batch.tasks]
 
 
 def _encode(masks: np.ndarray, scores: np.ndarray) -> tuple[list[bytes], np.ndarray]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ssc_core.errors import SscError
-from ssc_core.tables import open_table, table_writer
+from ssc_core.tables import open_table, rows_of, table_writer
 
 NO_CLASS = "object"
 """What is asked for when a ref has no noun."""
@@ -28,14 +31,50 @@ _SCHEMA = pa.schema(
 )
 _WITH_PHRASES = _SCHEMA.append(pa.field("phrases", pa.list_(pa.string())))
 """Where refs ask by phrases (``nouns.ask``), what each asks for."""
+_ASKED, _NAMED = "ssc_asked", "ssc_named"
+
+
+@dataclass(frozen=True, slots=True)
+class RefQuery:
+    """What a ref is after: ``query``, its most likely class; ``classes``, all that its nouns name, first seen first;
+    ``phrases``, what it asks for in words of its own (``nouns.ask``), in place of its query.
+
+    A ref without a noun has the query "object" and no classes.
+    """
+
+    ref_id: int
+    query: str
+    classes: tuple[str, ...]
+    phrases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> RefQuery:
+        """Of a row of the table."""
+        classes = dict.fromkeys(name for sentence in row["classes"] for name in sentence)
+        return cls(row["ref_id"], row["query"], tuple(classes), tuple(row.get("phrases", ())))
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The names whose instances are its candidates."""
+        return self.phrases or (self.query,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it names: classes and phrases, "object" without any."""
+        return (*self.classes, *self.phrases) or (NO_CLASS,)
 
 
 class NounWriter:
     """Context manager that writes rows of ref_id, image_id, nouns and classes (a list of strings per sentence), query
-    and, where asked for, phrases (a list of strings), as they come; the file is whole or not there."""
+    and, where asked for, phrases (a list of strings), as they come; the file is whole or not there.
+
+    What all refs together ask for and name goes along: a shard's job needs it, and reads its own rows alone.
+    """
 
     def __init__(self, path: Path, *, with_phrases: bool = False) -> None:
         self._path, self._schema = path, _WITH_PHRASES if with_phrases else _SCHEMA
+        self._asked: set[str] = set()
+        self._named: set[str] = set()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -44,19 +83,45 @@ class NounWriter:
         return self
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._file.write_table(pa.Table.from_pylist(list(rows), schema=self._schema))
+        rows = list(rows)
+        for row in rows:
+            query = RefQuery.of(row)
+            self._asked.update(query.asks)
+            self._named.update(query.names)
+        self._file.write_table(pa.Table.from_pylist(rows, schema=self._schema))
 
     def __exit__(self, *error: Any) -> bool | None:
+        names = {_ASKED: sorted(self._asked), _NAMED: sorted(self._named)}
+        self._file.add_key_value_metadata({key: json.dumps(found) for key, found in names.items()})
         return self._stack.__exit__(*error)
 
 
-def read_nouns(path: Path) -> pd.DataFrame:
-    """Read the columns that ``NounWriter`` writes; nouns and classes are lists of lists of str.
+class Nouns:
+    """``nouns.parquet``. photos: ids of its photos, ascending.
 
     Raises SscError when the file is missing, damaged or another kind of table.
     """
-    with open_table(path, made_by="extract_nouns") as file:
-        if not any(map(file.schema_arrow.equals, (_SCHEMA, _WITH_PHRASES))):
-            raise SscError(f"{path} is no table of nouns: it has the columns {', '.join(file.schema_arrow.names)}")
-        table = file.read()
-    return pd.DataFrame({name: table[name].to_pylist() for name in table.column_names}, columns=table.column_names)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._opened() as file:
+            ids = [np.unique(batch["image_id"].to_numpy()) for batch in file.iter_batches(columns=["image_id"])]
+            self.photos = np.unique(np.concatenate([*ids, np.zeros(0, np.int64)]))
+
+    def names(self, *, likely: bool) -> tuple[str, ...]:
+        """All that its refs ask for, or without ``likely`` all that they name, in alphabetical order."""
+        with self._opened() as file:
+            return tuple(json.loads(file.metadata.metadata[(_ASKED if likely else _NAMED).encode()]))
+
+    def rows(self, photos: np.ndarray) -> pa.Table:
+        """The rows of some photos."""
+        with self._opened() as file:
+            return rows_of(file, "image_id", photos, file.schema_arrow.names)
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        with open_table(self._path, made_by="extract_nouns") as file:
+            if not any(map(file.schema_arrow.equals, (_SCHEMA, _WITH_PHRASES))):
+                columns = ", ".join(file.schema_arrow.names)
+                raise SscError(f"{self._path} is no table of nouns: it has the columns {columns}")
+            yield file

@@ -99,8 +99,8 @@ def score_candidates(
         models=model_digests(settings.backend.settings, "score" if scorer == DEFAULT_SCORER else f"scorers.{scorer}"),
     )
     with MaskStore.open(masks, with_masks=True) as store, ScoreStoreWriter(out, info) as writer:
-        known = _refs_of(store, read_refs(refs, split), split)
-        marker = Marker(open_photos(refs, images), store, model, merged=compat.merged_masks)
+        known = _refs_of(store, read_refs(refs, split, images=store.image_ids), split)
+        marker = Marker(open_photos(refs, images, store.image_ids), store, model, merged=compat.merged_masks)
         for photo in score_photos(_photos(known, store), marker, threads):
             for ref, scores, areas in zip(photo.photo.refs, photo.scores, photo.areas, strict=True):
                 writer.append_ref(ref.ref_id, scores, areas)

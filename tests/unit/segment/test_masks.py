@@ -7,7 +7,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks.gather import gather
 from ssc_core.masks.store import MaskStore
 from ssc_core.segment.masks import candidates_of
-from ssc_core.segment.tasks import RefQuery
+from ssc_core.segment.noun_table import RefQuery
 from tests.files import write_nouns
 from tests.unit.segment.conftest import fake
 
@@ -76,7 +76,7 @@ def test_masks_of_another_size_than_the_photo_are_an_error(make_split):
 
 
 def test_boxes_of_other_refs_are_an_error(make_split, tmp_path):
-    from ssc_core.segment.noun_table import read_nouns
+    from tests.files import read_nouns
 
     split = make_split([[["dog"]], [["dog"]]])
     boxes = split.detect()

@@ -13,8 +13,8 @@ from ssc_core.errors import SscError
 from ssc_core.refer.index import build_index
 from ssc_core.segment import nouns as stage
 from ssc_core.segment.coco import COCO_CLASSES
-from ssc_core.segment.noun_table import read_nouns
 from ssc_core.segment.nouns import NounFinder, class_names_for, extract_nouns, most_likely_class
+from tests.files import read_nouns
 from tests.unit.segment.conftest import fake
 
 
