@@ -35,7 +35,12 @@ _HEAD = """# Written by `ssc label`, which writes it anew. To go on by hand, in 
 
 def label(
     photos: Annotated[Path, typer.Argument(help="Folder of photos.")],
-    table: Annotated[Path, typer.Argument(help="Table with the columns image and sentences, see `ssc init`.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="Table with the columns image and sentences, see `ssc init`; or a folder that `datasets` saved."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of all that is made.")],
     preset: Annotated[
         str | None, typer.Option(help="Models that know photos: small, modern or paper. Default: small.")
@@ -82,7 +87,7 @@ def _count(photos: Path, table: Path) -> list[str]:
 
     if not photos.is_dir():
         raise SscError(f"{photos} is no folder of photos")
-    if not table.is_file():
+    if not table.exists():
         raise SscError(f"{table} does not exist; `ssc init FOLDER` writes a table to start from")
     splits: dict[str, None] = {}
     named: Counter[str] = Counter()

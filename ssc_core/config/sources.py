@@ -17,6 +17,8 @@ _REQUIRED = {"refer": ("root", "name", "split_by"), "table": ("file", "images")}
 _FOREIGN = {"refer": ("file", "split"), "table": ("root", "name", "split_by", "instances")}
 _OWN = ("file", "images")
 """What a reader of the user's own needs; it may take any other key."""
+_SAVED = (".arrow", ".json")
+"""What the files end in that Hugging Face ``datasets`` saves a table as."""
 
 
 def images_folder_of(root: Path, name: str) -> Path:
@@ -55,7 +57,8 @@ class DatasetSource(BaseModel):
     )
     file: FilePath | None = Field(
         default=None,
-        description="table: .csv, .tsv, .jsonl or .parquet (image, sentences, [split], [mask]), .json (COCO captions)",
+        description="table: .csv, .tsv, .jsonl or .parquet (image, sentences, [split], [mask]), .json (COCO captions), "
+        "or a folder that `save_to_disk` of Hugging Face datasets wrote",
     )
     split: str | None = Field(
         default=None, min_length=1, description="table: split of rows that name none; null: train"
@@ -75,7 +78,9 @@ class DatasetSource(BaseModel):
     def annotation_files(self) -> tuple[Path, ...]:
         """The files that say which refs there are, in reading order."""
         if self.layout != "refer":
-            return (given(self.file), *([self.instances] if self.instances else []))
+            file = given(self.file)
+            parts = sorted(path for path in file.rglob("*") if path.suffix in _SAVED) if file.is_dir() else [file]
+            return (*parts, *([self.instances] if self.instances else []))
         folder = given(self.root) / given(self.name)
         return folder / f"refs({self.split_by}).p", self.instances or folder / "instances.json"
 

@@ -1,4 +1,5 @@
-"""Rows of a user's table, as spreadsheets save it, JSONL, COCO JSON or parquet: dicts by column, with their places."""
+"""Rows of a user's table, as spreadsheets save it, JSONL, COCO JSON, parquet or a folder of Hugging Face ``datasets``:
+dicts by column, with their places."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import csv
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +22,8 @@ _MAX_SHOWN = 10
 _ROWS_AT_ONCE = 100
 _LEAST_UNPACKED, _MOST_UNPACKED = 2**20, 100
 """Bytes that a parquet file's columns of text may take, and so many more for each byte of the file."""
+_SPLITS, _STATE = "dataset_dict.json", "state.json"
+"""What `save_to_disk` writes beside its Arrow files: of a folder of splits, and of one."""
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +36,14 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
 
     CSV may be separated by commas, semicolons or tabs, and its header may have capitals and blanks, as spreadsheets
     write it. Of COCO JSON, every annotation with a ``caption`` is a row, its ``segmentation`` the mask, its
-    ``split`` or its photo's the split; of a parquet file with photos inside, as Hugging Face writes it, the photo's
-    ``path`` is its name. Raises SscError that names the place: for a file that is no table, columns that are missing or
+    ``split`` or its photo's the split. Of photos that Hugging Face put inside, in a parquet file or a folder that
+    ``save_to_disk`` wrote, the ``path`` is the name; rows of such a folder with several splits are of theirs, unless
+    they say another. Raises SscError that names the place: for a file that is no table, columns that are missing or
     occur twice, and rows that are not as long as the header or no JSON.
     """
-    reader = _READERS.get(path.suffix.lower())
+    reader = _saved_rows if path.is_dir() else _READERS.get(path.suffix.lower())
     if reader is None:
-        raise SscError(f"{path}: a table ends in {SUFFIXES_TEXT}")
+        raise SscError(f"{path}: a table ends in {SUFFIXES_TEXT}, or is a folder that `datasets` saved")
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
@@ -167,24 +171,13 @@ def _parquet_rows(path: Path) -> Iterator[PlacedRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
     try:
         with pq.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            for column in REQUIRED:
-                if column not in columns:
-                    raise SscError(f"{path}: no column '{column}'; it has {', '.join(columns) or 'none'}")
-            _check_once(columns, str(path))
-            _announce_unused(columns, str(path))
-            wanted = [column for column in READ_COLUMNS if column in columns]
+            wanted = _wanted(file.schema_arrow, path)
             inside = "path" in [part.name for part in _parts(file.schema_arrow.field("image").type)]
             read = ["image.path" if column == "image" and inside else column for column in wanted]
             _check_claims(file.metadata, wanted, path)
-            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=read):
-                for row in batch.to_pylist():
-                    number += 1
-                    image = row["image"]
-                    yield f"{path}, row {number}", {**row, "image": image["path"] if isinstance(image, dict) else image}
+            yield from _arrow_rows(file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=read), path)
     except (pa.ArrowException, ValueError, TypeError, KeyError, OverflowError) as error:
         raise SscError(f"{path} is no whole parquet file: {error}") from error
 
@@ -198,6 +191,97 @@ def _check_claims(metadata: Any, wanted: Sequence[str], path: Path) -> None:
         claimed = sum(one.total_uncompressed_size for one in columns if one.path_in_schema.split(".")[0] in wanted)
         if claimed > most:
             raise SscError(f"{path}: rows of {claimed >> 20} MiB in a file of {path.stat().st_size >> 10} KiB; refused")
+
+
+def _saved_parts(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Split ("" without) and Arrow files of a folder of ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``."""
+    if (folder / _SPLITS).is_file():
+        splits = _named(folder / _SPLITS, "splits")
+        for split in splits:
+            yield split, _arrow_files(folder / split)
+    else:
+        yield "", _arrow_files(folder)
+
+
+def _arrow_files(folder: Path) -> list[Path]:
+    state = folder / _STATE
+    if not state.is_file():
+        raise SscError(
+            f"{folder} is a folder without {_STATE}: name a table, or a folder that `save_to_disk` of `datasets` wrote"
+        )
+    if (read_json(state) or {}).get("_indices_data_files"):
+        raise SscError(f"{folder} holds a selection of rows: write it with `flatten_indices().save_to_disk(...)`")
+    return [folder / name for name in _named(state, "_data_files", "filename")]
+
+
+def _named(path: Path, key: str, part: str = "") -> list[str]:
+    """Names of files or folders beside a JSON file that lists them."""
+    content = read_json(path)
+    listed = content.get(key) if isinstance(content, dict) else None
+    names = [one.get(part) if part and isinstance(one, dict) else one for one in listed or []]
+    if not names or not all(isinstance(name, str) and name not in ("", ".", "..") for name in names):
+        raise SscError(f"{path} is none that `datasets` wrote: it has no list '{key}' of names")
+    for name in names:
+        if Path(name).name != name or "\\" in name or "\0" in name:
+            raise SscError(f"{path}: '{name:.80}' lies in another folder")
+    return names
+
+
+def _saved_rows(folder: Path) -> Iterator[PlacedRow]:
+    """Arrow streams, mapped into memory: photos inside are passed over without being read."""
+    import pyarrow as pa
+
+    for split, files in _saved_parts(folder):
+        for path in files:
+            try:
+                with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                    wanted = _wanted(stream.schema, path)
+                    # a stranger's offsets may lead anywhere
+                    checked = (_whole(batch.select(wanted)) for batch in stream)
+                    rows = _arrow_rows((part for batch in checked for part in _slices(batch)), path)
+                    yield from ((where, {"split": split, **row} if split else row) for where, row in rows)
+            except FileNotFoundError:
+                raise
+            except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+                raise SscError(f"{path} is no whole file of `datasets`: {error}") from error
+
+
+def _wanted(schema: Any, path: Path) -> list[str]:
+    """The columns to read. Raises SscError for those that are missing."""
+    columns = schema.names
+    for column in REQUIRED:
+        if column not in columns:
+            raise SscError(f"{path}: no column '{column}'; it has {', '.join(columns) or 'none'}")
+    _check_once(columns, str(path))
+    _announce_unused(columns, str(path))
+    return [column for column in READ_COLUMNS if column in columns]
+
+
+def _whole(batch: Any) -> Any:
+    batch.validate(full=True)
+    return _without_pixels(batch)
+
+
+def _without_pixels(batch: Any) -> Any:
+    """With the path alone of photos that lie inside."""
+    image = batch.column("image")
+    if "path" not in [part.name for part in _parts(image.type)]:
+        return batch
+    place = batch.schema.get_field_index("image")
+    return batch.set_column(place, "image", image.field("path"))
+
+
+def _slices(batch: Any) -> Iterator[Any]:
+    yield from (batch.slice(start, _ROWS_AT_ONCE) for start in range(0, batch.num_rows, _ROWS_AT_ONCE))
+
+
+def _arrow_rows(batches: Iterable[Any], path: Path) -> Iterator[PlacedRow]:
+    number = 0
+    for batch in batches:
+        for row in batch.to_pylist():
+            number += 1
+            image = row["image"]
+            yield f"{path}, row {number}", {**row, "image": image["path"] if isinstance(image, dict) else image}
 
 
 def _parts(kind: Any) -> list[Any]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -150,3 +151,79 @@ def test_a_mask_in_a_cell_of_csv(tmp_path: Path) -> None:
     )
     data = read_table(table, tmp_path, default_split="train")
     assert [ref.segmentation for ref in data.refs] == [[[1, 1, 5, 1, 5, 5, 1, 5]], {"size": [8, 10]}]
+
+
+def saved(folder: Path, splits: dict[str, list[dict[str, Any]]] | list[dict[str, Any]]) -> Path:
+    """A folder that Hugging Face itself writes."""
+    datasets = pytest.importorskip("datasets", reason="the extra `dev` has Hugging Face datasets")
+    if isinstance(splits, dict):
+        of = {name: datasets.Dataset.from_list(rows) for name, rows in splits.items()}
+        datasets.DatasetDict(of).save_to_disk(str(folder))
+    else:
+        datasets.Dataset.from_list(splits).save_to_disk(str(folder), num_shards=min(2, len(splits)))
+    return folder
+
+
+def test_a_folder_of_datasets(tmp_path: Path) -> None:
+    rows = [{"image": name, "sentences": list(texts)} for name, texts in ROWS]
+    assert list(read_sentences(saved(tmp_path / "t", rows))) == ROWS, "in two files"
+
+
+def test_splits_of_a_folder_of_datasets_are_those_of_its_rows(tmp_path: Path) -> None:
+    rows = [{"image": name, "sentences": list(texts), "source": "x"} for name, texts in ROWS]
+    found = [row for _, row in read_rows(saved(tmp_path / "t", {"train": rows[:1], "val": rows[1:]}))]
+    assert [(row["split"], row["image"]) for row in found] == [("train", "a.png"), ("val", "b.png")]
+    assert all("source" not in row for row in found), "nothing reads it"
+
+
+def test_photos_inside_a_folder_of_datasets_are_known_by_their_path(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra `dev` has Hugging Face datasets")
+    features = datasets.Features({"image": datasets.Image(), "sentences": datasets.List(datasets.Value("string"))})
+    photos = [{"bytes": b"pixels", "path": name} for name, _ in ROWS]
+    rows = {"image": photos, "sentences": [list(texts) for _, texts in ROWS]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "t"))
+    assert list(read_sentences(tmp_path / "t")) == ROWS
+
+
+def test_photos_without_a_name_are_told(tmp_path: Path) -> None:
+    table = saved(tmp_path / "t", [{"image": {"bytes": b"x", "path": None}, "sentences": ["dog"]}])
+    with pytest.raises(SscError, match=r"row 1: 'image' is empty"):
+        list(read_sentences(table))
+
+
+@pytest.mark.parametrize("cut", [1, 300, 700])
+def test_a_damaged_folder_of_datasets(tmp_path: Path, cut: int) -> None:
+    (path,) = saved(tmp_path / "t", [{"image": "a.png", "sentences": ["dog"]}]).glob("*.arrow")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - cut] if cut < 700 else content[:cut])
+    with pytest.raises(SscError, match="no whole file of `datasets`"):
+        list(read_rows(tmp_path / "t"))
+
+
+def test_offsets_that_lead_elsewhere_are_found_before_they_are_followed(tmp_path: Path) -> None:
+    (path,) = saved(tmp_path / "t", [{"image": "a.png", "sentences": ["dog", "cat"]}]).glob("*.arrow")
+    offsets = np.array([0, 5], dtype=np.int32).tobytes()  # of the photo's name
+    content = path.read_bytes()
+    assert offsets in content
+    path.write_bytes(content.replace(offsets, np.array([0, 2**30], dtype=np.int32).tobytes()))
+    with pytest.raises(SscError, match="no whole file of `datasets`"):
+        list(read_rows(tmp_path / "t"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("notes.txt", "x", r"without state.json: name a table, or a folder that `save_to_disk`"),
+        ("state.json", "{}", "it has no list '_data_files' of names"),
+        ("state.json", "[]", "it has no list '_data_files' of names"),
+        ("state.json", {"_data_files": [{"filename": "../t.arrow"}]}, "lies in another folder"),
+        ("state.json", {"_data_files": [{"filename": "gone.arrow"}]}, "cannot read"),
+        ("state.json", {"_data_files": [], "_indices_data_files": ["i"]}, "flatten_indices"),
+        ("dataset_dict.json", {"splits": ["/etc"]}, "lies in another folder"),
+        ("dataset_dict.json", {"splits": [".."]}, "no list 'splits' of names"),
+    ],
+)
+def test_a_folder_that_is_none_of_datasets(tmp_path: Path, name: str, content: Any, message: str) -> None:
+    write(tmp_path / name, content)
+    with pytest.raises(SscError, match=message):
+        list(read_rows(tmp_path))
