@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +104,45 @@ def test_labels_of_a_folder(folder: Path) -> None:
     ssc(folder, *command)
     assert masks.stat().st_mtime_ns == before, "a second call runs nothing again"
     assert json.loads((folder / "out/labels.json").read_text()) == content
+
+
+def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(folder: Path) -> None:
+    quiet, killed = folder / "quiet", folder / "killed"
+    for place in (quiet, killed):
+        shutil.copytree(folder / "photos", place / "photos")
+        for name in ("backends.py", "refs.csv", "mine.yaml"):
+            shutil.copy(folder / name, place / name)
+    command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
+    ssc(quiet, *command)
+    for appears in ("shards/boxes.0-of-1.h5", "selected.h5"):
+        kill_when(killed / "out/results/labels/train" / appears, killed, *command)
+        assert not (killed / "out/labels.json").exists(), "it was killed before the end"
+    ssc(killed, *command)
+    assert made(killed / "out") == made(quiet / "out")
+
+
+def kill_when(appears: Path, folder: Path, *arguments: object) -> None:
+    """SIGKILL a command and all that it started once a file is there."""
+    command = [sys.executable, "-m", "ssc_core.cli.main", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, cwd=folder, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not appears.exists():
+        assert process.poll() is None, "the command ended by itself"
+        assert time.monotonic() < deadline, f"{appears} did not appear in five minutes"
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def made(out: Path) -> dict[str, bytes]:
+    """Every file but logs and run times, by its name."""
+    files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+    return {
+        name: path.read_bytes() for name, path in files.items() if not {"logs", "benchmarks"} & set(Path(name).parts)
+    }
 
 
 def test_toys_do_not_label_photos(folder: Path) -> None:
