@@ -28,6 +28,10 @@ from ssc_core.errors import SscError
 UNIT_NORM = 0.01
 """How far from 1 the length of a feature may be: half precision rounds that much."""
 
+TINY_BOXES = 3
+"""So many boxes in the first pixels of photos, and none elsewhere, are shares of the photos' sides. One may be there: a
+detector that is asked for what is not in a photo gives boxes of all kinds."""
+
 LONGEST_SCALE = 80
 """Characters of a pair scorer's ``scale``, which is stored with every file of its scores."""
 
@@ -95,6 +99,9 @@ class Checker:
 class PhotoChecker(Checker):
     """A backend that photos are shown to. They may be ``Prepared``; what is not is prepared here."""
 
+    _tiny: int | None = 0
+    """Boxes that lay in the first pixels of their photos; None once one did not."""
+
     def prepare(self, image: np.ndarray) -> Prepared:
         """Thread-safe if the backend's own ``prepare`` is; a backend without one gets the photo."""
         prepare = getattr(self._backend, "prepare", None)
@@ -113,6 +120,7 @@ class PhotoChecker(Checker):
         labels = self._array(method, f"labels{where}", one.labels, "integer", (count,))
         if problem := _wrong_boxes(boxes, size):
             self._fail(method, f"boxes_xyxy{where} {problem}")
+        self._in_pixels(method, where, boxes, size)
         self._shares(method, f"scores{where}", scores)
         if count and not (labels.min() >= least and labels.max() < classes):
             self._fail(
@@ -121,6 +129,17 @@ class PhotoChecker(Checker):
                 + (" (nor -1, for none)" if least < 0 else ""),
             )
         return Detections(boxes, scores, labels)
+
+    def _in_pixels(self, method: str, where: str, boxes: np.ndarray, size: tuple[int, int]) -> None:
+        if self._tiny is None or not len(boxes) or min(size) <= 1:
+            return
+        self._tiny = self._tiny + len(boxes) if boxes.max() <= 1 else None
+        if self._tiny and self._tiny >= TINY_BOXES:
+            self._fail(
+                method,
+                f"boxes_xyxy{where}, as for those before, that all lie in the photo's first pixel, as shares of its "
+                "sides do, not in absolute pixels",
+            )
 
     def _shares(self, method: str, what: str, values: np.ndarray) -> None:
         if len(values) and not (values.min() >= 0 and values.max() <= 1):
@@ -299,8 +318,6 @@ def _wrong_boxes(boxes: np.ndarray, size: tuple[int, int]) -> str:
         return "with x0 > x1 or y0 > y1, not x0, y0, x1, y1"
     if (high < 0).any() or (low > [width, height]).any():
         return f"outside the photo, which has {width} x {height} pixels (width x height)"
-    if len(boxes) and 0 < boxes.max() <= 1 and min(size) > 1:
-        return "that all lie in the photo's first pixel, as shares of its sides do, not in absolute pixels"
     return ""
 
 

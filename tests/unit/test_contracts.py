@@ -108,12 +108,25 @@ def unit(count: int, width: int = 8) -> np.ndarray:
         ([found(boxes((20, 20, 5, 5), (1, 1, 2, 2))), NOTHING], "x0 > x1"),
         ([found(boxes((70, 5, 80, 20), (1, 1, 2, 2))), NOTHING], r"outside the photo, which has 60 x 40"),
         ([found(boxes((5, -9, 8, -2), (1, 1, 2, 2))), NOTHING], "outside the photo"),
-        ([found(boxes((0.1, 0.1, 0.5, 0.5), (0.4, 0.4, 0.9, 1.0))), NOTHING], "shares of its sides"),
     ],
 )
 def test_what_a_detector_must_not_return(answer: Any, problem: str) -> None:
     with pytest.raises(SscError, match=rf"detector 'mine.py:Fake': Fake\.detect gave .*{problem}.*docs/plug-ins.md"):
         checked(Fake(answer), "mine.py:Fake", Detector).detect(PHOTOS, PROMPTS)
+
+
+def test_boxes_that_are_shares_are_told_from_a_box_that_is_tiny() -> None:
+    shares = found(boxes((0.1, 0.1, 0.5, 0.5), (0.4, 0.4, 0.9, 1.0)))
+    detector = checked(Fake([shares, NOTHING]), "mine.py:Fake", Detector)
+    assert len(detector.detect(PHOTOS, PROMPTS)[0].scores) == 2, "two may be found there"
+    with pytest.raises(SscError, match=r"boxes_xyxy for image 1 of 2, as for those before, .* shares of its sides"):
+        detector.detect(PHOTOS, PROMPTS)
+
+    detector = checked(Fake([found(), NOTHING]), "mine.py:Fake", Detector)
+    detector.detect(PHOTOS, PROMPTS)
+    detector._backend = Fake([shares, NOTHING])
+    for _ in range(3):
+        assert len(detector.detect(PHOTOS, PROMPTS)[0].scores) == 2, "it has shown that it counts pixels"
 
 
 @pytest.mark.parametrize(
