@@ -71,8 +71,8 @@ finding: env ## all methods over seeds, a page per dataset: docs/results*.md (ho
 clicks: env ## what reviews are worth, as docs/clicks.md: labels in a quarter of an hour, networks in an hour or two
 	$(SNAKEMAKE) --forcerun write_clicks -- docs/clicks.md
 
-report: env ## one HTML page of everything in results/
-	$(SNAKEMAKE) results/report/index.html
+report: env ## one HTML page of everything in results/; where ways to select were compared, more scorers among them
+	$(SNAKEMAKE) --configfile presets/scorers.yaml -- results/report/index.html
 
 bench: env ## all benchmarks of the stages against the published way, as docs/benchmarks.md (SAMPLE=folder of real data)
 	$(BIN)/python benchmarks/page.py $(if $(SAMPLE),--sample $(SAMPLE))

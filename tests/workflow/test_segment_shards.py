@@ -11,11 +11,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from microworld.refer_layout import write_world
-from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectSettings
+from ssc_core.config.base import Backend
+from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectSettings, SegmentSettings
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.config.stages import STAGES
@@ -100,6 +102,28 @@ def test_every_number_of_shards_gives_the_same_bytes(world: World, whole: tuple[
         assert sum(len(store.instances(i)) for i in store.image_ids.tolist()) > PHOTOS
     for one, other in zip(whole, gathered(world, count), strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_both_models_as_one_concept_segmenter_find_what_they_find_one_after_the_other(
+    world: World, whole: tuple[Path, Path]
+) -> None:
+    """So a row of its own in a comparison would say what the row of both says."""
+    detector = dict(world.settings.detect.backend.settings)
+    both = {"detector": detector.pop("model"), **detector, **world.settings.segment.backend.settings}
+    backend = Backend(name="grounded_sam", settings=both)
+    settings = CandidateSettings(
+        detect=world.settings.detect.model_copy(update={"backend": None}), segment=SegmentSettings(backend=backend)
+    )
+    out, compat = world.folder / "concepts.h5", CompatSettings()
+    segment_boxes(**world.tables, split="train", out=out, settings=settings, compat=compat, device="cpu")
+    with MaskStore.open(out) as concepts, MaskStore.open(whole[1]) as store:
+        assert concepts.image_ids.tolist() == store.image_ids.tolist()
+        for image in store.image_ids.tolist():
+            one, other = concepts.instances(image), store.instances(image)
+            assert np.array_equal(concepts.masks(one.rows), store.masks(other.rows))
+            assert np.array_equal(one.labels, other.labels) and np.array_equal(one.box_scores, other.box_scores)
+        for ref in store.ref_ids.tolist():
+            assert concepts.candidates(ref).rows.tolist() == store.candidates(ref).rows.tolist()
 
 
 def test_a_shard_killed_in_its_middle_is_made_again_with_the_same_bytes(world: World, root: Path) -> None:
