@@ -8,7 +8,16 @@ from snakemake.exceptions import WorkflowError
 
 # where this workflow lies, also when it is a module of another one, whose folder workflow.basedir is then
 HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
-sys.path.insert(0, str(HERE))
+if (HERE / "config.yaml").is_file():
+    sys.path.insert(0, str(HERE))
+else:  # a module that Snakemake fetched from a forge, of which only rules come: all else is in the installed package
+    try:
+        from ssc_core.checkout import HOME as HERE
+    except ImportError:
+        raise WorkflowError(
+            f"the workflow was fetched from {HERE}, without its package; install that where Snakemake is: "
+            "`pip install` of the wheel that `make wheel` makes, of the same version"
+        )
 
 from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
@@ -50,12 +59,13 @@ if {"{", "}"} & set(str(HERE)):
 if workflow.is_main_process and clear_stale_locks():
     print("The last run here was killed: its lock is removed.", file=sys.stderr)
 
-# Not Snakemake's `config`: see ssc_core/config/layers.py. With --replace-workflow-config, config.yaml is left out.
-CONFIGS = workflow.config_settings
-CONFIG_FILES = [HERE / "config.yaml", *CONFIGS.configfiles]
+# Not Snakemake's `config`, but for a module that is given one: see ssc_core/config/layers.py. With
+# --replace-workflow-config, config.yaml is left out.
+CONFIGS, GIVEN = workflow.config_settings, workflow.modifier.skip_configfile
+CONFIG_FILES = [HERE / "config.yaml", *(() if GIVEN else CONFIGS.configfiles)]
 try:
     LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
-    SETTINGS = load_settings(read_layers(LAYERS, CONFIGS.config))
+    SETTINGS = load_settings(read_layers(LAYERS, config if GIVEN else CONFIGS.config))
     check_world(SETTINGS)
     check_studies(SETTINGS)
 except SscError as error:
