@@ -72,8 +72,17 @@ def pull(repository: str, out: Path, *, kind: Kind, revision: str | None = None)
     for name in names:
         _check(staging / name, stated[name], repository)
     shutil.rmtree(staging / ".cache", ignore_errors=True)  # the library's notes
+    _remove_others(staging, names)
     staging.rename(out)
     return names, sorted(stated.keys() - set(names))
+
+
+def _remove_others(staging: Path, names: Sequence[str]) -> None:
+    """Remove what another repository or commit left in the folder when its call did not come to its end."""
+    wanted = {staging / name for name in names}
+    for path in staging.rglob("*"):
+        if path not in wanted and not path.is_dir():
+            path.unlink()
 
 
 def _check_claims(repository: str, names: Sequence[str], stated: Mapping[str, Any], staging: Path) -> None:
@@ -102,7 +111,7 @@ def _check(path: Path, stated: Any, repository: str) -> None:
             f"{path.name} of {repository} came with other bytes than the hub states ({found} instead of {expected}); "
             "nothing was kept of it. Try again; if it stays so, the hub or a proxy before it is at fault"
         )
-    if path.suffix in WEIGHTS_SUFFIXES:
+    if path.suffix.lower() in WEIGHTS_SUFFIXES:
         try:
             check_weights(path)
         except SscError:

@@ -58,8 +58,8 @@ def check_weights(path: Path | str) -> None:
     path = Path(path)
     if path.is_dir():
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            check_weights(file) if file.suffix in WEIGHTS_SUFFIXES else check_digest(file)
-    elif path.suffix == ".safetensors":
+            check_weights(file) if file.suffix.lower() in WEIGHTS_SUFFIXES else check_digest(file)
+    elif path.suffix.lower() == ".safetensors":
         _check_kind(path, safetensors=True)
         check_digest(path)
     elif _check_kind(path) == "zip":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def init(folder: Annotated[Path, typer.Argument(help="New or existing folder; no
 
     files = {
         folder / "refs.csv": TABLE,
-        folder / "mine.yaml": CONFIG.format(name=folder / "mine.yaml"),
+        folder / "mine.yaml": CONFIG.format(name=shlex.quote(str(folder / "mine.yaml"))),
         folder / "README.txt": README.format(name="mine.yaml"),
     }
     if there := [str(file) for file in files if file.exists()]:
@@ -62,4 +63,5 @@ def init(folder: Annotated[Path, typer.Argument(help="New or existing folder; no
     print(
         f"{folder}: refs.csv ({len(rows)} rows as an example), mine.yaml, photos/. Both files were read and are right."
     )
-    print(f"Put photos and rows in, then: ssc label {folder}/photos {folder}/refs.csv --out {folder}/labels")
+    places = shlex.join(f"{folder}/{name}" for name in ("photos", "refs.csv"))
+    print(f"Put photos and rows in, then: ssc label {places} --out {shlex.quote(f'{folder}/labels')}")

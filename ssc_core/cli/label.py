@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -29,7 +30,7 @@ ON_PHOTOS = (("select", "min_area", 500), ("score", "blur_sigma", 50))
 """Section, key and value where the preset says nothing: the default ones suit pictures of 160 pixels."""
 
 _HEAD = """# Written by `ssc label`, which writes it anew. To go on by hand, in the folder where that was called:
-#   ssc run --configfile {file} -- {results}/{dataset}/{split}/selected.h5
+#   ssc run --configfile {file} -- {target}
 """
 
 
@@ -83,6 +84,7 @@ def label(
 def _count(photos: Path, table: Path) -> list[str]:
     """The splits of a table. Says how many photos it names, and how many of the folder's it does not."""
     from ssc_core.pictures import PHOTO_SUFFIXES
+    from ssc_core.refer.table import split_of
     from ssc_core.refer.table_rows import read_rows
 
     if not photos.is_dir():
@@ -91,8 +93,8 @@ def _count(photos: Path, table: Path) -> list[str]:
         raise SscError(f"{table} does not exist; `ssc init FOLDER` writes a table to start from")
     splits: dict[str, None] = {}
     named: Counter[str] = Counter()
-    for _, row in read_rows(table):
-        splits[str(row.get("split") or "train").strip()] = None
+    for where, row in read_rows(table):
+        splits[split_of(row.get("split"), where) or "train"] = None
         named[str(row["image"]).strip()] += 1
     if not splits:
         raise SscError(f"{table} has no rows")
@@ -153,7 +155,8 @@ def _write_config(content: dict[str, Any], out: Path, split: str) -> Path:
         raise SscError(f"--out {out} is a file; name a folder")
     out.mkdir(parents=True, exist_ok=True)
     file = out / "config.yaml"
-    head = _HEAD.format(file=file, results=content["results"], dataset=DATASET, split=split)
+    target = f"{content['results']}/{DATASET}/{split}/selected.h5"
+    head = _HEAD.format(file=shlex.quote(str(file)), target=shlex.quote(target))
     with atomic_path(file) as temporary:
         temporary.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return file

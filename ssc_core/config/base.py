@@ -16,7 +16,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """NumPy's legacy generators take 32 bits."""
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
+    """``name``, of a dataset or a split. Raises ValueError where no folder is called so."""
     safe = 0 < len(name) <= 100 and name[0] != "-" and all(c.isalnum() or c in "_+-" for c in name)
     if not safe:
         raise ValueError("use letters, digits, '_', '+' and '-' only, it becomes a folder")
@@ -32,7 +33,7 @@ def _scorer_name(name: str) -> str:
 ScorerName = Annotated[str, AfterValidator(_scorer_name)]
 """A name that becomes a part of a file's name, as scores_NAME.h5."""
 
-FolderName = Annotated[str, AfterValidator(_folder_name)]
+FolderName = Annotated[str, AfterValidator(folder_name)]
 """A name that becomes a folder of results, or a part of a file's name."""
 
 

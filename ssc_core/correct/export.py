@@ -117,8 +117,12 @@ def open_session(path: Path, threads: int = 1) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own classes, one per kind of failure
-        detail = (str(error).strip().splitlines() or ["unknown"])[0]
-        raise SscError(f"{path} is no ONNX file that onnxruntime can run: {detail}") from error
+        raise SscError(f"{path} is no ONNX file that onnxruntime can run: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Of what a library says; some say pages."""
+    return (str(error).strip().splitlines() or ["unknown"])[0]
 
 
 def _need(package: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ssc_core.checkout import find_path
-from ssc_core.correct.export import ABOUT, NAMES, open_session
-from ssc_core.correct.predictor import Predictor
+from ssc_core.correct.export import ABOUT, NAMES, first_line, open_session
+from ssc_core.correct.predictor import Predictor, checked_sizes
 from ssc_core.correct.text import load_tokenizer
 from ssc_core.errors import SscError
+from ssc_core.files import parse_json
 from ssc_core.torch_runtime import ShrinkingBatches
 
 
@@ -29,25 +29,29 @@ class OnnxPredictor(Predictor):
         session = open_session(path, threads)
         sizes = {each.name: each.shape for each in session.get_inputs()}
         try:
-            about = json.loads(session.get_modelmeta().custom_metadata_map[ABOUT])
-            side, tokens = int(sizes["pixels"][3]), int(sizes["ids"][1])
-            tokenizer, self.settings = str(about["tokenizer"]), {"network": about["network"]}
+            about = parse_json(session.get_modelmeta().custom_metadata_map[ABOUT], f"{path}: its note")
+            side, tokens = sizes["pixels"][3], sizes["ids"][1]
+            tokenizer, self.settings = str(about["tokenizer"]), {"network": dict(about["network"])}
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise SscError(f"{path} is not a file of `ssc export-network`: it lacks {error}") from error
         self.device = torch.device("cpu")
         self._passes = ShrinkingBatches(samples, "LAVT in onnxruntime, sentences")
-        self.side, self.max_tokens, self.meta = side, tokens, {}
+        (self.side, self.max_tokens), self.meta = checked_sizes(side, tokens, path), {}
         self.tokenizer = load_tokenizer(find_path(bert or tokenizer))
-        self.model = _Session(session)
+        self.model = _Session(session, path)
 
 
 class _Session(nn.Module):
     """onnxruntime's session, called as a network is."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, path: Path) -> None:
         super().__init__()
-        self._session = session
+        self._session, self._path = session, path
 
     def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         inputs = zip(NAMES, (pixels, ids, mask), strict=True)
-        return torch.from_numpy(self._session.run(None, {name: each.numpy() for name, each in inputs})[0])
+        try:
+            found = self._session.run(None, {name: each.numpy() for name, each in inputs})[0]
+            return torch.from_numpy(found)
+        except Exception as error:  # onnxruntime's own classes, one per kind of failure
+            raise SscError(f"{self._path} cannot be computed: {first_line(error)}") from error

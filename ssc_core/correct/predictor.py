@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,23 @@ from ssc_core.correct.network import LAVT_NAME, checked_logits
 from ssc_core.correct.pixels import normalised, resized_photo
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.errors import SscError
+from ssc_core.pictures import MAX_PIXELS
 from ssc_core.torch_runtime import ShrinkingBatches, pick_device
 
 PUBLISHED_SIDE = 480
 PUBLISHED_TOKENS = 20
+
+
+_MOST_TOKENS = 4096
+
+
+def checked_sizes(side: Any, tokens: Any, path: Path) -> tuple[int, int]:
+    """Input side and tokens that a file says its network has. Raises SscError for what no network has."""
+    if not all(type(size) is int and size > 0 for size in (side, tokens)):
+        raise SscError(f"{path}: {side!r:.40} and {tokens!r:.40} are no side of a photo and number of tokens")
+    if side * side > MAX_PIXELS or tokens > _MOST_TOKENS:
+        raise SscError(f"{path} wants photos of {side} x {side} pixels and sentences of {tokens} tokens; refused")
+    return side, tokens
 
 
 class Predictor:
@@ -46,8 +60,8 @@ class Predictor:
         self._passes = ShrinkingBatches(samples, "LAVT, sentences")
         content = load_published(checkpoint)
         section = content.network
-        self.side = int(section.get("image_size", PUBLISHED_SIDE))
-        self.max_tokens = int(section.get("max_tokens", PUBLISHED_TOKENS))
+        sizes = section.get("image_size", PUBLISHED_SIDE), section.get("max_tokens", PUBLISHED_TOKENS)
+        self.side, self.max_tokens = checked_sizes(*sizes, checkpoint)
         self.settings, self.meta = content.settings, content.meta
         folder = bert or section.get("tokenizer") or section.get("bert") or default_bert
         if folder is None:
@@ -78,7 +92,10 @@ class Predictor:
             rows = torch.tensor(part)
             pixels = normalised(photos[owner[rows]].to(self.device))
             logits = checked_logits(self.model, pixels, ids[rows].to(self.device), mask[rows].to(self.device)).float()
-            return (logits[:, 1] - logits[:, 0]).unbind()
+            margins = logits[:, 1] - logits[:, 0]
+            if not torch.isfinite(margins).all():  # else every pixel of it would count as background
+                raise SscError("the network gave logits that are NaN or infinite")
+            return margins.unbind()
 
         margins = self._passes(range(len(owner)), run)
         return list(torch.stack(margins).split(counts))

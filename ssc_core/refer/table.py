@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ssc_core.config.base import folder_name
 from ssc_core.errors import SscError
 from ssc_core.files import check_inside_folder, parse_json
 from ssc_core.pictures import BadImage
@@ -70,7 +71,7 @@ class _TableRefs(Iterable[RefRecord]):
         for ref_id, (where, row) in enumerate(read_rows(self.path), start=1):
             texts = _sentences(row.get("sentences"), where)
             image = photos.record(_text(row, "image", where), where)
-            split = _split(row.get("split"), where) or self.default_split
+            split = split_of(row.get("split"), where) or self.default_split
             segmentation = _segmentation(row.get("mask"), self.path.parent, where)
             sentences = tuple(
                 Sentence(sent_id=n_sentences + i, text=" ".join(text.split()), raw=text)
@@ -149,12 +150,16 @@ def _sentences(value: Any, where: str) -> list[str]:
     raise SscError(f"{where}: 'sentences' must be a list of texts, or texts separated by |")
 
 
-def _split(value: Any, where: str) -> str | None:
+def split_of(value: Any, where: str) -> str | None:
+    """A row's split, None where it names none. Raises SscError for what cannot be one."""
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not value.strip().replace("_", "").isalnum():
-        raise SscError(f"{where}: split {value!r:.40} must be a word of letters, digits and _, it becomes a folder")
-    return value.strip()
+    try:
+        if isinstance(value, str):
+            return folder_name(value.strip())
+    except ValueError as error:
+        raise SscError(f"{where}: split {value!r:.40}: {error}") from error
+    raise SscError(f"{where}: split {value!r:.40} is no text")
 
 
 def _segmentation(value: Any, folder: Path, where: str) -> Segmentation:

@@ -100,6 +100,26 @@ def test_weights_of_the_hub_pass_the_same_checks_as_any(hub: HubStandIn, weights
         assert not (tmp_path / "got").exists()
 
 
+def test_endings_in_capitals_are_endings(hub: HubStandIn, weights: Path, tmp_path: Path) -> None:
+    damaged = bytearray(weights.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    hub.files = {"CORRECT.PT": bytes(damaged)}
+    with pytest.raises(SscError, match=r"CORRECT\.PT"):
+        pull("me/it", tmp_path / "got", kind="model")
+    assert not (tmp_path / "got.part/CORRECT.PT").exists()
+
+
+def test_what_another_call_left_is_not_taken_along(hub: HubStandIn, weights: Path, tmp_path: Path) -> None:
+    hub.files = {"other.json": b"{}", "sub/other.json": b"{}", "correct.pt": weights.read_bytes()}
+    hub.as_sent = {"correct.pt": b"XX"}
+    with pytest.raises(SscError):
+        pull("me/it", tmp_path / "got", kind="model")
+    assert (tmp_path / "got.part/sub/other.json").exists()
+    hub.files, hub.as_sent = {"config.json": b"[]"}, {}
+    pull("me/it", tmp_path / "got", kind="model")
+    assert [path.name for path in (tmp_path / "got").rglob("*") if path.is_file()] == ["config.json"]
+
+
 @pytest.mark.parametrize("name", ["../out.json", "a/../../out.json", "/tmp/out.json"])
 def test_names_that_leave_the_folder_are_refused(hub: HubStandIn, tmp_path: Path, name: str) -> None:
     hub.files = {"README.md": b"x", name: b"{}"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from ssc_core.correct.export import export_network
 from ssc_core.correct.onnx_predictor import OnnxPredictor
 from ssc_core.correct.predictor import Predictor
 from ssc_core.errors import SscError
+from tests.unit.predict.conftest import BERT
 
 pytest.importorskip("onnxscript")
 
@@ -94,3 +97,76 @@ def test_files_that_are_no_networks_of_ours(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(made.SerializeToString())
     with pytest.raises(SscError, match="not a file of `ssc export-network`"):
         OnnxPredictor(tmp_path / "a.onnx")
+
+
+def strangers(path: Path, *nodes: Any, side: int = 32, tokens: int = 20, note: str = "", **constants: Any) -> Path:
+    """An ONNX file that passes for ours; its logits are what ``nodes`` (operator, inputs) make of the pixels."""
+    import onnx.helper as helper
+    from onnx import numpy_helper
+
+    shapes = {"pixels": ["B", 3, side, side], "ids": ["B", tokens], "mask": ["B", tokens]}
+    inputs = [helper.make_tensor_value_info(name, 1 if name == "pixels" else 7, shapes[name]) for name in shapes]
+    made = [helper.make_node("Slice", ["pixels", "from", "to", "axis"], ["x" if nodes else "logits"])]
+    made += [helper.make_node(kind, given, ["logits"]) for kind, given in nodes]
+    values = {"from": [0], "to": [2], "axis": [1], **constants}
+    graph = helper.make_graph(
+        made,
+        "g",
+        inputs,
+        [helper.make_tensor_value_info("logits", 1, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, {export.ABOUT: note or json.dumps({"tokenizer": BERT, "network": {}})})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def ask(path: Path) -> list[np.ndarray]:
+    return OnnxPredictor(path)([np.zeros((40, 60, 3), np.uint8)], [["a dog"]])
+
+
+def test_files_of_strangers_are_refused_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    assert ask(strangers(path))[0].shape == (1, 32, 32)
+    for made, message in (
+        ({"side": 10**6}, "1000000 x 1000000 pixels"),
+        ({"side": 0}, "no side of a photo"),
+        ({"tokens": 10**9}, "1000000000 tokens"),
+        ({"note": "[" * 100_000}, "its note is not valid JSON"),
+        ({"note": '{"tokenizer": "x", "network": "y"}'}, "not a file of `ssc export-network`"),
+    ):
+        with pytest.raises(SscError, match=message):
+            OnnxPredictor(strangers(path, **made))
+
+
+def test_what_a_strangers_network_gives_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    for node, constants, message in (
+        (("Div", ["x", "zero"]), {"zero": np.float32(0)}, "NaN or infinite"),
+        (("ReduceMean", ["x"]), {}, "not logits of background and object"),
+        (("Reshape", ["x", "to_shape"]), {"to_shape": [7, 11]}, "a.onnx cannot be computed"),
+        (("Expand", ["x", "to_shape"]), {"to_shape": [2**40, 1, 1, 1]}, "a.onnx cannot be computed"),
+    ):
+        with pytest.raises(SscError, match=message):
+            ask(strangers(path, node, **constants))
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../secret", "link"])
+def test_no_file_of_strangers_reads_another_of_this_machine(tmp_path: Path, place: str) -> None:
+    import onnx
+
+    (tmp_path / "secret").write_bytes(bytes(8))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "secret")
+    path = strangers(folder / "a.onnx", ("Add", ["x", "w"]), w=np.float32([0]))
+    model = onnx.load(path)
+    (weights,) = (one for one in model.graph.initializer if one.name == "w")
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": place, "offset": "0", "length": "4"}.items():
+        weights.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(SscError, match="no ONNX file that onnxruntime can run"):
+        ask(path)

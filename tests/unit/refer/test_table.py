@@ -132,7 +132,7 @@ def test_rows_of_bad_photos_are_left_out_when_asked(tmp_path: Path, photo_folder
         ("image,sentences\na.png\n", r"line 2: 'sentences' must be"),
         ('image,sentences\na.png,"[""dog"n', r"line 2"),
         ("image,sentences\na.png,[dog\n", r"line 2: 'sentences' starts as a JSON list"),
-        ("image,sentences,split\na.png,dog,../up\n", r"line 2: split '../up' must be a word"),
+        ("image,sentences,split\na.png,dog,../up\n", r"line 2: split '../up': use letters"),
         ("image,sentences\n/etc/a.png,dog\n", r"line 2: photo '/etc/a.png' must be a path inside"),
         ("image,sentences\n../a.png,dog\n", r"line 2: photo '../a.png' must be a path inside"),
         ("image,sentences\n", r"mine\.csv has no rows"),
@@ -155,7 +155,7 @@ def test_bad_csv_names_file_and_line(tmp_path: Path, photo_folder: Path, content
         ('{"image": "a.png"}', r"line 2: no column 'sentences'; the row has image"),
         (f'{{"image": {"9" * 5000}}}', r"line 2 is not valid JSON"),
         ('{"image": "a.png", "sentences": ["x"], "mask": 7}', r"line 2: 'mask' must be"),
-        ('{"image": "a.png", "sentences": ["x"], "split": 7}', r"line 2: split 7 must be a word"),
+        ('{"image": "a.png", "sentences": ["x"], "split": 7}', r"line 2: split 7 is no text"),
     ],
 )
 def test_bad_jsonl_names_file_and_line(tmp_path: Path, photo_folder: Path, line: str, message: str) -> None:
