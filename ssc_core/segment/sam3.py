@@ -50,7 +50,9 @@ class Sam3(PhotoNetwork):
 
     A photo goes through the image encoder once, whatever the number of its phrases. An instance is kept when its score
     times its phrase's presence is above ``threshold``, as published; its mask is where the probability is above
-    ``mask_threshold``. phrases_per_pass: phrases of one photo a decoder pass; it shrinks when memory runs out.
+    ``mask_threshold``. phrases_per_pass: phrases of one photo a decoder pass; it shrinks when memory runs out. A
+    ``dtype`` of half precision tells boxes to 1/256 of the photo's sides only; ``precision`` leaves them in fp32, and
+    masks do not depend on them.
     """
 
     kind: Any = Sam3Model
