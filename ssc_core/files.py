@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
 from typing import Any
 
 from ssc_core.errors import SscError
@@ -43,6 +45,29 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically. NaN is refused: it is not JSON."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_json_lists(path: Path, keys: Sequence[str], entries: Iterable[tuple[str, Any]]) -> None:
+    """Write a dict of lists as ``write_json`` would, from entries (key, value) in any order; memory holds none of them.
+
+    keys: of the dict, in its order.
+    """
+    with atomic_path(path) as temporary, ExitStack() as stack:
+        lists = {key: stack.enter_context(TemporaryFile("w+", encoding="utf-8", dir=temporary.parent)) for key in keys}
+        begun: set[str] = set()
+        for key, value in entries:
+            text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False).replace("\n", "\n    ")
+            lists[key].write(f"{',' if key in begun else ''}\n    {text}")
+            begun.add(key)
+        file = stack.enter_context(temporary.open("w", encoding="utf-8"))
+        for number, (key, entries_of) in enumerate(lists.items()):
+            file.write(f"{',' if number else '{'}\n  {json.dumps(key)}: [")
+            if key in begun:
+                entries_of.seek(0)
+                shutil.copyfileobj(entries_of, file)
+                file.write("\n  ")
+            file.write("]")
+        file.write("\n}\n")
 
 
 def read_json(path: Path) -> Any:

@@ -22,8 +22,8 @@ from ssc_core.files import atomic_path
 
 _KEY, _MARK = "ssc_sha256", b"ssc-sha256:"
 _UNKNOWN = b"0" * 64
-_PIECE, _LARGEST_FOOTER = 2**20, 2**26
-"""Bytes that are read at a time, and the end of a file in which its digest is looked for."""
+_PIECE, _END = 2**20, 8
+"""Bytes that are read at a time, and those at the end of Parquet: how long the footer before them is, and its name."""
 
 
 @contextmanager
@@ -116,8 +116,10 @@ def _digest(file: BinaryIO) -> tuple[int, bytes, bytes]:
     """Where the digest stands in a file, what stands there (nothing where there is none), and the SHA-256 of all else,
     with ``_UNKNOWN`` in its place."""
     size = os.fstat(file.fileno()).st_size
-    file.seek(max(0, size - _LARGEST_FOOTER))
-    place = file.tell()
+    file.seek(max(0, size - _END))
+    length = int.from_bytes(file.read(_END)[:4], "little")
+    place = max(0, size - _END - length)
+    file.seek(place)
     footer = file.read()
     mark = footer.rfind(_MARK) + len(_MARK)
     end = mark + len(_UNKNOWN)

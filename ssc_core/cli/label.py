@@ -190,7 +190,7 @@ def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> 
     from ssc_core.config.stages import scores_of
     from ssc_core.config.toys import ON_PHOTOS as TOYS_WORLD
     from ssc_core.config.toys import label_stages, toys_of
-    from ssc_core.exchange.annotations import Export, LeftOut, annotated_images
+    from ssc_core.exchange.annotations import NEEDED, Export, LeftOut, annotated_images
     from ssc_core.exchange.formats import FORMATS
     from ssc_core.layout import DatasetFolder
     from ssc_core.refer.ref_table import open_photos, read_refs
@@ -220,7 +220,9 @@ def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> 
             pages.append(out / f"{page}.html")
             Pages([run], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
             names |= dict.fromkeys(run.masks.info.class_names)
-            found = annotated_images(run.selected, read_refs(table, split), candidates=run.masks, left_out=left_out)
+            found = annotated_images(
+                run.selected, read_refs(table, split, NEEDED), candidates=run.masks, left_out=left_out
+            )
             images += _with_scores(found, rows)
         export = Export(
             images=images,

@@ -22,6 +22,9 @@ from ssc_core.masks.store import Instances, MaskStore
 NO_CATEGORY = "object"
 """Class of a mask where neither the data nor Segment's candidates name one."""
 
+NEEDED = ("image_id", "file_name", "ref_id", "category", "sentence")
+"""What ``annotated_images`` reads of a RefTable."""
+
 SHOWN = 20
 """Names in a line of what is left out; of more, the count."""
 
@@ -142,7 +145,7 @@ def annotated_images(
     candidates: MaskStore | None = None,
     left_out: LeftOut | None = None,
 ) -> Iterator[AnnotatedImage]:
-    """The photos of a store in its order. refs: a RefTable that has all its refs.
+    """The photos of a store in its order. refs: a RefTable that has all its refs, ``NEEDED`` at least.
 
     Of masks.h5, every instance with its class, ``score`` and ``ref_ids``; of selected.h5, the choices of every ref with
     the ref's class, ``ref_id`` and ``sentences``. Refs of a table without classes get the class that the chosen one of

@@ -4,65 +4,76 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
-
-from pycocotools import mask as coco
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut
 from ssc_core.exchange.folders import new_folder, place_photo
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries, ref_ids_of, score_of, text_of
-from ssc_core.files import read_json, write_json
+from ssc_core.files import read_json, write_json_lists
 from ssc_core.masks import rle
 from ssc_core.refer.records import check_unique
 from ssc_core.refer.segmentation import segmentation_to_rle
 
+_KEYS = ("images", "annotations", "categories")
+
 
 def write(export: Export, out: Path) -> None:
     """Write one JSON file. Sentences, refs and scores are attributes of the annotations."""
-    write_json(out, coco_instances(export.images, export.categories))
+    write_json_lists(out, _KEYS, coco_entries(export.images, export.categories))
 
 
 def write_fiftyone(export: Export, out: Path) -> None:
     """Write ``out``/labels.json and ``out``/data/ with the photos: ``fiftyone.types.COCODetectionDataset``."""
     with new_folder(out) as folder:
-        content = coco_instances(export.images, export.categories)
-        for image in content["images"]:
-            place_photo(export.photos, image["file_name"], folder / "data")
-        write_json(folder / "labels.json", content)
+
+        def placed(entries: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+            for key, entry in entries:
+                if key == "images":
+                    place_photo(export.photos, entry["file_name"], folder / "data")
+                yield key, entry
+
+        write_json_lists(folder / "labels.json", _KEYS, placed(coco_entries(export.images, export.categories)))
 
 
-def coco_instances(images: Iterable[AnnotatedImage], category_ids: Mapping[int, str]) -> dict[str, Any]:
-    """The COCO instances dict of ``images``. Annotation ids count from 1 in order; masks are compressed RLEs.
+def coco_entries(
+    images: Iterable[AnnotatedImage], category_ids: Mapping[int, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries of a COCO instances file, each with its list's key: images, annotations, and at last categories.
 
-    category_ids: id -> name of the dataset's classes; a class that is not among them gets an id after the highest.
-    Raises SscError for a malformed RLE.
+    Annotation ids count from 1 in order; masks are compressed RLEs. category_ids: id -> name of the dataset's classes;
+    a class that is not among them gets an id after the highest. Raises SscError for a malformed RLE.
     """
     ids: dict[str, int] = {}
     for number, name in category_ids.items():
         ids.setdefault(name, number)
-    content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    highest, annotations = max(ids.values(), default=0), count(1)
     for image in images:
         height, width = image.size
-        content["images"].append({"id": image.image_id, "file_name": image.file_name, "height": height, "width": width})
-        areas = rle.areas([one.rle for one in image.annotations], image.size)
-        for one, area in zip(image.annotations, areas.tolist(), strict=True):
-            segmentation = {"size": [height, width], "counts": one.rle.decode("ascii")}
-            content["annotations"].append(
+        yield "images", {"id": image.image_id, "file_name": image.file_name, "height": height, "width": width}
+        codes = [one.rle for one in image.annotations]
+        areas, boxes = rle.areas(codes, image.size).tolist(), rle.boxes(codes, image.size).tolist()
+        for one, area, box in zip(image.annotations, areas, boxes, strict=True):
+            if one.category not in ids:
+                highest += 1
+                ids[one.category] = highest
+            yield (
+                "annotations",
                 {
-                    "id": len(content["annotations"]) + 1,
+                    "id": next(annotations),
                     "image_id": image.image_id,
-                    "category_id": ids.setdefault(one.category, max(ids.values(), default=0) + 1),
-                    "segmentation": segmentation,
-                    "bbox": coco.toBbox(segmentation).tolist(),
+                    "category_id": ids[one.category],
+                    "segmentation": {"size": [height, width], "counts": one.rle.decode("ascii")},
+                    "bbox": box,
                     "area": area,
                     "iscrowd": 0,
                     **one.about,
-                }
+                },
             )
-    content["categories"] = [{"id": number, "name": name} for name, number in sorted(ids.items(), key=lambda i: i[1])]
-    return content
+    for name, number in sorted(ids.items(), key=lambda item: item[1]):
+        yield "categories", {"id": number, "name": name}
 
 
 def read(

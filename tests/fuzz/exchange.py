@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssc_core.exchange.annotations import AnnotatedImage, Annotation, LeftOut
-from ssc_core.exchange.coco import coco_instances
+from ssc_core.exchange.coco import coco_entries
 from ssc_core.exchange.cvat import write_images
 from ssc_core.exchange.foreign import Photo
 from ssc_core.exchange.formats import FORMATS
@@ -21,6 +22,13 @@ from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews
 from ssc_core.refer.ref_table import Ref
 
 SIZE = (8, 12)
+
+
+def _coco_content() -> dict[str, list[Any]]:
+    content: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
+    for key, entry in coco_entries([_image()], {1: "cat"}):
+        content[key].append(entry)
+    return content
 
 
 def _image() -> AnnotatedImage:
@@ -41,7 +49,7 @@ def seeds(name: str) -> Callable[[Path], list[bytes]]:
             write_images([_image()], ["cat"], path)
         else:
             contents = {
-                "coco": lambda: coco_instances([_image()], {1: "cat"}),
+                "coco": _coco_content,
                 "labelme": lambda: content_of(_image()),
                 "label-studio": lambda: tasks_of([_image()]),
             }

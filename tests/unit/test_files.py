@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path, check_writable, read_json, write_json
+from ssc_core.files import atomic_path, check_writable, read_json, write_json, write_json_lists
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
@@ -84,3 +84,14 @@ def test_json_of_strangers_is_an_error_that_names_the_file(tmp_path: Path, text:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(SscError, match=rf"a\.json .*{message}|a\.json {message}"):
         read_json(tmp_path / "a.json")
+
+
+def test_lists_are_written_as_one_piece_would_be(tmp_path: Path) -> None:
+    content = {"images": [{"id": 1, "name": "ä\nb"}, {"id": 2, "boxes": [[1, 2], []]}], "none": [], "classes": [{}]}
+    write_json(tmp_path / "whole.json", content)
+    entries = [("classes", {}), *(("images", one) for one in content["images"])]
+    write_json_lists(tmp_path / "lists.json", list(content), entries)
+    assert (tmp_path / "lists.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        write_json_lists(tmp_path / "bad.json", ["a"], [("a", float("nan"))])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lists.json", "whole.json"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from pycocotools.coco import COCO
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, annotated_images, open_masks
-from ssc_core.exchange.coco import coco_instances, write_fiftyone
+from ssc_core.exchange.coco import coco_entries, write_fiftyone
 from ssc_core.exchange.formats import FORMATS
 from ssc_core.files import write_json
 from ssc_core.masks import rle
@@ -29,6 +30,13 @@ TABLE = pd.DataFrame(
         "sentence": ["a", "b", "c", "d", "e", "f", "g"],
     }
 )
+
+
+def coco_instances(images: Iterable[AnnotatedImage], classes: dict[int, str]) -> dict[str, Any]:
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    for key, entry in coco_entries(images, classes):
+        content[key].append(entry)
+    return content
 
 
 @pytest.fixture
