@@ -14,6 +14,9 @@ from ssc_core.refer.images import PhotoReader
 from ssc_core.report.label_rows import LabelRow, Run
 from ssc_core.report.overlay import candidates_overlay
 
+LONGEST_STEM = 200
+"""Bytes of a photo's name that its overlay is called after: drives take 255 for a name."""
+
 SIDE = 640
 """Longer side of an overlay, pixels."""
 
@@ -39,7 +42,8 @@ def draw_overlays(run: Run, rows: Sequence[LabelRow], photos: PhotoReader, out: 
         pick = None if row.chosen < 0 else row.chosen
         picture = candidates_overlay(photo, run.candidates(row.ref.ref_id), pick, side=SIDE)
         sentence = f"_{row.choice + 1}" if row.choice else ""
-        drawn[row.key] = f"overlays/{Path(row.ref.file_name).stem}_{row.ref.ref_id}{sentence}.jpg"
+        stem = Path(row.ref.file_name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+        drawn[row.key] = f"overlays/{stem}_{row.ref.ref_id}{sentence}.jpg"
         with atomic_path(out / drawn[row.key]) as temporary:
             Image.fromarray(picture).save(temporary, format="JPEG", quality=88)
     return drawn

@@ -41,7 +41,7 @@ from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack
 from ssc_core.weights.web_pages import read_page
-from tests.fuzz import exchange
+from tests.fuzz import exchange, tables
 
 HEIGHT, WIDTH = 8, 12
 INFO = StoreInfo(class_names=("cat", "dog"), settings={"a": 1}, code="c0de", models={"sam": "ab12"})
@@ -470,6 +470,11 @@ TARGETS: Mapping[str, Target] = {
     "index_table": Target("bytes", ".jsonl", _jsonl_seeds, lambda path: _build_index(path, fuzzed="table"), share=1),
     "csv": Target("bytes", ".csv", _csv_seeds, _read_table, share=20),
     "jsonl": Target("bytes", ".jsonl", _jsonl_seeds, _read_table, share=20),
+    "parquet": Target("bytes", ".parquet", tables.parquet_seeds, tables.read_rows_of),
+    "arrow": Target("bytes", ".arrow", tables.arrow_seeds, tables.read_arrow),
+    "captions": Target("json", ".json", tables.captions, tables.read_rows_of),
+    "server_answer": Target("json", ".json", tables.answer_seeds, tables.read_server_answer),
+    "kept_answers": Target("bytes", ".jsonl", tables.kept_seeds, tables.read_kept),
     "coco_masks": Target("json", ".json", exchange.seeds("coco"), exchange.reader("coco")),
     "labelme": Target("json", ".json", exchange.seeds("labelme"), exchange.reader("labelme")),
     "label_studio": Target("json", ".json", exchange.seeds("label-studio"), exchange.reader("label-studio")),

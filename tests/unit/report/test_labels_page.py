@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -238,3 +239,12 @@ def test_what_cannot_be_compared(dataset: Path, tmp_path: Path) -> None:
     ]:
         with pytest.raises(SscError, match=message):
             compare(*arguments)
+
+
+def test_a_photo_with_a_long_name_has_an_overlay(tmp_path: Path) -> None:
+    name = "\u00e4" * 120 + ".jpg"
+    row: Any = SimpleNamespace(ref=SimpleNamespace(file_name=name, ref_id=7), chosen=0, choice=0, key=(7, 0))
+    run: Any = SimpleNamespace(candidates=lambda ref_id: np.ones((1, 8, 12), bool))
+    photos: Any = SimpleNamespace(or_none=lambda file_name: np.zeros((8, 12, 3), np.uint8))
+    drawn = draw_overlays(run, [row], photos, tmp_path)
+    assert (tmp_path / drawn[7, 0]).is_file()
