@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -225,7 +226,7 @@ def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> 
             )
             images += _with_scores(found, rows)
         export = Export(
-            images=images,
+            images=_once(images),
             store=run.selected,
             categories=dict(enumerate(names, start=1)),
             split=splits[0],
@@ -243,6 +244,16 @@ def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> 
     )
     for line in left_out.lines():
         print(f"left out, {line}")
+
+
+def _once(images: Iterable[AnnotatedImage]) -> list[AnnotatedImage]:
+    """A photo that several splits name, with the annotations of all."""
+    found: dict[int, AnnotatedImage] = {}
+    for image in images:
+        before = found.get(image.image_id)
+        own = image.annotations if before is None else [*before.annotations, *image.annotations]
+        found[image.image_id] = replace(image, annotations=own)
+    return list(found.values())
 
 
 def _with_scores(images: Iterable[AnnotatedImage], rows: Sequence[LabelRow]) -> Iterator[AnnotatedImage]:

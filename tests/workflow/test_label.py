@@ -106,6 +106,17 @@ def test_labels_of_a_folder(folder: Path) -> None:
     assert json.loads((folder / "out/labels.json").read_text()) == content
 
 
+def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(folder: Path) -> None:
+    rows = ["both ö.png,the light apple,train", "both ö.png,the dark apple,val", "day 1/one.png,an apple,"]
+    (folder / "refs.csv").write_text("\n".join(["image,sentences,split", *rows]) + "\n", encoding="utf-8")
+    said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
+    assert "out/labels_train.html, out/labels_val.html" in said
+    content = json.loads((folder / "out/labels.json").read_text())
+    assert sorted(one["file_name"] for one in content["images"]) == ["both ö.png", "day 1/one.png"]
+    (both,) = (one["id"] for one in content["images"] if one["file_name"] == "both ö.png")
+    assert sorted(one["ref_id"] for one in content["annotations"] if one["image_id"] == both) == [1, 2]
+
+
 def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(folder: Path) -> None:
     quiet, killed = folder / "quiet", folder / "killed"
     for place in (quiet, killed):
