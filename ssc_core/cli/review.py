@@ -4,19 +4,42 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ssc_core.cli.compare import nearest, open_run
 from ssc_core.cli.inspect import images_folder
+from ssc_core.cli.predict import Device, Threads
 from ssc_core.errors import SscError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ssc_core.config.base import Backend
+    from ssc_core.report.doubt import MasksOf, Sign
+    from ssc_core.report.label_rows import Run
+
+Order = Literal["doubt", "margin", "sentences", "scorers", "network", "table"]
 
 
 def review(
     folder: Annotated[
         Path, typer.Argument(help="Folder of a split, such as results/refcoco/train, or one that `ssc label` made.")
     ],
+    order: Annotated[
+        Order,
+        typer.Option(
+            help="What comes first: doubt (margin, scorers and network together), one sign, or the table's order."
+        ),
+    ] = "doubt",
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the decisions that fit no candidate, photo or ref any more, and end.")
+    ] = False,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Config file whose segmenter draws (D), where it is a plug-in's."),
+    ] = None,
     reviews: Annotated[
         Path | None, typer.Option(help="File of the decisions. Default: reviews.csv in the dataset's folder.")
     ] = None,
@@ -25,8 +48,10 @@ def review(
         Path | None, typer.Option(help="Folder of the photos, where they are not where the config had them.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 2,
 ) -> None:
-    """A web page of the refs of a split, the most doubtful first: 1 to 9 chooses, 0 says none, S skips, Z undoes.
+    """A web page of the refs of a split, the most doubtful first: 1 to 9 chooses, 0 says none, D draws, U uploads.
 
     Every decision is saved at once; what was decided is chosen, and trained on, when the workflow runs again. The page
     is for this machine alone, under the address that is printed.
@@ -42,13 +67,119 @@ def review(
     decisions = reviews or refs.parent / "reviews.csv"
     with ExitStack() as stack:
         run = open_run(stack, split, split.name)
-        queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions)
+        if listed:
+            _list_unfit(decisions, refs, run)
+            return
+        signs = _signs(stack, run, split)
+        _check_order(order, signs, split)
+        load = _segmenter(run, config, device, threads)
+        queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions, signs, order, load)
         server = stack.enter_context(ReviewServer(queue, who or getuser(), port))
         print(f"{server.url}\ndecisions: {decisions}  (Ctrl+C ends it)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
+
+
+def _signs(stack: ExitStack, run: Run, split: Path) -> dict[str, Sign]:
+    """The signs of doubt that the files in a split's folder give."""
+    from ssc_core.masks.selection import ScoreStore
+    from ssc_core.report.doubt import signs_of
+    from ssc_core.review.queue import asked_rows
+
+    files = sorted({nearest(split, path.name) for path in (*split.glob("scores.h5"), *split.glob("scores_*.h5"))})
+    scorers = [stack.enter_context(ScoreStore(path)) for path in files]
+    return signs_of(run, asked_rows(run), scorers, _network(stack, split))
+
+
+def _check_order(order: Order, signs: Mapping[str, Sign], split: Path) -> None:
+    """Raise SscError for an order by a sign that there is not."""
+    wanted = {
+        "scorers": f"there is one scorer's file in {split}, not several: add another to `scorers` (docs/select.md)",
+        "network": f"{split} has no chosen_corrected.h5, and its dataset no evaluation of a network: make one, "
+        f"snakemake {split}/chosen_corrected.h5",
+    }
+    if order in wanted and order not in signs:
+        raise SscError(f"--order {order}: {wanted[order]}")
+
+
+def _network(stack: ExitStack, split: Path) -> MasksOf | None:
+    """What a trained network says of the split's refs: its choices, else its masks where it was evaluated."""
+    from ssc_core.config.methods import METHODS
+    from ssc_core.masks.selection import SelectionStore
+    from ssc_core.report.doubt import chosen_by, predicted_in
+    from ssc_core.tables import read_frame
+
+    chosen = [split / f"chosen_{method}.h5" for method in ("corrected", *reversed(METHODS))]
+    for path in (path for path in chosen if path.is_file()):
+        return chosen_by(stack.enter_context(SelectionStore(path)))
+    evaluated = split.parent / f"eval_{split.name}.parquet"
+    if not evaluated.is_file():
+        return None
+    columns = ["ref_id", "rle", "rle_height", "rle_width"]
+    return predicted_in(read_frame(evaluated, made_by="evaluate", columns=columns))
+
+
+def _list_unfit(decisions: Path, refs: Path, run: Run) -> None:
+    """Decisions that nothing fits any more, by ref, photo and sentence, and what to do."""
+    from ssc_core.select.decisions import read_decisions
+
+    if not decisions.is_file():
+        raise SscError(f"{decisions} does not exist: nobody decided anything yet")
+    unfit = read_decisions(decisions, refs, run.masks, merged=run.scores.merged_masks).unfit
+    for one in unfit:
+        ref = run.refs.get(one.review.ref_id)
+        said = " | ".join(ref.sentences) if ref is not None else ""
+        by = f", by {one.review.who}" if one.review.who else ""
+        print(f"{one}\n    sentences: {said or '(of no ref here)'}\n    decided:   {one.review.decision}{by}")
+        print(f"    to do:     {one.todo}")
+    print(f"{len(unfit)} decisions of {decisions} fit nothing any more" if unfit else f"all of {decisions} fit")
+
+
+def _segmenter(run: Run, config: Sequence[Path] | None, device: str, threads: int) -> Callable[[], Any]:
+    """Makes what turns boxes into masks: that of ``--config``, else the one that made the masks.
+
+    A store may come from anywhere, and a plug-in is code: none runs unless a config that was named here names it.
+    """
+
+    def load() -> Any:
+        from ssc_core.backends import Segmenter, load_backend
+
+        backend = _named(config) if config else _recorded(run)
+        try:
+            return load_backend(backend.name, backend.settings, Segmenter, device=device, threads=threads)
+        except SscError as error:
+            raise SscError(
+                f"No box can be drawn, the segmenter cannot be loaded: {error}. Upload masks (U)."
+            ) from error
+
+    return load
+
+
+def _named(config: Sequence[Path]) -> Backend:
+    from ssc_core.cli.config_files import read_config
+
+    return read_config(config, find_models=True).segment.backend
+
+
+def _recorded(run: Run) -> Backend:
+    """The backend that made the masks. Raises SscError for code of others."""
+    from pydantic import ValidationError
+
+    from ssc_core.checkout import find_paths
+    from ssc_core.config.base import Backend
+    from ssc_core.registry import REGISTRY
+
+    settings = run.masks.info.settings.get("segment", {})
+    hint = "name the config that has it: ssc review --config FILE. Or upload masks (U)."
+    try:
+        backend = Backend.model_validate(settings["backend"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise SscError(f"{run.masks.path} does not say which segmenter made it; {hint}") from error
+    if backend.name not in REGISTRY:
+        raise SscError(f"The segmenter '{backend.name:.100}' is a plug-in, and runs only where you name it; {hint}")
+    return backend.model_copy(update={"settings": find_paths(dict(backend.settings))})
 
 
 def _split(folder: Path) -> Path:

@@ -126,17 +126,16 @@ def same_object(code: bytes, rles: Sequence[bytes], size: Size) -> int | None:
 def append_review(path: Path, review: Review) -> None:
     """Add a line to a file, which is made where there is none. Safe with other writers, on any machine that shares it.
 
-    Raises SscError for a file that is something else, and when the drive does not take the line.
+    Raises SscError for a file that is something else, and where it cannot be written to, as on a full drive: then the
+    file is as before.
     """
-    path = Path(path)
+    path, line = Path(path), _line(review)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
-            start = _mended_end(descriptor, path)
-            _write(descriptor, start + _line(review))
-            os.fsync(descriptor)
+            _append(descriptor, _mended_end(descriptor, path) + line)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -184,24 +183,44 @@ def read_lines(path: Path) -> Iterator[Review]:
             yield _review(line, f"{path}, line {number}")
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A decision that fits no ref, photo or candidate any more: why, and what a person can do."""
+
+    review: Review
+    why: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"ref {self.review.ref_id} of {self.review.photo}: {self.why}"
+
+
+def without_candidate(review: Review) -> Unfit:
+    """A decision whose object no candidate is."""
+    return Unfit(
+        review, f"no candidate is the object that was {review.decision}", "choose again, or draw it (D) in `ssc review`"
+    )
+
+
 def those_of(
     reviews: Mapping[int, Review], photos: Mapping[int, tuple[str, Size]]
-) -> tuple[dict[int, Review], list[str]]:
-    """Reviews of the refs that there are, and what the others are, by name.
+) -> tuple[dict[int, Review], list[Unfit]]:
+    """Reviews of the refs that there are, and the others.
 
     photos: ref id -> name and size (height, width) of its photo. Refs of a table are counted by its rows: after rows
     were put between others, a review would be of another ref, and its photo says so.
     """
     kept: dict[int, Review] = {}
-    others: list[str] = []
+    others: list[Unfit] = []
     for ref_id, review in reviews.items():
         name, size = photos.get(ref_id, (None, None))
         if name is None:
-            others.append(f"ref {ref_id} of {review.photo}: there is no such ref")
+            others.append(Unfit(review, "there is no such ref", "nothing, unless its row has another place now"))
         elif name != review.photo:
-            others.append(f"ref {ref_id} of {review.photo}: the ref is of {name} now")
+            todo = "the table's rows have moved: decide this ref, and the one that was meant, in `ssc review`"
+            others.append(Unfit(review, f"the ref is of {name} now", todo))
         elif review.size not in (None, size):
-            others.append(f"ref {ref_id} of {review.photo}: the photo had another size")
+            others.append(Unfit(review, "the photo had another size", "decide it again in `ssc review`"))
         else:
             kept[ref_id] = review
     return kept, others
@@ -292,7 +311,13 @@ def _mended_end(descriptor: int, path: Path) -> bytes:
     return b""
 
 
-def _write(descriptor: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]
+def _append(descriptor: int, content: bytes) -> None:
+    """All of it, on the drive, or nothing."""
+    before, left = os.fstat(descriptor).st_size, memoryview(content)
+    try:
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise

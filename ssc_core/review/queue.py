@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ssc_core.drawing.marks import MARKS, marked, scale
+from ssc_core.drawing.marks import MARKS, marked, outline, scale, soften
+from ssc_core.drawing.style import Colour
 from ssc_core.errors import SscError
+from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews, those_of
 from ssc_core.refer.images import PhotoReader
+from ssc_core.report.doubt import Sign, by, places, signs_of
 from ssc_core.report.label_rows import REASONS, LabelRow, Run, label_rows
+from ssc_core.report.overlay import overlay
+from ssc_core.review.masks import BoxMasks, Draft, Drafts, LoadSegmenter, read_upload
 
 SIDE = 1200
 """Longer side of the pictures, pixels."""
@@ -25,45 +30,58 @@ SIDE = 1200
 AT_ONCE = len(MARKS)
 """Candidates in a picture: as many as there are keys, 1 to 9."""
 
-FROM_PAGE = frozenset({Decision.chosen, Decision.none, Decision.skipped, Decision.undo})
+OWN: Colour = (255, 255, 255)
+"""Of the outline of a mask that a person made."""
+
+WITHOUT_MASK = frozenset({Decision.none, Decision.skipped, Decision.undo})
+
+_SAID_BY_SIGNS = frozenset({"doubt", "disagree"})
+
+
+def no_segmenter() -> Any:
+    raise SscError("There is no segmenter here; upload a mask (U).")
 
 
 def in_order(run: Run) -> list[LabelRow]:
-    """A row a ref, the most doubtful first. Where nothing was found there is nothing to choose: these come last.
-
-    Photos that cannot be read were passed over, where the config has it so: their refs are left out.
-    """
-    known = set(run.selected.ref_ids.tolist())
-    here = replace(run, refs={ref_id: ref for ref_id, ref in run.refs.items() if ref_id in known})
-    rows: dict[int, LabelRow] = {}
-    for row in label_rows(here):
-        rows.setdefault(row.ref.ref_id, row)
-    return sorted(rows.values(), key=lambda row: (row.found == 0, row.doubt))
+    """A row a ref, the most doubtful first. Where nothing was found there is nothing to choose: these come last."""
+    return sorted(asked_rows(run), key=lambda row: (row.found == 0, row.doubt))
 
 
 class Queue:
-    """The refs of a split that has been selected. Safe for several threads, one at a time.
+    """The refs of a split that has been selected. Safe for several threads.
 
     Candidates are numbered from 1, the highest mean score first. Refs of photos that cannot be read are left out.
 
-    photos: reads the photos; reviews: reviews.csv, which need not be there. Raises SscError for files of other refs.
+    photos: reads the photos; reviews: reviews.csv, which need not be there; signs: of ``doubt.signs_of``, None: those
+    that need no other files; order: "doubt", the name of a sign, or "table". Refs without a choice come first in any
+    but the last, those for which nothing was found last. load: makes what turns boxes into masks. Raises SscError for
+    files of other refs.
     """
 
-    def __init__(self, run: Run, photos: PhotoReader, reviews: Path) -> None:
+    def __init__(
+        self,
+        run: Run,
+        photos: PhotoReader,
+        reviews: Path,
+        signs: Mapping[str, Sign] | None = None,
+        order: str = "doubt",
+        load: LoadSegmenter = no_segmenter,
+    ) -> None:
         self._run, self._photos, self._reviews = run, photos, reviews
-        self._lock = threading.RLock()
-        self._rows = {row.ref.ref_id: row for row in in_order(run)}
+        self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
+        rows = asked_rows(run)
+        self._signs = signs_of(run, rows) if signs is None else signs
+        doubt = places(rows, by(self._signs, order))
+        if order != "table":
+            rows.sort(key=lambda row: (row.found == 0, "none" not in row.reasons, -doubt[row.ref.ref_id]))
+        self._rows = {row.ref.ref_id: row for row in rows}
 
     def list(self) -> list[dict[str, Any]]:
-        """All refs in order: ``ref photo decision``, decision "" where there is none."""
+        """All refs in order: ``ref photo decision fits``, decision "" where there is none."""
         with self._lock:
             decided = self._decided()
             return [
-                {
-                    "ref": ref_id,
-                    "photo": row.ref.file_name,
-                    "decision": decided[ref_id].decision.value if ref_id in decided else "",
-                }
+                {"ref": ref_id, "photo": row.ref.file_name, **self._decision(decided.get(ref_id))}
                 for ref_id, row in self._rows.items()
             ]
 
@@ -74,21 +92,24 @@ class Queue:
             candidates, order = self._candidates(ref_id)
             scores = self._run.selected.scores(ref_id).mean(axis=0)
             review = self._decided().get(ref_id)
-            fitting = review.candidate(candidates.rles) if review else None
+            fitting = review.candidate(candidates.rles) if review and not review.drawn else None
             areas = self._run.scores.areas(ref_id) / (row.ref.height * row.ref.width)
+            boxes = candidates.boxes_xyxy.round().astype(int).tolist()
             return {
                 "ref": ref_id,
                 "photo": row.ref.file_name,
+                "size": [row.ref.width, row.ref.height],
                 "sentences": row.ref.sentences,
                 "asked": row.asked,
-                "why": [REASONS[reason] for reason in row.reasons],
-                "decision": review.decision.value if review else "",
+                "why": self._why(row),
+                **self._decision(review),
                 "who": review.who if review else "",
                 "candidates": [
                     {
                         "number": number,
                         "score": round(float(scores[place]), 2),
                         "share": float(areas[place]),
+                        "box": boxes[place],
                         "select": place == row.chosen,
                         "decided": place == fitting,
                         "colour": MARKS[(number - 1) % AT_ONCE],
@@ -98,38 +119,85 @@ class Queue:
             }
 
     def picture(self, ref_id: int, first: int | None) -> bytes:
-        """JPEG of the photo with nine candidates from the ``first`` on, numbered; with None, of the photo."""
+        """JPEG of the photo with nine candidates from the ``first`` on, numbered, and what a person drew; with None, of
+        the photo."""
         with self._lock:
-            photo = scale(self._photos(self._row(ref_id).ref.file_name), SIDE)
+            photo = scale(self._photo(ref_id), SIDE)
+            if first is None:
+                return _jpeg(photo)
             candidates, order = self._candidates(ref_id)
-            shown = order[first : first + AT_ONCE] if first is not None else []
+            shown = order[first : first + AT_ONCE]
             masks = candidates.masks()[shown] if shown else np.zeros((0, *candidates.size), dtype=bool)
-        into = io.BytesIO()
-        Image.fromarray(marked(photo, masks) if len(masks) else photo).save(into, "JPEG", quality=88)
-        return into.getvalue()
+            review = self._decided().get(ref_id)
+            own = review.mask() if review is not None and review.drawn else None
+        picture = marked(photo, masks) if len(masks) else photo
+        return _jpeg(picture if own is None else outline(picture, soften(own, picture.shape[:2]), OWN))
 
-    def decide(self, ref_id: int, decision: str, number: int | None, who: str) -> None:
-        """Append a decision to the file. number: of the candidate, where one was chosen.
+    def decide(self, ref_id: int, decision: str, number: int | None, who: str, draft: int | None = None) -> None:
+        """Append a decision to the file. number: of the candidate, where one was chosen; draft: of the mask, where one
+        was drawn or uploaded.
 
-        Raises SscError for a ref, decision or candidate that there is not.
+        Raises SscError for a ref, decision, candidate or draft that there is not.
         """
         with self._lock:
             row = self._row(ref_id)
-            if decision not in {one.value for one in FROM_PAGE}:
-                raise SscError(f"'{decision:.40}' is no decision of the page")
-            code = None
-            if decision == Decision.chosen:
-                candidates, order = self._candidates(ref_id)
-                if number is None or not 1 <= number <= len(order):
-                    raise SscError(f"ref {ref_id} has {len(order)} candidates, not one with number {number}")
-                code = candidates.rles[order[number - 1]]
-            size = None if code is None else (row.ref.height, row.ref.width)
-            append_review(self._reviews, Review(ref_id, row.ref.file_name, Decision(decision), size, code, who))
+            append_review(self._reviews, self._review(row, decision, number, draft, who))
+
+    def draw(self, ref_id: int, box: Sequence[float]) -> dict[str, Any]:
+        """Draft the segmenter's mask of a box: left, top, right, bottom in the photo's pixels."""
+        with self._lock:
+            photo = self._photo(ref_id)
+        return self._draft(ref_id, Decision.drawn, self._of_box(photo, box))
+
+    def upload(self, ref_id: int, content: bytes) -> dict[str, Any]:
+        """Draft the mask of a PNG."""
+        with self._lock:
+            ref = self._row(ref_id).ref
+        return self._draft(ref_id, Decision.uploaded, read_upload(content, (ref.height, ref.width)))
+
+    def draft_picture(self, number: int) -> bytes:
+        """JPEG of the photo with a draft."""
+        draft = self._drafts.get(number)
+        with self._lock:
+            photo = self._photo(draft.ref_id)
+        return _jpeg(overlay(photo, rle.decode([draft.rle], draft.size)[0], colour=OWN, side=SIDE))
+
+    def _draft(self, ref_id: int, decision: Decision, mask: bytes) -> dict[str, Any]:
+        ref = self._row(ref_id).ref
+        size = ref.height, ref.width
+        number = self._drafts.add(Draft(ref_id, ref.file_name, decision, size, mask))
+        share = float(rle.areas([mask], size)[0]) / (ref.height * ref.width)
+        return {"ref": ref_id, "draft": number, "decision": decision.value, "share": share}
+
+    def _review(self, row: LabelRow, decision: str, number: int | None, draft: int | None, who: str) -> Review:
+        ref = row.ref
+        if draft is not None:
+            found = self._drafts.get(draft)
+            if found.ref_id != ref.ref_id or found.decision != decision:
+                raise SscError("That mask was made for something else; draw or upload it again.")
+            return found.review(who)
+        if decision == Decision.chosen:
+            candidates, order = self._candidates(ref.ref_id)
+            if number is None or not 1 <= number <= len(order):
+                raise SscError(f"ref {ref.ref_id} has {len(order)} candidates, not one with number {number}")
+            code = candidates.rles[order[number - 1]]
+            return Review(ref.ref_id, ref.file_name, Decision.chosen, (ref.height, ref.width), code, who)
+        if decision not in {one.value for one in WITHOUT_MASK}:
+            raise SscError(f"'{decision:.40}' is no decision of the page, or lacks its mask")
+        return Review(ref.ref_id, ref.file_name, Decision(decision), who=who)
 
     def _row(self, ref_id: int) -> LabelRow:
         if ref_id not in self._rows:
             raise SscError(f"{self._run.selected.path} has no ref {ref_id}")
         return self._rows[ref_id]
+
+    def _photo(self, ref_id: int) -> np.ndarray:
+        return self._photos(self._row(ref_id).ref.file_name)
+
+    def _why(self, row: LabelRow) -> Sequence[str]:
+        """Why it is asked about: what is the matter with it, and what each sign says."""
+        reasons = [REASONS[reason] for reason in row.reasons if reason not in _SAID_BY_SIGNS]
+        return reasons + [sign.words[row.ref.ref_id] for sign in self._signs.values() if row.ref.ref_id in sign.words]
 
     def _candidates(self, ref_id: int) -> tuple[Candidates, Sequence[int]]:
         """A ref's candidates, and their places by mean score, the highest first."""
@@ -143,3 +211,27 @@ class Queue:
             return {}
         photos = {ref_id: (row.ref.file_name, (row.ref.height, row.ref.width)) for ref_id, row in self._rows.items()}
         return those_of(read_reviews(self._reviews), photos)[0]
+
+    def _decision(self, review: Review | None) -> dict[str, Any]:
+        """What the page is told of it; ``fits``: whether a candidate is the object that was chosen."""
+        if review is None or review.decision is not Decision.chosen:
+            return {"decision": review.decision.value if review else "", "fits": True}
+        candidates, _ = self._candidates(review.ref_id)
+        return {"decision": review.decision.value, "fits": review.candidate(candidates.rles) is not None}
+
+
+def asked_rows(run: Run) -> list[LabelRow]:
+    """A row per ref, in the table's order. Photos that cannot be read were passed over, where the config has it so:
+    their refs are left out."""
+    known = set(run.selected.ref_ids.tolist())
+    run = replace(run, refs={ref_id: ref for ref_id, ref in run.refs.items() if ref_id in known})
+    rows: dict[int, LabelRow] = {}
+    for row in label_rows(run):
+        rows.setdefault(row.ref.ref_id, row)
+    return list(rows.values())
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    into = io.BytesIO()
+    Image.fromarray(picture).save(into, "JPEG", quality=88)
+    return into.getvalue()

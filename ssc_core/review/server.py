@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,10 +22,13 @@ from ssc_core.review.queue import Queue
 
 LOCAL = frozenset({"localhost", "127.0.0.1"})
 MAX_BYTES = 4096
-"""Of a decision."""
+"""Of a decision or a box."""
+
+MAX_UPLOAD = 16 * 2**20
+"""Bytes of an uploaded mask: a PNG of two colours takes far less."""
 
 _PAGE = Path(__file__).parent / "page"
-_REF = re.compile(r"/(ref|photo|marked)/(-?\d{1,18})")
+_REF = re.compile(r"/(ref|photo|marked|draft)/(-?\d{1,18})")
 
 
 class _Refused(Exception):
@@ -86,6 +91,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json({"error": str(refused)}, refused.status)
         except SscError as error:
             self._send_json({"error": str(error)}, 400)
+        except (ConnectionError, TimeoutError):
+            raise  # the browser went away
+        except Exception as error:  # a segmenter may fail in any way at all; the page says so and goes on
+            traceback.print_exc()
+            self._send_json({"error": f"That failed ({type(error).__name__}: {error!s:.200}). It is not saved."}, 500)
 
     def _check(self) -> None:
         hosts = self.headers.get_all("Host", [])
@@ -114,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
             what, ref_id = found[1], int(found[2])
             if what == "ref":
                 self._send_json(self.server.queue.ref(ref_id))
+            elif what == "draft":
+                self._send(self.server.queue.draft_picture(ref_id), "image/jpeg")
             else:
                 self._send(self.server.queue.picture(ref_id, self._first() if what == "marked" else None), "image/jpeg")
         else:
@@ -124,16 +136,33 @@ class _Handler(BaseHTTPRequestHandler):
         return int(first) if re.fullmatch(r"\d{1,6}", first, re.ASCII) else 0
 
     def _post(self) -> None:
-        if self.path.partition("?")[0] != "/decide":
+        queue, path = self.server.queue, self.path.partition("?")[0]
+        if path == "/decide":
+            asked = _asked(self._body("application/json", MAX_BYTES))
+            queue.decide(asked.ref_id, asked.decision, asked.number, self.server.who, asked.draft)
+            self._send_json(queue.ref(asked.ref_id))
+        elif path == "/draw":
+            asked = _asked(self._body("application/json", MAX_BYTES))
+            self._send_json(queue.draw(asked.ref_id, asked.box))
+        elif path == "/upload":
+            ref_id = self._query.get("ref", [""])[0]
+            if not re.fullmatch(r"-?\d{1,18}", ref_id, re.ASCII):
+                raise _Refused(400, "Say of which ref the mask is.")
+            self._send_json(queue.upload(int(ref_id), self._body("image/png", MAX_UPLOAD)))
+        else:
             raise _Refused(404, "There is no such page.")
-        if self.headers.get_content_type() != "application/json":
-            raise _Refused(415, "A decision is JSON.")
+
+    def _body(self, kind: str, most: int) -> bytes:
+        """What was sent, if it is of a kind and not too long; nothing else is read."""
+        if self.headers.get_content_type() != kind:
+            raise _Refused(415, f"Send {kind}.")
         length = self.headers.get("Content-Length", "")
-        if not re.fullmatch(r"\d{1,9}", length, re.ASCII) or int(length) > MAX_BYTES:
-            raise _Refused(413, f"A decision has a length, of at most {MAX_BYTES} bytes.")
-        ref_id, decision, number = _decision(self.rfile.read(int(length)))
-        self.server.queue.decide(ref_id, decision, number, self.server.who)
-        self._send_json(self.server.queue.ref(ref_id))
+        if not re.fullmatch(r"\d{1,9}", length, re.ASCII) or int(length) > most:
+            raise _Refused(413, f"What is sent has a length, of at most {most} bytes.")
+        body = self.rfile.read(int(length))
+        if len(body) != int(length):
+            raise _Refused(400, "Less came than was said.")
+        return body
 
     def _send_page(self) -> None:
         nonce = secrets.token_urlsafe(16)
@@ -165,16 +194,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _decision(body: bytes) -> tuple[int, str, int | None]:
-    """ref, decision and number of a request."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request names; what it does not need is left as it is here."""
+
+    ref_id: int
+    decision: str = ""
+    number: int | None = None
+    draft: int | None = None
+    box: Sequence[float] = ()
+
+
+def _asked(body: bytes) -> _Asked:
     try:
         found = json.loads(body)
-        ref_id, decision, number = found["ref"], found["decision"], found.get("number")
+        asked = _Asked(found.pop("ref"), **found)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise _Refused(400, "That is no decision.") from error
-    if type(ref_id) is not int or not isinstance(decision, str) or not (number is None or type(number) is int):
-        raise _Refused(400, "That is no decision.")
-    return ref_id, decision, number
+        raise _Refused(400, "That is no decision and no box.") from error
+    numbers = (asked.number, asked.draft)
+    if (
+        type(asked.ref_id) is not int
+        or not isinstance(asked.decision, str)
+        or not all(one is None or type(one) is int for one in numbers)
+        or not isinstance(asked.box, list | tuple)
+        or not all(type(one) in (int, float) for one in asked.box)
+    ):
+        raise _Refused(400, "That is no decision and no box.")
+    return asked
 
 
 def _name(host: str) -> str:

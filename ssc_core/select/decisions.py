@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.choice import NONE
-from ssc_core.masks.reviews import Decision, Review, read_reviews, those_of
+from ssc_core.masks.reviews import Decision, Review, Unfit, read_reviews, those_of, without_candidate
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
     """chosen: ref -> index among its candidates, ``NONE`` for none; drawn: ref -> mask that a person drew or uploaded,
-    COCO compressed RLE; unfit: decisions that could not be used, by name.
+    COCO compressed RLE; unfit: decisions that could not be used.
 
     A mask that a person chose stands for the candidate that is the same object (``Review.candidate``). Where no
     candidate is, the ref gets none: what Select would choose is known to be wrong. A drawn mask is the ref's mask as it
@@ -28,14 +25,13 @@ class Decided:
 
     chosen: Mapping[int, int]
     drawn: Mapping[int, bytes] = field(default_factory=dict)
-    unfit: tuple[str, ...] = ()
+    unfit: tuple[Unfit, ...] = ()
 
 
 def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool) -> Decided:
     """The decisions on refs of ``store`` (masks.h5). refs: refs.parquet, of all splits; merged: ``merged_masks``.
 
-    Decisions that fit no ref, photo or candidate any more are in ``unfit`` and in the log. Raises SscError as
-    ``read_reviews`` does.
+    Decisions that fit no ref, photo or candidate any more are in ``unfit``. Raises SscError as ``read_reviews`` does.
     """
     settled = {ref_id: review for ref_id, review in read_reviews(reviews).items() if review.settled}
     table = read_refs(refs, columns=("ref_id", "file_name", "height", "width")).drop_duplicates("ref_id")
@@ -52,9 +48,7 @@ def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool)
         if review.drawn and review.rle is not None:
             drawn[ref_id] = review.rle
         elif review.decision is not Decision.none and chosen[ref_id] == NONE:
-            unfit.append(f"ref {ref_id} of {review.photo}: no candidate is the object that was {review.decision}")
-    for line in unfit:
-        log.warning("%s: %s", reviews, line)
+            unfit.append(without_candidate(review))
     return Decided(chosen, drawn, tuple(unfit))
 
 

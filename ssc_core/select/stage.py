@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from ssc_core.select.choice import choose, mean_scores, require_finite
 from ssc_core.select.decisions import Decided, read_decisions
 from ssc_core.select.ensemble import WeightedScores
 from ssc_core.select.spatial import spatial_scores
+
+log = logging.getLogger(__name__)
 
 SWITCHES = ("merged_masks", "blind_to_size")
 """The compat switches of this step."""
@@ -68,8 +71,10 @@ def select_masks(
             models=score_store.models,
         )
         decided = read_decisions(reviews, refs, store, merged=compat.merged_masks) if reviews else Decided({})
+        for unfit in decided.unfit:
+            log.warning("%s: %s; to do: %s", reviews, unfit, unfit.todo)
         with SelectionWriter(
-            out, info, choice_per=settings.per, reviewed=decided.chosen, unfit=decided.unfit
+            out, info, choice_per=settings.per, reviewed=decided.chosen, unfit=list(map(str, decided.unfit))
         ) as writer:
             for image_id in tqdm(store.image_ids.tolist(), desc="select", unit="photo", mininterval=10):
                 found = [

@@ -1,134 +1,27 @@
-"""``ssc review`` as a browser talks to it: what is asked first, what is written, and who is let in."""
+"""``ssc review`` as a browser talks to it: what is asked, what is written, and who is let in."""
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from ssc_core.cli.review import _split
-from ssc_core.config.labelling import CompatSettings, SelectSettings
+from ssc_core.cli.review import _list_unfit, _split
 from ssc_core.errors import SscError
-from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks import rle
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
-from ssc_core.masks.selection import ScoreStoreWriter, SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import open_photos
-from ssc_core.report.label_rows import Run
-from ssc_core.review.queue import Queue
 from ssc_core.review.server import MAX_BYTES, ReviewServer
-from ssc_core.select.stage import select_masks
-from ssc_core.tables import write_frame
-from tests.unit.select.conftest import World
-from tests.unit.select.test_stage import AREAS, SCORES
-
-
-@dataclass(frozen=True)
-class Place:
-    folder: Path
-    images: Path
-    reviews: Path
-
-    @property
-    def refs(self) -> Path:
-        return self.folder.parent / "refs.parquet"
-
-
-@contextmanager
-def queue_of(place: Place) -> Iterator[Queue]:
-    with ExitStack() as stack:
-        files = {name: place.folder / f"{name}.h5" for name in ("masks", "selected")}
-        scores, nouns = [place.folder / "scores.h5"], place.folder / "nouns.parquet"
-        run = Run.open(stack, "val", "val", refs=place.refs, nouns=nouns, scores=scores, **files)
-        yield Queue(run, open_photos(place.refs, place.images), place.reviews)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    world = World(tmp_path)
-    folder = tmp_path / "val"
-    folder.mkdir()
-    world.masks.rename(folder / "masks.h5")
-    info = StoreInfo(class_names=(), settings={}, code="test", models={})
-    with ScoreStoreWriter(folder / "scores.h5", info) as writer:
-        for ref, values in SCORES.items():
-            scores = np.array(values, dtype=np.float32).reshape(len(values), len(AREAS[ref]))
-            writer.append_ref(ref, scores, AREAS[ref])
-    write_frame(folder / "nouns.parquet", pd.DataFrame({"ref_id": [*SCORES], "query": ["square"] * len(SCORES)}))
-    place = Place(folder, world.images, tmp_path / "reviews.csv")
-    choose(place)
-    return place
-
-
-def choose(place: Place) -> SelectionStore:
-    select_masks(
-        refs=place.refs,
-        split="val",
-        masks=place.folder / "masks.h5",
-        scores=[place.folder / "scores.h5"],
-        out=place.folder / "selected.h5",
-        settings=SelectSettings(min_area=9),
-        compat=CompatSettings(),
-        reviews=place.reviews if place.reviews.exists() else None,
-    )
-    return SelectionStore(place.folder / "selected.h5")
-
-
-class Browser:
-    """Asks a server. headers: in place of what a browser sends by itself."""
-
-    def __init__(self, server: ReviewServer) -> None:
-        self.port, self.token = server.server_address[1], server.token
-
-    def ask(
-        self, path: str, body: Any = None, *, token: str | None = None, method: str = "", **headers: str
-    ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        sent = {"Content-Type": "application/json"} if body is not None else {}
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        separator = "&" if "?" in path else "?"
-        address = f"{path}{separator}token={self.token if token is None else token}"
-        try:
-            connection.request(method or ("GET" if body is None else "POST"), address, content, {**sent, **names})
-            answer = connection.getresponse()
-            self.headers = answer.headers
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def json(self, path: str, body: Any = None) -> Any:
-        status, content = self.ask(path, body)
-        assert status == 200, content
-        return json.loads(content)
-
-
-@pytest.fixture
-def browser(place: Place) -> Iterator[Browser]:
-    with queue_of(place) as queue, ReviewServer(queue, "ana") as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield Browser(server)
-        server.shutdown()
-        thread.join()
+from tests.unit.review.conftest import choose, queue_of, run_of
 
 
 def test_the_most_doubtful_come_first_and_those_without_candidates_last(browser):
-    # 5: nothing but one that is large enough; 2: margin 1; 1: its sentences disagree; 3: one candidate; 4: none
+    # 2: a margin of 1; 1: a margin of 2; 3 and 5: nothing else that may be chosen; 4: no candidate
     order = [one["ref"] for one in browser.json("/refs")]
-    assert order.index(2) < order.index(1) < order.index(3)
-    assert order[-1] == 4
+    assert order == [2, 1, 3, 5, 4]
     assert {one["decision"] for one in browser.json("/refs")} == {""}
 
 
@@ -188,13 +81,17 @@ def test_what_others_decided_meanwhile_is_seen(place, browser):
         ({"ref": 1, "decision": "chosen", "number": 4}, 400, "3 candidates"),
         ({"ref": 1, "decision": "chosen", "number": 0}, 400, "3 candidates"),
         ({"ref": 1, "decision": "chosen"}, 400, "3 candidates"),
-        ({"ref": 1, "decision": "drawn"}, 400, "no decision of the page"),
+        ({"ref": 1, "decision": "drawn"}, 400, "lacks its mask"),
+        ({"ref": 1, "decision": "drawn", "draft": 1}, 400, "not here any more"),
+        ({"ref": 1, "decision": "drawn", "draft": True}, 400, "no decision"),
+        ({"ref": 1, "decision": "none", "path": "/etc/passwd"}, 400, "no decision"),
         ({"ref": True, "decision": "none"}, 400, "no decision"),
         ({"ref": 1, "decision": ["none"]}, 400, "no decision"),
         ([], 400, "no decision"),
         (b"{", 400, "no decision"),
         (b"[" * MAX_BYTES, 400, "no decision"),
         (b" " * (MAX_BYTES + 1), 413, "at most"),
+        (b'{"ref": 1, "decision": "none", "decision": "\\ud800"}', 400, "no decision of the page"),
     ],
 )
 def test_what_is_no_decision_is_refused_and_nothing_is_written(place, browser, body, status, words):
@@ -204,7 +101,7 @@ def test_what_is_no_decision_is_refused_and_nothing_is_written(place, browser, b
     assert not place.reviews.exists()
 
 
-@pytest.mark.parametrize("path", ["/", "/refs", "/ref/1", "/photo/1", "/marked/1"])
+@pytest.mark.parametrize("path", ["/", "/refs", "/ref/1", "/photo/1", "/marked/1", "/draft/1"])
 def test_nothing_is_shown_without_the_token(browser, path: str):
     for token in ("", "x", "%C3%A4", browser.token[:-1]):
         status, content = browser.ask(path, token=token)
@@ -268,3 +165,30 @@ def test_the_split_is_found(place, tmp_path):
     (tmp_path / "test" / "selected.h5").touch()
     with pytest.raises(SscError, match="several splits"):
         _split(tmp_path)
+
+
+def test_decisions_that_fit_nothing_are_listed_with_what_to_do(place, capsys):
+    nothing_there = np.zeros((40, 60), bool)
+    nothing_there[-3:, -3:] = True
+    code = rle.encode(nothing_there[None])[0]
+    append_review(place.reviews, Review(1, "a.png", Decision.chosen, (40, 60), code, "ben"))
+    append_review(place.reviews, Review(2, "b.png", Decision.none))
+    append_review(place.reviews, Review(3, "a.png", Decision.drawn, (40, 60), code))
+    append_review(place.reviews, Review(99, "gone.png", Decision.none))
+    with run_of(place) as run:
+        _list_unfit(place.reviews, place.refs, run)
+        listed = capsys.readouterr().out
+        choose(place)
+    assert "ref 1 of a.png: no candidate is the object that was chosen\n    sentences: the red square | red\n" in listed
+    assert "decided:   chosen, by ben\n    to do:     choose again, or draw it (D) in `ssc review`" in listed
+    assert "ref 2 of b.png: the ref is of a.png now\n    sentences: the green square" in listed
+    assert "ref 99 of gone.png: there is no such ref\n    sentences: (of no ref here)" in listed
+    assert listed.endswith(f"3 decisions of {place.reviews} fit nothing any more\n")
+    place.reviews.unlink()
+    append_review(place.reviews, Review(1, "a.png", Decision.none))
+    with run_of(place) as run:
+        _list_unfit(place.reviews, place.refs, run)
+        assert capsys.readouterr().out == f"all of {place.reviews} fit\n"
+        place.reviews.unlink()
+        with pytest.raises(SscError, match="nobody decided anything yet"):
+            _list_unfit(place.reviews, place.refs, run)

@@ -12,7 +12,7 @@ from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.reviews import Decision, Review, read_reviews
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.truth import TruthMask, write_truth
-from tests.unit.review.test_review import Place, choose, place, queue_of  # noqa: F401
+from tests.unit.review.conftest import Place, choose, queue_of
 from workflow_scripts.simulate_reviews import main
 
 RIGHT = {1: 1, 2: 0, 3: 0, 5: 0}
@@ -20,7 +20,7 @@ RIGHT = {1: 1, 2: 0, 3: 0, 5: 0}
 
 
 @pytest.fixture
-def truth(place: Place) -> Path:  # noqa: F811
+def truth(place: Place) -> Path:
     path = place.folder / "truth.h5"
     with MaskStore.open(place.folder / "masks.h5", with_masks=True) as store:
         masks = {}
@@ -33,7 +33,7 @@ def truth(place: Place) -> Path:  # noqa: F811
     return path
 
 
-def reviewed(place: Place, truth: Path, **settings: float | str) -> dict[int, Review]:  # noqa: F811
+def reviewed(place: Place, truth: Path, **settings: float | str) -> dict[int, Review]:
     main(
         refs=place.refs,
         nouns=place.folder / "nouns.parquet",
@@ -48,7 +48,7 @@ def reviewed(place: Place, truth: Path, **settings: float | str) -> dict[int, Re
     return read_reviews(place.reviews)
 
 
-def test_it_chooses_the_true_candidate_and_none_where_there_is_not_one(place, truth):  # noqa: F811
+def test_it_chooses_the_true_candidate_and_none_where_there_is_not_one(place, truth):
     reviews = reviewed(place, truth, share=1)
     with ExitStack() as stack:
         store = stack.enter_context(MaskStore.open(place.folder / "masks.h5", with_masks=True))
@@ -61,14 +61,14 @@ def test_it_chooses_the_true_candidate_and_none_where_there_is_not_one(place, tr
     assert selected.unfit == ()
 
 
-def test_it_asks_first_what_the_page_asks_first(place, truth):  # noqa: F811
+def test_it_asks_first_what_the_page_asks_first(place, truth):
     with queue_of(place) as queue:
         asked = [one["ref"] for one in queue.list()]
     for count in range(6):
         assert list(reviewed(place, truth, share=count / 5)) == asked[:count]
 
 
-def test_at_random_it_asks_others_with_another_seed_and_the_same_with_the_same(place, truth):  # noqa: F811
+def test_at_random_it_asks_others_with_another_seed_and_the_same_with_the_same(place, truth):
     orders = [tuple(reviewed(place, truth, share=1, order="random", seed=seed)) for seed in range(8)]
     assert len(set(orders)) > 1
     assert {order[-1] for order in orders} == {4}, "where nothing was found, there is nothing to ask"
@@ -77,7 +77,7 @@ def test_at_random_it_asks_others_with_another_seed_and_the_same_with_the_same(p
     assert place.reviews.read_bytes() == first
 
 
-def test_below_the_least_iou_it_says_none(place, truth):  # noqa: F811
+def test_below_the_least_iou_it_says_none(place, truth):
     half = rle.encode(np.pad(np.ones((1, 12, 5), dtype=bool), ((0, 0), (4, 24), (4, 51))))[0]  # 5 of 12 columns of red
     write_truth(truth, [TruthMask(1, 40, 60, half)])
     assert reviewed(place, truth, share=1)[1].decision is Decision.none

@@ -1,0 +1,152 @@
+"""Nothing that a person decided is lost: by two tabs, two processes, a kill in the middle, or a full drive."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ssc_core.errors import SscError
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
+from tests.unit.review.conftest import serving
+
+
+def test_two_tabs_of_two_people_decide_at_once_and_the_last_line_counts(place, segmenter):
+    with serving(place, "ana", load=segmenter.load) as ana, serving(place, "ben", load=segmenter.load) as ben:
+        errors: list[BaseException] = []
+
+        def decide(tab, refs):
+            try:
+                for turn in range(12):
+                    for ref in refs:
+                        tab.json("/decide", {"ref": ref, "decision": ("none", "skipped", "undo")[turn % 3]})
+            except BaseException as error:
+                errors.append(error)
+
+        tabs = [threading.Thread(target=decide, args=(tab, refs)) for tab in (ana, ben) for refs in ((1, 2), (2, 3))]
+        for tab in tabs:
+            tab.start()
+        for tab in tabs:
+            tab.join()
+        assert errors == []
+        lines = list(read_lines(place.reviews))
+        assert len(lines) == 4 * 12 * 2
+        draft = ana.json("/draw", {"ref": 1, "box": [5, 6, 25, 30]})["draft"]
+        ben.json("/decide", {"ref": 1, "decision": "none"})
+        ana.json("/decide", {"ref": 1, "decision": "drawn", "draft": draft})
+        assert (ben.json("/ref/1")["decision"], ben.json("/ref/1")["who"]) == ("drawn", "ana")
+    assert [line.who for line in read_lines(place.reviews)][-2:] == ["ben", "ana"]
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from tests.unit.review.conftest import Place, queue_of
+from ssc_core.review.server import ReviewServer
+
+folder, images, reviews = map(Path, sys.argv[1:])
+with queue_of(Place(folder, images, reviews)) as queue, ReviewServer(queue, "ana") as server:
+    print(server.url, flush=True)
+    server.serve_forever()
+"""
+
+
+def test_killed_in_the_middle_every_decision_that_was_answered_is_there(place, root: Path):
+    said: list[int] = []
+    for _ in range(3):
+        command = [sys.executable, "-c", SERVER, *map(str, (place.folder, place.images, place.reviews))]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as server:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            base, _, token = url.partition("?")
+            stop = threading.Event()
+
+            def decide(base: str = base, token: str = token, stop: threading.Event = stop) -> None:
+                while not stop.is_set():
+                    body = json.dumps({"ref": 1 + len(said) % 5, "decision": "none"}).encode()
+                    headers = {"Content-Type": "application/json"}
+                    try:
+                        with urllib.request.urlopen(
+                            urllib.request.Request(f"{base}decide?{token}", body, headers), timeout=20
+                        ) as answer:
+                            assert json.load(answer)["decision"] == "none"
+                    except OSError:
+                        return
+                    said.append(1)
+
+            hand, before = threading.Thread(target=decide), len(said)
+            hand.start()
+            while len(said) < before + 5 and hand.is_alive():
+                stop.wait(0.01)
+            server.kill()
+            stop.set()
+            hand.join()
+        lines = len(list(read_lines(place.reviews)))
+        assert len(said) <= lines <= len(said) + 1, "one more may have been written and not answered"
+        del said[lines:]
+        said.extend([1] * (lines - len(said)))
+    assert len(said) >= 15
+    append_review(place.reviews, Review(1, "a.png", Decision.skipped))
+    assert read_reviews(place.reviews)[1].decision is Decision.skipped
+
+
+def _fill(path: Path, most: int, answers) -> None:
+    """Append until the file may not grow any more, as on a full drive: the system takes the first part of a line."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    count = 0
+    try:
+        while True:
+            append_review(path, Review(1, "a.png", Decision.none, who="a person with a name"))
+            count += 1
+    except SscError as error:
+        answers.put((count, str(error)))
+
+
+@pytest.mark.parametrize("most", [300, 301, 320, 366])
+def test_a_full_drive_is_said_and_what_was_there_stays(tmp_path: Path, most: int):
+    path, answers = tmp_path / "reviews.csv", multiprocessing.get_context("spawn").Queue()
+    process = multiprocessing.get_context("spawn").Process(target=_fill, args=(path, most, answers))
+    process.start()
+    count, said = answers.get(timeout=120)
+    process.join()
+    assert count > 2
+    assert re.search(r"this decision is not kept: cannot write .*reviews\.csv: \w", said)
+    assert path.read_bytes().endswith(b"\n"), "no half line stays"
+    assert len(list(read_lines(path))) == count
+    append_review(path, Review(1, "a.png", Decision.skipped))
+    assert len(list(read_lines(path))) == count + 1
+
+
+def test_a_full_drive_is_told_to_the_page_and_the_next_decision_counts(place, browser, monkeypatch):
+    real, full = os.write, [True]
+
+    def write(descriptor: int, content: bytes) -> int:
+        if full[0] and b"a.png" in bytes(content):
+            real(descriptor, bytes(content)[:7])
+            raise OSError(28, "No space left on device")
+        return real(descriptor, content)
+
+    monkeypatch.setattr("ssc_core.masks.reviews.os.write", write)
+    status, content = browser.ask("/decide", {"ref": 1, "decision": "none"})
+    assert (status, "No space left on device" in json.loads(content)["error"]) == (400, True)
+    full[0] = False
+    assert browser.json("/ref/1")["decision"] == ""
+    assert browser.json("/decide", {"ref": 1, "decision": "none"})["decision"] == "none"
+    assert len(list(read_lines(place.reviews))) == 1
+
+
+def test_a_file_that_may_not_be_written_is_said(tmp_path: Path):
+    (tmp_path / "reviews.csv").mkdir()
+    with pytest.raises(SscError, match="cannot write"):
+        append_review(tmp_path / "reviews.csv", Review(1, "a.png", Decision.none))
