@@ -50,7 +50,9 @@ def main() -> None:
         template, encoder = "{}", Vectors(options.vectors)
     else:
         template = "a photo of a {}" if settings.context else "{}"
-        encoder = load_backend(settings.encoder.name, settings.encoder.settings, ImageTextEncoder, device="cpu", threads=1)
+        encoder = load_backend(
+            settings.encoder.name, settings.encoder.settings, ImageTextEncoder, device="cpu", threads=1
+        )
     features = [encoder.encode_texts([template.format(word) for word in words]) for words in (nouns, COCO_CLASSES)]
     cosines = features[0] @ features[1].T
     nearest, similarity = cosines.argmax(axis=1), cosines.max(axis=1)
@@ -98,7 +100,9 @@ def _counts(sentences: Path | None, nouns: Sequence[str], pipeline: str) -> np.n
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--config", type=Path, action="append", default=[], help="config file whose nouns.encoder is measured")
+    parser.add_argument(
+        "--config", type=Path, action="append", default=[], help="config file whose nouns.encoder is measured"
+    )
     parser.add_argument("--vectors", help="word vectors of this spaCy pipeline in its place")
     parser.add_argument("--sentences", type=Path, help="JSONL: nouns count as often as these have them")
     parser.add_argument("--pipeline", help="spaCy pipeline for the sentences' nouns; by default that of the config")

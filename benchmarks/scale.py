@@ -274,7 +274,7 @@ def draw(figures: dict[str, Any], sizes: list[str]) -> None:
     from ssc_core.report.figures import colour, panels
 
     steps = [step for step in NAMES if any(step in figures[refs] for refs in sizes)]
-    figure, (left, right) = panels(9, 0.4 * len(steps) + 1.2, 1, 2, sharey=True)
+    figure, (left, right) = panels(9, 0.4 * len(steps) + 1.5, 1, 2, sharey=True)
     height = 0.8 / len(sizes)
     for number, refs in enumerate(sizes):
         own = [(place, figures[refs][step]) for place, step in enumerate(steps) if step in figures[refs]]
@@ -290,7 +290,7 @@ def draw(figures: dict[str, Any], sizes: list[str]) -> None:
     left.invert_yaxis()
     left.set_title("CPU time per ref, ms")
     right.set_title("Peak memory of the process, MB")
-    left.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=len(sizes))
     for axes in (left, right):
         axes.grid(axis="x")
         axes.grid(visible=False, axis="y")
