@@ -220,7 +220,7 @@ def _named(path: Path, key: str, part: str = "") -> list[str]:
     """Names of files or folders beside a JSON file that lists them."""
     content = read_json(path)
     listed = content.get(key) if isinstance(content, dict) else None
-    names = [one.get(part) if part and isinstance(one, dict) else one for one in listed or []]
+    names: list[Any] = [one.get(part) if part and isinstance(one, dict) else one for one in listed or []]
     if not names or not all(isinstance(name, str) and name not in ("", ".", "..") for name in names):
         raise SscError(f"{path} is none that `datasets` wrote: it has no list '{key}' of names")
     for name in names:
