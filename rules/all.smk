@@ -1,5 +1,6 @@
 # What Snakefile and workflow/Snakefile include: rules that Snakemake fetched from a forge find each other from a folder of
 # the repository, and not from its top. Each has the rule `all` itself, since what is included sets no default target.
+include: "storage.smk"
 include: "common.smk"
 include: "shell.smk"
 include: "helpers.smk"

@@ -66,7 +66,7 @@ CONFIG_FILES = [HERE / "config.yaml", *(() if GIVEN else CONFIGS.configfiles)]
 try:
     LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
     SETTINGS = load_settings(read_layers(LAYERS, config if GIVEN else CONFIGS.config))
-    check_world(SETTINGS)
+    check_world(SETTINGS, local_copy)
     check_studies(SETTINGS)
 except SscError as error:
     raise WorkflowError(str(error))
@@ -75,6 +75,7 @@ RESULTS = SETTINGS.results
 VARIANTS = Variants(SETTINGS)
 
 
+# All of them here, before any rule: a later statement makes Snakemake forget those of outputs in a storage.
 wildcard_constraints:
     dataset=dataset_pattern(SETTINGS),
     split="|".join(
@@ -86,6 +87,7 @@ wildcard_constraints:
     shard=r"\d+",
     shards=r"\d+",
     scorer=r"\w+",
+    study="|".join(re.escape(name) for name in SETTINGS.studies) or "none",
 
 
 onstart:

@@ -3,7 +3,8 @@
 
 rule make_world:
     output:
-        stamp=f"{RESULTS}/{{dataset}}/world/world.json",
+        # the photos of this folder are no outputs, and stay on the drive, also where results lie in a storage
+        stamp=local(f"{RESULTS}/{{dataset}}/world/world.json"),
     log:
         f"{RESULTS}/{{dataset}}/logs/make_world.log",
     benchmark:

@@ -18,14 +18,14 @@ localrules:
 
 rule fetch:
     input:
-        [file.product for file in needed_by(SETTINGS).values()],
+        [local(file.product) for file in needed_by(SETTINGS).values()],
     message:
         "the published files that this config names are here"
 
 
 rule fetch_file:
     output:
-        "{published}",
+        local("{published}"),
     log:
         f"{RESULTS}/fetch/{{published}}.log",
     benchmark:

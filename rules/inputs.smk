@@ -26,7 +26,7 @@ def annotations(wildcards):
         check_annotations(SETTINGS, wildcards.dataset, " ".join(fetch))
     except SscError as error:
         raise WorkflowError(str(error))
-    return source_files(SETTINGS, wildcards.dataset)
+    return [local(path) for path in source_files(SETTINGS, wildcards.dataset)]
 
 
 def reader(wildcards):
@@ -75,7 +75,7 @@ def reviews_if_any(wildcards):
     if varied(wildcards).reviewer.share:
         return [path_of("simulated_reviews", wildcards)]
     path = reviews_file(SETTINGS, wildcards.dataset)
-    return [str(path)] if path.is_file() else []
+    return [local(str(path))] if path.is_file() else []
 
 
 def chain_of(wildcards):

@@ -24,7 +24,7 @@ def training_inputs(wildcards):
     ):
         files["reviewed"] = path_of("selected", of_train)
     if train.init_from:
-        files["init"] = train.init_from
+        files["init"] = given(train.init_from)
     return files
 
 
@@ -35,8 +35,10 @@ def start_version(wildcards):
     return "" if made_here else weights_version(path)
 
 
-def training_state(wildcards, output):
-    return "{0.parent}/state/{0.stem}".format(Path(output.checkpoint))
+def training_state(wildcards):
+    """Where a training keeps what it resumes from: on a drive, also where its checkpoint goes to a storage."""
+    path = home(TRAINED["pt"]).format(**dict(wildcards.items()))
+    return "{0.parent}/state/{0.stem}".format(Path(path))
 
 
 def method_of(wildcards):
@@ -61,7 +63,7 @@ def network_of(wildcards):
         raise WorkflowError(
             f"datasets.{wildcards.dataset}.checkpoint is not set: name the file that is to be evaluated"
         )
-    return path
+    return given(path)
 
 
 def bert_of(wildcards):

@@ -41,7 +41,7 @@ rule report:
 rule results_page:
     # a study `results_x` has the page docs/results_x.md: one can be made without the others
     input:
-        [f"docs/{name}.md" for name in PAGES],
+        [local(f"docs/{name}.md") for name in PAGES],
     message:
         "the pages of results are here"
 
@@ -59,9 +59,9 @@ rule write_results:
         network=page_file("eval.corrected"),
         candidates=page_file("eval.masks"),
     output:
-        page="docs/results{of}.md",
-        repaired="docs/images/repaired{of}.png",
-        learning="docs/images/learning{of}.svg",
+        page=local("docs/results{of}.md"),
+        repaired=local("docs/images/repaired{of}.png"),
+        learning=local("docs/images/learning{of}.svg"),
     log:
         f"{RESULTS}/report/logs/results{{of}}.log",
     benchmark:

@@ -1,10 +1,6 @@
 # Studies of the config: variants x seeds x datasets x splits x methods as one table. `snakemake ablations` is one of them.
 
 
-wildcard_constraints:
-    study="|".join(re.escape(name) for name in SETTINGS.studies) or "none",
-
-
 rule ablations:
     input:
         f"{RESULTS}/ablations/table.csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,24 +84,27 @@ def dataset_identity(settings: Settings, name: str) -> str:
     return json.dumps(identity, sort_keys=True)
 
 
-def check_world(settings: Settings) -> None:
+def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = Path) -> None:
     """Stop when a results folder was built from other data than the config names now.
+
+    local_copy: where a result can be read, None if it is not made, for results that are not on a drive.
 
     Raises SscError that names the dataset, the keys that differ, and the two ways out.
     """
     for name in settings.datasets:
-        stamp = dataset_folder(settings, name) / "data.json"
-        if not stamp.exists():
+        original = dataset_folder(settings, name) / "data.json"
+        stamp = local_copy(original)
+        if stamp is None or not stamp.exists():
             continue
         built, wanted = json.loads(read_json(stamp)["identity"]), json.loads(dataset_identity(settings, name))
-        differing = _differing_keys(built, wanted)
+        differing, stored = _differing_keys(built, wanted), "" if stamp == original else ", and in the storage"
         if differing:
             raise SscError(
                 f"{dataset_folder(settings, name)} was built from other data than the config names now.\n"
                 + "".join(f"  {line}\n" for line in differing)
                 + "Two ways out:\n"
                 "  keep both: put `results: another_folder` into the config (or `--config results=another_folder`)\n"
-                f"  start over: rm -r {dataset_folder(settings, name)}"
+                f"  start over: rm -r {dataset_folder(settings, name)}{stored}"
             )
 
 

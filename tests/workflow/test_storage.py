@@ -1,0 +1,96 @@
+"""Results in object storage: the label stage through an S3 server that runs here, killed on the way and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("snakemake_storage_plugin_s3", reason="needs the extra `storage`")
+boto3 = pytest.importorskip("boto3", reason="needs the extra `storage`")
+moto = pytest.importorskip("moto.server", reason="needs the extra `dev`: moto, flask, flask-cors")
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = "results/refcoco/eval_masks_val.json"
+KEYS = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "anyone", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "anything"}
+MINUTES = 10
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of an S3 server on this machine alone."""
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def _start(folder: Path, server: str, *more: str) -> subprocess.Popen[str]:
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"),
+        *("--workflow-profile", str(ROOT / "profiles/default"), "--configfile", "tiny.yaml"),
+        *("--default-storage-provider", "s3", "--default-storage-prefix", "s3://ssc/mine"),
+        *("--storage-s3-endpoint-url", server, *more, "--", TARGET),
+    ]
+    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **KEYS, "PATH": paths}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+def _run(folder: Path, server: str, *more: str) -> tuple[int, str]:
+    process = _start(folder, server, *more)
+    output, _ = process.communicate(timeout=60 * MINUTES)
+    return process.returncode, output
+
+
+def _stored(server: str) -> set[str]:
+    key, secret = KEYS.values()
+    client = boto3.client(
+        "s3", endpoint_url=server, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
+    )
+    if not client.list_buckets()["Buckets"]:
+        return set()
+    return {one["Key"] for one in client.list_objects_v2(Bucket="ssc").get("Contents", [])}
+
+
+def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str, tmp_path: Path) -> None:
+    photos = "{train: 2, val: 3, testA: 2, testB: 2, test: 2}"
+    (tmp_path / "tiny.yaml").write_text(f"micro: {{images: {photos}}}\ncompute: {{shards: 2}}\n")
+    shard = "mine/results/refcoco/val/shards/boxes.0-of-2.h5"
+
+    killed = _start(tmp_path, server)
+    deadline = time.monotonic() + 60 * MINUTES
+    while shard not in _stored(server) and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert f"mine/{TARGET}" not in _stored(server)
+
+    code, output = _run(tmp_path, server)
+    assert code == 0, output
+    assert "detecting boxes, shard 0" not in output  # it was there
+    assert {f"mine/{TARGET}", "mine/results/refcoco/val/selected.h5"} <= _stored(server)
+    # photos stay on the drive, and results are on it no more
+    assert list(tmp_path.glob("results/refcoco/world/**/*.jpg"))
+    assert not [*tmp_path.glob("results/**/*.h5"), *tmp_path.glob(".snakemake/storage/**/*.tmp")]
+
+    code, output = _run(tmp_path, server)
+    assert code == 0, output
+    assert "Nothing to be done" in output
+
+    # other data under the same name are refused there, too, and not only where they were made
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "tiny.yaml").write_text(f"micro: {{images: {photos}, seed: 5}}\n")
+    code, output = _run(elsewhere, server, "--dry-run")
+    assert code != 0
+    assert "was built from other data than the config names now" in output
