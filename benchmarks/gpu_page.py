@@ -63,7 +63,10 @@ def page(found: Results) -> str:
         for kind in ("skipped", "errors"):
             lines += [f"{name}, {case}: {kind.removesuffix('s')}: {why}." for case, why in one.get(kind, {}).items()]
         if one.get("failed"):
-            lines.append(f"{name}: its command ended with {one['failed']}, and has no figures.")
+            left = "left the figures below" if one["figures"] else "has no figures"
+            lines.append(f"{name}: its command ended with {one['failed']} after {one['seconds']:.0f} s, and {left}.")
+        if not one.get("finished", True):
+            lines.append(f"{name}: cut after {one['seconds']:.0f} s; what is above is all that it had found.")
     header = ("what", "size", "published way", "ours", "times", "target", "share in the models", "peak", "GPU busy")
     lines += [
         "## Fast",
@@ -74,8 +77,32 @@ def page(found: Results) -> str:
     for what, _, usage, _ in _measured(found):
         rows = [(f"`{o['name']}`", o["calls"], f"{o['ms']:.1f}", f"{o['share']:.0%}") for o in usage["operators"][:6]]
         lines += [f"Where the time goes, {what}:", _table(("operator", "calls", "ms", "share"), rows)]
+    lines += _settings(found.get("fast_settings", {}).get("figures"))
     lines += ["## Commands", "\n".join(f"    {one['command']}    # {one['seconds']:.0f} s" for one in found.values())]
     return "\n\n".join(lines) + "\n"
+
+
+def _settings(figures: dict[str, Any] | None) -> Iterator[str]:
+    """What each way to be faster gives."""
+    if not figures:
+        return
+    yield "## Each way to be faster, on against off"
+    yield (
+        f"{figures['size'].capitalize()} size, in turns on the same data; milliseconds per image or sample. Of these, "
+        "`compile` is off by default, `checkpoint_activations` too (it saves memory), and pinned memory is used by "
+        "training alone."
+    )
+    rows = []
+    for one in figures["cases"]:
+        if "error" in one:
+            rows.append((one["name"], one["error"], "", "", "", ""))
+        else:
+            memory = "" if one["on_mib"] is None else f"{one['off_mib']:.0f} to {one['on_mib']:.0f} MiB"
+            times = f"**{one['times']:.2f}**"
+            rows.append(
+                (one["name"], f"{one['off_ms']:.3g}", f"{one['on_ms']:.3g}", times, f"{one['off_by']:.1g}", memory)
+            )
+    yield _table(("what", "off", "on", "times", "results off by", "peak"), rows)
 
 
 def _right(found: Results) -> Iterator[tuple[object, ...]]:
@@ -98,7 +125,7 @@ def _measured(found: Results) -> Iterator[tuple[str, str, dict[str, Any], tuple[
     """What, size, usage, and (published way and ours per second, share in the models, target) of every benchmark."""
     for name, one in found.items():
         figures, size = one.get("figures"), one["size"]
-        if not figures:
+        if not figures or name == "fast_settings":
             continue
         if name.startswith("fast_segment"):
             for stage in ("detect", "segment"):

@@ -24,6 +24,7 @@ rule train:
         save_minutes=str(SETTINGS.compute.save_minutes),
         log_to=SETTINGS.compute.log_to,
         checkpoint_activations=str(SETTINGS.compute.checkpoint_activations),
+        compile=str(SETTINGS.compute.compile),
     params:
         **reads("{phase}"),
         images=images_folder,
@@ -38,7 +39,7 @@ rule train:
             "{phase}",
             "wildcards.phase params.images params.settings params.compat params.state"
             " resources.save_minutes resources.log_to gpus=resources.processes resources.nodes resources.device"
-            " threads resources.checkpoint_activations",
+            " threads resources.checkpoint_activations resources.compile",
             files=True,
         )
 

@@ -46,6 +46,11 @@ class ComputeSettings(Section):
         description="training computes activations again instead of keeping them: less memory, a third more time, the "
         "same numbers",
     )
+    compile: bool = Field(
+        default=False,
+        description="training runs the network through torch.compile: minutes at the start, other roundings; never "
+        "measured on a GPU",
+    )
     nodes: int = Field(default=1, ge=1, description="nodes for one training; more than one needs Slurm")
     log_to: Literal["csv", "tensorboard", "wandb"] = Field(
         default="csv", description="where the training log goes besides the CSV file, which is always written"

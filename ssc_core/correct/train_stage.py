@@ -77,13 +77,15 @@ class TrainOutputs:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
     """How a phase is computed. device: auto, cpu or cuda; save_minutes, log_to: as in ``compute``, whose loggers' files
-    lie beside the checkpoint, in a folder of that name; checkpoint_activations: as of ``LAVT``."""
+    lie beside the checkpoint, in a folder of that name; checkpoint_activations: as of ``LAVT``;
+    compile: as of ``Run``."""
 
     device: str
     threads: int
     save_minutes: float = 10.0
     log_to: str = "csv"
     checkpoint_activations: bool = False
+    compile: bool = False
 
 
 def train(
@@ -126,7 +128,7 @@ def train(
         model, items, chosen_loss(settings, compat), settings, compat,
         Run(
             state=state, device=picked, workers=job.threads, save_minutes=job.save_minutes, logger=logger,
-            log_matches=outputs.matches is not None,
+            log_matches=outputs.matches is not None, compile=job.compile,
         ),
         val_items=val_items, resumed=resumed,
     )  # fmt: skip

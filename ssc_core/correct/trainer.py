@@ -67,7 +67,7 @@ class Run:
 
     state: what it keeps on disk; workers: processes that decode photos which do not fit in memory; save_minutes:
     between saved states; logger: gets the log's numbers; log_matches: keep in ``state`` what every sample was matched
-    with.
+    with; compile: the network's forward and backward of steps by ``torch.compile``, with the roundings of its kernels.
     """
 
     state: RunState
@@ -76,6 +76,7 @@ class Run:
     save_minutes: float = 10.0
     logger: Logger | None = None
     log_matches: bool = False
+    compile: bool = False
 
 
 class Trainer:
@@ -107,6 +108,7 @@ class Trainer:
         self.world, self.device = join_world(torch.device(run.device))
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model = synchronise_batch_norm(model, self.device) if self.world.size > 1 else model
+        self.in_steps: nn.Module = torch.compile(self.model) if run.compile else self.model
         self.teacher = None if settings.ema_decay is None else Teacher(self.model, settings.ema_decay)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -249,7 +251,7 @@ class Trainer:
         return Samples(
             batch.image_ids,
             batch.ref_ids,
-            self._logits(self.model, batch),
+            self._logits(self.in_steps, batch),
             batch.candidates,
             step,
             epoch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from ssc_core.errors import SscError
@@ -24,8 +25,8 @@ def main() -> None:
         sys.exit(str(error))
     right = True
     for part in options.parts:
-        result = run_part(part, small=options.size == "small", device=device)
-        write(result, options.out)
+        keep = partial(write, folder=options.out)
+        result = run_part(part, small=options.size == "small", device=device, keep=keep)
         print(f"{part}, {options.size}, {result['device_name']}, {result['seconds']:.0f} s\n{told(result)}", flush=True)
         right &= is_right(result)
     sys.exit(0 if right else 1)

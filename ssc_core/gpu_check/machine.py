@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,11 @@ class Place:
     @property
     def is_gpu(self) -> bool:
         return self.device == "cuda"
+
+    @property
+    def threads(self) -> int:
+        """Of the CPU, which is what takes long at the published sizes."""
+        return 2 if self.small else os.cpu_count() or 2
 
 
 def device_name(device: str) -> str:

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from ssc_core.gpu_check import networks
-from ssc_core.gpu_check.findings import BOUNDS, Finding, Outputs, compare
+from ssc_core.gpu_check.findings import BOUNDS, Finding, Outputs, Skip, compare
 from ssc_core.gpu_check.machine import Place, without_tf32
 
 BATCH = 8
+LEAST = 64 << 20
+"""Bytes that a batch must take more than one image, for a limit between them: PyTorch takes memory in large pieces."""
 
 
 def detector(place: Place) -> Iterator[Finding]:
@@ -24,7 +26,7 @@ def detector(place: Place) -> Iterator[Finding]:
     model = str(place.folder / "detector")
     networks.save_detector(place.folder / "detector", small=place.small)
     backend = GroundingDino(
-        model, box_threshold=0.0, batch_size=BATCH, precision="fp32", device=place.device, threads=2
+        model, box_threshold=0.0, batch_size=BATCH, precision="fp32", device=place.device, threads=place.threads
     )
 
     def ask(photos: Sequence[np.ndarray]) -> Outputs:
@@ -34,18 +36,35 @@ def detector(place: Place) -> Iterator[Finding]:
     yield from _with_little(place, "GroundingDINO", backend.network, backend._batches, ask)
 
 
+def sam(place: Place) -> Iterator[Finding]:
+    """SAM ViT-B of its authors' package, or a small one, its images."""
+    from ssc_core.segment.sam import SegmentAnything
+
+    size = "small" if place.small else "vit_b"
+    model = str(place.folder / size)
+    networks.save_sam_folder(place.folder / size, size)
+    backend = SegmentAnything(model, batch_size=BATCH, precision="fp32", device=place.device, threads=place.threads)
+    yield from _with_little(place, f"SAM {size}", backend.network.image_encoder, backend._images, _segment(backend))
+
+
 def sam2(place: Place) -> Iterator[Finding]:
-    """A segmenter, its images."""
+    """A small SAM 2 by transformers, its images."""
     from ssc_core.segment.sam_transformers import Sam2
 
     networks.save_sam2(place.folder / "sam2")
-    backend = Sam2(str(place.folder / "sam2"), batch_size=BATCH, precision="fp32", device=place.device, threads=2)
+    backend = Sam2(
+        str(place.folder / "sam2"), batch_size=BATCH, precision="fp32", device=place.device, threads=place.threads
+    )
 
+    yield from _with_little(place, "SAM 2 (small)", backend.network.vision_encoder, backend._images, _segment(backend))
+
+
+def _segment(backend: Any) -> Any:
     def ask(photos: Sequence[np.ndarray]) -> Outputs:
         found = backend.segment(photos, [networks.boxes(2)] * len(photos))
         return {"scores": np.concatenate([one.scores for one in found])}
 
-    yield from _with_little(place, "SAM 2 (small)", backend.network.vision_encoder, backend._images, ask)
+    return ask
 
 
 def clip(place: Place) -> Iterator[Finding]:
@@ -54,7 +73,7 @@ def clip(place: Place) -> Iterator[Finding]:
 
     torch.manual_seed(0)
     name = "ViT-S-32" if place.small else "ViT-L-14-336"
-    backend = OpenClip(name, batch_size=BATCH, precision="fp32", device=place.device, threads=2)
+    backend = OpenClip(name, batch_size=BATCH, precision="fp32", device=place.device, threads=place.threads)
 
     def ask(photos: Sequence[np.ndarray]) -> Outputs:
         return {"features": backend.encode_images(photos)}
@@ -90,6 +109,9 @@ def _only(place: Place, network: nn.Module, peaks: Sequence[int]) -> Iterator[No
     """Less memory than a batch takes, more than one image: a real limit on a GPU. A CPU's allocator has none, so that
     there the network says for more than two images what PyTorch says on a GPU."""
     if place.is_gpu:
+        if peaks[1] - peaks[0] < LEAST:
+            more = (peaks[1] - peaks[0]) >> 20
+            raise Skip(f"{BATCH} images take only {more} MiB more than one: no limit lies between")
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
         torch.cuda.set_per_process_memory_fraction((peaks[0] + peaks[1]) / 2 / total)

@@ -133,7 +133,7 @@ def save_sam2(folder: Path) -> None:
     network.save_pretrained(folder)
 
 
-def make_lavt(*, small: bool, drop_path: float = 0.0) -> ReferringSegmenter:
+def make_lavt(*, small: bool, drop_path: float = 0.0, checkpoint_activations: bool = False) -> ReferringSegmenter:
     """LAVT with Swin base and BERT base, or with Swin and BERT of a micro world's sizes; on the CPU."""
     from transformers import BertConfig
 
@@ -150,7 +150,8 @@ def make_lavt(*, small: bool, drop_path: float = 0.0) -> ReferringSegmenter:
     torch.manual_seed(0)
     config = BertConfig(vocab_size=30522, **(sizes if small else {}))
     swin: Any = SwinArchitecture(**SMALL_SWIN) if small else "base"  # type: ignore[arg-type]
-    lavt = LAVT(swin, text_dim=config.hidden_size, drop_path=drop_path)
+    more = {"drop_path": drop_path, "checkpoint_activations": checkpoint_activations}
+    lavt = LAVT(swin, text_dim=config.hidden_size, **more)  # type: ignore[arg-type]
     return ReferringSegmenter(lavt, TextEncoder(config))
 
 

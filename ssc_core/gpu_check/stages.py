@@ -30,7 +30,9 @@ def detector(place: Place) -> Iterator[Finding]:
     model = str(place.folder / "detector")
 
     def build(device: str, precision: Any) -> GroundingDino:
-        return GroundingDino(model, box_threshold=0.0, batch_size=BATCH, precision=precision, device=device, threads=2)
+        return GroundingDino(
+            model, box_threshold=0.0, batch_size=BATCH, precision=precision, device=device, threads=place.threads
+        )
 
     yield from _against_the_cpu("GroundingDINO", place, build, _detect)
 
@@ -54,7 +56,7 @@ def sam(place: Place) -> Iterator[Finding]:
         model = str(place.folder / size)
 
         def build(device: str, precision: Any, model: str = model) -> SegmentAnything:
-            return SegmentAnything(model, batch_size=BATCH, precision=precision, device=device, threads=2)
+            return SegmentAnything(model, batch_size=BATCH, precision=precision, device=device, threads=place.threads)
 
         yield from _against_the_cpu(f"SAM {size}", place, build, _segment)
 
@@ -67,7 +69,7 @@ def sam2(place: Place) -> Iterator[Finding]:
     model = str(place.folder / "sam2")
 
     def build(device: str, precision: Any) -> Sam2:
-        return Sam2(model, batch_size=BATCH, precision=precision, device=device, threads=2)
+        return Sam2(model, batch_size=BATCH, precision=precision, device=device, threads=place.threads)
 
     yield from _against_the_cpu("SAM 2 (small)", place, build, _segment)
 
@@ -108,7 +110,7 @@ def clip(place: Place) -> Iterator[Finding]:
     weights = OpenClip(name, device="cpu").model.state_dict()
 
     def build(device: str, precision: Any) -> OpenClip:
-        backend = OpenClip(name, batch_size=BATCH, precision=precision, device=device, threads=2)
+        backend = OpenClip(name, batch_size=BATCH, precision=precision, device=device, threads=place.threads)
         backend.model.load_state_dict(weights)
         return backend
 

@@ -19,7 +19,7 @@ moto = pytest.importorskip("moto.server", reason="needs the extra `dev`: moto, f
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = "results/refcoco/eval_masks_val.json"
 KEYS = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "anyone", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "anything"}
-MINUTES = 10
+MINUTES = 20
 
 
 @pytest.fixture(scope="module")

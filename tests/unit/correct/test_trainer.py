@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -228,6 +229,20 @@ def test_the_log_says_what_happened(tmp_path):
     ]  # fmt: skip
     assert float(log[0]["lr"]) == 5e-3
     assert all(0 < float(row["soft_iou"]) < 1 and row["val_oIoU"] == "" for row in log)
+
+
+def test_a_compiled_network_trains_to_the_same_weights(tmp_path, one_thread, monkeypatch):
+    # "eager" compiles what it captured to what it was: so the same bits, which no other compiler gives
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    plain = trainer(tmp_path, make_items(tmp_path), settings(), state="plain")
+    compiled = trainer(tmp_path, make_items(tmp_path), settings(), state="compiled", compile=True)
+    assert plain.in_steps is plain.model
+    assert compiled.in_steps is not compiled.model
+    plain.fit()
+    compiled.fit()
+    expected, found = plain.model.state_dict(), compiled.model.state_dict()
+    assert found.keys() == expected.keys()  # names in checkpoints are the network's own
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_bf16_on_demand(tmp_path):

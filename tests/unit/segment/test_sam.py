@@ -68,6 +68,22 @@ def test_fused_attention_equals_the_packages(tiny_sam, segmenter):
     assert expected.std() > 0.1
 
 
+def test_full_batches_go_through_the_compiled_encoder_and_give_the_same_masks(tiny_sam, photos, monkeypatch):
+    calls = []
+
+    def compile(module, **options):  # as it is called: what compilers make of it differs by roundings
+        assert options == {"dynamic": False}
+        return lambda pixels: calls.append(len(pixels)) or module(pixels)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    images = [photos[0], photos[1], photos[0]]
+    boxes = [np.array([[2, 2, 20, 20]], np.float32)] * 3
+    found = [SegmentAnything(str(tiny_sam), batch_size=2, compile=on).segment(images, boxes) for on in (False, True)]
+    assert calls == [2]  # the last photo is a batch of one
+    for plain, compiled in zip(*found, strict=True):
+        assert np.array_equal(plain.masks, compiled.masks)
+
+
 def test_out_of_memory_halves_the_batch_and_says_so(tiny_sam, photos, monkeypatch, caplog):
     greedy = SegmentAnything(str(tiny_sam), batch_size=3, boxes_per_pass=64, device="cpu")
     expected = greedy.segment(photos, BOXES)
