@@ -110,7 +110,7 @@ def training_cases(options: argparse.Namespace, device: torch.device) -> Iterato
 
 
 def measure(case: Case, device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds per image or sample of both, medians of ``repeats`` turns; and how much of a GPU's memory each took."""
+    """Milliseconds per image or sample of both, medians of ``repeats`` turns, and the GPU memory of each."""
     now = CLOCKS[options.clock]
     first = {name: run().cpu().numpy() for name, run in (("off", case.off), ("on", case.on))}  # warms up, and compiles
     spent: dict[str, list[float]] = {"off": [], "on": []}

@@ -60,7 +60,7 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
         server.shutdown()
         storage.stop()
     assert done.returncode == 0, done.stdout + done.stderr + "".join(map(cluster.log, cluster.jobs))
-    # extract_nouns and detect_boxes: make_world and index_refs, whose files are the user's own, run where this was started
+    # extract_nouns and detect_boxes; make_world and index_refs, whose files are on a drive, run where this was started
     assert len(cluster.jobs) == 2
     specs = [job["spec"]["template"]["spec"] for job in cluster.jobs.values()]
     asked = [spec["containers"][0]["resources"]["limits"] for spec in specs]
