@@ -3,9 +3,9 @@
     python benchmarks/far_nouns.py --config presets/small.yaml [--sentences sentences.jsonl]
     python benchmarks/far_nouns.py --vectors en_core_web_md
 
-``nouns_labelled.csv`` has 160 nouns of referring expressions, labelled by hand: the class of COCO that it is, or none. At
-every threshold it prints the nouns that still get a class, how many of these get the right one, and how many of the
-nouns that have a class get theirs. With sentences, lines of ``{"sent": "..."}``, a noun counts as often as they have it.
+``nouns_labelled.csv`` has 160 nouns of referring expressions, labelled by hand: the class of COCO that it is, or none.
+At every threshold it prints the nouns that still get a class, how many of these get the right one, and how many of the
+nouns that have a class get theirs. With sentences, lines of ``{"sent": "..."}``, nouns count as often as they occur.
 """
 
 from __future__ import annotations
