@@ -110,11 +110,17 @@ def write_clicks_page(
         figures=_FIGURES,
         refs=refs_of_train,
         note=note,
-        missing=sorted({line.share for line in measured[0].lines} - {line.share for line in measured[1].lines}),
+        missing=_missing(*measured),
         picture=Path(os.path.relpath(picture, page.parent)).as_posix(),
     )
     with atomic_path(page) as temporary:
         temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def _missing(labels: Panel, networks: Panel) -> list[str]:
+    """What was measured on labels and not on networks, as ``5 % at random``."""
+    found, known = (set(zip(panel.points["share"], panel.points["order"], strict=True)) for panel in (labels, networks))
+    return [f"{percent(share)} {ORDERS[order]}" for share, order in sorted(found - known)]
 
 
 def _panel(table: Path, title: str, method: str, resolution: str, variants: dict[str, Reviewed]) -> Panel:
@@ -146,6 +152,8 @@ def _draw_panel(axis: Axes, panel: Panel) -> None:
         axis.plot(rows["share"], rows["oIoU"], ".", color=colour(place), alpha=0.5)
         means = pd.concat([panel.start, rows]).groupby("share")["oIoU"].mean()
         axis.plot(means.index, means, color=colour(place), label=name)
+    axis.set_xticks(sorted(panel.points["share"].unique()))
     axis.xaxis.set_major_formatter(percent)
+    axis.tick_params(axis="x", labelsize=8)
     axis.set_xlabel("refs of the train split that were reviewed", color=css(INK))
     axis.set_title(f"{panel.title}, {panel.dataset} {panel.split}")

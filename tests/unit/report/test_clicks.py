@@ -52,7 +52,7 @@ def test_it_says_where_doubt_is_no_better_than_chance_and_what_was_not_measured(
     labels, networks = page.split("## ")[1:]
     assert "where 5 % of the refs are reviewed, and **not** at 20 %" in labels
     assert "**not**" not in networks
-    assert "Not measured on networks: 20 %." in networks
+    assert "Not measured on networks: 20 % by doubt, 20 % at random." in networks
 
 
 def test_the_picture_has_both_panels(page, tmp_path):
