@@ -49,7 +49,7 @@ rule micro_data:
     params:
         step="data",
         build=lambda wildcards: MICRO_BUILD,
-        options=json.dumps({"scenes": 6000}),
+        options=json.dumps({"scenes": 12000}),
         world=section("micro"),
     message:
         "micro models: drawing scenes"

@@ -146,7 +146,7 @@ def make_lavt_start(build: Path, out: Path, *, parts: str, steps: int, network: 
     weights = {"bert": f"{parts}/bert", "swin_weights": str(build / SWIN)}
     settings = NetworkSettings.model_validate({**network, **weights})
     model = train_on_nouns(train, settings, steps=steps)
-    save_lavt(model, out / "model.safetensors")
+    save_lavt(model.segmenter, out / "model.safetensors")
     write_card(
         out,
         title="What the micro world's LAVT starts from",
@@ -154,9 +154,13 @@ def make_lavt_start(build: Path, out: Path, *, parts: str, steps: int, network: 
         "means: every dog for `dog`. So fusion and decoder start from something. **It learned from true masks**, the "
         "drawings' own, as networks for photos start from ImageNet and from a segmentation data set: of scenes that no "
         "split contains, and of all that a noun fits, not of the object of a sentence. Its captions are a noun and "
-        "never a colour, a pattern, a size or a place: what tells objects of one class apart is left to Correct. BERT "
-        "stayed as it was.",
-        data=_SCENES.format(count=len(train), labels="the pixels of all objects that a noun fits"),
+        "never a colour, a pattern, a size or a place: what tells objects of one class apart is left to Correct. The "
+        "Swin meanwhile went on with its own pre-training, without words, or nouns would have made it forget where "
+        "things are. BERT stayed as it was.",
+        data=_SCENES.format(
+            count=len(train),
+            labels="the pixels of all objects that a noun fits; class, colour and box of the object at each place",
+        ),
         figures=measure_on_nouns(model, settings, unseen),  # type: ignore[arg-type]
     )
 

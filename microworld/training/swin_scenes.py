@@ -6,6 +6,8 @@ class and the colour of the object there and the box of that object. It sees no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -31,24 +33,47 @@ _LEAST_SIDE = 0.02
 _NO_COLOUR = -100
 
 
-class DenseReader(nn.Module):
-    """A Swin with one linear reader over all of its stages, brought to the finest one's grid."""
+class CellReader(nn.Module):
+    """One linear reader over all stages of a Swin, brought to the finest one's grid."""
 
-    def __init__(self, features: SwinFeatures, width: int = 64) -> None:
+    def __init__(self, channels: Sequence[int], width: int = 64) -> None:
         super().__init__()
-        self.features = features
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in features.channels)
-        self.projections = nn.ModuleList(nn.Linear(channels, width) for channels in features.channels)
+        self.norms = nn.ModuleList(nn.LayerNorm(count) for count in channels)
+        self.projections = nn.ModuleList(nn.Linear(count, width) for count in channels)
         self.head = nn.Linear(width, CLASSES + len(COLOUR_NAMES) + BOX)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, SIDE, SIDE) to logits of class and of colour and to boxes, each (B, GRID, GRID, *)."""
+    def forward(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Stages (B, h, w, C), finest first, to logits of class and of colour and to boxes, each (B, GRID, GRID, *)."""
         summed = torch.zeros(())
-        for stage, norm, projection in zip(self.features(pixels), self.norms, self.projections, strict=True):
+        for stage, norm, projection in zip(stages, self.norms, self.projections, strict=True):
             maps = projection(norm(stage)).permute(0, 3, 1, 2)
             summed = summed + functional.interpolate(maps, size=(GRID, GRID), mode="bilinear")
         read = self.head(functional.gelu(summed).permute(0, 2, 3, 1))
         return tuple(read.split((CLASSES, len(COLOUR_NAMES), BOX), dim=-1))
+
+
+class DenseReader(nn.Module):
+    """A Swin and what reads its cells."""
+
+    def __init__(self, features: SwinFeatures) -> None:
+        super().__init__()
+        self.features = features
+        self.reader = CellReader(features.channels)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, SIDE, SIDE) to what ``CellReader`` gives."""
+        return self.reader(self.features(pixels))
+
+
+def cell_loss(read: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
+    """Scalar. read: of a ``CellReader``; truth: classes, colours and boxes of ``cell_labels``, in batches."""
+    (of_class, of_colour, of_box), (classes, colours, boxes) = read, truth
+    inside = classes < CLASSES - 1
+    return (
+        functional.cross_entropy(of_class.flatten(0, 2), classes.flatten())
+        + 0.5 * functional.cross_entropy(of_colour.flatten(0, 2), colours.flatten(), ignore_index=_NO_COLOUR)
+        + functional.smooth_l1_loss(of_box[inside], boxes[inside], beta=0.2)
+    )
 
 
 def train_on_scenes(features: SwinFeatures, pool: Pool, *, steps: int, batch: int = 48, seed: int = 1) -> DenseReader:
@@ -59,13 +84,8 @@ def train_on_scenes(features: SwinFeatures, pool: Pool, *, steps: int, batch: in
     reader = DenseReader(features)
 
     def step_loss(step: int) -> Tensor:
-        pixels, classes, colours, boxes = _read_batch(pool, next(scenes), rng)
-        of_class, of_colour, of_box = reader(pixels)
-        return (
-            functional.cross_entropy(of_class.flatten(0, 2), classes.flatten())
-            + 0.5 * functional.cross_entropy(of_colour.flatten(0, 2), colours.flatten(), ignore_index=_NO_COLOUR)
-            + functional.smooth_l1_loss(of_box[classes < CLASSES - 1], boxes[classes < CLASSES - 1], beta=0.2)
-        )
+        pixels, *truth = _read_batch(pool, next(scenes), rng)
+        return cell_loss(reader(pixels), tuple(truth))
 
     fit(reader, step_loss, steps=steps, lr=1.2e-3, warmup=100, weight_decay=5e-2, average=0.998)
     return reader
@@ -73,22 +93,31 @@ def train_on_scenes(features: SwinFeatures, pool: Pool, *, steps: int, batch: in
 
 @torch.no_grad()
 def measure_on_scenes(reader: DenseReader, pool: Pool, batch: int = 50) -> dict[str, float]:
-    """Over the cells of a pool's objects: share with the right class and colour, and the centre's mean error."""
-    right = {"class": 0, "colour": 0}
-    error, cells = 0.0, 0
+    """``cell_figures`` of a pool's scenes."""
+    sums = np.zeros(4)
     for start in range(0, len(pool), batch):
-        pixels, classes, colours, boxes = _read_batch(pool, np.arange(start, min(start + batch, len(pool))), None)
-        of_class, of_colour, of_box = reader(pixels)
-        inside = classes < CLASSES - 1
-        right["class"] += int((of_class.argmax(-1) == classes)[inside].sum())
-        right["colour"] += int((of_colour.argmax(-1) == colours)[inside].sum())
-        error += float((of_box - boxes)[inside][:, 2:4].abs().sum()) / 4  # two numbers, in halves of the side
-        cells += int(inside.sum())
-    return {
-        "Swin, class of a cell in a scene": right["class"] / cells,
-        "Swin, colour of a cell in a scene": right["colour"] / cells,
-        "Swin, error of the object's centre, share of the side": error / cells,
-    }
+        pixels, *truth = _read_batch(pool, np.arange(start, min(start + batch, len(pool))), None)
+        sums += cell_sums(reader(pixels), tuple(truth))
+    return cell_figures("Swin", sums)
+
+
+def cell_sums(read: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> np.ndarray:
+    """Over the cells of objects: right classes, right colours, errors of the centre, cells. As ``cell_loss`` has it."""
+    (of_class, of_colour, of_box), (classes, colours, boxes) = read, truth
+    inside = classes < CLASSES - 1
+    error = (of_box - boxes)[inside][:, 2:4].abs().sum() / 4  # two numbers, in halves of the side
+    right = ((of_class.argmax(-1) == classes)[inside].sum(), (of_colour.argmax(-1) == colours)[inside].sum())
+    return np.array([*map(int, right), float(error), int(inside.sum())])
+
+
+def cell_figures(reader: str, sums: np.ndarray) -> dict[str, float]:
+    """Share with the right class and colour, and the centre's mean error, from sums of ``cell_sums``."""
+    names = (
+        "class of a cell in a scene",
+        "colour of a cell in a scene",
+        "error of the object's centre, share of the side",
+    )
+    return {f"{reader}, {name}": float(total / sums[3]) for name, total in zip(names, sums, strict=False)}
 
 
 def _read_batch(pool: Pool, scenes: np.ndarray, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
@@ -106,10 +135,21 @@ def _read_scene(pool: Pool, scene: int, rng: np.random.Generator | None) -> tupl
     picture, objects = pool.image(scene), pool.scene_objects(scene)
     height, width = picture.shape[:2]
     move = view_of(height, width, rng)
-    owner = cv2.warpAffine(
+    seen = cv2.warpAffine(picture, move, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    return seen, *cell_labels(objects, owner_in_view(pool, scene, move), move)
+
+
+def owner_in_view(pool: Pool, scene: int, move: np.ndarray) -> np.ndarray:
+    """``Pool.owner`` of a scene after ``view_of``'s map: uint8 (SIDE, SIDE)."""
+    height, width = pool.sizes[scene]
+    return cv2.warpAffine(
         np.asarray(pool.owner[scene, :height, :width]), move, (SIDE, SIDE), flags=cv2.INTER_NEAREST,
         borderValue=BACKGROUND,
     )  # fmt: skip
+
+
+def cell_labels(objects: np.ndarray, owner: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes and colours int64 (GRID, GRID), boxes (GRID, GRID, BOX) of a view. owner: of ``owner_in_view``."""
     step = SIDE // GRID
     owner = owner[step // 2 :: step, step // 2 :: step]
     inside = owner != BACKGROUND
@@ -118,8 +158,7 @@ def _read_scene(pool: Pool, scene: int, rng: np.random.Generator | None) -> tupl
     boxes = np.zeros((GRID, GRID, BOX), np.float32)
     classes[inside], colours[inside] = objects["label"][owner[inside]], objects["colour"][owner[inside]]
     boxes[inside] = _box_targets(objects["box"], move, owner, inside)
-    seen = cv2.warpAffine(picture, move, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
-    return seen, classes, colours, boxes
+    return classes, colours, boxes
 
 
 def view_of(height: int, width: int, rng: np.random.Generator | None) -> np.ndarray:

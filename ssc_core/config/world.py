@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-WORLD_EDITION = 2
+WORLD_EDITION = 3
 """Counts up whenever scenes, sentences or the small models of ``resources/micro`` change: figures of two editions are
 not comparable. It is part of a dataset's identity in data.json, so results of another one are refused."""
 

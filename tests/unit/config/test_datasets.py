@@ -8,6 +8,7 @@ import yaml
 
 from ssc_core.config import datasets
 from ssc_core.config.settings import Settings, load_settings
+from ssc_core.config.world import WORLD_EDITION
 from ssc_core.errors import SscError
 from ssc_core.files import write_json
 
@@ -16,7 +17,7 @@ def test_results_of_another_edition_of_the_micro_world_are_refused(settings: Set
     other = json.loads(datasets.dataset_identity(settings, "refcoco"))
     del other["edition"]  # as the first one had it
     _stamp(settings, "refcoco", json.dumps(other))
-    with pytest.raises(SscError, match="edition: built with null, the config says 2"):
+    with pytest.raises(SscError, match=f"edition: built with null, the config says {WORLD_EDITION}"):
         datasets.check_world(settings)
 
 

@@ -62,6 +62,7 @@ def test_a_mistake_is_named(config: dict, change: dict, message: str) -> None:
 def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
     config["pretrain"] |= {"epochs": 3, "lr": 0.5}
     config["correct"] |= {"epochs": 4, "lr": 0.25}
+    del config["supervised"]
     config["continue_pretrain"] = {"lr": 0.125}
     settings = load_settings(config)
     found = [settings.training(name) for name in ("supervised", "correct_without_constraints", "continue_pretrain")]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from microworld.classes import COLOURS
-from microworld.training.grounding import read_nouns, save_lavt, train_on_nouns
+from microworld.training.grounding import ReadingSegmenter, read_nouns, save_lavt, train_on_nouns
 from microworld.training.pool import BACKGROUND, CATEGORY_NAMES, KINDS, OBJECT_TYPE, Pool
 from ssc_core.config.training import NetworkSettings
 from ssc_core.correct.start import build_segmenter
@@ -43,8 +43,8 @@ def scene(*things: tuple[str, str]) -> Pool:
 
 
 def read(pool: Pool, seed: int) -> tuple[str, np.ndarray, np.ndarray]:
-    _, phrases, targets, known = read_nouns(pool, np.array([0]), np.random.default_rng(seed), whole=True)
-    return phrases[0], targets[0].numpy(), known[0].numpy()
+    drawn = read_nouns(pool, np.array([0]), np.random.default_rng(seed), whole=True)
+    return drawn.phrases[0], drawn.targets[0].numpy(), drawn.known[0].numpy()
 
 
 def test_a_noun_means_all_objects_of_its_class() -> None:
@@ -69,15 +69,30 @@ def test_whom_a_word_may_or_may_not_mean_teaches_nothing() -> None:
 
 
 def test_crops_keep_picture_and_target_together() -> None:
-    pixels, _, targets, _ = read_nouns(scene(("dog", "")), np.zeros(12, int), np.random.default_rng(0))
-    for picture, target in zip(pixels, targets, strict=True):
+    drawn = read_nouns(scene(("dog", "")), np.zeros(12, int), np.random.default_rng(0))
+    for picture, target, classes in zip(drawn.pixels, drawn.targets, drawn.cells[0], strict=True):
         bright = picture[0] > (picture[0].max() + picture[0].min()) / 2
         assert (bright == target).float().mean() > 0.95
+        dog = classes == CATEGORY_NAMES.index("dog")
+        assert torch.equal(dog, target[2::4, 2::4]), "cells are of the same view"
+
+
+def test_cells_are_read_before_the_words_of_their_stage() -> None:
+    model = ReadingSegmenter(build_segmenter(NetworkSettings.model_validate(NETWORK))).eval()
+    pixels, words = torch.rand(1, 3, 96, 96), torch.tensor([[[2, 9, 3]], [[2, 11, 3]]])
+    with torch.no_grad():
+        model.segmenter.lavt.backbone.layers[0].res_gate[2].weight.zero_()
+        first = [model(pixels, ids, torch.ones_like(ids))[1][0] for ids in words]
+        for projection in model.reader.projections[2:]:  # later stages see what the gates let in
+            projection.weight.zero_()
+        alike = [model(pixels, ids, torch.ones_like(ids))[1][0] for ids in words]
+    assert not torch.equal(*first)
+    assert torch.equal(*alike)
 
 
 def test_it_can_be_learned_and_bert_stays(tmp_path: Path) -> None:
     settings = NetworkSettings.model_validate(NETWORK)
-    model = train_on_nouns(scene(("dog", ""), ("cup", "")), settings, steps=3, batch=1)
+    model = train_on_nouns(scene(("dog", ""), ("cup", "")), settings, steps=3, batch=1).segmenter
     start = build_segmenter(settings)
     assert all(
         torch.equal(a, b)
