@@ -102,12 +102,12 @@ def code(calls):
     return f"code of {name}: {code_version(place)}"
 
 
+@cache
 def weights(*paths):
-    """Digests of the weights that lie at paths."""
+    """Digests of the weights that lie at paths. Read once per plan, which asks for the same models for every shard."""
+    versions = {path: weights_version(path) for path in paths}
     return "; ".join(
-        f"weights {path}: {weights_version(path)}"
-        for path in paths
-        if weights_version(path)
+        f"weights {path}: {version}" for path, version in versions.items() if version
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +23,21 @@ DATASETS = {
 HEAVY = {"torch", "transformers", "open_clip", "spacy", "h5py", "scipy", "cv2", "matplotlib"}
 """pandas is not among them: Snakemake's SLURM plug-in imports it, and with it NumPy and pyarrow."""
 
+OPENED = """
+import sys
+def opened(event, args):
+    if event == "open" and isinstance(args[0], str) and args[0].endswith(".safetensors"):
+        sys.stderr.write(f"opened: {args[0]}\\n")
+sys.addaudithook(opened)
+"""
+"""A sitecustomize module: says which weights a process opens."""
+
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, set[str]]]:
-    """Output of the dry run, and the top-level modules that it imported."""
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, set[str], Counter[str]]]:
+    """Output of the dry run, the top-level modules that it imported, and how often it opened each file of weights."""
     folder = tmp_path_factory.mktemp("scale")
+    (folder / "sitecustomize.py").write_text(OPENED)
     config: dict = {
         "results": str(folder / "results"),
         "allow_toy_models": True,
@@ -55,19 +66,20 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, set[st
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)},
     )
     imported = {
         line.rsplit("|", 1)[1].strip().split(".")[0]
         for line in done.stderr.splitlines()
         if line.startswith("import time:")
     }
-    said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("import time:"))
+    opened = Counter(line for line in done.stderr.splitlines() if line.startswith("opened: "))
+    said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith(("import time:", "opened: ")))
     assert done.returncode == 0, done.stdout[-3000:] + said[-3000:]
-    yield done.stdout + said, imported
+    yield done.stdout + said, imported, opened
 
 
-def test_every_shard_of_every_split_is_a_job(plan: tuple[str, set[str]]) -> None:
+def test_every_shard_of_every_split_is_a_job(plan: tuple[str, set[str], Counter[str]]) -> None:
     table = dict(line.split() for line in plan[0].split("Job stats:")[1].splitlines()[3:] if len(line.split()) == 2)
     splits = sum(len(splits) for *_, splits in DATASETS.values())
     for rule in ("detect_boxes", "segment_boxes", "score_candidates"):
@@ -76,6 +88,11 @@ def test_every_shard_of_every_split_is_a_job(plan: tuple[str, set[str]]) -> None
     assert int(table["train"]) / 2 == int(table["index_refs"]) == len(DATASETS)
 
 
-def test_a_plan_imports_nothing_heavy(plan: tuple[str, set[str]]) -> None:
+def test_a_plan_imports_nothing_heavy(plan: tuple[str, set[str], Counter[str]]) -> None:
     assert "snakemake" in plan[1]
     assert plan[1] & HEAVY == set()
+
+
+def test_weights_are_read_once_however_many_shards_need_them(plan: tuple[str, set[str], Counter[str]]) -> None:
+    assert len(plan[2]) >= 4
+    assert set(plan[2].values()) == {1}
