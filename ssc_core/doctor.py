@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 from ssc_core.checkout import DISTRIBUTION, HOME, INSTALLED
-from ssc_core.config.base import Backend
 from ssc_core.config.data import MicroSource
 from ssc_core.config.datasets import check_world, dataset_folder, dataset_source
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import plugin_names, stage_names
+from ssc_core.config.stages import stage_names
 from ssc_core.errors import SscError
-from ssc_core.registry import LAYOUT, NETWORK, NETWORK_OFFERED, possible_paths
+from ssc_core.registry import possible_paths
 from ssc_core.version import __version__
 from ssc_core.weights.catalogue import needed_by
 from ssc_core.weights.fetch import bytes_text, is_here
@@ -244,63 +243,22 @@ def _photos(settings: Settings, root: Path) -> Iterator[Check]:
 
 def _backends(settings: Settings) -> Iterator[Check]:
     """Whether the classes that the config names are there, take its settings and do what is asked of them."""
-    from ssc_core.backends import (
-        ConceptSegmenter,
-        Detector,
-        ImageTextEncoder,
-        PairScorer,
-        Segmenter,
-        backend_class,
-    )
-    from ssc_core.checkers import lacking
+    from ssc_core.named_code import backends_of
 
-    segmenter = ConceptSegmenter if settings.detect.backend is None else Segmenter
-    scorer = (PairScorer, ImageTextEncoder)
-    named: list[tuple[str, Backend | None, tuple[type, ...]]] = [
-        ("nouns.encoder", settings.nouns.encoder, (ImageTextEncoder,)),
-        ("detect.backend", settings.detect.backend, (Detector,)),
-        ("segment.backend", settings.segment.backend, (segmenter,)),
-        ("score.backend", settings.score.backend, scorer),
-        *((f"scorers.{name}.backend", one.backend, scorer) for name, one in settings.scorers.items()),
-    ]
-    for place, backend, protocols in named:
-        if backend is None:
-            continue
-        try:
-            cls = backend_class(backend.name, backend.settings)
-            # what a class sets in its constructor alone is seen when it is built
-            methods = [lacking(cls, protocol, methods_alone=True) for protocol in protocols]
-            if isinstance(cls, type) and all(methods):
-                raise SscError(
-                    f"'{backend.name}' is no {' and no '.join(protocol.__name__ for protocol in protocols)}: it lacks "
-                    f"{', or '.join(' and '.join(names) for names in methods)}"
-                )
-            yield Check(f"backend {place}", "ok", f"{backend.name} takes these settings")
-        except Exception as error:  # a plug-in may raise whatever it likes when it is imported
-            yield Check(f"backend {place}", "problem", _reason(error))
+    for one in backends_of(settings, stage_names(settings)):
+        yield _named(f"backend {one.key}", one.fault, f"{one.name} takes these settings")
 
 
 def _plugins(settings: Settings) -> Iterator[Check]:
     """Whether the functions of the user's own that the config names are there."""
-    from ssc_core.plugins import builder, load_function
+    from ssc_core.named_code import layouts_of, plugins_of
 
-    named = {(key, name, kind) for stage in stage_names(settings) for key, name, kind in plugin_names(settings, stage)}
-    layouts = {(f"datasets.{key}.source", of.source.layout, LAYOUT) for key, of in settings.datasets.items()}
-    for key, name, kind in sorted(named | layouts, key=lambda item: item[:2]):
-        if name in kind.registered:
-            continue
-        try:
-            if kind is NETWORK:
-                builder(kind, name, settings.network.settings, NETWORK_OFFERED)
-            else:
-                load_function(kind, name)
-            yield Check(f"plug-in {key}", "ok", f"{name} is there")
-        except Exception as error:  # as above
-            yield Check(f"plug-in {key}", "problem", _reason(error))
+    for one in (*plugins_of(settings, stage_names(settings)), *layouts_of(settings)):
+        yield _named(f"plug-in {one.key}", one.fault, f"{one.name} is there")
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, SscError) else f"{type(error).__name__}: {error}"
+def _named(name: str, fault: str, text: str) -> Check:
+    return Check(name, "problem" if fault else "ok", fault or text)
 
 
 def _weights(settings: Settings, root: Path) -> Iterator[Check]:

@@ -72,6 +72,8 @@ def _named(kind: Kind, name: str) -> Any:
 
 
 def _import_module(place: str, name: str, kind: Kind) -> Any:
+    if importlib.util.find_spec(place.partition(".")[0]) is None:
+        sys.path.append(str(Path.cwd()))  # `ssc` finds what lies in the current folder, as `python -m` does
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:

@@ -63,6 +63,7 @@ def label(
     config.yaml.
     """
     from ssc_core.config.toys import label_stages
+    from ssc_core.named_code import check_code
     from ssc_core.toys import check_stages
 
     splits = _count(photos, table)
@@ -71,6 +72,8 @@ def label(
     content = _config(photos, table, out, splits, preset, config or [], allow_toy_models)
     settings = _settings(content)
     check_stages(settings, label_stages(settings), "the photos")
+    if profile is None:  # jobs of a profile may run where more is installed
+        check_code(settings, label_stages(settings))
     file = _write_config(content, out, splits[0])
     _fetch(settings, yes)
     targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]

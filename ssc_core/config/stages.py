@@ -6,7 +6,7 @@ Rules take their ``params`` from this table, variants of the config the folders 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -322,6 +322,14 @@ def value_of(settings: Config, key: str) -> Any:
     """A value of the config by its key, as ``detect.backend`` or ``scorers.dense.backend``."""
     section, _, name = key.rpartition(".")
     return settings.values(section)[name]
+
+
+def model_places(settings: Config, stages: Iterable[str]) -> list[str]:
+    """Keys of the config at which the models of stages are named, each once."""
+    places = dict.fromkeys(place for stage in stages for place in stage_named(stage).models)
+    if not settings.values("nouns")["project"]:
+        places.pop("nouns.encoder", None)  # nothing reads it then
+    return list(places)
 
 
 def plugin_names(settings: Config, stage: str) -> Iterator[tuple[str, str, Kind]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ssc_core.config.labelling import DEFAULT_SCORER
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import stage_named, value_of
+from ssc_core.config.stages import model_places, value_of
 
 _TOYS = ("resources", "micro")
 """Their folder, from the project's. They are told by it wherever the project lies."""
@@ -39,10 +39,7 @@ def toys_in(value: Any, key: str = "") -> dict[str, str]:
 
 def toys_of(settings: Settings, stages: Iterable[str]) -> dict[str, str]:
     """Path by key of the config of the toys that stages use."""
-    places = dict.fromkeys(place for stage in stages for place in stage_named(stage).models)
-    if not settings.nouns.project:
-        places.pop("nouns.encoder", None)  # nothing reads it then
     found: dict[str, str] = {}
-    for place in places:
+    for place in model_places(settings, stages):
         found |= toys_in(value_of(settings, place), place)
     return found

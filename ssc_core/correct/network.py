@@ -17,6 +17,7 @@ trains is what has ``requires_grad`` when it is built; its state dict is what is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def build_network(
     return built
 
 
-def checked_logits(network: nn.Module, pixels: Tensor, ids: Tensor, attention: Tensor) -> Tensor:
+def checked_logits(network: Callable[..., Any], pixels: Tensor, ids: Tensor, attention: Tensor) -> Tensor:
     """What a network says, (B, 2, H, W). Raises SscError for anything that is no logits."""
     logits = network(pixels, ids, attention)
     shape = (len(ids), 2, *pixels.shape[-2:])

@@ -108,7 +108,7 @@ class Trainer:
         self.world, self.device = join_world(torch.device(run.device))
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model = synchronise_batch_norm(model, self.device) if self.world.size > 1 else model
-        self.in_steps: nn.Module = torch.compile(self.model) if run.compile else self.model
+        self.in_steps: Callable[..., Any] = torch.compile(self.model) if run.compile else self.model
         self.teacher = None if settings.ema_decay is None else Teacher(self.model, settings.ema_decay)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -243,7 +243,7 @@ class Trainer:
             self.teacher.follow(self.model, index)
         return StepResult(loss, round(count), soft_iou / max(count, 1))
 
-    def _logits(self, network: nn.Module, batch: Batch) -> Tensor:
+    def _logits(self, network: Callable[..., Any], batch: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return checked_logits(network, batch.pixels, batch.ids, batch.attention)
 

@@ -10,8 +10,10 @@ import numpy as np
 from ssc_core.backends import ImageTextEncoder, load_backend
 from ssc_core.config.labelling import CandidateSettings
 from ssc_core.config.settings import Settings
+from ssc_core.config.toys import label_stages
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, distinct_masks
+from ssc_core.named_code import check_code
 from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.segment.finding import names_of
 from ssc_core.segment.masks import candidates_in
@@ -72,6 +74,7 @@ class ZeroShot:
         threads: int = 1,
     ) -> None:
         self.settings = settings
+        check_code(settings, label_stages(settings))  # before the first model is loaded
         nouns = settings.nouns
         candidates = CandidateSettings(detect=settings.detect, segment=settings.segment)
         self._models = CandidateModels(candidates, device=device, threads=threads)

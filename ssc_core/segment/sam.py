@@ -47,8 +47,8 @@ class SegmentAnything(BoxSegmenter):
 
     def _encode(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         # a shape is compiled for minutes: the last batch of a shard is not worth it
-        full = self._compiled is not None and len(pixels) == self._images.size
-        encoder = self._compiled if full else self.network.image_encoder
+        full = len(pixels) == self._images.size
+        encoder = self._compiled if full and self._compiled is not None else self.network.image_encoder
         return list(encoder(pixels).float().split(1))
 
     def _decode(self, encoded: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -101,9 +101,10 @@ def _read(path: Path) -> dict[str, list[tuple[str, float]]]:
 
 def _parse(value: Any, where: str) -> tuple[str, list[tuple[str, float]]]:
     try:
-        if not isinstance(value["key"], str):
+        key, tokens = value["key"], value["tokens"]
+        if not isinstance(key, str):
             raise TypeError("its key is no text")
-        return value["key"], [checked_token(token, logprob) for token, logprob in value["tokens"]]
+        return key, [checked_token(token, logprob) for token, logprob in tokens]
     except (LookupError, TypeError, ValueError) as error:
         raise SscError(f"{where} is no answer; delete the line, its question will be asked again") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,12 +10,40 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from microworld.scenes import generate_scene
 from ssc_core.config.world import WorldSettings
 from ssc_core.version import __version__
+
+MODELS = '''"""One red blob a photo, whatever is asked for."""
+import numpy as np
+from ssc_core.backends import Detections, InstanceMasks
+
+def red(image):
+    return (image[..., 0] > 200) & (image[..., 1] < 60)
+
+class Box:
+    def detect(self, images, prompts):
+        return [self.one(red(image)) for image in images]
+
+    def one(self, found):
+        ys, xs = np.nonzero(found)
+        box = [[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]]
+        return Detections(np.array(box, np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+
+class Mask:
+    def segment(self, images, boxes_xyxy):
+        return [InstanceMasks(red(image)[None], np.ones(1, np.float32)) for image in images]
+
+class Area:
+    scale = "share of the photo"
+
+    def score_pairs(self, image, masks, sentences):
+        return np.tile(masks.mean((1, 2), dtype=np.float32), (len(sentences), 1))
+'''
 
 TINY = "micro: {images: {train: 2, val: 2, testA: 2, testB: 2, test: 2}}\n"
 
@@ -72,6 +101,23 @@ def test_predict(ssc, tmp_path: Path) -> None:
         "--allow-toy-models",
     )
     assert (tmp_path / "predictions/scene_1.overlay.png").is_file()
+
+
+def test_label_with_models_of_ones_own(ssc, tmp_path: Path) -> None:
+    photo = np.full((60, 80, 3), 90, np.uint8)
+    photo[10:30, 20:60] = (230, 20, 20)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos/kite.png")
+    (tmp_path / "refs.csv").write_text("image,sentences\nkite.png,the red kite\n")
+    (tmp_path / "models.py").write_text(MODELS)
+    named = {"detect": "Box", "segment": "Mask", "score": "Area"}
+    config = {section: {"backend": {"name": f"models.py:{name}"}} for section, name in named.items()}
+    (tmp_path / "mine.yaml").write_text(json.dumps({**config, "nouns": {"project": False}}))
+    said = ssc(tmp_path, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
+    assert "1 masks for 1 rows: out/labels.json" in said
+    (found,) = json.loads((tmp_path / "out/labels.json").read_text())["annotations"]
+    assert (found["bbox"], found["area"]) == ([20, 10, 40, 20], 800)
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"labels.html", "overlays", "check.csv"}
 
 
 def test_run_a_part_of_the_workflow(ssc, tmp_path: Path) -> None:

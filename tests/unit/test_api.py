@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +124,29 @@ def test_a_config_is_laid_over_the_default(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("select: {min_area: 7}\n")
     assert load_config(tmp_path / "mine.yaml").select.min_area == 7
     assert load_config("presets/paper.yaml").select.min_area == 500
+
+
+def test_the_pages_examples_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand in docs/python.md, with micro models in the place of networks for photos."""
+    examples = re.findall(r"^```python\n(.*?)^```$", (root / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    monkeypatch.chdir(tmp_path)
+    for name in ("beach.jpg", "street.jpg"):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(name)
+    shutil.copytree(root / "resources/micro", "models")  # known as toys by their folder
+    network = load_config().network.model_dump(mode="json")
+    named = json.loads(re.sub(r'"[^"]*resources/micro', f'"{tmp_path}/models', json.dumps(network)))
+    Path("results/mine/checkpoints").mkdir(parents=True)
+    built = build_segmenter(load_config().network, pretrained=False)
+    save_checkpoint(Path("results/mine/checkpoints/correct.pt"), built, {"network": named}, {})
+    Path("presets").mkdir()
+    Path("presets/paper.yaml").write_text("allow_toy_models: true\n")  # in the place of the project's
+    shapes = []
+    for example in examples:
+        said: dict[str, Any] = {}
+        exec(compile(example, "docs/python.md", "exec"), said)
+        shapes.append([mask.shape for mask in said["masks"]])
+    assert shapes == [[(2, 20, 30), (1, 20, 30)], [(1, 20, 30)]]
 
 
 def test_the_notebook_runs(root: Path, tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ssc_core import contracts
+from ssc_core.backends import load_backend
 from ssc_core.checkers import CHECKERS, checked
 from ssc_core.contracts import (
     ConceptInstances,
@@ -333,3 +338,29 @@ def test_only_settings_are_reached_past_a_checker() -> None:
     for name in ("detect", "nothing_at_all", "_private"):
         with pytest.raises(AttributeError):
             getattr(encoder, name)
+
+
+def page_examples() -> list[str]:
+    page = Path(__file__).parents[2] / "docs/plug-ins.md"
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_shows_the_protocols_as_they_are() -> None:
+    shown = [one for one in ast.walk(ast.parse(page_examples()[0])) if isinstance(one, ast.ClassDef)]
+    assert len(shown) >= 5
+    for one in shown:
+        protocol = getattr(contracts, one.name)
+        for method in (part for part in one.body if isinstance(part, ast.FunctionDef)):
+            parameters = inspect.signature(getattr(protocol, method.name)).parameters
+            assert [argument.arg for argument in method.args.args] == list(parameters), f"{one.name}.{method.name}"
+
+
+def test_the_pages_whole_plug_in_works(tmp_path: Path) -> None:
+    (tmp_path / "brightest.py").write_text(page_examples()[-1], encoding="utf-8")
+    name = f"{tmp_path}/brightest.py:BrightestBlob"
+    detector = load_backend(name, {"threshold": 100}, Detector, device="cpu", threads=1)
+    photo = np.zeros((20, 30, 3), np.uint8)
+    photo[5:9, 10:17] = 150
+    found, nothing = detector.detect([photo, np.zeros_like(photo)], [["dog", "cat"], ["dog"]])
+    assert found.boxes_xyxy.tolist() == [[10, 5, 17, 9]]
+    assert (found.labels.tolist(), len(nothing.boxes_xyxy)) == ([0], 0)

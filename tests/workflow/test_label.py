@@ -106,6 +106,36 @@ def test_labels_of_a_folder(folder: Path) -> None:
     assert json.loads((folder / "out/labels.json").read_text()) == content
 
 
+def test_code_that_cannot_be_used_is_named_before_anything_starts(folder: Path) -> None:
+    config = read_config_file(folder / "mine.yaml")
+    config["detect"]["backend"]["name"] = "backends.py:Sqares"
+    config["segment"]["backend"]["settings"] = {"margn": 1}
+    config["score"]["prompt"] = "broken.py:prompt"
+    (folder / "broken.py").write_text("1 / 0")
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", fails=True)
+    faults = [
+        "detect.backend: backend 'backends.py:Sqares': backends.py has no class 'Sqares'; did you mean 'Squares'?",
+        "segment.backend: backend 'backends.py:Boxes' has no setting margn",
+        "score.prompt: 'broken.py:prompt' cannot be imported: ZeroDivisionError: division by zero",
+    ]
+    doctors = ssc(folder, "doctor", "--config", "mine.yaml", fails=True)
+    for fault in faults:
+        assert fault in said
+        assert fault.partition(": ")[2] in doctors
+    assert not (folder / "out").exists()
+
+
+def test_a_module_beside_the_config_is_found_by_every_command(folder: Path) -> None:
+    """Jobs are called by `python -m` and have the current folder on their path, which `ssc` by itself has not."""
+    (folder / "mine.yaml").write_text((folder / "mine.yaml").read_text().replace("backends.py:", "backends:"))
+    installed = Path(sys.executable).with_name("ssc")
+    command = [installed, "predict", "photos/both ö.png", "the light apple", "--zero-shot", "--config", "mine.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 masks, 0 of them empty" in done.stdout
+
+
 def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(folder: Path) -> None:
     rows = ["both ö.png,the light apple,train", "both ö.png,the dark apple,val", "day 1/one.png,an apple,"]
     (folder / "refs.csv").write_text("\n".join(["image,sentences,split", *rows]) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssc_core.cli.demo import _time
 from ssc_core.cli.progress import Progress, planned, seconds_of
 
 DRY_RUN = [
@@ -39,3 +40,10 @@ def test_progress_follows_jobs_and_their_own_bars() -> None:
     progress.read("Job 17: refcoco train: detecting boxes, shard 0 of 1")
     progress.read("Finished jobid: 17 (Rule: detect_boxes)")
     assert progress.done == progress.total
+
+
+def test_minutes_are_told_of_the_config_that_was_measured() -> None:
+    assert _time(["--cores", "4"], 600) == ", about 10 minutes on two quiet cores"
+    assert _time(["--configfile", "presets/tiny.yaml"], 600) == ""
+    assert _time(["--configfile=mine.yaml"], 600) == ""
+    assert _time(["--config", "correct={epochs: 2}"], 600) == ""
