@@ -10,7 +10,7 @@ PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test readers test-slurm coverage fuzz fuzz-guided lint format finding clicks report bench gpu-check micro-models schema wheel docs clean
+.PHONY: help env demo test readers test-parts test-slurm coverage fuzz fuzz-guided lint format finding clicks report bench gpu-check micro-models schema wheel docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ readers: .venv-readers/.installed ## datumaro and Label Studio's SDK, which read
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-readers
 	$(BIN)/uv pip install --quiet --python .venv-readers/bin/python --requirements $<
 	touch $@
+
+test-parts: env ## every detector, segmenter and scorer of today through the rules, killed and resumed (minutes)
+	SSC_TEST_PARTS=1 $(PYTEST) tests/workflow/test_official_classes.py
 
 test-slurm: env ## the main job through a real SLURM that this machine starts (root; installs slurm with apt)
 	tests/workflow/slurm/install.sh
