@@ -12,7 +12,10 @@ from snakemake.cli import get_argument_parser
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINE = re.compile(r"^(?: {4}|\$ )?(?:[A-Z_]+=\S+ )*((?:snakemake|ssc run) .*)$", re.MULTILINE)
-COMMANDS = [(page.name, line) for page in PAGES for line in LINE.findall(page.read_text(encoding="utf-8"))]
+CONTINUED = re.compile(r"\\\n\s*")
+COMMANDS = [
+    (page.name, line) for page in PAGES for line in LINE.findall(CONTINUED.sub("", page.read_text(encoding="utf-8")))
+]
 
 
 def test_the_pages_have_commands() -> None:

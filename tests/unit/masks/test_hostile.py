@@ -327,7 +327,7 @@ def test_what_made_it_is_no_such_thing(kind: str, name: str, value: bytes | None
         ("scores", "ref/first", [0, 2**40, 2**41]),
         ("selected", "ref/score", [20, 30, -np.inf] * 4),
         ("selected", "ref/chosen", [1, 1, 1, -1]),
-        ("selected", "ref/chosen", [-2, -1, 1, -1]),
+        ("selected", "ref/chosen", [-3, -1, 1, -1]),
         ("selected", "ref/choice_first", [0, 3, 5]),
         ("selected", "ref/size", [[8, 12], [8, 0]]),
         ("truth", "ref/id", [5, 5]),
