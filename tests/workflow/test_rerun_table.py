@@ -97,7 +97,7 @@ ROWS = [
     Row("select", SELECT, "select: {min_area: 60}", because=r'"min_area": 40.* now: .*"min_area": 60'),
     Row("network", PRETRAIN, "network: {drop_path: 0.1}", because="drop_path"),
     Row("pretrain", PRETRAIN, "pretrain: {lr: 1.0e-4}", because='"lr": 0.0006.* now: .*"lr": 0.0001'),
-    Row("correct", CORRECT, "correct: {lr: 1.0e-4}", because='"lr": 0.0004.* now: .*"lr": 0.0001'),
+    Row("correct", CORRECT, "correct: {lr: 1.0e-4}", because='"lr": 0.0006.* now: .*"lr": 0.0001'),
     Row("evaluate", {*EVALUATE, "evaluate_masks"}, "evaluate: {bootstrap_samples: 10}", because="bootstrap_samples"),
     Row("compat, of Segment", DETECT, "compat: {detector_retry_plural: true}", because="detector_retry_plural"),
     Row("compat, of Select", SCORE, "compat: {clip_bgr: true}", because="clip_bgr"),
@@ -110,7 +110,7 @@ ROWS = [
         "detect: {backend: {settings: {box_threshold: 0.15, text_threshold: 0.17}}}",
         because='"box_threshold": 0.17.* now: .*"box_threshold": 0.15',
     ),
-    Row("the same numbers, written otherwise", config="correct: {lr: 0.0004}\nselect: {choice: score, min_area: 40}"),
+    Row("the same numbers, written otherwise", config="correct: {lr: 0.0006}\nselect: {choice: score, min_area: 40}"),
     # where and how wide jobs run
     Row("device", config="compute: {device: cpu}"),
     Row("threads", config="compute: {threads: 3}"),
