@@ -107,6 +107,10 @@ class PhotoChecker(Checker):
         prepare = getattr(self._backend, "prepare", None)
         return Prepared(prepare(image) if prepare else image, image.shape[:2])
 
+    def set_threshold(self, value: float) -> None:
+        """Of a ``Thresholded`` model, whose own it is read as."""
+        self._backend.threshold = value
+
     def _ready(self, image: Any) -> Prepared:
         return image if isinstance(image, Prepared) else self.prepare(image)
 

@@ -10,7 +10,9 @@ from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.toys import toys_in, toys_of
 from ssc_core.errors import SscError
 
-_ALLOWED_BY = "--allow-toy-models after `ssc label` and `ssc predict`, or `allow_toy_models: true` in the config"
+_ALLOWED_BY = (
+    "--allow-toy-models after `ssc label`, `ssc predict` and `ssc serve`, or `allow_toy_models: true` in the config"
+)
 
 
 def refuse_toys(toys: Mapping[str, str], what: str, allowed_by: str = _ALLOWED_BY) -> None:

@@ -137,12 +137,13 @@ def _given(options: Mapping[str, object]) -> str:
     return next((name for name, value in options.items() if value), "")
 
 
-def toys_of_models(trained: Predictor | None, selection: ZeroShot | None) -> dict[str, str]:
-    """The small models of the micro world among those that answer, by key of the config."""
+def toys_of_models(trained: Predictor | None, selection: ZeroShot | None, *, refused: bool = False) -> dict[str, str]:
+    """The small models of the micro world among those that answer, by key of the config. refused: without those that
+    the config itself allows."""
     from ssc_core.config.toys import label_stages, toys_in, toys_of
 
     found = {} if trained is None else toys_in(trained.settings.get("network", {}), "network")
-    if selection is not None and not selection.settings.allow_toy_models:
+    if selection is not None and not (refused and selection.settings.allow_toy_models):
         found |= toys_of(selection.settings, label_stages(selection.settings))
     return found
 
@@ -151,7 +152,7 @@ def _refuse_toys(trained: Predictor | None, selection: ZeroShot | None, requests
     """Raise SscError when such models would get photos. What lies below a world.json are their own pictures."""
     from ssc_core.toys import refuse_toys
 
-    toys = toys_of_models(trained, selection)
+    toys = toys_of_models(trained, selection, refused=True)
     folders = {request.photo.resolve().parent for request in requests} if toys else set()
     if any(not any((above / "world.json").is_file() for above in (folder, *folder.parents)) for folder in folders):
         refuse_toys(toys, "the photos")

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from ssc_core.cli.predict import Bert, Checkpoint, Classes, Configs, Device, Network, Threads, ZeroShotFlag, check_used
+from ssc_core.cli.predict import (
+    AllowToys,
+    Bert,
+    Checkpoint,
+    Classes,
+    Configs,
+    Device,
+    Network,
+    Threads,
+    ZeroShotFlag,
+    check_used,
+)
 from ssc_core.errors import SscError
 
 
@@ -24,13 +35,15 @@ def serve(
         list[str] | None,
         typer.Option(help="Name that browsers may ask for besides local ones, where a proxy or DNS gives one."),
     ] = None,
+    allow_toy_models: AllowToys = False,
     device: Device = "auto",
     threads: Threads = 2,
 ) -> None:
     """A web page: drop a photo, type a sentence, see candidates, scores and mask.
 
-    With --zero-shot the candidates are shown, with --checkpoint the network's mask, with both all of it. Nothing leaves
-    this machine, and photos are not kept: at most an hour, and not after the end. Needs Gradio (pip install
+    With --zero-shot the candidates are shown, and one is chosen by a click; with --checkpoint the network's mask, with
+    both all of it. The micro world's small models are asked about the page's example alone. Nothing leaves this
+    machine, and photos are not kept: at most an hour, and not after the end. Needs Gradio (pip install
     'segment-select-correct[serve]').
     """
     from ssc_core.predict.web_gate import private_temporary_folder
@@ -40,11 +53,16 @@ def serve(
     check_used(bert, network, classes, config, checkpoint=checkpoint is not None, zero_shot=zero_shot)
     with private_temporary_folder(), _listener(host, port) as listener:
         from ssc_core.cli.predict import load_predictor, load_zero_shot, toys_of_models
+        from ssc_core.predict.exploring import Explorer
         from ssc_core.predict.web_page import build_page, run_page
 
         trained = None if checkpoint is None else load_predictor(checkpoint, bert, network, 1, device, threads)
         selection = load_zero_shot(config or (), classes, device, threads) if zero_shot else None
-        page = build_page(trained, selection, toys=bool(toys_of_models(trained, selection)))
+        toys = toys_of_models(trained, selection)
+        refused = not allow_toy_models and bool(toys_of_models(trained, selection, refused=True))
+        page = build_page(Explorer(trained, selection), toys, allowed=not refused)
+        if refused:
+            print(f"{', '.join(toys)}: small models of the micro world, which are asked about the example alone")
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}  (Ctrl+C ends it)", flush=True)
         run_page(page, listener, [host, *(allow_host or ())])

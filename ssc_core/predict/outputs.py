@@ -71,9 +71,9 @@ class OutputWriter:
 
             side = max(OVERLAY_SIDE, *prediction.photo.shape[:2])
             picture = overlay(prediction.photo, prediction.mask, sentence=prediction.sentence, side=side)
-            written.append(_write_png(base.with_name(f"{base.name}.overlay.png"), picture))
+            written.append(write_png(base.with_name(f"{base.name}.overlay.png"), picture))
         if "mask" in self._kinds:
-            written.append(_write_png(base.with_name(f"{base.name}.mask.png"), prediction.mask.astype(np.uint8) * 255))
+            written.append(write_png(base.with_name(f"{base.name}.mask.png"), prediction.mask.astype(np.uint8) * 255))
         if self._rows is not None:
             self._rows.append(_row(prediction, [path.relative_to(self._folder) for path in written]))
         return written
@@ -153,7 +153,8 @@ def _row(prediction: Prediction, files: Iterable[Path]) -> dict[str, Any]:
     }
 
 
-def _write_png(path: Path, picture: np.ndarray) -> Path:
+def write_png(path: Path, picture: np.ndarray) -> Path:
+    """Write RGB or grey uint8, whole or not at all; returns the path."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         Image.fromarray(picture).save(file, format="PNG")
     return path

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from ssc_core.checkout import install
 from ssc_core.errors import SscError
-from ssc_core.files import path_inside
-from ssc_core.masks.resize import resize_nearest
 from ssc_core.pictures import BadImage
+from ssc_core.predict.desk import EXAMPLE_SENTENCE, HEADERS, Desk, Shown, View, check_uploaded
+from ssc_core.predict.exploring import MAX_CLASS_LETTERS, MAX_LETTERS, THRESHOLDS, Explorer
 from ssc_core.predict.web_gate import Gate
-from ssc_core.refer.images import load_image
-from ssc_core.report.overlay import candidates_overlay, overlay
-
-if TYPE_CHECKING:
-    from ssc_core.correct.predictor import Predictor
-    from ssc_core.predict.zero_shot import ZeroShot
-
-SIDE = 800
-"""Longer side of the pictures, pixels."""
-
-MAX_LETTERS = 1000
-"""Of a sentence."""
 
 WAITING = 20
 """Requests that may wait for their turn."""
@@ -35,67 +20,13 @@ WAITING = 20
 KEPT_S = 3600
 """Seconds that photos and pictures stay on disk while the page runs."""
 
-HEADERS = ["candidate", "score", "box score", "% of the photo", "chosen"]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the page shows. mask, candidates: RGB uint8, None where no such model runs; rows: as ``HEADERS``."""
-
-    mask: np.ndarray | None
-    candidates: np.ndarray | None
-    rows: list[list[Any]]
-    message: str
-
-
-def look(photo: np.ndarray, sentence: str, network: Predictor | None, zero_shot: ZeroShot | None) -> View:
-    """Ask the models for one sentence. photo: RGB uint8 (H, W, 3). The mask is the network's, else Select's."""
-    mask, candidates, rows, messages = None, None, [], []
-    if zero_shot is not None:
-        answer = zero_shot(photo, [[sentence]])[0]
-        pick = int(answer.chosen[0])
-        mask = answer.mask(0)
-        candidates = candidates_overlay(photo, list(answer.masks), None if pick < 0 else pick, side=SIDE)
-        rows = [
-            [
-                index + 1,
-                round(float(answer.scores[0, index]), 2),
-                round(float(answer.box_scores[index]), 2),
-                round(100 * float(one.mean()), 1),
-                "yes" if index == pick else "",
-            ]
-            for index, one in enumerate(answer.masks)
-        ]
-        messages.append(f"Looked for “{answer.query}”: {len(rows)} candidate{'' if len(rows) == 1 else 's'}.")
-    if network is not None:
-        mask = resize_nearest(network([photo], [[sentence]])[0][0], photo.shape[:2])
-        messages.append(f"The network marks {100 * mask.mean():.1f} % of the photo.")
-    if mask is None:
-        raise SscError("no model to ask")
-    if not mask.any():
-        messages.append("The mask is empty.")
-    return View(overlay(photo, mask, side=SIDE), candidates, rows, " ".join(messages))
-
-
-def read_upload(path: Path, folder: Path) -> np.ndarray:
-    """A visitor's photo, RGB uint8 (H, W, 3). folder: of uploads; ``path`` is what the visitor says.
-
-    Raises BadImage as ``load_image``, and for a path outside of ``folder``.
-    """
-    try:
-        _check_uploaded(path, folder)
-        return load_image(path)
-    except BadImage as error:
-        raise BadImage(str(error).replace(str(path), path.name)) from error  # where it lies is not the visitor's
-
-
 TOYS_NOTE = (
-    "**Small models of the micro world answer here, which know drawings only.** What they say of a photo means nothing."
+    "**Small models of the micro world answer here, which know drawings only.** What they say of a photo means nothing"
 )
 
 
-def build_page(network: Predictor | None, zero_shot: ZeroShot | None, *, toys: bool = False) -> Any:
-    """The page as a ``gradio.Blocks``. toys: it says that the models know drawings only.
+def build_page(explorer: Explorer, toys: Mapping[str, str] | None = None, *, allowed: bool = False) -> Any:
+    """The page as a ``gradio.Blocks``. toys, allowed: see ``Desk``.
 
     Raises SscError when Gradio is not installed."""
     try:
@@ -103,21 +34,12 @@ def build_page(network: Predictor | None, zero_shot: ZeroShot | None, *, toys: b
     except ImportError as error:
         raise SscError(f"ssc serve needs Gradio: {install('serve')}") from error
 
-    def answer(photo: str | None, sentence: str | None) -> tuple[Any, ...]:
-        words = " ".join((sentence or "").split())
-        try:
-            if photo is None or not words:
-                raise SscError("Give a photo and a sentence.")
-            if len(words) > MAX_LETTERS:
-                raise SscError(f"The sentence has {len(words)} letters; up to {MAX_LETTERS} are taken.")
-            view = look(read_upload(Path(photo), Path(upload.GRADIO_CACHE)), words, network, zero_shot)
-        except SscError as error:
-            raise gradio.Error(str(error), print_exception=False) from error
-        return view.mask, view.candidates, view.rows, view.message
-
+    segments, threshold = explorer.finds_candidates, explorer.threshold
     with gradio.Blocks(title="ssc", analytics_enabled=False, delete_cache=(KEPT_S // 6, KEPT_S)) as page:
         gradio.Markdown("# A photo and a sentence to a mask")
-        gradio.Markdown(TOYS_NOTE, visible=toys)
+        gradio.Markdown(
+            f"{TOYS_NOTE}{'.' if allowed else ', so they are asked about the example alone.'}", visible=bool(toys)
+        )
         with gradio.Row():
             with gradio.Column():
                 upload = gradio.Image(type="filepath", label="Photo", sources=["upload", "clipboard"])
@@ -125,24 +47,80 @@ def build_page(network: Predictor | None, zero_shot: ZeroShot | None, *, toys: b
                 sentence = gradio.Textbox(
                     label="Sentence", placeholder="woman on the left in blue", max_length=MAX_LETTERS
                 )
-                for one in (upload, sentence):
-                    _take_no_files_from_elsewhere(one)
-                button = gradio.Button("Find it", variant="primary")
+                with gradio.Row():
+                    button = gradio.Button("Find it", variant="primary")
+                    example = gradio.Button("Try an example")
+                asked = gradio.Textbox(
+                    label="Class that is looked for",
+                    info="Empty: that of the sentence's noun. Enter looks again.",
+                    max_length=MAX_CLASS_LETTERS,
+                    visible=segments,
+                )
+                least = gradio.Slider(
+                    *THRESHOLDS,
+                    value=threshold,
+                    step=0.01,
+                    label="Least score of a box",
+                    info="Lower: more candidates.",
+                    visible=threshold is not None,
+                )
+                least.preprocess = lambda value: value  # Gradio fails on what is no number; ``Wish`` says what is wrong
+                gradio.Markdown("The example is a drawing, a scene of the micro world, and no photo.")
             with gradio.Column():
-                message = gradio.Markdown()
+                message, title = gradio.Markdown(), gradio.Markdown("Mask")
                 # Gradio lays labels and buttons over the corners of pictures, where numbers may be; its button to
                 # share would upload them
                 shown: dict[str, Any] = {"interactive": False, "show_label": False}
-                gradio.Markdown("Mask" if network is None else "Mask of the network")
-                mask = gradio.Image(label="Mask", buttons=["download", "fullscreen"], **shown)
-                gradio.Markdown("Candidates", visible=zero_shot is not None)
-                candidates = gradio.Image(label="Candidates", buttons=[], visible=zero_shot is not None, **shown)
-                rows = gradio.Dataframe(
-                    headers=HEADERS, label="Scores", interactive=False, visible=zero_shot is not None
-                )
-        outputs = [mask, candidates, rows, message]
-        button.click(answer, [upload, sentence], outputs, api_name="find")
-        sentence.submit(answer, [upload, sentence], outputs, api_visibility="private")
+                mask = gradio.Image(label="Mask", buttons=["fullscreen"], **shown)
+                file = gradio.DownloadButton("Mask as PNG", interactive=False)
+                gradio.Markdown("Candidates: click on one, or take its number", visible=segments)
+                candidates = gradio.Image(label="Candidates", buttons=[], visible=segments, **shown)
+                number = gradio.Radio([], label="Candidate", visible=segments)
+                rows = gradio.Dataframe(headers=HEADERS, label="Scores", interactive=False, visible=segments)
+        for one in (upload, sentence, asked, least, number):
+            _take_no_files_from_elsewhere(one)
+        answered = gradio.State()
+        desk = Desk(explorer, Path(upload.GRADIO_CACHE), toys or {}, allowed=allowed)
+
+        def drawn(answer: Callable[[], View]) -> tuple[Any, ...]:
+            try:
+                view = answer()
+            except SscError as error:
+                raise gradio.Error(str(error), print_exception=False) from error
+            numbers = gradio.Radio(choices=[row[0] for row in view.rows], value=view.chosen)
+            offered = gradio.DownloadButton(value=str(view.file), interactive=True)
+            pictures = view.mask, view.title, offered, view.candidates
+            return *pictures, numbers, view.rows, view.shown.asked, view.message, view.shown
+
+        def find(*form: Any) -> tuple[Any, ...]:
+            return drawn(lambda: desk.find(*form))
+
+        def again(*form: Any) -> Any:
+            return find(*form) if form[-1] is not None else gradio.skip()
+
+        def choose(before: Shown | None, which: int) -> tuple[Any, ...]:
+            return drawn(lambda: desk.choose(before, which))
+
+        def click(before: Shown | None, event: gradio.SelectData) -> Any:
+            try:
+                return drawn(lambda: desk.click(before, event.index))
+            except gradio.Error as error:  # it would lie over the answer, which stays
+                gradio.Warning(str(error.message))
+                return gradio.skip()
+
+        form: list[Any] = [upload, sentence, asked, least, answered]
+        outputs = [mask, title, file, candidates, number, rows, asked, message, answered]
+        private: dict[str, Any] = {"outputs": outputs, "api_visibility": "private"}
+        button.click(find, form, outputs, api_name="find")
+        sentence.submit(find, form, **private)
+        asked.submit(again, form, **private)
+        least.release(again, form, **private)
+        number.input(choose, [answered, number], **private)
+        click.__annotations__["event"] = gradio.SelectData  # Gradio reads it, and does not know what is local here
+        candidates.select(click, [answered], **private)
+        example.click(
+            lambda: (desk.example(), EXAMPLE_SENTENCE, ""), None, [upload, sentence, asked], api_visibility="private"
+        ).then(find, form, **private)
     return page.queue(default_concurrency_limit=1, max_size=WAITING)
 
 
@@ -176,19 +154,9 @@ def _take_no_files_from_elsewhere(component: Any) -> None:
 
     async def uploaded(path: Any) -> Any:
         try:
-            _check_uploaded(Path(path), Path(component.GRADIO_CACHE))
+            check_uploaded(Path(path), Path(component.GRADIO_CACHE))
         except BadImage as error:
             raise gradio.Error(str(error), print_exception=False) from error
         return await move(path)
 
     component.async_move_resource_to_block_cache = uploaded
-
-
-def _check_uploaded(path: Path, folder: Path) -> None:
-    """Raise BadImage for a file that was not uploaded. An address is no absolute path."""
-    try:
-        inside = path.is_absolute() and path_inside(folder, path)
-    except SscError:
-        inside = False
-    if not inside:
-        raise BadImage("Upload the photo itself.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +50,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What Segment finds for a photo's objects. candidates: of each object, rows being rows of ``box_scores``."""
+class Proposals:
+    """What Segment finds for a photo's objects.
+
+    queries: the class that was looked for, of each object; candidates: of each object, rows being rows of
+    ``box_scores``, float32 (N,).
+    """
 
     queries: list[str]
     candidates: list[Candidates]
@@ -113,9 +118,17 @@ class ZeroShot:
 
         ref_ids: of the objects, their numbers from 0 if None; nothing but ``select.choice: random`` depends on them.
         """
-        if not objects:
-            return []
-        found, settings = self._find(photo, objects), self.settings
+        return self.choose(photo, self.find(photo, self.questions(objects)), objects, ref_ids) if objects else []
+
+    def choose(
+        self,
+        photo: np.ndarray,
+        found: Proposals,
+        objects: Sequence[Sequence[str]],
+        ref_ids: Sequence[int] | None = None,
+    ) -> list[Answer]:
+        """Select alone: answers for the objects that ``found`` is of, as a call gives them; at least one."""
+        settings = self.settings
         masks, places = distinct_masks(found.candidates)
         areas = masks.sum(axis=(1, 2), dtype=np.int64)
         scores = self._scores(photo, masks, places, objects)
@@ -155,14 +168,28 @@ class ZeroShot:
         """Segment alone: for each object the class that was looked for, and its candidates, bool (K, H, W)."""
         if not objects:
             return []
-        found = self._find(photo, objects)
+        found = self.find(photo, self.questions(objects))
         return [(query, own.masks()) for query, own in zip(found.queries, found.candidates, strict=True)]
 
-    def _find(self, photo: np.ndarray, objects: Sequence[Sequence[str]]) -> _Found:
+    @property
+    def threshold(self) -> float | None:
+        """The least score of what is found; None where the model has none that can be set."""
+        return self._models.threshold
+
+    def find(
+        self,
+        photo: np.ndarray,
+        questions: Sequence[RefQuery],
+        *,
+        threshold: float | None = None,
+        most: int | None = None,
+    ) -> Proposals:
+        """Segment alone, for at least one question. threshold: None for the model's own; most: instances, the first."""
         compat, size = self.settings.compat, photo.shape[:2]
-        task = ImageTask(0, "", size, tuple(self._questions(objects)))
+        task = ImageTask(0, "", size, tuple(questions))
         names = names_of([task], self.settings.detect)
-        (found,) = self._models([task], [photo], names, compat)
+        with nullcontext() if threshold is None else self._models.at(threshold):
+            (found,) = self._models([task], [photo], names, compat, most)
         assert found.masks is not None
         codes = rle.encode(found.masks) if len(found.masks) else []
         candidates = []
@@ -170,10 +197,13 @@ class ZeroShot:
             rows = candidates_in(found, ref, names, compat)
             own = Candidates(size, rows, found.boxes.boxes_xyxy[rows], [codes[row] for row in rows])
             candidates.append(own.merged() if compat.merged_masks else own)
-        return _Found([ref.query for ref in task.refs], candidates, found.boxes.scores)
+        return Proposals([ref.query for ref in task.refs], candidates, found.boxes.scores)
+
+    def questions(self, objects: Sequence[Sequence[str]]) -> list[RefQuery]:
+        """What the detector is asked for, of objects given by their sentences; ``ref_id`` is the object's index."""
+        return list(self._questions(objects))
 
     def _questions(self, objects: Sequence[Sequence[str]]) -> Iterator[RefQuery]:
-        """What the detector is asked for; ``ref_id`` is the object's index."""
         texts = [text for of in objects for text in of]
         nouns = self._find_nouns(texts)
         nearest = self._project(noun for names in nouns for noun in names) if self._project else {}

@@ -30,6 +30,13 @@ class Found:
     masks: np.ndarray | None = None
     mask_scores: np.ndarray | None = None
 
+    def first(self, most: int | None) -> Found:
+        """At most so many of the instances, the first ones; None: all."""
+        if most is None or len(self.boxes.scores) <= most:
+            return self
+        masks, sure = (None if value is None else value[:most] for value in (self.masks, self.mask_scores))
+        return Found(self.boxes.taken(np.arange(most)), self.answers[:most], masks, sure)
+
     def candidates_of(self, ref: RefQuery, names: Sequence[str]) -> np.ndarray:
         """Which of the instances are candidates of a ref that asks by phrases: indices int64, ascending."""
         asked = [names.index(name) for name in ref.asks]

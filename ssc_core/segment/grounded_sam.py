@@ -35,6 +35,15 @@ class GroundedSam:
         )
         self._segmenter = SegmentAnything(model, checkpoint, batch_size=batch_size, device=device, threads=threads)
 
+    @property
+    def threshold(self) -> float:
+        """The detector's; it may be set."""
+        return self._detector.threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self._detector.threshold = value
+
     def segment_concepts(
         self, images: Sequence[np.ndarray], phrases: Sequence[Sequence[str]]
     ) -> list[ConceptInstances]:

@@ -86,7 +86,7 @@ class GroundingDino:
         self._long_side = long_side or loaded.long_side
         self._mean = torch.tensor(loaded.mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(loaded.std, device=self.device).view(1, 3, 1, 1)
-        self._box_threshold, self._text_threshold = box_threshold, text_threshold
+        self.threshold, self._text_threshold = box_threshold, text_threshold
         self._class_assignment = class_assignment
         self._max_padding = max_padding
         self._batches = ShrinkingBatches(batch_size, "GroundingDINO, images")
@@ -166,7 +166,7 @@ class GroundingDino:
         caption = question.caption
         probabilities = probabilities[:, : len(caption.token_ids)]
         scores = probabilities.max(axis=1)
-        kept = np.flatnonzero(scores > self._box_threshold)
+        kept = np.flatnonzero(scores > self.threshold)
         if self._class_assignment == "token_spans":
             labels = labels_by_token_spans(probabilities[kept], caption)
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -31,15 +32,38 @@ class CandidateModels:
             None if settings.detect.backend is None else build(settings.detect.backend, Detector)
         )
         self._segmenter: Any = build(settings.segment.backend, ConceptSegmenter if boxless else Segmenter)
+        self._finder: Any = self._segmenter if boxless else self._detector
+
+    @property
+    def threshold(self) -> float | None:
+        """The least score of what is found; None for a model that has none to set, see ``Thresholded``."""
+        value = getattr(self._finder, "threshold", None)
+        return float(value) if isinstance(value, int | float) else None
+
+    @contextmanager
+    def at(self, threshold: float) -> Iterator[None]:
+        """With another ``threshold``, of a model that has one."""
+        before = self._finder.threshold
+        self._finder.set_threshold(threshold)
+        try:
+            yield
+        finally:
+            self._finder.set_threshold(before)
 
     def __call__(
-        self, tasks: Sequence[ImageTask], photos: Sequence[np.ndarray], names: Sequence[str], compat: CompatSettings
+        self,
+        tasks: Sequence[ImageTask],
+        photos: Sequence[np.ndarray],
+        names: Sequence[str],
+        compat: CompatSettings,
+        most: int | None = None,
     ) -> list[Found]:
-        """What is in each task's photo, masks included; names: what labels index."""
+        """What is in each task's photo, masks included; names: what labels index; most: instances a photo."""
         if self._detector is None:
-            return ConceptFinder(self._segmenter, self._settings, compat, names)(tasks, photos)
+            concepts = ConceptFinder(self._segmenter, self._settings, compat, names)(tasks, photos)
+            return [one.first(most) for one in concepts]
         found = BoxFinder(self._detector, self._settings, compat, names)(tasks, photos)
-        return [self._with_masks(one, photo) for one, photo in zip(found, photos, strict=True)]
+        return [self._with_masks(one.first(most), photo) for one, photo in zip(found, photos, strict=True)]
 
     def best(self, photos: Sequence[np.ndarray], sentences: Sequence[str]) -> list[tuple[float, np.ndarray]]:
         """Of each photo the best instance for a sentence as one phrase: its score and its mask, bool (H, W).

@@ -53,7 +53,7 @@ class Owlv2(PhotoNetwork):
             device=device,
             threads=threads,
         )
-        self._threshold, self._template = threshold, template
+        self.threshold, self._template = threshold, template
         self.network.box_head.float()
         self.network.class_head.float()
         self.network.box_bias = self._box_bias()
@@ -102,5 +102,5 @@ class Owlv2(PhotoNetwork):
         scores = best.sigmoid().cpu().numpy()
         boxes = absolute_xyxy(boxes_cxcywh, (max(size), max(size)))
         inside = (boxes[:, 0] < size[1]) & (boxes[:, 1] < size[0])
-        kept = np.flatnonzero((scores > self._threshold) & inside)
+        kept = np.flatnonzero((scores > self.threshold) & inside)
         return Detections(boxes[kept], scores[kept], labels.cpu().numpy()[kept])

@@ -81,7 +81,7 @@ class Sam3(PhotoNetwork):
             device=device,
             threads=threads,
         )
-        self._threshold, self._mask_threshold = threshold, mask_threshold
+        self.threshold, self._mask_threshold = threshold, mask_threshold
         self._passes = ShrinkingBatches(phrases_per_pass, f"{self.kind.__name__}, phrases")
         self._known: OrderedDict[str, _Phrase] = OrderedDict()
 
@@ -122,7 +122,7 @@ class Sam3(PhotoNetwork):
             attention_mask=torch.stack([one.mask for one in known]),
         )
         scores, presence = out.pred_logits.float().sigmoid(), out.presence_logits.float().sigmoid()[:, 0]
-        kept = scores * presence[:, None] > self._threshold
+        kept = scores * presence[:, None] > self.threshold
         side = torch.tensor([size[1], size[0]] * 2, device=self.device)
         return [
             _Answer(

@@ -88,3 +88,23 @@ def test_a_kill_loses_nothing_answered(photos: Path, tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert result.returncode == -signal.SIGKILL
     assert answered(tmp_path / "out") == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_small_models_are_refused_photos_unless_allowed(photos: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    predict = (
+        "predict",
+        str(photos / "a.jpg"),
+        "kite",
+        "--zero-shot",
+        "--out",
+        str(tmp_path / "out"),
+        "--threads",
+        "1",
+    )
+    assert run_main(monkeypatch, *predict) == 1
+    said = capsys.readouterr().err
+    for part in ("the photos would be given to small models", "detect.backend.settings.model", "presets/"):
+        assert part in said
+    assert not (tmp_path / "out/predictions.json").exists()
+    assert run_main(monkeypatch, *predict, "--allow-toy-models") == 0
+    assert answered(tmp_path / "out") == ["a.jpg"]

@@ -11,12 +11,13 @@ SHADES = {"dark": 0.5, "light": 1.0}
 
 
 class Squares:
-    """A box around every square of a class's hue. calls: the prompts it was asked."""
+    """A box around every square of a class's hue, where its score is high enough. calls: the prompts it was asked."""
 
     calls: list[tuple[str, ...]]
 
     def __init__(self) -> None:
         Squares.calls = []
+        self.threshold = 0.1
 
     def detect(self, images, prompts):
         return [self._one(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
@@ -31,8 +32,9 @@ class Squares:
                 if len(xs):
                     boxes.append([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
                     labels.append(label)
-        scores = np.linspace(0.9, 0.5, len(boxes))
-        return Detections(np.array(boxes, np.float32).reshape(-1, 4), scores.astype(np.float32), np.array(labels, int))
+        scores = np.linspace(0.9, 0.5, len(boxes)).astype(np.float32)
+        found = Detections(np.array(boxes, np.float32).reshape(-1, 4), scores, np.array(labels, int))
+        return found.taken(scores > self.threshold)
 
 
 class Boxes:
