@@ -238,15 +238,25 @@ def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> 
         )
         FORMATS["coco"].write(export, out / "labels.json")
     doubtful = write_checklist(labelled, overlays, out / "check.csv")
-    empty = sum(row.chosen < 0 for row in labelled)
+    empty = sum(row.chosen < 0 for row in labelled if row.to_check)
     made = sum(len(image.annotations) for image in images)
     print(
         f"\n{made} masks for {len(labelled)} rows: {out}/labels.json (COCO)\n"
         f"{doubtful} rows to check, {empty} of them without a mask: {out}/check.csv\n"
-        f"to look at: {', '.join(map(str, pages))}"
+        f"to look at: {', '.join(map(str, pages))}\n"
+        f"to decide:  {_review_command(settings, out, splits)}"
     )
     for line in left_out.lines():
         print(f"left out, {line}")
+
+
+def _review_command(settings: Settings, out: Path, splits: Sequence[str]) -> str:
+    """It runs a plug-in only where a config that was named has it."""
+    from ssc_core.registry import REGISTRY
+
+    folder = out if len(splits) == 1 else out / "results" / DATASET / splits[0]
+    plug_in = settings.segment.backend.name not in REGISTRY
+    return shlex.join(["ssc", "review", str(folder), *(["--config", str(out / "config.yaml")] if plug_in else [])])
 
 
 def _once(images: Iterable[AnnotatedImage]) -> list[AnnotatedImage]:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ssc_core.config.toys import ON_PHOTOS, toys_in
 from ssc_core.drawing.marks import number_place, soften
 from ssc_core.evaluate.pairs import LoadImage
 from ssc_core.files import read_json
 from ssc_core.masks import rle
+from ssc_core.masks.reader import ColumnReader
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, candidate_layers, outline_all
 from ssc_core.report.label_rows import CHECKED, REASONS, LabelRow, Run, by_class, label_rows
@@ -71,7 +73,8 @@ class Pages:
     """The overview and the pages of one run, or of two with the same refs."""
 
     def __init__(self, runs: Sequence[Run], photos: LoadImage, split: str, results: str, world: str) -> None:
-        self.runs, self.photos, self.split, self.results, self.world = runs, photos, split, results, world
+        self.runs, self.photos, self.split, self.results = runs, photos, split, results
+        self.world = ON_PHOTOS if world == "files" and any(map(_by_toys, runs)) else world
         self.rows = {row.key: row for row in label_rows(runs[0])}
         self.others = {row.key: row for row in label_rows(runs[1])} if len(runs) > 1 else {}
         both = [key for key, row in self.rows.items() if not self.others or self._same_ref(key, row)]
@@ -105,6 +108,7 @@ class Pages:
                 "rows": len(rows),
                 "photos": len({row.ref.image_id for row in rows}),
                 "chosen": sum(row.chosen >= 0 for row in rows),
+                "decided": sum(self._decided(row) for row in rows),
             },
             tags=self._tag_names,
             tag_counts=Counter(tag for row in rows for tag in self._tags(row)),
@@ -201,7 +205,11 @@ class Pages:
             return [row.name] + [f"IoU of the choices {100 * iou:.0f} %"] * (relation in ("other", "same"))
         notes = [row.name, f"looked for {row.asked or 'nothing'}", f"{row.found} found"]
         notes += [] if np.isnan(row.margin) else [f"ahead by {row.margin:.2f}"]
-        return notes + [f"{row.against} of {len(row.sentences)} sentences would take another"] * bool(row.against)
+        notes += [f"{row.against} of {len(row.sentences)} sentences would take another"] * bool(row.against)
+        return notes + ["a person decided"] * self._decided(row)
+
+    def _decided(self, row: LabelRow) -> bool:
+        return row.ref.ref_id in self.runs[0].selected.reviewed
 
     def _card(self, key: tuple[int, int], shelf: PhotoShelf) -> Card:
         row = self.rows[key]
@@ -252,10 +260,20 @@ def _anchor(key: tuple[int, int]) -> str:
     return f"ref-{key[0]}-{key[1] + 1}" if key[1] else f"ref-{key[0]}"
 
 
+def _stores(run: Run) -> Iterator[tuple[str, ColumnReader]]:
+    yield "Segment", run.masks
+    yield from ((f"scores of {scorer}", store) for scorer, store in run.scores.stores.items())
+    yield "Select", run.selected
+
+
+def _by_toys(run: Run) -> bool:
+    """Whether a model of the micro world had a part in it."""
+    return any(toys_in(store.info.settings) for _, store in _stores(run))
+
+
 def _made_with(run: Run) -> Iterator[tuple[str, str]]:
     """Settings and models of the stages."""
-    scores = [(f"scores of {scorer}", store) for scorer, store in run.scores.stores.items()]
-    for name, store in (("Segment", run.masks), *scores, ("Select", run.selected)):
+    for name, store in _stores(run):
         yield f"{name}: settings", json.dumps(store.info.settings, ensure_ascii=False)
         if store.info.models:
             yield f"{name}: models", ", ".join(f"{model} {digest}" for model, digest in store.info.models.items())

@@ -73,6 +73,7 @@ def test_labels_of_a_folder(folder: Path) -> None:
     said = ssc(folder, *command)
     assert "3 rows about 2 photos; passed over, since no row names them: 1 .txt, 1 photos" in said
     assert "2 masks for 3 rows" in said
+    assert "to decide:  ssc review out --config out/config.yaml" in said, "its segmenter is a plug-in"
     content = json.loads((folder / "out/labels.json").read_text())
     assert [one["name"] for one in content["categories"]] == ["apple", "cup"]
     light = next(one for one in content["annotations"] if one["ref_id"] == 1)

@@ -55,6 +55,19 @@ function show(index) {
   picture.replaceChildren(...[...card.querySelectorAll("[data-open] svg")].map((one) => one.cloneNode(true)));
 }
 
+// Where the clipboard is closed to the page, the command is selected for the reader to copy.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    const command = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(command.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(command);
+    }
+  });
+}
+
 dialog.addEventListener("keydown", (event) => {
   if (event.key === "ArrowLeft") show(current - 1);
   if (event.key === "ArrowRight") show(current + 1);

@@ -55,7 +55,7 @@ function show() {
   Object.assign(at("bar"), { max: refs.length, value: done });
   at("sentences").replaceChildren(...ref.sentences.map((text) => element("li", { textContent: text })));
   const looked = ref.asked ? [`looked for: ${ref.asked}`] : [];
-  const nothing = ref.candidates.length ? [] : ["no candidate to choose; 0 says that this is right"];
+  const nothing = ref.candidates.length ? [] : ["no candidate to choose; D draws the object, 0 says that there is none"];
   const lost = ref.fits ? [] : ["no candidate is the object that was chosen before; decide again"];
   at("about").textContent = [...lost, ...ref.why, ...looked, ...nothing].join(" · ");
   const shown = ref.candidates.slice(first, first + DIGIT);

@@ -51,19 +51,25 @@ def scores_of(ref_id: int) -> np.ndarray:
     }.get(ref_id, clear)
 
 
-def write_run(folder: Path, chosen: Sequence[int], weights: Mapping[str, float] | None = None) -> None:
+def write_run(
+    folder: Path,
+    chosen: Sequence[int],
+    weights: Mapping[str, float] | None = None,
+    reviewed: Sequence[int] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """The stores of a split; chosen: candidates of refs 1 to PHOTOS, one photo each; weights: of scorers, where
     ``dense`` is one."""
     name = "dense" if weights else "default"
-    info = replace(INFO, settings={**INFO.settings, "scorer": name, "weights": weights or {}})
+    info = replace(INFO, settings={**INFO.settings, "scorer": name, "weights": weights or {}, **(settings or {})})
     masks = np.zeros((2, *SIZE), bool)
     masks[0, 5:20, 5:15] = masks[1, 2:10, 20:36] = True
     codes, first = rle.encode(masks), 0
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with (
         MaskStoreWriter(folder / "masks.h5", INFO, with_masks=True) as writer,
         ScoreStoreWriter(folder / f"scores{'_dense' if weights else ''}.h5", info) as scores,
-        SelectionWriter(folder / "selected.h5", info) as selected,
+        SelectionWriter(folder / "selected.h5", info, reviewed=reviewed) as selected,
     ):
         for ref_id, choice in enumerate(chosen, start=1):
             values = scores_of(ref_id)
@@ -169,7 +175,7 @@ def test_every_row_is_on_one_page_with_the_name_of_its_photo(dataset: Path, monk
     assert 'href="labels/2.html">beach 6.png – beach 10.png</a>' in overview
     assert 'href="labels/1.html#ref-3"' in overview
     assert overview.index("#ref-3") < overview.index("#ref-1") < overview.index("#ref-2")
-    assert f"ssc inspect {dataset} train 7" in pages[1]
+    assert f'<code>ssc inspect {dataset} train 7</code> <button type="button" data-copy>Copy' in pages[1]
     assert "ref 7 of beach 7.png · looked for cat · 2 found · ahead by 2.07" in pages[1]
     assert 'href="3.html">next page' in pages[1]
     assert 'href="../labels.html">Overview' in pages[1]
@@ -179,6 +185,26 @@ def test_every_row_is_on_one_page_with_the_name_of_its_photo(dataset: Path, monk
         assert "left <one>" not in page
         assert not re.search(r'(?:src|href)="https?:', page)
     assert "left &lt;one&gt;" in overview
+
+
+def test_what_a_person_decided_is_said_and_needs_no_look(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(dataset / "train", [0, 0, -1, 0, *[0] * (PHOTOS - 4)], reviewed=[1, 3])
+    overview, pages = write(dataset, 100, monkeypatch)
+    assert "11 have a mask; a person decided 2." in overview
+    assert [int(n) for n in re.findall(r'href="labels/1.html#ref-(\d+)"', overview)] == [2]
+    assert pages[0].count("a person decided") == 2
+
+
+def test_pages_of_photos_say_that_toys_made_them(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, warning = dataset / "train", "know drawings only"
+    assert warning not in write(dataset, 100, monkeypatch)[0]
+    toys = {"backend": {"name": "open_clip", "settings": {"model": "/somewhere/resources/micro/clip"}}}
+    write_run(split, [0, 0, -1, 0, *[0] * (PHOTOS - 4)], settings=toys)
+    assert warning in write(dataset, 100, monkeypatch)[0]
+    compare(dataset / "select.choice=first" / "train", split, "--out", tmp_path / "out.html")
+    assert warning in (tmp_path / "out.html").read_text(), "one of two runs is enough"
 
 
 def test_fewer_pages_leave_none_of_the_old(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
