@@ -11,6 +11,7 @@ from ssc_core.refer.truth import TruthStore
 from ssc_core.report.label_rows import Run
 from ssc_core.review.simulated import simulated_reviews
 from ssc_core.select.stage import select_masks
+from workflow_scripts._script import run
 
 
 def main(
@@ -30,8 +31,12 @@ def main(
         select_masks(
             refs=refs, split=split, masks=masks, scores=scores, out=selected, settings=settings.select, compat=compat
         )
-        run = Run.open(stack, "", split, refs=refs, nouns=nouns, masks=masks, scores=scores, selected=selected)
+        page = Run.open(stack, "", split, refs=refs, nouns=nouns, masks=masks, scores=scores, selected=selected)
         temporary = stack.enter_context(atomic_path(out))
         temporary.touch()
-        for review in simulated_reviews(run, TruthStore(truth), settings.reviewer):
+        for review in simulated_reviews(page, TruthStore(truth), settings.reviewer):
             append_review(temporary, review)
+
+
+if __name__ == "__main__":
+    run(main)

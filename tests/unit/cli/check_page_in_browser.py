@@ -35,7 +35,7 @@ STATE = """JSON.stringify({
   text: document.body.innerText,
 })"""
 
-ANSWER = re.compile(r"(Looked for|The network marks).*")
+ANSWER = re.compile(r"(Looked for|The network marks|The mask is the network).*")
 
 
 class Page:
