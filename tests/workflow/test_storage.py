@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,11 +66,11 @@ def _stored(server: str) -> set[str]:
 def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str, tmp_path: Path) -> None:
     photos = "{train: 2, val: 3, testA: 2, testB: 2, test: 2}"
     (tmp_path / "tiny.yaml").write_text(f"micro: {{images: {photos}}}\ncompute: {{shards: 2}}\n")
-    shard = "mine/results/refcoco/val/shards/boxes.0-of-2.h5"
+    shards = {f"mine/results/refcoco/val/shards/boxes.{shard}-of-2.h5" for shard in (0, 1)}
 
     killed = _start(tmp_path, server)
     deadline = time.monotonic() + 60 * MINUTES
-    while shard not in _stored(server) and killed.poll() is None and time.monotonic() < deadline:
+    while not shards <= _stored(server) and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
     os.killpg(killed.pid, signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
@@ -77,7 +78,8 @@ def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str,
 
     code, output = _run(tmp_path, server)
     assert code == 0, output
-    assert "detecting boxes, shard 0" not in output  # it was there
+    # one was there; the other one, too, but Snakemake may not have noted down that its job had ended
+    assert len(set(re.findall(r"detecting boxes, shard (\d)", output))) <= 1
     assert {f"mine/{TARGET}", "mine/results/refcoco/val/selected.h5"} <= _stored(server)
     # photos stay on the drive, and results are on it no more
     assert list(tmp_path.glob("results/refcoco/world/**/*.jpg"))
