@@ -14,8 +14,8 @@ SECONDS = {
     "detecting boxes": 16,
     "segmenting boxes": 10,
     "scoring candidates": 10,
-    "phase pretrain": 80,
-    "phase correct": 230,
+    "phase pretrain": 65,
+    "phase correct": 310,
     "evaluating the": 18,
     "": 2,
 }
