@@ -70,12 +70,17 @@ def scores_of_all(wildcards):
     return [path_of(name, wildcards) for name in scores_of(varied(wildcards))]
 
 
-def reviews_if_any(wildcards):
-    """What people decided of a dataset's refs, once they have; or what a simulated reviewer would."""
-    if varied(wildcards).reviewer.share:
-        return [path_of("simulated_reviews", wildcards)]
+def reviews_of_people(wildcards):
+    """What people decided of a dataset's refs, once they have."""
     path = reviews_file(SETTINGS, wildcards.dataset)
     return [local(str(path))] if path.is_file() else []
+
+
+def reviews_if_any(wildcards):
+    """The same, or what a simulated reviewer answers in their place."""
+    if varied(wildcards).reviewer.share:
+        return [path_of("simulated_reviews", wildcards)]
+    return reviews_of_people(wildcards)
 
 
 def chain_of(wildcards):

@@ -19,9 +19,7 @@ def training_inputs(wildcards):
     }
     if learns_from == "truth":
         files["truth"] = path_of("truth", wildcards)
-    if learns_from == "masks" and (
-        settings.reviewer.share or reviews_if_any(wildcards)
-    ):
+    if learns_from == "masks" and reviews_of_people(wildcards):
         files["reviewed"] = path_of("selected", of_train)
     if train.init_from:
         files["init"] = given(train.init_from)

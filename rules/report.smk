@@ -100,8 +100,8 @@ rule write_clicks:
         networks=f"{RESULTS}/clicks_network/table.csv",
         refs=refs_of_clicks,
     output:
-        page="docs/clicks.md",
-        picture="docs/images/clicks.svg",
+        page=local("docs/clicks.md"),
+        picture=local("docs/images/clicks.svg"),
     log:
         f"{RESULTS}/report/logs/clicks.log",
     benchmark:

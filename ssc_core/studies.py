@@ -72,14 +72,14 @@ def rows(settings: Settings, study: Study) -> list[StudyRow]:
 
     Raises SscError for a change that the config cannot have.
     """
-    base, named = change(settings, study.common), named_changes(study)
-    changed = {name: change(settings, {**study.common, **changes}) for name, changes in named.items()}
-    changed = {name: one for name, one in changed.items() if one != base}
+    named = named_changes(study)
+    changed = {name: change(settings, changes) for name, changes in named.items()}
+    changed = {name: one for name, one in changed.items() if one != settings}
     trains = {name: study.train or _trains(named[name]) for name in changed}
     alone = study.train or not changed or any(trains.values())
-    found = list(_seeded(StudyRow(BASE, study.common, trained=alone), base, study))
+    found = list(_seeded(StudyRow(BASE, trained=alone), settings, study))
     for name, one in changed.items():
-        found += _seeded(StudyRow(name, {**study.common, **named[name]}, trained=trains[name]), one, study)
+        found += _seeded(StudyRow(name, named[name], trained=trains[name]), one, study)
     return found
 
 

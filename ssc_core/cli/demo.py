@@ -16,7 +16,7 @@ FOLDER, SPLIT = Path("results/refcoco"), "val"
 
 
 def demo(context: typer.Context) -> None:
-    """The main job on a generated world, training included, and its figures: about 11 minutes on two quiet cores.
+    """The main job on a generated world, training included, and its figures. It says at its start how long it takes.
 
     Runs the workflow's default target in the current folder; takes Snakemake's options, too (-n, --cores 4). A second
     call does nothing.

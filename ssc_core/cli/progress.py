@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterable
 
 SECONDS = {
-    "drawing the micro world": 18,
-    "extracting nouns": 10,
-    "train: detecting boxes": 36,
-    "train: segmenting boxes": 35,
-    "train: scoring candidates": 32,
-    "detecting boxes": 16,
-    "segmenting boxes": 10,
-    "scoring candidates": 10,
-    "phase pretrain": 65,
-    "phase correct": 310,
+    "drawing the micro world": 19,
+    "extracting nouns": 11,
+    "train: detecting boxes": 27,
+    "train: segmenting": 31,
+    "train: scoring candidates": 30,
+    "detecting boxes": 12,
+    "segmenting": 10,
+    "scoring candidates": 11,
+    "phase pretrain": 76,
+    "phase correct": 304,
     "evaluating the": 18,
     "": 2,
 }

@@ -41,10 +41,6 @@ class Study(Section):
     grid: dict[str, tuple[JsonValue, ...]] = Field(
         default_factory=dict, description="values to try one at a time, by section.key; an empty list drops one"
     )
-    common: dict[str, JsonValue] = Field(
-        default_factory=dict,
-        description="values by section.key that all rows have, such as a shorter training",
-    )
     train: bool = Field(
         default=False, description="networks for every variant, and not only where training itself differs"
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssc_core.masks import rle
 from ssc_core.masks.compat import is_corrupted, merge_candidates, palette_targets
-from ssc_core.masks.reviews import same_object
+from ssc_core.masks.reviews import SAME_OBJECT
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import Ref
@@ -90,11 +90,9 @@ class CandidateTargets:
             drawn = self._reviewed.drawn(ref_id) if ref_id in self._reviewed.reviewed else None
             if drawn is not None:
                 rows, size = self._store.candidates(ref_id).rows, self._store.image_size(image_id)
-                codes = self._store.rles(rows)
-                same = same_object(drawn, codes, size)
-                nearest = int(rle.ious([drawn], codes, size)[0].argmax()) if len(rows) else 0
-                row = None if same is None else int(rows[same])
-                found[ref_id] = _Drawn(rle.decode([drawn], size)[0], nearest, row)
+                place, iou = rle.nearest(drawn, self._store.rles(rows), size) or (0, 0.0)
+                row = int(rows[place]) if iou >= SAME_OBJECT else None
+                found[ref_id] = _Drawn(rle.decode([drawn], size)[0], place, row)
         return found
 
 

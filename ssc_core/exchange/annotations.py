@@ -228,10 +228,11 @@ def _choices(
 
 def _nearest(drawn: bytes, size: codes.Size, ref_id: int, candidates: MaskStore | None) -> int:
     """Row of the candidate that a drawn mask lies on most, of those that were found for its ref; ``NONE`` without."""
-    rows = [] if candidates is None else candidates.candidates(ref_id).rows.tolist()
-    if candidates is None or not rows:
+    if candidates is None:
         return NONE
-    return int(rows[codes.ious([drawn], candidates.rles(rows), size)[0].argmax()])
+    rows = candidates.candidates(ref_id).rows
+    nearest = codes.nearest(drawn, candidates.rles(rows), size)
+    return NONE if nearest is None else int(rows[nearest[0]])
 
 
 def _class_of(row: int, found: Instances | None, candidates: MaskStore | None, name: str) -> str:

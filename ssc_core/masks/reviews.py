@@ -116,11 +116,8 @@ class Review:
 
 def same_object(code: bytes, rles: Sequence[bytes], size: Size) -> int | None:
     """Place of the mask that is the same object: the highest IoU, at least ``SAME_OBJECT``; None where none is."""
-    if not len(rles):
-        return None
-    ious = rle.ious([code], rles, size)[0]
-    best = int(ious.argmax())
-    return best if ious[best] >= SAME_OBJECT else None
+    nearest = rle.nearest(code, rles, size)
+    return nearest[0] if nearest is not None and nearest[1] >= SAME_OBJECT else None
 
 
 def append_review(path: Path, review: Review) -> None:

@@ -67,6 +67,18 @@ def ious(rows: Sequence[bytes], columns: Sequence[bytes], size: Size) -> np.ndar
     return np.asarray(coco.iou(_objects(rows, size), _objects(columns, size), [0] * len(columns)))
 
 
+def nearest(code: bytes, others: Sequence[bytes], size: Size) -> tuple[int, float] | None:
+    """Place and IoU of the one of ``others`` with the highest IoU, the first of equal ones; None where there are none.
+
+    Raises SscError for a malformed RLE.
+    """
+    if not len(others):
+        return None
+    found = ious([code], others, size)[0]
+    place = int(found.argmax())
+    return place, float(found[place])
+
+
 def union(rles: Sequence[bytes], size: Size) -> bytes:
     """RLE of the pixels in any mask; an empty mask when there is none. Raises SscError for a malformed RLE."""
     check(rles, size)

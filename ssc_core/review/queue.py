@@ -42,19 +42,13 @@ def no_segmenter() -> Any:
     raise SscError("There is no segmenter here; upload a mask (U).")
 
 
-def in_order(run: Run) -> list[LabelRow]:
-    """A row a ref, the most doubtful first. Where nothing was found there is nothing to choose: these come last."""
-    return sorted(asked_rows(run), key=lambda row: (row.found == 0, row.doubt))
-
-
 class Queue:
     """The refs of a split that has been selected. Safe for several threads.
 
     Candidates are numbered from 1, the highest mean score first. Refs of photos that cannot be read are left out.
 
     photos: reads the photos; reviews: reviews.csv, which need not be there; signs: of ``doubt.signs_of``, None: those
-    that need no other files; order: "doubt", the name of a sign, or "table". Refs without a choice come first in any
-    but the last, those for which nothing was found last. load: makes what turns boxes into masks. Raises SscError for
+    that need no other files; order: see ``in_order``. load: makes what turns boxes into masks. Raises SscError for
     files of other refs.
     """
 
@@ -71,10 +65,7 @@ class Queue:
         self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
         rows = asked_rows(run)
         self._signs = signs_of(run, rows) if signs is None else signs
-        doubt = places(rows, by(self._signs, order))
-        if order != "table":
-            rows.sort(key=lambda row: (row.found == 0, "none" not in row.reasons, -doubt[row.ref.ref_id]))
-        self._rows = {row.ref.ref_id: row for row in rows}
+        self._rows = {row.ref.ref_id: row for row in in_order(rows, self._signs, order)}
 
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision fits``, decision "" where there is none."""
@@ -218,6 +209,15 @@ class Queue:
             return {"decision": review.decision.value if review else "", "fits": True}
         candidates, _ = self._candidates(review.ref_id)
         return {"decision": review.decision.value, "fits": review.candidate(candidates.rles) is not None}
+
+
+def in_order(rows: Sequence[LabelRow], signs: Mapping[str, Sign], order: str) -> list[LabelRow]:
+    """By "doubt", the name of a sign, or as they are by "table". In any but the last, refs without a choice come first,
+    and those for which nothing was found, where there is nothing to choose, last."""
+    if order == "table":
+        return list(rows)
+    doubt = places(rows, by(signs, order))
+    return sorted(rows, key=lambda row: (row.found == 0, "none" not in row.reasons, -doubt[row.ref.ref_id]))
 
 
 def asked_rows(run: Run) -> list[LabelRow]:

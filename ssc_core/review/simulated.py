@@ -1,4 +1,5 @@
-"""A reviewer who knows the truth, to measure what reviews are worth: asked as ``ssc review`` asks, or at random."""
+"""A reviewer who knows the truth, to measure what reviews are worth: asked as ``ssc review`` asks where no network and
+no second scorer says anything yet, or at random."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.reviews import Decision, Review
 from ssc_core.refer.truth import TruthStore
+from ssc_core.report.doubt import signs_of
 from ssc_core.report.label_rows import LabelRow, Run
-from ssc_core.review.queue import in_order
+from ssc_core.review.queue import asked_rows, in_order
 
 WHEN = datetime(2000, 1, 1, tzinfo=UTC)
 """The same answers are the same bytes."""
@@ -24,9 +26,9 @@ def simulated_reviews(run: Run, truth: TruthStore, settings: ReviewerSettings) -
 
     Refs for which nothing was found come last in either order, and those without ground truth are not asked about.
     """
-    rows = [row for row in in_order(run) if truth.has(row.ref.ref_id)]
-    if settings.order == "random":
-        rows = _shuffled(rows, settings.seed)
+    rows = asked_rows(run)
+    rows = in_order(rows, signs_of(run, rows), "doubt") if settings.order == "doubt" else _shuffled(rows, settings.seed)
+    rows = [row for row in rows if truth.has(row.ref.ref_id)]
     for row in rows[: round(settings.share * len(rows))]:
         yield _answer(run, truth, row, settings.least_iou)
 
@@ -42,8 +44,7 @@ def _answer(run: Run, truth: TruthStore, row: LabelRow, least_iou: float) -> Rev
     assert mask is not None, "refs without ground truth are not asked about"
     rles = read_candidates(run.masks, ref.ref_id, merged=run.scores.merged_masks).rles
     decision, code, size = Decision.none, None, None
-    if len(rles):
-        ious = rle.ious(rle.encode(mask[None]), rles, (ref.height, ref.width))[0]
-        if ious.max() >= least_iou:
-            decision, code, size = Decision.chosen, rles[int(ious.argmax())], (ref.height, ref.width)
+    nearest = rle.nearest(rle.encode(mask[None])[0], rles, (ref.height, ref.width))
+    if nearest is not None and nearest[1] >= least_iou:
+        decision, code, size = Decision.chosen, rles[nearest[0]], (ref.height, ref.width)
     return Review(ref.ref_id, ref.file_name, decision, size, code, who="simulated", when=WHEN)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from ssc_core.evaluate.schema import read_eval
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
+from tests.killing import kill_when
 
 
 @pytest.fixture(scope="module")
@@ -29,25 +27,11 @@ def built(snakemake, root: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
         *("--cores", "2", "--configfile", str(root / "presets" / "tiny.yaml"), "--config", f"results={results}", "--"),
         *(f"{folder}/{name}" for name in ("eval_val.json", "eval_val.png", "eval_masks_val.json")),
     )
-    _kill_when(Path(folder) / "train" / "nouns.parquet", root, arguments)
-    snakemake(*arguments)
-    return results / "refcoco", arguments
-
-
-def _kill_when(appears: Path, root: Path, arguments: tuple[str, ...]) -> None:
-    """Start the main command and SIGKILL its whole process group once a file is there."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), *arguments]
-    process = subprocess.Popen(
-        command, cwd=root, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 300
-    while not appears.exists():
-        assert process.poll() is None, "the main command ended by itself"
-        assert time.monotonic() < deadline, f"{appears} did not appear in five minutes"
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_when(Path(folder, "train", "nouns.parquet").exists, command, root, environment)
+    snakemake(*arguments)
+    return results / "refcoco", arguments
 
 
 def test_evaluation_says_what_it_is(built) -> None:

@@ -106,13 +106,6 @@ def test_a_study_that_is_not_there(default: dict[str, Any]) -> None:
         find_study(settings(default), "other")
 
 
-def test_what_all_rows_have_is_theirs_and_the_first_row_is_compared_with(default: dict[str, Any]) -> None:
-    config = settings(default, common={"correct.epochs": 2}, grid={"correct.lr": [1.0e-3]}, variants={"same": {}})
-    assert told(config) == [(BASE, None, True), ("correct.lr = 0.001", None, True)]
-    found = rows(config, config.studies["mine"])
-    assert [row.changes for row in found] == [{"correct.epochs": 2}, {"correct.epochs": 2, "correct.lr": 1.0e-3}]
-
-
 def test_reviews_at_random_have_a_row_a_seed_and_those_by_doubt_one(default: dict[str, Any]) -> None:
     variants = {
         "doubt": {"reviewer.share": 0.1},

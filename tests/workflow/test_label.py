@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from ssc_core.config.layers import read_config_file
+from tests.killing import kill_when
 
 BACKENDS = Path(__file__).parents[1] / "unit/predict/toy_backends.py"
 
@@ -157,26 +155,11 @@ def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(fol
     command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
     ssc(quiet, *command)
     for appears in ("shards/boxes.0-of-1.h5", "selected.h5"):
-        kill_when(killed / "out/results/labels/train" / appears, killed, *command)
+        started = [sys.executable, "-m", "ssc_core.cli.main", *map(str, command)]
+        kill_when((killed / "out/results/labels/train" / appears).exists, started, killed)
         assert not (killed / "out/labels.json").exists(), "it was killed before the end"
     ssc(killed, *command)
     assert made(killed / "out") == made(quiet / "out")
-
-
-def kill_when(appears: Path, folder: Path, *arguments: object) -> None:
-    """SIGKILL a command and all that it started once a file is there."""
-    command = [sys.executable, "-m", "ssc_core.cli.main", *map(str, arguments)]
-    process = subprocess.Popen(
-        command, cwd=folder, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 300
-    while not appears.exists():
-        assert process.poll() is None, "the command ended by itself"
-        assert time.monotonic() < deadline, f"{appears} did not appear in five minutes"
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def made(out: Path) -> dict[str, bytes]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ssc_core.cli.progress import SECONDS, planned
+
 
 def jobs(output: str) -> dict[str, int]:
     """The table of a dry run: rule -> number of jobs."""
@@ -142,3 +144,9 @@ def test_the_laptops_preset_plans_for_ones_own_photos(snakemake, root: Path, tmp
     files = ["--configfile", str(root / "presets" / "small.yaml"), str(tmp_path / "mine.yaml"), "--"]
     counts = jobs(snakemake("-n", *files, f"{tmp_path}/results/mine/train/selected.h5").stdout)
     assert counts["detect_boxes"] == counts["segment_boxes"] == counts["score_candidates"] == 1
+
+
+def test_every_time_of_the_demos_bar_is_that_of_one_of_its_jobs(snakemake, tmp_path: Path) -> None:
+    said = snakemake("-n", "--config", f"results={tmp_path / 'results'}").stdout
+    messages = planned(said.splitlines()).values()
+    assert {next(part for part in SECONDS if part in message) for message in messages} == set(SECONDS)
