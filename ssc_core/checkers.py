@@ -107,8 +107,19 @@ class PhotoChecker(Checker):
         prepare = getattr(self._backend, "prepare", None)
         return Prepared(prepare(image) if prepare else image, image.shape[:2])
 
-    def set_threshold(self, value: float) -> None:
-        """Of a ``Thresholded`` model, whose own it is read as."""
+    @property
+    def threshold(self) -> float | None:
+        """The least score of what is found, where the backend has one that can be set between calls; else None.
+
+        A backend need not have one, and may call something else so: a number from 0 to 1 counts.
+        """
+        value = getattr(self._backend, "threshold", None)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if 0 <= value <= 1 else None
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
         self._backend.threshold = value
 
     def _ready(self, image: Any) -> Prepared:

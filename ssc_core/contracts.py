@@ -124,14 +124,6 @@ class ConceptSegmenter(Protocol):
 
 
 @runtime_checkable
-class Thresholded(Protocol):
-    """A detector or concept segmenter whose least score, from 0 to 1, can be set between calls. Plug-ins need not be
-    one."""
-
-    threshold: float
-
-
-@runtime_checkable
 class PairScorer(Protocol):
     """Photo, candidates and sentences to scores.
 

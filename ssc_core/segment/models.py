@@ -36,19 +36,19 @@ class CandidateModels:
 
     @property
     def threshold(self) -> float | None:
-        """The least score of what is found; None for a model that has none to set, see ``Thresholded``."""
-        value = getattr(self._finder, "threshold", None)
-        return float(value) if isinstance(value, int | float) else None
+        """The least score of what is found; None for a model that has none to set."""
+        value: float | None = self._finder.threshold
+        return value
 
     @contextmanager
     def at(self, threshold: float) -> Iterator[None]:
         """With another ``threshold``, of a model that has one."""
         before = self._finder.threshold
-        self._finder.set_threshold(threshold)
+        self._finder.threshold = threshold
         try:
             yield
         finally:
-            self._finder.set_threshold(before)
+            self._finder.threshold = before
 
     def __call__(
         self,

@@ -340,6 +340,22 @@ def test_only_settings_are_reached_past_a_checker() -> None:
             getattr(encoder, name)
 
 
+@pytest.mark.parametrize(
+    ("own", "told"), [(0.3, 0.3), (1, 1.0), (200, None), (-0.1, None), (True, None), ("0.3", None)]
+)
+def test_a_threshold_is_a_least_score_from_0_to_1_and_can_be_set(own: object, told: float | None) -> None:
+    fake = Fake(None)
+    fake.threshold = own
+    detector = checked(fake, "mine", Detector)
+    assert detector.threshold == told
+    detector.threshold = 0.5
+    assert (fake.threshold, detector.threshold) == (0.5, 0.5)
+
+
+def test_a_backend_without_a_threshold_has_none() -> None:
+    assert checked(Fake(None), "mine", Detector).threshold is None
+
+
 def page_examples() -> list[str]:
     page = Path(__file__).parents[2] / "docs/plug-ins.md"
     return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
