@@ -1,6 +1,6 @@
 """One job of the workflow: run a script, keep what it says in a log, and tell how it ended.
 
-``python -m ssc_core.job LOG MEM_MB SCRIPT OPTIONS...`` is the shell line of every rule (``job`` in rules/common.smk).
+``python -m ssc_core.job LOG MEM_MB SCRIPT OPTIONS...`` is the shell line of every rule (``call`` in rules/shell.smk).
 
 A process that is killed cannot say so itself. This one, which needs little memory, outlives the script, ends with its
 exit status (128 + signal when it was killed), and leaves none of the script's own processes behind: workers that wait
@@ -58,10 +58,13 @@ def killed(number: int, mem_mb: str) -> str:
     """What is known of a job that signal ``number`` ended. Its largest process is that of this process's children."""
     name = next((known.name for known in signal.Signals if known == number), "unknown")
     sender = SENT_BY.get(number, "as crashed native code is")
+    ended = f"the job was killed by signal {number} ({name}), {sender}."
+    if number == signal.SIGINT:  # no question of memory
+        return f"{ended} {AGAIN}"
     held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     return (
-        f"the job was killed by signal {number} ({name}), {sender}. It had asked for {mem_mb} MB of memory (`mem_mb`); "
-        f"its largest process held {held} MB. {AGAIN}; more memory: `--set-resources RULE:mem_mb=...`"
+        f"{ended} It had asked for {mem_mb} MB of memory (`mem_mb`); its largest process held {held} MB. "
+        f"{AGAIN}; more memory: `--set-resources RULE:mem_mb=...`"
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from ssc_core.cli.progress import Progress, planned
-from ssc_core.cli.workflow import run_workflow
+from ssc_core.cli.workflow import INTERRUPTED, run_workflow
 
 FOLDER, SPLIT = Path("results/refcoco"), "val"
 """Whose figures are shown, of the config's default target."""
@@ -23,6 +23,8 @@ def demo(context: typer.Context) -> None:
     """
     said: list[str] = []
     status = run_workflow(["--dry-run", *context.args], heard=said.append)
+    if status == INTERRUPTED:
+        raise typer.Exit(status)
     if status or {"-n", "--dry-run", "--dryrun"} & set(context.args):
         print("\n".join(said))
         raise typer.Exit(status)
@@ -54,7 +56,9 @@ def _run(arguments: list[str], jobs: dict[str, str]) -> int:
             bar.update(progress.done - bar.n)
 
         status = run_workflow(arguments, heard=heard)
-    if status:
+    if status == INTERRUPTED:
+        print("interrupted: finished work is kept, and the same command goes on", file=sys.stderr)
+    elif status:
         print("\n".join(log.read_text(encoding="utf-8").splitlines()[-40:]), file=sys.stderr)
     return status
 

@@ -18,6 +18,9 @@ _SEVERAL = ("--configfile", "--configfiles")
 _ONE = ("--profile", "--workflow-profile")
 """Options of Snakemake that take files or folders which the project has, too: ``--configfile presets/paper.yaml``."""
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The status after Ctrl-C."""
+
 _HOW_MANY = ("--cores", "-c", "--jobs", "-j", *_ONE, "--executor", "-e")
 """Options after which Snakemake needs no word on cores, since they say it or may say it."""
 
@@ -25,7 +28,7 @@ _HOW_MANY = ("--cores", "-c", "--jobs", "-j", *_ONE, "--executor", "-e")
 def run_workflow(
     arguments: Sequence[str], *, folder: Path | None = None, heard: Callable[[str], None] | None = None
 ) -> int:
-    """Run Snakemake and wait for it; its exit status, or 128 + the signal that ended it.
+    """Run Snakemake and wait for it; its exit status, or 128 + the signal that ended it or this process was sent.
 
     arguments: targets and options as on Snakemake's command line; without any number of cores it takes all.
     folder: where results go; None: the current one. heard: gets every line that Snakemake and its jobs print, in place
@@ -37,11 +40,13 @@ def run_workflow(
     sys.stdout.flush()
     out, errors = (None, None) if heard is None else (subprocess.PIPE, subprocess.STDOUT)
     child = subprocess.Popen(command, cwd=folder, env={**os.environ, "PATH": path}, stdout=out, stderr=errors)
-    with _signals_go_to(child):
+    with _signals_go_to(child) as sent:
         if heard is not None:
             for line in _lines(child):
                 heard(line)
         status = child.wait()
+    if status > 0 and sent:  # it ends with 1, as after a failed job
+        return 128 + sent[0]
     return status if status >= 0 else 128 - status
 
 
@@ -75,17 +80,24 @@ def _find_files(arguments: Sequence[str]) -> Iterator[str]:
 
 
 @contextmanager
-def _signals_go_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """While the child runs it alone decides what a signal does. A terminal sends Ctrl-C to both, others only to us."""
+def _signals_go_to(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """While the child runs it alone decides what a signal does; yields those that came, as they come.
+
+    A terminal sends Ctrl-C to both, others only to us.
+    """
+    sent: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield sent
         return
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: child.terminate()),
-    }
+
+    def pass_on(number: int, frame: object) -> None:
+        sent.append(number)
+        if number == signal.SIGTERM:
+            child.terminate()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield sent
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ssc_core.checkout import HOME
+
 # runs one job and exits as the process around it does
 AROUND = "import sys; from pathlib import Path; from ssc_core.job import run; sys.exit(run(Path(sys.argv[1]), *{}))"
 
@@ -55,6 +57,25 @@ def test_a_killed_job_says_by_what_and_which_memory_it_had_asked_for(tmp_path: P
     assert re.search(words, shown)
     assert "asked for 300 MB of memory (`mem_mb`)" in shown
     assert (tmp_path / "log").read_text() == shown
+
+
+def test_an_interrupted_job_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(
+        "import os, time\nfrom pathlib import Path\n\n\ndef main(started: Path) -> None:\n"
+        "    started.write_text(str(os.getpid()))\n    time.sleep(60)\n"
+    )
+    started = tmp_path / "started"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{HOME}"}
+    command = [sys.executable, "-m", "ssc_core.job", str(tmp_path / "log"), "300", "call", "waiting:main"]
+    job = subprocess.Popen([*command, f"--started={started}"], env=environment, stdout=subprocess.PIPE, text=True)
+    while not (started.exists() and started.read_text()):
+        assert job.poll() is None
+        time.sleep(0.05)
+    os.kill(int(started.read_text()), signal.SIGINT)
+    said = job.communicate(timeout=60)[0].strip()
+    assert job.returncode == 128 + signal.SIGINT
+    assert said.startswith("error: the job was killed by signal 2 (SIGINT), as Ctrl-C does. Finished work is kept")
+    assert "\n" not in said and "memory" not in said
 
 
 def test_the_memory_that_a_killed_job_held_is_told(tmp_path: Path) -> None:

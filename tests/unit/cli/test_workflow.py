@@ -58,19 +58,22 @@ def test_what_snakemake_says_and_how_it_ends_is_passed_on(tmp_path: Path) -> Non
     assert refused.returncode == 1
 
 
-def test_a_signal_reaches_snakemake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """SIGTERM, which a terminal does not send to children: the child gets it, and its end is told."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_snakemake(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGTERM, which a terminal does not send to children: the child gets it, and its end is told. Ctrl-C, which a
+    terminal sends to all: Snakemake ends with 1 then, as after a failed job, and that it was interrupted is told."""
     (tmp_path / "snakemake.py").write_text(
-        "import pathlib, time\npathlib.Path('started').touch()\nfor _ in range(600): time.sleep(0.1)\n"
+        "import pathlib, sys, time\npathlib.Path('started').touch()\ntry:\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    sys.exit(1)\n"
     )
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{HOME}"}
     code = "import sys; from ssc_core.cli.workflow import run_workflow; sys.exit(run_workflow([]))"
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, start_new_session=True)
     while not (tmp_path / "started").exists():
         assert parent.poll() is None
         time.sleep(0.05)
-    parent.terminate()
-    assert parent.wait(timeout=30) == 128 + signal.SIGTERM
+    (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
+    assert parent.wait(timeout=30) == 128 + number
 
 
 def test_what_is_printed_may_be_heard_line_by_line(tmp_path: Path) -> None:
