@@ -107,6 +107,14 @@ LONG_RELATIONS: dict[str, tuple[str, ...]] = {
     "above": ("above {b}", "in the air over {b}"),
     "below": ("below {b}", "underneath {b}"),
 }
+# what RefCOCO+ says of an object and another one: absolute places are forbidden there, and so are sides of a thing
+SHORT_RELATIONS: dict[str, tuple[str, ...]] = {
+    "next to": ("{n} next to {b}", "{n} beside {b}"),
+    "behind": ("{n} behind {b}", "{n} in back of {b}"),
+    "in front of": ("{n} in front of {b}", "{n} just in front of {b}"),
+    "above": ("{n} above {b}", "{n} over {b}"),
+    "below": ("{n} below {b}", "{n} underneath {b}"),
+}
 # what can be said of where a thing stands, by background; true of everything that is not in the air
 _WHERE: dict[str, str] = {
     "meadow": "on the grass",

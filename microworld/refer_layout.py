@@ -23,7 +23,7 @@ from tqdm import tqdm
 from microworld.classes import CLASSES
 from microworld.scenes import Scene, generate_scene, scene_seed
 from microworld.sentences import DescribedObject, describe
-from ssc_core.config.world import WorldSettings
+from ssc_core.config.world import PLAIN_LOOKS, WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.refer.refer_layout import write_refer
@@ -88,17 +88,16 @@ def split_theme(split: str) -> tuple[str, str]:
     return {"testA": ("people", "people"), "testB": ("things", "things")}.get(split, ("any", "any"))
 
 
-def split_scene(
-    domain: str, split: str, index: int, styles: Iterable[str], settings: WorldSettings
-) -> tuple[Scene, dict[str, tuple[DescribedObject, ...]]]:
-    """Scene `index` of a split with its refs in every style; scenes that leave a style without refs are passed over."""
+def split_scene(domain: str, split: str, index: int, styles: Iterable[str], settings: WorldSettings) -> Scene:
+    """Scene `index` of a split. Scenes of which a style has nothing to say are passed over; RefCOCO+ is asked by looks
+    alone, whatever its own mix is, so that RefCOCO's pictures do not depend on it."""
     theme, who = split_theme(split)
+    asked = settings.model_copy(update={"refcoco_plus": PLAIN_LOOKS})
     for attempt in range(_MOST_ATTEMPTS):
         suffix = f"/again{attempt}" if attempt else ""
         scene = generate_scene(scene_seed(settings.seed, f"{domain}/{split}{suffix}", index), settings, theme)
-        refs = {style: describe(scene, style, settings, who) for style in styles}
-        if all(refs.values()):
-            return scene, refs
+        if all(describe(scene, style, asked, who) for style in styles):
+            return scene
     raise SscError(
         f"{_MOST_ATTEMPTS} scenes of {domain}/{split} gave no ref with three sentences in every style; "
         "give more kinds of sentence a weight, or raise share_lone_refs"
@@ -174,11 +173,12 @@ def _draw(
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """Draw one picture, write it, and return its image record, annotations and refs."""
     cv2.setNumThreads(1)
-    scene, refs = split_scene(dataset.family.domain, job.split, job.index, dataset.family.styles, settings)
+    scene = split_scene(dataset.family.domain, job.split, job.index, dataset.family.styles, settings)
+    refs = describe(scene, dataset.style, settings, split_theme(job.split)[1])
     name = image_file_name(job.image_id)
     _write(image_folder / name, encode_jpeg(scene.image, settings.jpeg_quality))
     record = {"id": job.image_id, "file_name": name, "height": scene.height, "width": scene.width}
-    return record, _annotations(scene, job.image_id), _refs(refs[dataset.style], scene, job)
+    return record, _annotations(scene, job.image_id), _refs(refs, scene, job)
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 
 from microworld import phrases
 from microworld.phrases import choose
-from microworld.relations import RELATIONS, Description, Fact, candidates, nouns_of, referent
+from microworld.relations import RELATIONS, Description, Fact, candidates, holds, nouns_of, referent
 from microworld.scenes import Scene, SceneObject, seeded_rng
 from ssc_core.config.world import SentenceMix, WorldSettings
 
@@ -164,6 +164,36 @@ def _anchor(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> tuple[S
     return None
 
 
+def _short_depth(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> Proposal:
+    """'closest dog', or 'front red car' where another one is red, too."""
+    noun, fact = _noun(obj, rng)
+    phrase, facts = noun, (fact,)
+    if rng.random() < 0.3:
+        phrase, facts = phrases.plain_colour(obj, noun), (fact, _colour(obj))
+    pick = choose(("nearest", "furthest"), rng)
+    return choose(phrases.SHORT_PICKS[pick], rng).format(n=phrase), Description(facts, pick)
+
+
+def _short_relation(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> Proposal:
+    """'dog next to the red car', or 'dog behind the other dog' where there are two."""
+    noun, fact = _noun(obj, rng)
+    kind = choose(tuple(phrases.SHORT_RELATIONS), rng)
+    anchor = _other(obj, scene, noun, kind) if rng.random() < 0.5 else _anchor(obj, scene, rng)
+    if anchor is None:
+        return None
+    text = choose(phrases.SHORT_RELATIONS[kind], rng).format(n=noun, b=anchor[1])
+    return text, Description((fact, Fact(kind, "", anchor[0].index)))
+
+
+def _other(obj: SceneObject, scene: Scene, noun: str, relation: str) -> tuple[SceneObject, str] | None:
+    """The one other object that `noun` fits, if the relation cannot be turned round: each is next to the other dog."""
+    sure, open_ = candidates((Fact("noun", noun),), scene)
+    others = [other for other in sure if other is not obj]
+    if open_ or len(others) != 1 or holds(Fact(relation, "", obj.index), others[0], scene) is not False:
+        return None
+    return others[0], f"the other {noun}"
+
+
 def _long_relation(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> Proposal:
     """'a brown dog standing to the left of a yellow umbrella'."""
     anchor = _anchor(obj, scene, rng)
@@ -240,8 +270,8 @@ _SHORT: dict[str, Proposer] = {
 _PROPOSERS: dict[str, dict[str, Proposer]] = {
     "refcoco": _SHORT,
     "refcoco+": {
-        "colour": _short_colour, "size": _short_size, "attribute": _short_attribute, "mixed": _short_mixed_looks,
-        "noun": _short_noun,
+        "location": _short_depth, "colour": _short_colour, "size": _short_size, "attribute": _short_attribute,
+        "mixed": _short_mixed_looks, "noun": _short_noun, "relation": _short_relation,
     },
     "refcocog": {
         "location": _long_location, "colour": _long_colour, "size": _long_size, "attribute": _long_attribute,
@@ -308,7 +338,7 @@ def describe(scene: Scene, style: str, settings: WorldSettings, who: str = "any"
 
     `who` limits them to 'people' or to 'things'. The same scene, style and settings give the same refs.
     """
-    mix = {"refcoco": settings.refcoco, "refcoco+": settings.refcoco_plus, "refcocog": settings.refcocog}[style]
+    mix = settings.mix(style)
     rng = seeded_rng(scene.seed, f"sentences/{style}/{who}")
     refs: list[DescribedObject] = []
     for obj in _wanted(scene, settings, who, rng):

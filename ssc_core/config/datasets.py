@@ -10,7 +10,7 @@ from typing import Any
 from ssc_core.config.data import MicroSource
 from ssc_core.config.settings import Settings
 from ssc_core.config.sources import DatasetSource
-from ssc_core.config.world import WORLD_EDITION
+from ssc_core.config.world import MIXES, WORLD_EDITIONS
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.registry import LAYOUT, own_versions
@@ -74,14 +74,21 @@ def micro_name(settings: Settings, name: str) -> str:
 
 def dataset_identity(settings: Settings, name: str) -> str:
     """Which data the config names, as canonical JSON: results of one identity are never mixed with another's."""
-    identity: dict[str, Any] = {
-        "world": dataset_world(settings, name),
-        "source": settings.datasets[name].source.model_dump(mode="json"),
-    }
-    if identity["world"] == "micro":
+    source = settings.datasets[name].source
+    identity: dict[str, Any] = {"world": dataset_world(settings, name), "source": source.model_dump(mode="json")}
+    if isinstance(source, MicroSource):
         identity["micro"] = settings.micro.model_dump(mode="json")
-        identity["edition"] = WORLD_EDITION
-    return json.dumps(identity, sort_keys=True)
+        identity["edition"] = WORLD_EDITIONS[source.name]
+    return json.dumps(_of_its_own(identity), sort_keys=True)
+
+
+def _of_its_own(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity without the sentence mixes of other datasets of the micro world: RefCOCO is not another one because
+    RefCOCO+ says other things."""
+    if "micro" not in identity:
+        return identity
+    others = {key for mixes in MIXES.values() for key in mixes} - set(MIXES[identity["source"]["name"]])
+    return identity | {"micro": {key: value for key, value in identity["micro"].items() if key not in others}}
 
 
 def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = Path) -> None:
@@ -96,7 +103,8 @@ def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = 
         stamp = local_copy(original)
         if stamp is None or not stamp.exists():
             continue
-        built, wanted = json.loads(read_json(stamp)["identity"]), json.loads(dataset_identity(settings, name))
+        built = _of_its_own(json.loads(read_json(stamp)["identity"]))  # earlier ones have all mixes
+        wanted = json.loads(dataset_identity(settings, name))
         differing, stored = _differing_keys(built, wanted), "" if stamp == original else ", and in the storage"
         if differing:
             raise SscError(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-WORLD_EDITION = 3
-"""Counts up whenever scenes, sentences or the small models of ``resources/micro`` change: figures of two editions are
-not comparable. It is part of a dataset's identity in data.json, so results of another one are refused."""
+WORLD_EDITIONS = {"refcoco": 3, "refcoco+": 4, "refcocog": 4}
+"""Of each dataset, the edition that changed it last. They count up whenever scenes, sentences or the small models of
+``resources/micro`` change. Figures of two are not comparable: results that are not of data.json's are refused."""
+
+MIXES = {"refcoco": ("refcoco",), "refcoco+": ("refcoco_plus", "refcoco"), "refcocog": ("refcocog",)}
+"""The settings of sentences that a dataset depends on, its own first: RefCOCO+ describes the pictures of RefCOCO."""
 
 # kinds of sentence that a style does not have: their weights must be zero
 _ABSENT_KINDS: dict[str, tuple[str, ...]] = {
     "refcoco": ("relation",),
-    "refcoco_plus": ("location", "bare", "relation"),
+    "refcoco_plus": ("bare",),
     "refcocog": ("noun", "bare"),
 }
 
@@ -23,7 +26,11 @@ class _Frozen(BaseModel):
 class SentenceMix(_Frozen):
     """Relative weights of the kinds of sentence; a kind that an object does not allow is left out of its draw."""
 
-    location: float = Field(default=0.74, ge=0, description="Place in the picture: 'left dog', 'bottom right car'.")
+    location: float = Field(
+        default=0.74,
+        ge=0,
+        description="Place in the picture: 'left dog', 'bottom right car'; in RefCOCO+ depth alone: 'closest dog'.",
+    )
     colour: float = Field(default=0.03, ge=0, description="Colour alone: 'red car', 'woman in blue'.")
     size: float = Field(default=0.08, ge=0, description="Size alone: 'biggest cup', 'small dog'.")
     attribute: float = Field(
@@ -46,6 +53,13 @@ class SentenceMix(_Frozen):
     def weights(self) -> dict[str, float]:
         """Weight by kind of sentence."""
         return self.model_dump(exclude={"again"})
+
+
+PLAIN_LOOKS = SentenceMix(
+    location=0, colour=0.50, size=0.20, attribute=0.15, mixed=0.10, noun=0.05, bare=0, relation=0, again=0.70
+)
+"""What can be said of every picture that RefCOCO+ shares with RefCOCO, by looks alone. A mix of its own, so that
+RefCOCO's pictures do not change with RefCOCO+'s sentences."""
 
 
 class SplitImages(_Frozen):
@@ -89,16 +103,21 @@ class WorldSettings(_Frozen):
     )
     refcoco_plus: SentenceMix = Field(
         default_factory=lambda: SentenceMix(
-            location=0, colour=0.50, size=0.20, attribute=0.15, mixed=0.10, noun=0.05, bare=0, relation=0
+            location=0.36, colour=0.03, size=0.26, attribute=0.06, mixed=0.04, noun=0.03, bare=0, relation=0.22
         ),
-        description="Kinds of sentence in RefCOCO+'s style; place, bare and relation must stay zero.",
+        description="Kinds of sentence in RefCOCO+'s style: depth is its only place, and bare must stay zero.",
     )
     refcocog: SentenceMix = Field(
         default_factory=lambda: SentenceMix(
-            location=0.18, colour=0.17, size=0.08, attribute=0.12, mixed=0.10, noun=0, bare=0, relation=0.35
+            location=0.19, colour=0.10, size=0.12, attribute=0.11, mixed=0.07, noun=0, bare=0, relation=0.41
         ),
         description="Kinds of sentence in RefCOCOg's style: whole phrases with relations.",
     )
+
+    def mix(self, style: str) -> SentenceMix:
+        """The kinds of sentence of 'refcoco', 'refcoco+' or 'refcocog'."""
+        mix: SentenceMix = getattr(self, MIXES[style][0])
+        return mix
 
     @model_validator(mode="after")
     def _possible(self) -> WorldSettings:

@@ -8,7 +8,7 @@ import yaml
 
 from ssc_core.config import datasets
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.world import WORLD_EDITION
+from ssc_core.config.world import PLAIN_LOOKS, WORLD_EDITIONS
 from ssc_core.errors import SscError
 from ssc_core.files import write_json
 
@@ -17,8 +17,23 @@ def test_results_of_another_edition_of_the_micro_world_are_refused(settings: Set
     other = json.loads(datasets.dataset_identity(settings, "refcoco"))
     del other["edition"]  # as the first one had it
     _stamp(settings, "refcoco", json.dumps(other))
-    with pytest.raises(SscError, match=f"edition: built with null, the config says {WORLD_EDITION}"):
+    with pytest.raises(SscError, match=f"edition: built with null, the config says {WORLD_EDITIONS['refcoco']}"):
         datasets.check_world(settings)
+
+
+def test_refcoco_is_the_same_whatever_refcoco_plus_says(settings: Settings) -> None:
+    for name in ("refcoco", "refcoco+"):  # as edition 3 wrote it, with the mixes of all datasets
+        stamped = json.loads(datasets.dataset_identity(settings, name))
+        stamped["micro"] = settings.micro.model_dump(mode="json") | {"refcoco_plus": PLAIN_LOOKS.model_dump()}
+        _stamp(settings, name, json.dumps(stamped | {"edition": 3}))
+    with pytest.raises(SscError) as stopped:
+        datasets.check_world(settings)
+    message = str(stopped.value)
+    assert "refcoco+ was built from other data" in message
+    assert "edition: built with 3, the config says 4" in message
+    assert "micro.refcoco_plus.colour: built with 0.5" in message
+    (datasets.dataset_folder(settings, "refcoco+") / "data.json").unlink()
+    datasets.check_world(settings)
 
 
 @pytest.fixture

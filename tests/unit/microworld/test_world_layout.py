@@ -74,7 +74,7 @@ def test_images_and_polygons_show_the_scene(world):
     folder, paths = world
     coco = _coco(paths["refcoco"])
     for index in range(SETTINGS.images.train):
-        scene, _ = split_scene("refcoco", "train", index, ("refcoco", "refcoco+"), SETTINGS)
+        scene = split_scene("refcoco", "train", index, ("refcoco", "refcoco+"), SETTINGS)
         record = coco.imgs[1_000_000 + index]
         photo = cv2.imread(str(folder / IMAGE_FOLDER / record["file_name"]))[..., ::-1]
         assert photo.shape == scene.image.shape == (record["height"], record["width"], 3)
@@ -125,7 +125,7 @@ def test_unknown_data_sets_are_refused_by_name(tmp_path):
     ("change", "message"),
     [
         ({"min_objects": 5, "max_objects": 3}, "swap them"),
-        ({"refcoco_plus": {"location": 1.0}}, "location"),
+        ({"refcoco_plus": {"bare": 1.0}}, "bare"),
         ({"refcocog": dict.fromkeys(SentenceMix.model_fields, 0.0)}, "all sentence weights"),
     ],
 )
