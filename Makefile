@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 CORES ?= $(shell nproc)
 PYTHON ?= python3
+THERE ?= 3.12
 READERS ?= pickle refer_values coco_bytes jsonl csv rle
 # The checkout's folder may have any name: shells get it as a variable, and scripts in BIN, whose first line holds it, are
 # run as modules.
@@ -10,7 +11,7 @@ PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test readers test-parts test-slurm coverage fuzz fuzz-guided lint format finding clicks report bench gpu-check micro-models schema wheel docs clean
+.PHONY: help env demo test readers test-parts test-slurm coverage fuzz fuzz-guided lint format finding clicks report bench gpu-check gpu-wheels micro-models schema wheel docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,6 +84,10 @@ bench: env ## all benchmarks of the stages against the published way, as docs/be
 gpu-check: env ## every stage on the GPU against the CPU, and how fast, as docs/gpu.md (SIZE=small: on any machine)
 	rm -rf build/gpu
 	$(BIN)/python benchmarks/gpu.py $(if $(SIZE),--size $(SIZE)) --page
+
+gpu-wheels: env ## what the GPU check needs on a bare machine, in build/gpu-wheels (THERE=3.12: its Python)
+	rm -rf build/gpu-wheels
+	$(BIN)/uv pip install --quiet --no-deps --target build/gpu-wheels --python-version $(THERE) --python-platform x86_64-manylinux_2_28 --requirements envs/gpu-check.txt --constraints requirements.lock
 
 micro-models: env ## train the micro world's small models again (hours on two cores)
 	$(SNAKEMAKE) micro_models

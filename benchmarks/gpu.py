@@ -4,9 +4,9 @@
     python benchmarks/gpu.py segment fast_select --size small   # some of them with small networks, on any machine
     python benchmarks/gpu.py --page                             # the page alone, from what is in --out
 
-Each part is a process of its own, of ten minutes at most, and leaves PART.json in ``--out``. It starts in a checkout
-without an installation, and needs Python 3.11, torch, torchvision, transformers, h5py, SciPy, OpenCV and pydantic; a
-part that needs more says so and is skipped.
+Each part is a process of its own, of ten minutes at most, and leaves PART.json in ``--out``, also where it is cut or
+breaks. It starts in a checkout without an installation, on Python 3.11 or later with torch, torchvision, transformers,
+timm, h5py, SciPy and OpenCV, and with what ``make gpu-wheels`` takes along (envs/gpu-check.txt).
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,51 +79,81 @@ def main() -> None:
 
 
 def run_right(name: str, size: str, out: Path) -> bool:
-    """A part of ``ssc_core.gpu_check``, which writes its findings itself."""
-    return not _run(["-m", "ssc_core.gpu_check", name, "--size", size, "--out", str(out)])
+    """A part of ``ssc_core.gpu_check``, which writes its findings itself; where it did not end, why."""
+    file = out / f"{name}.json"
+    file.unlink(missing_ok=True)
+    arguments = ["-m", "ssc_core.gpu_check", name, "--size", size]
+    status, seconds, why = _run([*arguments, "--out", str(out)])
+    result = json.loads(file.read_text()) if file.is_file() else _about(name, size, arguments, seconds)
+    if not result.get("finished"):
+        result.setdefault("errors", {})["its process"] = why
+        _write(file, result)
+    return status == 0
 
 
 def run_fast(name: str, size: str, out: Path) -> bool:
     """A benchmark, and its figures with what they were measured on."""
-    from ssc_core.gpu_check.machine import device_name, versions
-    from ssc_core.torch_runtime import resolve_device
-
     script, *arguments = (FAST_SMALL if size == "small" else FAST)[name].split()
     figures = out / "figures" / f"{name}.json"
     figures.parent.mkdir(exist_ok=True)
     figures.unlink(missing_ok=True)
-    started = time.monotonic()
-    status = _run([str(ROOT / "benchmarks" / script), *arguments, "--json", str(figures)])
+    arguments = [f"benchmarks/{script}", *arguments]
+    status, seconds, why = _run([*arguments, "--json", str(figures)])
+    result = _about(name, size, arguments, seconds)
+    result["figures"] = json.loads(figures.read_text()) if figures.is_file() else None
+    result["failed"] = why if status else ""
+    _write(out / f"{name}.json", result)
+    return status == 0
+
+
+def _about(name: str, size: str, arguments: list[str], seconds: float) -> dict[str, Any]:
+    from ssc_core.gpu_check.machine import device_name, versions
+    from ssc_core.torch_runtime import resolve_device
+
     device = resolve_device("auto").type
-    result: dict[str, Any] = {
+    return {
         "part": name,
         "size": size,
         "device": device,
         "device_name": device_name(device),
         "date": datetime.now(UTC).date().isoformat(),
-        "seconds": time.monotonic() - started,
+        "seconds": seconds,
         "versions": versions(),
-        "command": shlex.join(["python", f"benchmarks/{script}", *arguments]),
-        "figures": json.loads(figures.read_text()) if figures.is_file() else None,
-        "failed": status,
+        "command": shlex.join(["python", *arguments]),
     }
-    (out / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return status == 0
 
 
-def _run(arguments: list[str]) -> int:
+def _write(file: Path, result: dict[str, Any]) -> None:
+    file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _run(arguments: list[str]) -> tuple[int, float, str]:
+    """A Python process and all that it starts, for ``LIMIT`` seconds at most: its status, its seconds, and how it ended
+    with the last line that it complained with."""
     print("python", *arguments, flush=True)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(":"),
-    }
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+        stderr=subprocess.PIPE, text=True, errors="replace",
+    )  # fmt: skip
+    stop = partial(os.killpg, process.pid, signal.SIGKILL)
+    limit = threading.Timer(LIMIT, stop)
+    limit.start()
+    last = ""
     try:
-        return subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, env=environment, check=False, timeout=LIMIT
-        ).returncode
-    except subprocess.TimeoutExpired:
-        print(f"stopped after {LIMIT} s", flush=True)
-        return 124
+        for line in process.stderr or ():
+            sys.stderr.write(line)
+            last = line.strip() or last
+    except KeyboardInterrupt:
+        stop()
+        raise
+    finally:
+        limit.cancel()
+        status = process.wait()
+    seconds = time.monotonic() - started
+    why = f"stopped after {LIMIT} s" if status < 0 and seconds >= LIMIT else f"ended with {status}"
+    return status, seconds, f"{why}: {last[:300]}" if last else why
 
 
 if __name__ == "__main__":

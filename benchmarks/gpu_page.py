@@ -14,21 +14,24 @@ HOW = """\
 
 `make gpu-check` runs all parts, at the published sizes where there is a GPU and with small networks elsewhere, and
 writes this page. `ssc doctor --gpu` runs the quick ones. Nothing is downloaded: all weights are random, made on the
-spot. On a bare machine, from a copy of the checkout, with nothing of this project installed:
+spot.
 
-    python benchmarks/gpu.py segment select correct --size small --out "$OUT"    # is all there? a minute or two
+A bare machine needs a copy of the checkout; Python 3.11 or later with torch, torchvision, transformers, timm, h5py,
+SciPy and OpenCV; and a folder of what else the check imports (envs/gpu-check.txt: segment-anything, open-clip-torch,
+ftfy, wcwidth, pycocotools, pydantic, pydantic-core, annotated-types, typing-inspection; 16 MB). Nothing is installed
+there:
+
+    make gpu-wheels THERE=3.12               # here: build/gpu-wheels, for a machine with Python 3.12 on x86-64 Linux
+    export PYTHONPATH=$PWD/build/gpu-wheels  # there, in the copy, that folder included
+    python benchmarks/gpu.py segment select correct --size small --out "$OUT"    # is all there? minutes
     python benchmarks/gpu.py segment --out "$OUT"                                # one part, ten minutes at most
     python benchmarks/gpu.py fast_segment_vit_h --out "$OUT"
     python benchmarks/gpu.py --out FOLDER --page                                 # here, from the files that came back
 
-torch, torchvision, transformers, h5py, SciPy, OpenCV and pydantic are enough for `correct`, and for the detector and
-SAM 2 in `segment`. The rest needs wheels, which may lie in the copy:
-
-    pip download --no-deps --dest wheels segment-anything open-clip-torch ftfy timm pycocotools pydantic \\
-      pydantic-core annotated-types typing-inspection pandas pyarrow tqdm    # here, for the other machine's Python
-    pip install --no-index --no-deps wheels/*.whl                            # there
-
-What is missing is named below, and its case is skipped.
+The parts: `segment`, `select`, `correct`, `memory`, `resume`, `lease`, `torchrun` (right); `fast_segment_vit_h`,
+`fast_segment_vit_b`, `fast_select`, `fast_correct`, `fast_settings` (fast). Each is a process that is stopped after
+570 s, and writes PART.json after every finding; one that breaks or is stopped keeps what it found, says why, and ends
+with a status that is not 0. What is missing is named below, and its case is skipped.
 
 fp32 is compared without TF32, so that its bounds can be tight; the device is always compared with fp32 on the CPU;
 "relative" is ||found - expected|| / ||expected||. Of GroundingDINO's proposals both take the same, since those of
@@ -64,7 +67,7 @@ def page(found: Results) -> str:
             lines += [f"{name}, {case}: {kind.removesuffix('s')}: {why}." for case, why in one.get(kind, {}).items()]
         if one.get("failed"):
             left = "left the figures below" if one["figures"] else "has no figures"
-            lines.append(f"{name}: its command ended with {one['failed']} after {one['seconds']:.0f} s, and {left}.")
+            lines.append(f"{name}: its command {one['failed']}, and {left}.")
         if not one.get("finished", True):
             lines.append(f"{name}: cut after {one['seconds']:.0f} s; what is above is all that it had found.")
     header = ("what", "size", "published way", "ours", "times", "target", "share in the models", "peak", "GPU busy")

@@ -133,7 +133,7 @@ def segment(folder: Path, refs: int) -> int:
 def score(folder: Path, refs: int) -> int:
     from ssc_core.config.base import Backend
     from ssc_core.config.labelling import CompatSettings
-    from ssc_core.select.scoring import score_candidates
+    from ssc_core.select.score_stage import score_candidates
 
     score_candidates(
         refs=folder / "refs.parquet", images=folder / "photos", split="val", masks=folder / "masks.one.h5",

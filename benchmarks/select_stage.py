@@ -36,7 +36,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.images import PhotoReader, load_image
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.scorers import EncoderScorer
 from ssc_core.select.scoring import Marker, Photo, score_photos

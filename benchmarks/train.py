@@ -36,14 +36,14 @@ from ssc_core.correct.batches import Batch, make_batch
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.lavt.network import LAVT
 from ssc_core.correct.lavt.swin import SwinArchitecture
+from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.plan import Sample
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
-from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Run, Trainer
 from ssc_core.files import write_json
 from ssc_core.refer.images import load_image
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 from ssc_core.torch_runtime import pick_bf16
 
 HEIGHT, WIDTH, REFS, CANDIDATES, TOKENS = 480, 640, 3, 3, 12

@@ -94,7 +94,7 @@ def _gather(kind: str) -> Stage:
 def _scoring(of: str, section: str, kind: str) -> Stage:
     """of: what the names of its results end in."""
     return Stage(
-        calls="ssc_core.select.scoring:score_candidates",
+        calls="ssc_core.select.score_stage:score_candidates",
         writes={f"scores_shard{of}": _shard(kind)},
         after=("refs", "masks_shard"),
         sections=(section,),

@@ -23,7 +23,8 @@ from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStore
 from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version, file_sha256
-from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 
 IMAGES_A_PASS = 8
 """Photos that go through the network together; as many are read ahead."""

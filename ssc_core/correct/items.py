@@ -15,7 +15,7 @@ from ssc_core.correct.targets import Targets
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.resize import resize_nearest
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
 """N sentences to ids and attention mask, both int64 (N, T)."""

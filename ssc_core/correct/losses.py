@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssc_core.checkers import Checker, describe
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import TrainSettings
 from ssc_core.correct import matching
 from ssc_core.correct.matching import NONE, Assignment, Candidates
 from ssc_core.plugins import load_function
@@ -250,3 +252,16 @@ class CheckedLoss(Checker):
 
 def _shape(value: object) -> str:
     return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else describe(value)
+
+
+def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Callable[..., MatchedLoss]:
+    """The loss that the settings name, with the options that they give."""
+    options = Options(
+        pixel=PixelLoss(settings.class_weights, settings.dice_weight),
+        temperature=settings.confidence_temperature,
+        optimal=settings.assignment == "optimal",
+        double_count=compat.matching_double_count,
+        contrast=settings.contrastive_weight,
+        seed=settings.seed,
+    )
+    return partial(load_loss(settings.loss), options=options)

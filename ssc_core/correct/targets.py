@@ -17,7 +17,7 @@ from ssc_core.masks.compat import is_corrupted, merge_candidates, palette_target
 from ssc_core.masks.reviews import SAME_OBJECT
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 from ssc_core.refer.truth import TruthStore
 
 _NOTHING = np.zeros((0, 1, 1), dtype=bool)

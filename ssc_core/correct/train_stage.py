@@ -20,13 +20,13 @@ from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_weights, save_checkpoint
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.loggers import make_logger
-from ssc_core.correct.losses import Options, PixelLoss, load_loss
+from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.network import build_network
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets, TruthTargets
 from ssc_core.correct.text import load_tokenizer, tokenize
-from ssc_core.correct.trainer import Loss, Run, Trainer, seed_everything
+from ssc_core.correct.trainer import Run, Trainer, seed_everything
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
@@ -145,19 +145,6 @@ def train(
         save_checkpoint(outputs.checkpoint, model, plain, meta)
         state.remove()
     trainer.world.wait()
-
-
-def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Loss:
-    """The loss that the settings name, with the options that they give."""
-    options = Options(
-        pixel=PixelLoss(settings.class_weights, settings.dice_weight),
-        temperature=settings.confidence_temperature,
-        optimal=settings.assignment == "optimal",
-        double_count=compat.matching_double_count,
-        contrast=settings.contrastive_weight,
-        seed=settings.seed,
-    )
-    return partial(load_loss(settings.loss), options=options)
 
 
 def _targets(settings: TrainSettings, compat: CompatSettings, files: TrainFiles) -> Targets:

@@ -12,7 +12,7 @@ from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import LeftOut
 from ssc_core.masks.runs import Size
 from ssc_core.pictures import size_text
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 
 
 @dataclass(frozen=True, slots=True)

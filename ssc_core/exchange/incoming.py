@@ -18,7 +18,8 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews
 from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
-from ssc_core.refer.ref_table import Ref, refs_by_image
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import refs_by_image
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 
 Found = Mapping[int, Sequence[ForeignMask]]

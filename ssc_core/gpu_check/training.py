@@ -22,7 +22,7 @@ from ssc_core.correct.losses import greedy_ce
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.trainer import Run, Trainer
 from ssc_core.gpu_check import networks
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 
 SIDE, IMAGES, REFS = 96, 8, 2
 SETTINGS: dict[str, Any] = {"loss": "greedy_ce", "epochs": 4, "batch_samples": 8, "lr": 1e-3, "keep": "last"}

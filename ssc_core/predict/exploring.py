@@ -15,7 +15,7 @@ import numpy as np
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.resize import resize_nearest
-from ssc_core.segment.noun_table import RefQuery
+from ssc_core.segment.tasks import RefQuery
 
 if TYPE_CHECKING:
     from ssc_core.correct.predictor import Predictor

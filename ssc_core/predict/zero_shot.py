@@ -19,10 +19,9 @@ from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.segment.finding import names_of
 from ssc_core.segment.masks import candidates_in
 from ssc_core.segment.models import CandidateModels
-from ssc_core.segment.noun_table import RefQuery
 from ssc_core.segment.nouns import NounFinder, asked_phrases, most_likely_class
 from ssc_core.segment.projection import ClassProjection
-from ssc_core.segment.tasks import ImageTask
+from ssc_core.segment.tasks import ImageTask, RefQuery
 from ssc_core.select.ensemble import combined
 from ssc_core.select.scorers import EncoderScorer, Ready, load_scorer
 from ssc_core.select.stage import scored_ref, select_image

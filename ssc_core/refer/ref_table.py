@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from ssc_core.errors import SscError
 from ssc_core.masks.reader import Ids
 from ssc_core.refer.images import PhotoReader
+from ssc_core.refer.ref import Ref
 from ssc_core.tables import open_table, rows_of
 
 SCHEMA = pa.schema(
@@ -40,23 +40,6 @@ _REF_COLUMNS = tuple(column for column in COLUMNS if column not in ("dataset", "
 SKIP_BAD_PHOTOS = b"skip_bad_photos"
 """In the metadata where ``detect.on_bad_image`` is skip: so every stage that opens photos obeys it."""
 FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """One ref of a RefTable. sentences and sent_ids: one entry per sentence, same order. height, width: pixels."""
-
-    ref_id: int
-    ann_id: int
-    image_id: int
-    file_name: str
-    height: int
-    width: int
-    split: str
-    category_id: int
-    category: str
-    sent_ids: tuple[int, ...]
-    sentences: tuple[str, ...]
 
 
 def read_refs(

@@ -15,7 +15,8 @@ from ssc_core.drawing.style import Colour
 from ssc_core.files import atomic_path
 from ssc_core.masks.store import Instances, MaskStore
 from ssc_core.pictures import BadImage
-from ssc_core.refer.ref_table import Ref, open_photos, read_refs, refs_by_image
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, keep_end, render, text
 from ssc_core.tables import read_frame
 

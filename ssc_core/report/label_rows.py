@@ -15,7 +15,8 @@ from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import NONE
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import Ref, read_refs, refs_by_image
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import read_refs, refs_by_image
 from ssc_core.select.ensemble import WeightedScores, weights_of
 from ssc_core.tables import read_frame
 

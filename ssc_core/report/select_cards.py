@@ -16,7 +16,8 @@ from ssc_core.evaluate.pairs import Truth
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import Ref, refs_by_image
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import refs_by_image
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, ShelfPhoto, candidate_layers, outline_all
 from ssc_core.report.examples import RIGHT
 from ssc_core.select.ensemble import WeightedScores, weights_of

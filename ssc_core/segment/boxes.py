@@ -20,7 +20,8 @@ from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.finding import BoxFinder, Found, asks_likely
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
-from ssc_core.segment.tasks import ImageTask, SplitPlan
+from ssc_core.segment.plan import SplitPlan
+from ssc_core.segment.tasks import ImageTask
 
 log = logging.getLogger(__name__)
 

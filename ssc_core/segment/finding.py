@@ -11,8 +11,7 @@ import numpy as np
 from ssc_core.backends import ConceptSegmenter, Detections, Detector
 from ssc_core.config.labelling import CompatSettings, DetectSettings
 from ssc_core.segment.nms import class_nms, merge_labels
-from ssc_core.segment.noun_table import RefQuery
-from ssc_core.segment.tasks import ImageTask
+from ssc_core.segment.tasks import ImageTask, RefQuery
 
 Prompt = tuple[str, ...]
 

@@ -25,8 +25,8 @@ from ssc_core.refer.ref_table import photos_upright
 from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.finding import ConceptFinder, Found, asks_likely
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
-from ssc_core.segment.noun_table import RefQuery
-from ssc_core.segment.tasks import ImageTask, SplitPlan, TaskBatch
+from ssc_core.segment.plan import SplitPlan
+from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from ssc_core.masks import rle
 from ssc_core.refer.images import load_image
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.segment.models import CandidateModels
-from ssc_core.segment.noun_table import RefQuery
-from ssc_core.segment.tasks import ImageTask
+from ssc_core.segment.tasks import ImageTask, RefQuery
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
 """COCO's ranges of an object's area, pixels."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,10 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssc_core.errors import SscError
+from ssc_core.segment.tasks import RefQuery
 from ssc_core.tables import open_table, rows_of, table_writer
-
-NO_CLASS = "object"
-"""What is asked for when a ref has no noun."""
 
 _STRINGS = pa.list_(pa.list_(pa.string()))
 _SCHEMA = pa.schema(
@@ -32,36 +29,6 @@ _SCHEMA = pa.schema(
 _WITH_PHRASES = _SCHEMA.append(pa.field("phrases", pa.list_(pa.string())))
 """Where refs ask by phrases (``nouns.ask``), what each asks for."""
 _ASKED, _NAMED = "ssc_asked", "ssc_named"
-
-
-@dataclass(frozen=True, slots=True)
-class RefQuery:
-    """What a ref is after: ``query``, its most likely class; ``classes``, all that its nouns name, first seen first;
-    ``phrases``, what it asks for in words of its own (``nouns.ask``), in place of its query.
-
-    A ref without a noun has the query "object" and no classes.
-    """
-
-    ref_id: int
-    query: str
-    classes: tuple[str, ...]
-    phrases: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> RefQuery:
-        """Of a row of the table."""
-        classes = dict.fromkeys(name for sentence in row["classes"] for name in sentence)
-        return cls(row["ref_id"], row["query"], tuple(classes), tuple(row.get("phrases", ())))
-
-    @property
-    def asks(self) -> tuple[str, ...]:
-        """The names whose instances are its candidates."""
-        return self.phrases or (self.query,)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All that it names: classes and phrases, "object" without any."""
-        return (*self.classes, *self.phrases) or (NO_CLASS,)
 
 
 class NounWriter:

@@ -16,8 +16,9 @@ from ssc_core.backends import ImageTextEncoder, load_backend
 from ssc_core.config.labelling import NounSettings
 from ssc_core.refer.ref_table import Sentences, read_categories, read_refs
 from ssc_core.segment.coco import COCO_CLASSES
-from ssc_core.segment.noun_table import NO_CLASS, NounWriter
+from ssc_core.segment.noun_table import NounWriter
 from ssc_core.segment.projection import ClassProjection
+from ssc_core.segment.tasks import NO_CLASS
 
 log = logging.getLogger(__name__)
 

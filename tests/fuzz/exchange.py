@@ -19,7 +19,7 @@ from ssc_core.exchange.labelme import content_of
 from ssc_core.files import write_json
 from ssc_core.masks import rle
 from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 
 SIZE = (8, 12)
 

@@ -25,7 +25,7 @@ from ssc_core.refer.ref_table import read_refs, refs_by_image
 from ssc_core.segment.boxes import detect_boxes
 from ssc_core.segment.masks import segment_boxes
 from ssc_core.segment.nouns import class_names_for, extract_nouns
-from ssc_core.select.scoring import score_candidates
+from ssc_core.select.score_stage import score_candidates
 from ssc_core.select.stage import select_masks
 
 SPLIT = "val"

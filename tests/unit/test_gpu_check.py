@@ -9,11 +9,14 @@ import json
 import math
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from ssc_core.cli.main import app
@@ -142,31 +145,123 @@ def test_candidates_differ_in_size() -> None:
     assert len(set(sizes)) == 4
 
 
-BARE = """
+BASIS = ("torch", "torchvision", "transformers", "timm", "h5py", "scipy", "opencv-python-headless")
+"""What a GPU machine has; what these need comes along."""
+
+ONLY = """
 import sys
-class Without:
+class Only:
     def __init__(self, finder):
         self.finder = finder
     def __getattr__(self, name):
         return getattr(self.finder, name)
     def find_spec(self, name, path=None, target=None):
         return None if name.partition(".")[0] in {absent!r} else self.finder.find_spec(name, path, target)
-sys.meta_path[:] = [Without(finder) for finder in sys.meta_path if hasattr(finder, "find_spec")]
+sys.meta_path[:] = [Only(finder) for finder in sys.meta_path if hasattr(finder, "find_spec")]
+"""
+
+STARTS = """
 from ssc_core.gpu_check import parts
 result = parts.run_part("correct", small=True, device="cpu")
 print(parts.told(result))
 skipped = parts.run_part("select", small=True, device="cpu")["skipped"]
-assert skipped == {{"clip": "open_clip is not installed"}}, skipped
+assert skipped == {"clip": "open_clip is not installed"}, skipped
 assert parts.is_right(result) and result["findings"], result
 """
 
+IMPORTS = """
+sys.path.insert(0, "benchmarks")
+import gpu, segment, select_stage, settings, train
+import ssc_core.gpu_check.leased, ssc_core.gpu_check.parts, ssc_core.gpu_check.training
+import ssc_core.segment.grounding_dino, ssc_core.segment.sam, ssc_core.segment.sam_transformers, ssc_core.select.clip
+import ssc_core.correct.lavt.network, ssc_core.correct.text, ssc_core.devices
+"""
 
-def test_it_starts_where_little_is_installed() -> None:
-    """Python with torch, torchvision, transformers, h5py, SciPy, OpenCV and pydantic, and nothing else of ours."""
-    absent = ("snakemake", "open_clip", "segment_anything", "pycocotools", "spacy", "pandas", "pyarrow")
-    code = BARE.format(absent=(*absent, "nltk", "matplotlib", "defusedxml"))
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+def carried() -> list[str]:
+    """The packages that ``make gpu-wheels`` takes along."""
+    lines = (ROOT / "envs/gpu-check.txt").read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def absent_beside(*packages: str) -> set[str]:
+    """Modules that are installed here and belong neither to the packages nor to what these need."""
+    waiting, there = list(packages), set[str]()
+    while waiting:
+        if (name := canonicalize_name(waiting.pop())) in there:
+            continue
+        there.add(name)
+        try:
+            needs = [Requirement(text) for text in metadata.requires(name) or ()]
+        except metadata.PackageNotFoundError:  # of another system, or left out of a CPU's environment
+            continue
+        waiting += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    owners = metadata.packages_distributions()
+    absent = {module for module, names in owners.items() if not there & set(map(canonicalize_name, names))}
+    return absent - {"ssc_core", "microworld"}
+
+
+@pytest.mark.parametrize(
+    ("code", "more"), [(STARTS, ["pydantic"]), (IMPORTS, carried())], ids=["without wheels", "with wheels"]
+)
+def test_it_starts_where_little_is_installed(code: str, more: list[str]) -> None:
+    """Python with what a GPU machine has, and nothing else of ours but some wheels."""
+    absent = absent_beside(*BASIS, *more)
+    assert {"snakemake", "spacy", "pandas", "pyarrow"} <= absent
+    done = subprocess.run(
+        [sys.executable, "-c", ONLY.format(absent=absent) + code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import gpu
+
+    return gpu
+
+
+def test_a_part_that_breaks_or_hangs_leaves_what_it_found_and_why(gpu, monkeypatch, tmp_path: Path) -> None:
+    found = tmp_path / "select.json"
+    whole = {"part": "select", "findings": ["one"], "errors": {}, "finished": True}
+
+    def ends(code: str, result: dict | None) -> tuple[bool, dict]:
+        run = gpu._run
+        text = f"import pathlib, sys, time; pathlib.Path({str(found)!r}).write_text({json.dumps(result)!r}); {code}"
+        monkeypatch.setattr(gpu, "_run", lambda _: run(["-c", text if result else code]))
+        right = gpu.run_right("select", "small", tmp_path)
+        monkeypatch.setattr(gpu, "_run", run)
+        return right, json.loads(found.read_text())
+
+    assert ends("", whole) == (True, whole)
+    assert ends("sys.exit(1)", whole) == (False, whole)  # a finding is off, which it said itself
+    right, result = ends("raise RuntimeError('CUDA is gone')", {**whole, "finished": False})
+    assert not right
+    assert result["findings"] == ["one"]
+    assert result["errors"] == {"its process": "ended with 1: RuntimeError: CUDA is gone"}
+    right, result = ends("import no_such_package", None)  # before it could say anything; and no old file stays
+    assert not right
+    assert "no_such_package" in result["errors"]["its process"]
+    monkeypatch.setattr(gpu, "LIMIT", 1)
+    right, result = ends("import subprocess; subprocess.run(['sleep', '60'])", {**whole, "finished": False})
+    assert not right
+    assert result["errors"] == {"its process": "stopped after 1 s"}
+
+
+def test_one_broken_part_does_not_keep_the_others_from_running(gpu, monkeypatch, tmp_path: Path) -> None:
+    ran = []
+
+    def run(arguments: list[str]) -> tuple[int, float, str]:
+        ran.append(arguments)
+        return (1, 2.0, "ended with 1: x") if "select" in arguments else (0, 2.0, "ended with 0")
+
+    monkeypatch.setattr(gpu, "_run", run)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "select", "fast_correct", "--size", "small", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="not right: select"):
+        gpu.main()
+    assert len(ran) == 2
+    assert json.loads((tmp_path / "fast_correct.json").read_text())["failed"] == ""
 
 
 def test_the_page_says_what_never_saw_a_gpu_and_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def _import_all(words: Path) -> None:
     import ssc_core.segment.boxes
     import ssc_core.segment.masks
     import ssc_core.segment.nouns
-    import ssc_core.select.scoring
+    import ssc_core.select.score_stage
     import ssc_core.select.stage  # noqa: F401
     from ssc_core.masks.selection import ScoreStoreWriter
     from ssc_core.masks.store import MaskStoreWriter

@@ -9,7 +9,7 @@ from ssc_core.correct.items import build_items
 from ssc_core.correct.pixels import resized_photo
 from ssc_core.correct.plan import Sample, make_plan
 from ssc_core.errors import SscError
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 from tests.unit.correct.toy import COLOURS, SIZE, make_items
 
 

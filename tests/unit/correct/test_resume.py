@@ -12,10 +12,10 @@ import torch
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
 from ssc_core.correct.checkpoints import Checkpoint, load_published, load_segmenter, save_published
+from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter
-from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Run, Trainer
 from ssc_core.errors import SscError
 from tests.unit.correct.test_checkpoints import segmenter

@@ -11,7 +11,7 @@ from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 from ssc_core.refer.truth import TruthMask, write_truth
 
 SMALL = np.zeros((6, 8), dtype=bool)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ssc_core.correct.items import Items, build_items
 from ssc_core.refer.images import load_image
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 70, 230)}
 WORDS = ["<pad>", "the", "left", "right", *COLOURS]

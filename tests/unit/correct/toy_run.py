@@ -16,8 +16,8 @@ import torch
 
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
+from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.run_state import RunState
-from ssc_core.correct.train_stage import chosen_loss
 from ssc_core.correct.trainer import Run, Trainer
 from tests.unit.correct.toy import TinySegmenter, make_items
 

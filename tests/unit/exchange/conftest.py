@@ -13,7 +13,7 @@ from ssc_core.exchange.annotations import AnnotatedImage, Annotation, Export, Le
 from ssc_core.exchange.foreign import Photo
 from ssc_core.masks import rle
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 from tests.unit.masks.conftest import masks_h5, photos
 
 __all__ = ["masks_h5", "photos"]

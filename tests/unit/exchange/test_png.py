@@ -14,7 +14,7 @@ from ssc_core.exchange.png import from_grey, read_png, to_grey, write
 from ssc_core.masks import rle
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import Ref
+from ssc_core.refer.ref import Ref
 from tests.unit.masks.conftest import INFO
 
 SIZE = (8, 12)

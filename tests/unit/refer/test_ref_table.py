@@ -11,10 +11,10 @@ from PIL import Image
 
 from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
+from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import (
     FORMAT,
     SCHEMA,
-    Ref,
     Sentences,
     open_photos,
     photos_upright,

@@ -7,7 +7,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks.gather import gather
 from ssc_core.masks.store import MaskStore
 from ssc_core.segment.masks import candidates_of
-from ssc_core.segment.noun_table import RefQuery
+from ssc_core.segment.tasks import RefQuery
 from tests.files import write_nouns
 from tests.unit.segment.conftest import fake
 

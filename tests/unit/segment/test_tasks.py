@@ -10,8 +10,8 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.refer.ref_table import FORMAT, SCHEMA
-from ssc_core.segment.noun_table import RefQuery
-from ssc_core.segment.tasks import ImageTask, SplitPlan, TaskBatch
+from ssc_core.segment.plan import SplitPlan
+from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch
 from ssc_core.tables import table_writer
 from tests.files import write_nouns
 

@@ -16,7 +16,7 @@ from ssc_core.drawing.marks import MARKS
 from ssc_core.errors import SscError
 from ssc_core.masks.selection import ScoreStore
 from ssc_core.select.chooser_server import ServerChooser
-from ssc_core.select.scoring import score_candidates
+from ssc_core.select.score_stage import score_candidates
 from tests.unit.select import chat_stand_in as chat
 from tests.unit.select.chat_stand_in import StandIn, stand_in
 

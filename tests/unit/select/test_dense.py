@@ -24,7 +24,7 @@ from ssc_core.masks.selection import ScoreStore
 from ssc_core.select.dense import pooled
 from ssc_core.select.dense_clip import DenseOpenClip, patch_features
 from ssc_core.select.dense_transformers import ClipSeg, Tipsv2
-from ssc_core.select.scoring import score_candidates
+from ssc_core.select.score_stage import score_candidates
 from tests.unit.segment.tiny_networks import save_clipseg, save_tipsv2
 
 SENTENCES = ["a red dog", "the cat"]

@@ -12,7 +12,7 @@ from ssc_core.report import ref_view
 from ssc_core.report.examples import mask_iou
 from ssc_core.report.ref_view import RefView, read_view, render_ref
 from ssc_core.report.sheet import LINE
-from ssc_core.select.scoring import score_candidates
+from ssc_core.select.score_stage import score_candidates
 from ssc_core.select.stage import select_masks
 
 

@@ -18,7 +18,7 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.masks.selection import ScoreStore
 from ssc_core.select import clip
 from ssc_core.select.clip import OpenClip
-from ssc_core.select.scoring import score_candidates
+from ssc_core.select.score_stage import score_candidates
 
 PUBLISHED = "ViT-B-32-SigLIP2-256"
 TOWER = "ssc_vit_siglip"
