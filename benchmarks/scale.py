@@ -168,17 +168,17 @@ def select(folder: Path, refs: int) -> int:
 
 def evaluate(folder: Path, refs: int) -> int:
     from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
-    from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
+    from ssc_core.evaluate.masks import evaluate_masks
     from ssc_core.masks.selection import SelectionStore
     from ssc_core.masks.store import MaskStore
-    from ssc_core.refer.ref_table import read_refs
+    from ssc_core.refer.ref_table import refs_in_order
     from ssc_core.refer.truth import TruthStore
 
     meta: dict[str, Any] = {key: {} for key in ("model", "settings", "data", "versions")}
     meta |= {"dataset": "scale", "world": "files", "method": "zero_shot", "code": "scale"}
     with MaskStore.open(folder / "masks.h5") as masks, SelectionStore(folder / "selected.h5") as selected:
         evaluate_masks(
-            refs=read_refs(folder / "refs.parquet", columns=REF_COLUMNS), split="val", masks=masks,
+            refs=refs_in_order(folder / "refs.parquet", "val"), split="val", masks=masks,
             truth=TruthStore(folder / "truth.h5"), selections={"selected": selected}, select=SelectSettings(),
             out=folder / "eval_masks.json", settings=EvaluateSettings(), compat=CompatSettings(), meta=meta,
         )  # fmt: skip
@@ -186,14 +186,15 @@ def evaluate(folder: Path, refs: int) -> int:
 
 
 def export(folder: Path, refs: int) -> int:
-    from ssc_core.exchange.annotations import NEEDED, Export, LeftOut, annotated_images
+    from ssc_core.exchange.annotations import Export, LeftOut, annotated_images
     from ssc_core.exchange.formats import FORMATS
     from ssc_core.masks.selection import SelectionStore
-    from ssc_core.refer.ref_table import read_refs
+    from ssc_core.refer.ref_table import refs_by_photo
 
     left_out = LeftOut()
     with SelectionStore(folder / "selected.h5") as store:
-        images = annotated_images(store, read_refs(folder / "refs.parquet", columns=NEEDED), left_out=left_out)
+        photos = refs_by_photo(folder / "refs.parquet", store.image_ids)
+        images = annotated_images(store, photos, left_out=left_out)
         about = {"categories": {}, "split": "val", "photos": Path(), "left_out": left_out}
         FORMATS["coco"].write(Export(images=images, store=store, **about), folder / "labels.json")
     return refs

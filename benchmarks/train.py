@@ -87,7 +87,7 @@ def make_data(folder: Path, images: int, side: int) -> Items:
     def tokenize(sentences: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         return rng.integers(1, 400, (len(sentences), TOKENS)), np.ones((len(sentences), TOKENS), dtype=np.int64)
 
-    return build_items(refs, boxes, tokenize, lambda name: load_image(folder / name), side=side)
+    return build_items(refs.items(), boxes, tokenize, lambda name: load_image(folder / name), side=side)
 
 
 def make_model(swin: str, device: torch.device) -> ReferringSegmenter:

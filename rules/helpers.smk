@@ -77,6 +77,7 @@ def gpu_job(count=1, minutes=720, memory=16000, **more):
     }
 
 
+@cache
 def images_of(name):
     """Where a dataset's photos lie. Not an input: their number is large, and refs.parquet stands for them."""
     return dataset_source(SETTINGS, name).images_folder.as_posix()

@@ -10,8 +10,22 @@ def section(name):
     return as_json(SETTINGS.values(name))
 
 
-def stage_of(name, wildcards):
-    return stage_named(name.format(**dict(wildcards.items())))
+def settled(find):
+    """Params from `find(stage, wildcards)`, by the name of the stage, which may have wildcards as `{phase}`. Found once
+    for all shards of all splits, which differ in nothing that they are made with."""
+    known = {}
+
+    def of(name):
+        def found(wildcards):
+            stage = name.format(**dict(wildcards.items()))
+            key = stage, wildcards.get("variant", ""), wildcards.get("dataset", "")
+            if key not in known:
+                known[key] = find(stage, wildcards)
+            return known[key]
+
+        return found
+
+    return of
 
 
 def stage_like(name):
@@ -22,37 +36,28 @@ def stage_like(name):
     )
 
 
-def settings_of(name):
-    """Param: the sections that a stage reads; of a single one, its keys alone."""
-
-    def found(wildcards):
-        stage, settings = stage_of(name, wildcards), varied(wildcards)
-        values = {section: settings.values(section) for section in stage.sections}
-        return as_json(values[stage.sections[0]] if len(values) == 1 else values)
-
-    return found
+@settled
+def settings_of(stage, wildcards):
+    """The sections that a stage reads; of a single one, its keys alone."""
+    sections, settings = stage_named(stage).sections, varied(wildcards)
+    values = {section: settings.values(section) for section in sections}
+    return as_json(values[sections[0]] if len(values) == 1 else values)
 
 
-def compat_of(name):
-    """Param: the compat switches that a stage reads."""
-
-    def found(wildcards):
-        switches = varied(wildcards).values("compat")
-        return as_json({key: switches[key] for key in stage_of(name, wildcards).compat})
-
-    return found
+@settled
+def compat_of(stage, wildcards):
+    """The compat switches that a stage reads."""
+    switches = varied(wildcards).values("compat")
+    return as_json({key: switches[key] for key in stage_named(stage).compat})
 
 
-def models_of(name):
-    """Param: digests of the code and weights of the models that a stage uses."""
-
-    def found(wildcards):
-        settings = varied(wildcards)
-        check_toys(settings, name.format(**dict(wildcards.items())), wildcards.dataset)
-        models = [model_at(settings, key) for key in stage_of(name, wildcards).models]
-        return "; ".join(filter(None, map(model_state, models)))
-
-    return found
+@settled
+def models_of(stage, wildcards):
+    """Digests of the code and weights of the models that a stage uses."""
+    settings = varied(wildcards)
+    check_toys(settings, stage, wildcards.dataset)
+    models = [model_at(settings, key) for key in stage_named(stage).models]
+    return "; ".join(filter(None, map(model_state, models)))
 
 
 def check_toys(settings, stage, dataset):
@@ -66,18 +71,13 @@ def check_toys(settings, stage, dataset):
             raise WorkflowError(str(error))
 
 
-def plugins_of(name):
-    """Param: digests of the other code of the user's own that a stage uses."""
-
-    def found(wildcards):
-        try:
-            return plugin_versions(
-                varied(wildcards), name.format(**dict(wildcards.items()))
-            )
-        except SscError as error:
-            raise WorkflowError(str(error))
-
-    return found
+@settled
+def plugins_of(stage, wildcards):
+    """Digests of the other code of the user's own that a stage uses."""
+    try:
+        return plugin_versions(varied(wildcards), stage)
+    except SscError as error:
+        raise WorkflowError(str(error))
 
 
 def reads(name):

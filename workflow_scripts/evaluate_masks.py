@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ssc_core.config.labelling import CompatSettings, SelectSettings
-from ssc_core.evaluate.masks import REF_COLUMNS, evaluate_masks
+from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import read_refs
+from ssc_core.refer.ref_table import refs_in_order
 from workflow_scripts._evaluation import Evaluation
 from workflow_scripts._script import plain, run
 
@@ -25,7 +25,7 @@ def main(
         chosen = opened["selected"].info
         evaluation = evaluate_masks(
             **asked.common,
-            refs=read_refs(asked.refs, columns=REF_COLUMNS),
+            refs=refs_in_order(asked.refs, asked.split),
             masks=store,
             selections=opened,
             select=select,

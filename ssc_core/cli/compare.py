@@ -31,6 +31,7 @@ def compare(
     """Show what two runs chose for the same refs, and where they differ. No truth is needed."""
     from ssc_core.files import read_json
     from ssc_core.refer.ref_table import open_photos
+    from ssc_core.report.label_rows import Labels
     from ssc_core.report.labels_page import Pages
 
     pages_folder = out.with_suffix("")
@@ -45,9 +46,9 @@ def compare(
         ]
         photos = open_photos(dataset / "refs.parquet", images or images_folder(dataset)).or_grey
         world = read_json(dataset / "data.json").get("world", "files")
-        pages = Pages(runs, photos, first.name, "", world)
+        pages = Pages([Labels(run) for run in runs], photos, first.name, "", world)
         pages.write(out, pages_folder)
-    print(f"{out}: {len(pages.rows)} rows")
+    print(f"{out}: {len(pages)} rows")
 
 
 def _names(*folders: Path) -> list[str]:

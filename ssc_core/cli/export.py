@@ -57,9 +57,9 @@ def _check(to: str, form: Format, out: Path, images: Path | None) -> None:
 
 def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | None) -> None:
     """Write, and say what was written and what was not."""
-    from ssc_core.exchange.annotations import NEEDED, Export, LeftOut, annotated_images, open_masks
+    from ssc_core.exchange.annotations import Export, LeftOut, annotated_images, open_masks
     from ssc_core.masks.store import MaskStore
-    from ssc_core.refer.ref_table import read_categories, read_refs
+    from ssc_core.refer.ref_table import read_categories, refs_by_photo
 
     left_out, counts = LeftOut(), _Counts()
     with ExitStack() as stack:
@@ -72,9 +72,8 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
         annotated: Iterable[AnnotatedImage] = ()
         categories = {}
         if form.refs:
-            annotated = annotated_images(
-                store, read_refs(table, columns=NEEDED), candidates=candidates, left_out=left_out
-            )
+            photos = refs_by_photo(table, store.image_ids)
+            annotated = annotated_images(store, photos, candidates=candidates, left_out=left_out)
             categories = read_categories(table) or dict(enumerate(store.info.class_names, start=1))
         export_ = Export(
             images=counts.counted(annotated),

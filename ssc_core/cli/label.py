@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +17,6 @@ from ssc_core.errors import SscError
 
 if TYPE_CHECKING:
     from ssc_core.config.settings import Settings
-    from ssc_core.exchange.annotations import AnnotatedImage
-    from ssc_core.report.label_rows import LabelRow
 
 DATASET = "labels"
 """What the photos are called in the config that is written."""
@@ -82,7 +76,9 @@ def label(
     if status:
         print(f"\nNot finished. What is done stays in {out}; the same command goes on.", flush=True)
         raise typer.Exit(status)
-    _deliver(settings, photos, out, splits)
+    from ssc_core.cli.delivery import deliver
+
+    deliver(settings, photos, out, splits, dataset=DATASET)
 
 
 def _count(photos: Path, table: Path) -> list[str]:
@@ -187,94 +183,3 @@ def _fetch(settings: Settings, yes: bool) -> None:
     if not yes and not typer.confirm("Fetch them?"):
         raise SscError("nothing was fetched, and nothing was labelled")
     fetch_all(missing, depot)
-
-
-def _deliver(settings: Settings, photos: Path, out: Path, splits: list[str]) -> None:
-    """From the workflow's results to files for people and for other tools."""
-    from ssc_core.config.stages import scores_of
-    from ssc_core.config.toys import ON_PHOTOS as TOYS_WORLD
-    from ssc_core.config.toys import label_stages, toys_of
-    from ssc_core.exchange.annotations import NEEDED, Export, LeftOut, annotated_images
-    from ssc_core.exchange.formats import FORMATS
-    from ssc_core.layout import DatasetFolder
-    from ssc_core.refer.ref_table import open_photos, read_refs
-    from ssc_core.report.checklist import draw_overlays, write_checklist
-    from ssc_core.report.label_rows import Run, label_rows
-    from ssc_core.report.labels_page import Pages
-
-    folder = out / "results" / DATASET
-    results, table, left_out = DatasetFolder(folder), folder / "refs.parquet", LeftOut()
-    reader = open_photos(table, photos)
-    world = TOYS_WORLD if toys_of(settings, label_stages(settings)) else "files"
-    labelled: list[LabelRow] = []
-    images: list[AnnotatedImage] = []
-    pages: list[Path] = []
-    overlays: dict[Any, str] = {}
-    with ExitStack() as stack:
-        names: dict[str, None] = {}
-        for split in splits:
-            nouns, masks, selected, *scores = (
-                results(name, split=split) for name in ("nouns", "masks", "selected", *scores_of(settings))
-            )
-            run = Run.open(stack, split, split, refs=table, nouns=nouns, masks=masks, scores=scores, selected=selected)
-            rows = label_rows(run)
-            labelled += rows
-            overlays |= draw_overlays(run, rows, reader, out)
-            page = "labels" if len(splits) == 1 else f"labels_{split}"
-            pages.append(out / f"{page}.html")
-            Pages([run], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
-            names |= dict.fromkeys(run.masks.info.class_names)
-            found = annotated_images(
-                run.selected, read_refs(table, split, NEEDED), candidates=run.masks, left_out=left_out
-            )
-            images += _with_scores(found, rows)
-        export = Export(
-            images=_once(images),
-            store=run.selected,
-            categories=dict(enumerate(names, start=1)),
-            split=splits[0],
-            photos=photos,
-            left_out=left_out,
-        )
-        FORMATS["coco"].write(export, out / "labels.json")
-    doubtful = write_checklist(labelled, overlays, out / "check.csv")
-    empty = sum(row.chosen < 0 for row in labelled if row.to_check)
-    made = sum(len(image.annotations) for image in images)
-    print(
-        f"\n{made} masks for {len(labelled)} rows: {out}/labels.json (COCO)\n"
-        f"{doubtful} rows to check, {empty} of them without a mask: {out}/check.csv\n"
-        f"to look at: {', '.join(map(str, pages))}\n"
-        f"to decide:  {_review_command(settings, out, splits)}"
-    )
-    for line in left_out.lines():
-        print(f"left out, {line}")
-
-
-def _review_command(settings: Settings, out: Path, splits: Sequence[str]) -> str:
-    """It runs a plug-in only where a config that was named has it."""
-    from ssc_core.registry import REGISTRY
-
-    folder = out if len(splits) == 1 else out / "results" / DATASET / splits[0]
-    plug_in = settings.segment.backend.name not in REGISTRY
-    return shlex.join(["ssc", "review", str(folder), *(["--config", str(out / "config.yaml")] if plug_in else [])])
-
-
-def _once(images: Iterable[AnnotatedImage]) -> list[AnnotatedImage]:
-    """A photo that several splits name, with the annotations of all."""
-    found: dict[int, AnnotatedImage] = {}
-    for image in images:
-        before = found.get(image.image_id)
-        own = image.annotations if before is None else [*before.annotations, *image.annotations]
-        found[image.image_id] = replace(image, annotations=own)
-    return list(found.values())
-
-
-def _with_scores(images: Iterable[AnnotatedImage], rows: Sequence[LabelRow]) -> Iterator[AnnotatedImage]:
-    """The annotations with what Select says of them."""
-    about = {(row.ref.ref_id, row.sentences): row for row in rows}
-    for image in images:
-        for annotation in image.annotations:
-            row = about[annotation.about["ref_id"], tuple(annotation.about["sentences"])]
-            score, margin = (None if math.isnan(one) else one for one in (row.score, row.margin))  # JSON has no NaN
-            annotation.about.update(score=score, margin=margin, check=row.why)
-        yield image

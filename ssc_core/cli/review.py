@@ -128,8 +128,10 @@ def _list_unfit(decisions: Path, refs: Path, run: Run) -> None:
     if not decisions.is_file():
         raise SscError(f"{decisions} does not exist: nobody decided anything yet")
     unfit = read_decisions(decisions, refs, run.masks, merged=run.scores.merged_masks).unfit
+    ids = {one.review.ref_id for one in unfit}
+    known = {ref.ref_id: ref for ref in run.refs() if ref.ref_id in ids}
     for one in unfit:
-        ref = run.refs.get(one.review.ref_id)
+        ref = known.get(one.review.ref_id)
         said = " | ".join(ref.sentences) if ref is not None else ""
         by = f", by {one.review.who}" if one.review.who else ""
         print(f"{one}\n    sentences: {said or '(of no ref here)'}\n    decided:   {one.review.decision}{by}")

@@ -7,6 +7,7 @@ compare a network's choice with that of Select, whose masks have Segment's outli
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice, tee
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.refer.ref import Ref
-from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
+from ssc_core.refer.ref_table import open_photos, photos_of, refs_by_photo
 
 IMAGES_A_PASS = 8
 """Photos that go through the network together; as many are read ahead."""
@@ -51,7 +52,8 @@ def choose_candidates(
     Raises SscError when the files do not belong together, or the checkpoint cannot be used.
     """
     predictor = Predictor(checkpoint, network=network, device=device, threads=threads)
-    by_image, photos = list(refs_by_image(read_refs(refs, split)).values()), open_photos(refs, images)
+    ids, photos = photos_of(refs, split), open_photos(refs, images)
+    by_image = (members for _, members in refs_by_photo(refs, ids, split))
     with MaskStore.open(masks, with_masks=True) as store:
         info = StoreInfo(
             class_names=store.info.class_names,
@@ -62,10 +64,10 @@ def choose_candidates(
         with (
             SelectionWriter(out, info, choice_per="sentence") as writer,
             worker_threads(threads) as pool,
-            tqdm(total=len(by_image), desc="choose", unit="photo", mininterval=10) as progress,
+            tqdm(total=len(ids), desc="choose", unit="photo", mininterval=10) as progress,
         ):
-            passes = [by_image[start : start + IMAGES_A_PASS] for start in range(0, len(by_image), IMAGES_A_PASS)]
-            ready = batches_ahead(lambda members: photos.or_none(members[0].file_name), passes, pool, 1)
+            passes, loaded = tee(iter(lambda: list(islice(by_image, IMAGES_A_PASS)), []))
+            ready = batches_ahead(lambda members: photos.or_none(members[0].file_name), loaded, pool, 1)
             for groups, pictures in zip(passes, ready, strict=True):
                 read = {i: picture for i, picture in enumerate(pictures) if picture is not None}
                 texts = [[text for ref in groups[i] for text in ref.sentences] for i in read]

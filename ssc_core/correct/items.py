@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,7 +94,7 @@ class Items:
 
 
 def build_items(
-    refs: Mapping[int, Sequence[Ref]],
+    refs: Iterable[tuple[int, Sequence[Ref]]],
     targets: Targets,
     tokenize: Tokenize,
     photos: Callable[[str], np.ndarray],
@@ -102,7 +102,8 @@ def build_items(
     side: int,
     unreadable: Callable[[str], bool] = lambda file_name: False,
 ) -> Items:
-    """Read the masks of all refs, by image id; drop refs without a usable one, and images without a ref.
+    """Read the masks of all refs; drop refs without a usable one, and images without a ref. refs: ids of images, each
+    with its refs.
 
     A mask that is empty or full at the input size is not usable. Masks of one image that are equal in every pixel there
     are one instance. unreadable: whether a photo, by file name, is to be skipped; its refs are dropped. Raises SscError
@@ -110,7 +111,9 @@ def build_items(
     """
     dropped: Counter[str] = Counter()
     images = []
-    for image_id, members in tqdm(refs.items(), desc="reading masks", unit="image", mininterval=5, leave=False):
+    listed = 0
+    for image_id, members in tqdm(refs, desc="reading masks", unit="image", mininterval=5, leave=False):
+        listed += 1
         masks: dict[bytes, int] = {}
         kept = []
         for ref in members:
@@ -128,7 +131,7 @@ def build_items(
         reasons = ", ".join(f"{count} refs: {reason}" for reason, count in dropped.items()) or "no refs at all"
         raise SscError(f"there is nothing to train on ({reasons})")
     fits = sum(side**2 * (3 + len(image.masks)) for image in images) <= CACHE_BYTES
-    return Items(tuple(images), side, photos, dict(dropped), len(refs), targets.corrupted, fits)
+    return Items(tuple(images), side, photos, dict(dropped), listed, targets.corrupted, fits)
 
 
 def _usable_rows(

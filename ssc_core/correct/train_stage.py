@@ -29,7 +29,7 @@ from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.correct.trainer import Run, Trainer, seed_everything
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, versions
-from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
+from ssc_core.refer.ref_table import open_photos, photos_of, refs_by_photo
 from ssc_core.registry import LOSS, NETWORK, own_versions
 from ssc_core.tables import write_frame
 from ssc_core.torch_runtime import pick_device
@@ -173,13 +173,13 @@ def _items(
         ids, attention = tokenize(tokenizer, sentences, network.max_tokens)
         return ids.numpy(), attention.numpy()
 
-    table = refs_by_image(read_refs(files.refs, split))
+    refs = refs_by_photo(files.refs, photos_of(files.refs, split), split)
     photos = open_photos(files.refs, files.images)
 
     def unreadable(file_name: str) -> bool:
         return photos.skip_bad and photos.or_none(file_name) is None
 
-    return build_items(table, targets, ids_and_attention, photos, side=network.image_size, unreadable=unreadable)
+    return build_items(refs, targets, ids_and_attention, photos, side=network.image_size, unreadable=unreadable)
 
 
 def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:

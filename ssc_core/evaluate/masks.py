@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,13 +22,11 @@ from ssc_core.evaluate.schema import CandidateStatistics, Choice, MasksEval, Res
 from ssc_core.masks.choice import DRAWN, NONE, choose_blindly
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
+from ssc_core.refer.ref import Ref
 from ssc_core.tables import read_frames, write_frames
 
 BUILT_IN = ("random", "first", "best")
 """Choices that need no selection. ``best`` is the candidate with the highest IoU: a bound, for testing only."""
-
-REF_COLUMNS = ("split", "image_id", "ref_id", "category")
-"""What is read of a RefTable."""
 
 _GROUPS = ("category", "num_candidates", "object_size")
 """Columns that results are broken down by."""
@@ -36,7 +34,7 @@ _GROUPS = ("category", "num_candidates", "object_size")
 
 def evaluate_masks(
     *,
-    refs: pd.DataFrame,
+    refs: Iterable[Ref],
     split: str,
     masks: MaskStore,
     truth: Truth,
@@ -59,8 +57,8 @@ def evaluate_masks(
     ``Choice.per_sentence`` has the figures that compare with a network's: every sentence counts, at 480 x 480 and in
     photo pixels, refs without candidates always included.
 
-    refs: a RefTable of the dataset, ``REF_COLUMNS`` at least; masks: the split's masks.h5; selections: files made from
-    it; select: the section that ``random`` and ``first`` are made by; meta: fields of ``schema.RunMeta``.
+    refs: of the split, in the RefTable's order (``ref_table.refs_in_order``); masks: the split's masks.h5; selections:
+    files made from it; select: the section that ``random`` and ``first`` are made by; meta: of ``schema.RunMeta``.
 
     Raises SscError when no ref has ground truth, or masks or a selection do not fit the refs.
     """
@@ -69,7 +67,7 @@ def evaluate_masks(
         raise ValueError(f"selections named {sorted(taken)} would hide the choices of that name")
     per_sentence = any(selection.choice_per == "sentence" for selection in selections.values())
     reader = RefReader(masks, truth, list(selections.values()), merged=compat.merged_masks)
-    found = reader.read(refs[refs["split"] == split], limit=settings.train_refs if split == "train" else None)
+    found = reader.read(refs, limit=settings.train_refs if split == "train" else None)
     counts = _Counts()
     write_frames(
         candidates_path(out),

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from ssc_core.errors import SscError
@@ -23,6 +21,7 @@ from ssc_core.masks.resize import taken_before
 from ssc_core.masks.runs import Measure, Size, every, foreground, shared
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
+from ssc_core.refer.ref import Ref
 
 _REFS_AT_ONCE = 1000
 """Refs between reading and counting: enough that a photo's refs come together, and no more than memory is for."""
@@ -81,38 +80,36 @@ class RefReader:
         self.without_truth = 0
         self._masks, self._truth, self._selections, self._merged = masks, truth, selections, merged
 
-    def read(self, refs: pd.DataFrame, limit: int | None) -> Iterator[list[MeasuredRef]]:
-        """The refs of a RefTable, the first ``limit`` of them, in its order and many at a time."""
-        sentences = refs["ref_id"].value_counts(sort=False)
-        rows = refs.drop_duplicates("ref_id")
-        progress = tqdm(rows.itertuples(), total=len(rows), desc="evaluate masks", unit="ref", mininterval=5)
+    def read(self, refs: Iterable[Ref], limit: int | None) -> Iterator[list[MeasuredRef]]:
+        """Refs of a split, the first ``limit`` of them, in their order and many at a time."""
+        progress = tqdm(refs, total=len(self._masks), desc="evaluate masks", unit="ref", mininterval=5)
         found = islice(self._with_truth(progress), limit)
         while some := list(islice(found, _REFS_AT_ONCE)):
-            by_image: dict[int, list[tuple[Any, bytes]]] = {}
-            for row, code in some:
-                by_image.setdefault(row.image_id, []).append((row, code))
-            measured = {ref.ref_id: ref for members in by_image.values() for ref in self._measure(members, sentences)}
-            yield [measured[row.ref_id] for row, _ in some]
+            by_image: dict[int, list[tuple[Ref, bytes]]] = {}
+            for ref, code in some:
+                by_image.setdefault(ref.image_id, []).append((ref, code))
+            measured = {one.ref_id: one for members in by_image.values() for one in self._measure(members)}
+            yield [measured[ref.ref_id] for ref, _ in some]
 
-    def _with_truth(self, rows: Iterable[Any]) -> Iterator[tuple[Any, bytes]]:
+    def _with_truth(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, bytes]]:
         """Refs with their ground truth's run lengths."""
-        for row in rows:
-            truth = self._truth.code(row.ref_id)
+        for ref in refs:
+            truth = self._truth.code(ref.ref_id)
             if truth is None:
                 self.without_truth += 1
                 continue
             code, size = truth
-            found = self._masks.image_size(row.image_id)
+            found = self._masks.image_size(ref.image_id)
             if size != found:
                 raise SscError(
-                    f"{self._masks.path}, image {row.image_id}: the photo of ref {row.ref_id} has {found[1]} x "
+                    f"{self._masks.path}, image {ref.image_id}: the photo of ref {ref.ref_id} has {found[1]} x "
                     f"{found[0]} pixels, its ground truth {size[1]} x {size[0]}; were the masks made from other photos?"
                 )
-            yield row, code
+            yield ref, code
 
-    def _measure(self, refs: Sequence[tuple[Any, bytes]], sentences: pd.Series) -> Iterator[MeasuredRef]:
+    def _measure(self, refs: Sequence[tuple[Ref, bytes]]) -> Iterator[MeasuredRef]:
         """All refs of a photo."""
-        own = [self._candidates(row.ref_id) for row, _ in refs]
+        own = [self._candidates(ref.ref_id) for ref, _ in refs]
         size, codes, places = own[0].size, *_distinct(own)
         masks = foreground(codes, size, where=own[0].where)
         truths = foreground([code for _, code in refs], size, where=f"ground truth of image {refs[0][0].image_id}")
@@ -127,13 +124,13 @@ class RefReader:
             unions = of_mask[pairs[0]] + of_truth[pairs[1]] - both
             parts = zip(of_truth.tolist(), np.split(both, splits), np.split(unions, splits), strict=True)
             by_measure.append([Shared(*part) for part in parts])
-        for (row, _), candidates, place, native, at_480 in zip(refs, own, places, *by_measure, strict=True):
+        for (ref, _), candidates, place, native, at_480 in zip(refs, own, places, *by_measure, strict=True):
             count = int((candidates.rows != DRAWN).sum())
             yield MeasuredRef(
-                ref_id=row.ref_id,
-                image_id=row.image_id,
-                category=row.category,
-                sentences=int(sentences[row.ref_id]),
+                ref_id=ref.ref_id,
+                image_id=ref.image_id,
+                category=ref.category,
+                sentences=len(ref.sentences),
                 size=size,
                 found=candidates.rows[:count],
                 drawn=candidates.rles[count:],

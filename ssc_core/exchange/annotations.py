@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ssc_core.errors import SscError
 from ssc_core.files import check_inside_folder
@@ -18,12 +17,10 @@ from ssc_core.masks.choice import DRAWN, NONE
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import Instances, MaskStore
+from ssc_core.refer.ref import Ref
 
 NO_CATEGORY = "object"
 """Class of a mask where neither the data nor Segment's candidates name one."""
-
-NEEDED = ("image_id", "file_name", "ref_id", "category", "sentence")
-"""What ``annotated_images`` reads of a RefTable."""
 
 SHOWN = 20
 """Names in a line of what is left out; of more, the count."""
@@ -51,12 +48,14 @@ def listed(names: Sequence[object]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One mask. name: for messages; rle: COCO compressed RLE; about: more plain values, such as ref ids and scores."""
+    """One mask. name: for messages; rle: COCO compressed RLE; about: more plain values, such as ref ids and scores;
+    choice: the number of the sentence, where a ref has a choice of each."""
 
     name: str
     category: str
     rle: bytes
     about: dict[str, Any]
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +139,12 @@ def open_masks(path: Path) -> MaskStore | SelectionStore:
 
 def annotated_images(
     store: MaskStore | SelectionStore,
-    refs: pd.DataFrame,
+    photos: Iterable[tuple[int, Sequence[Ref]]],
     *,
     candidates: MaskStore | None = None,
     left_out: LeftOut | None = None,
 ) -> Iterator[AnnotatedImage]:
-    """The photos of a store in its order. refs: a RefTable that has all its refs, ``NEEDED`` at least.
+    """Photos of a store with their masks. photos: ids and refs (``ref_table.refs_by_photo``), in any order.
 
     Of masks.h5, every instance with its class, ``score`` and ``ref_ids``; of selected.h5, the choices of every ref with
     the ref's class, ``ref_id`` and ``sentences``. Refs of a table without classes get the class that the chosen one of
@@ -154,13 +153,13 @@ def annotated_images(
 
     Raises SscError when the files do not belong together, and for a photo whose name leaves the images folder.
     """
-    files = dict(zip(refs["image_id"], refs["file_name"], strict=True))
     left_out = LeftOut() if left_out is None else left_out
-    if isinstance(store, MaskStore):
-        images = _instances(store, files, left_out)
-    else:
-        images = _choices(store, files, refs, candidates, left_out)
-    for image in images:
+    for image_id, refs in photos:
+        file = _file(refs, image_id, store.path)
+        if isinstance(store, MaskStore):
+            image = _instances(store, image_id, file, left_out)
+        else:
+            image = _choices(store, image_id, file, {ref.ref_id: ref for ref in refs}, candidates, left_out)
         areas = codes.areas([one.rle for one in image.annotations], image.size).tolist()
         for one, area in zip(image.annotations, areas, strict=True):
             if not area:
@@ -168,62 +167,57 @@ def annotated_images(
         yield replace(image, annotations=[one for one, area in zip(image.annotations, areas, strict=True) if area])
 
 
-def _instances(store: MaskStore, files: dict[int, str], left_out: LeftOut) -> Iterator[AnnotatedImage]:
-    for image_id in store.image_ids.tolist():
-        found, file = store.instances(image_id), _file(files, image_id, store.path)
-        ref_ids: dict[int, list[int]] = {row: [] for row in found.rows.tolist()}
-        for ref_id in store.all_refs_of(image_id):
-            rows = store.candidates(ref_id).rows.tolist()
-            for row in rows:
-                ref_ids[row].append(ref_id)
-            if not rows:
-                left_out.add("refs without a candidate", f"ref {ref_id} of {file}")
-        annotations = []
-        for row, label, score, rle in zip(
-            found.rows.tolist(), found.labels, found.box_scores.tolist(), store.rles(found.rows), strict=True
-        ):
-            about = {"score": score, "ref_ids": ref_ids[row]}  # a store's scores are finite, as JSON's must be
-            name = f"mask {row - found.rows[0] + 1} of {file}"
-            annotations.append(Annotation(name, store.info.class_names[label], rle, about))
-        yield AnnotatedImage(image_id, file, store.image_size(image_id), annotations)
+def _instances(store: MaskStore, image_id: int, file: str, left_out: LeftOut) -> AnnotatedImage:
+    found = store.instances(image_id)
+    ref_ids: dict[int, list[int]] = {row: [] for row in found.rows.tolist()}
+    for ref_id in store.all_refs_of(image_id):
+        rows = store.candidates(ref_id).rows.tolist()
+        for row in rows:
+            ref_ids[row].append(ref_id)
+        if not rows:
+            left_out.add("refs without a candidate", f"ref {ref_id} of {file}")
+    annotations = []
+    for row, label, score, rle in zip(
+        found.rows.tolist(), found.labels, found.box_scores.tolist(), store.rles(found.rows), strict=True
+    ):
+        about = {"score": score, "ref_ids": ref_ids[row]}  # a store's scores are finite, as JSON's must be
+        name = f"mask {row - found.rows[0] + 1} of {file}"
+        annotations.append(Annotation(name, store.info.class_names[label], rle, about))
+    return AnnotatedImage(image_id, file, store.image_size(image_id), annotations)
 
 
 def _choices(
     store: SelectionStore,
-    files: dict[int, str],
-    refs: pd.DataFrame,
+    image_id: int,
+    file: str,
+    refs: Mapping[int, Ref],
     candidates: MaskStore | None,
     left_out: LeftOut,
-) -> Iterator[AnnotatedImage]:
-    texts = refs.groupby("ref_id", sort=False)["sentence"].agg(list).to_dict()
-    categories = dict(zip(refs["ref_id"], refs["category"], strict=True))
-    by_image: dict[int, list[int]] = {}
-    for ref_id in store.ref_ids.tolist():
-        if ref_id not in texts:
+) -> AnnotatedImage:
+    found = candidates.instances(image_id) if candidates is not None else None
+    per_sentence = store.choice_per == "sentence"
+    members = store.all_refs_of(image_id)
+    annotations = []
+    for ref_id in members:
+        if ref_id not in refs:
             raise SscError(
                 f"{store.path} has ref {ref_id}, which the refs do not have; give the refs.parquet beside it"
             )
-        by_image.setdefault(store.image_of(ref_id), []).append(ref_id)
-    for image_id, members in by_image.items():
-        file = _file(files, image_id, store.path)
-        found = candidates.instances(image_id) if candidates is not None else None
-        annotations = []
-        for ref_id in members:
-            per_sentence = store.choice_per == "sentence"
-            for number in range(store.choices(ref_id)):
-                sentences = texts[ref_id][number : number + 1] if per_sentence else texts[ref_id]
-                name = f"ref {ref_id} of {file}" + (f", sentence {number + 1}" if per_sentence else "")
-                rle = store.rle(ref_id, number)
-                if rle is None:
-                    left_out.add("refs without a choice", name)
-                    continue
-                row = store.chosen(ref_id, number)
-                if row == DRAWN:
-                    row = _nearest(rle, store.size(ref_id), ref_id, candidates)
-                category = categories[ref_id] or _class_of(row, found, candidates, name)
-                about = {"ref_id": ref_id, "sentences": sentences}
-                annotations.append(Annotation(name, category, rle, about))
-        yield AnnotatedImage(image_id, file, store.size(members[0]), annotations)
+        texts = refs[ref_id].sentences
+        for number in range(store.choices(ref_id)):
+            sentences = texts[number : number + 1] if per_sentence else texts
+            name = f"ref {ref_id} of {file}" + (f", sentence {number + 1}" if per_sentence else "")
+            rle = store.rle(ref_id, number)
+            if rle is None:
+                left_out.add("refs without a choice", name)
+                continue
+            row = store.chosen(ref_id, number)
+            if row == DRAWN:
+                row = _nearest(rle, store.size(ref_id), ref_id, candidates)
+            category = refs[ref_id].category or _class_of(row, found, candidates, name)
+            about = {"ref_id": ref_id, "sentences": list(sentences)}
+            annotations.append(Annotation(name, category, rle, about, number))
+    return AnnotatedImage(image_id, file, store.size(members[0]), annotations)
 
 
 def _nearest(drawn: bytes, size: codes.Size, ref_id: int, candidates: MaskStore | None) -> int:
@@ -245,8 +239,8 @@ def _class_of(row: int, found: Instances | None, candidates: MaskStore | None, n
     return candidates.info.class_names[found.labels[places[0]]]
 
 
-def _file(files: dict[int, str], image_id: int, store: Path) -> str:
-    if image_id not in files:
+def _file(refs: Sequence[Ref], image_id: int, store: Path) -> str:
+    if not refs:
         raise SscError(f"{store} has photo {image_id}, which the refs do not have; give the refs.parquet beside it")
-    check_inside_folder(files[image_id], str(store))
-    return files[image_id]
+    check_inside_folder(refs[0].file_name, str(store))
+    return refs[0].file_name

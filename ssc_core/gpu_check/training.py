@@ -51,7 +51,7 @@ def make_items() -> Items:
         ids, attention = networks.words(len(sentences))
         return ids.numpy(), attention.numpy()
 
-    return build_items(refs, Rectangles(), tokenize, lambda name: pictures[int(name)], side=SIDE)
+    return build_items(refs.items(), Rectangles(), tokenize, lambda name: pictures[int(name)], side=SIDE)
 
 
 def first_weights() -> np.ndarray:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -213,9 +214,27 @@ class SelectionStore(_RefReader):
         if self._rle_first[-1] != self._length("rle"):
             raise self._damaged("/ref/rle_first does not end where /rle does")
 
+    @property
+    def image_ids(self) -> np.ndarray:
+        """int64 (I,), by first appearance."""
+        ids, first = np.unique(self._image_ids, return_index=True)
+        return ids[np.argsort(first)]
+
     def image_of(self, ref_id: int) -> int:
         """Id of a ref's image."""
         return int(self._image_ids[self._refs.row(ref_id)])
+
+    def all_refs_of(self, image_id: int) -> list[int]:
+        """Ids of the refs of an image, in the file's order."""
+        ids, rows = self._by_image
+        start, stop = np.searchsorted(ids, [image_id, image_id + 1])
+        return self.ref_ids[rows[start:stop]].tolist()
+
+    @cached_property
+    def _by_image(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of the refs' images, ascending, and the refs' rows in that order."""
+        rows = np.argsort(self._image_ids, kind="stable")
+        return self._image_ids[rows], rows
 
     def size(self, ref_id: int) -> tuple[int, int]:
         """(height, width) of a ref's image."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 
 from ssc_core.files import atomic_path
 from ssc_core.refer.images import PhotoReader
-from ssc_core.report.label_rows import LabelRow, Run
+from ssc_core.report.label_rows import LabelRow, Labels, Run
 from ssc_core.report.overlay import candidates_overlay
 
 LONGEST_STEM = 200
@@ -24,39 +26,44 @@ UNREADABLE = "The photo cannot be read"
 
 COLUMNS = ("ref", "image", "sentences", "class", "candidates", "score", "margin", "why", "overlay")
 
-Key = tuple[int, int]
-"""Ref and choice, as ``LabelRow.key``."""
 
+def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: Path) -> set[str]:
+    """Write a JPEG for every row at ``out / overlay_of(row)``.
 
-def draw_overlays(run: Run, rows: Sequence[LabelRow], photos: PhotoReader, out: Path) -> dict[Key, str]:
-    """Write a JPEG for every row below ``out / "overlays"``; their paths, relative to ``out``.
-
-    A photo that cannot be read, where these are skipped, has none.
+    A photo that cannot be read, where these are skipped, has none; returned are the names of such photos.
     """
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    drawn = {}
+    unreadable = set()
     for row in rows:
         photo = photos.or_none(row.ref.file_name)
         if photo is None:
+            unreadable.add(row.ref.file_name)
             continue
         pick = None if row.chosen < 0 else row.chosen
         picture = candidates_overlay(photo, run.candidates(row.ref.ref_id), pick, side=SIDE)
-        sentence = f"_{row.choice + 1}" if row.choice else ""
-        stem = Path(row.ref.file_name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
-        drawn[row.key] = f"overlays/{stem}_{row.ref.ref_id}{sentence}.jpg"
-        with atomic_path(out / drawn[row.key]) as temporary:
+        with atomic_path(out / overlay_of(row)) as temporary:
             Image.fromarray(picture).save(temporary, format="JPEG", quality=88)
-    return drawn
+    return unreadable
 
 
-def write_checklist(rows: Sequence[LabelRow], overlays: Mapping[Key, str], out: Path) -> int:
-    """Write those rows that a person should look at as CSV with ``COLUMNS``, the most doubtful first; how many."""
-    doubtful = sorted((row for row in rows if row.to_check), key=lambda row: row.doubt)
+def overlay_of(row: LabelRow) -> str:
+    """Where the overlay of a row lies."""
+    sentence = f"_{row.choice + 1}" if row.choice else ""
+    stem = Path(row.ref.file_name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+    return f"overlays/{stem}_{row.ref.ref_id}{sentence}.jpg"
+
+
+def write_checklist(labels: Sequence[Labels], unreadable: AbstractSet[str], out: Path) -> int:
+    """Write those choices of some splits that a person should look at as CSV with ``COLUMNS``, the most doubtful first;
+    how many. unreadable: names of photos, see ``draw_overlays``."""
+    count = 0
     with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        writer.writerows(_cells(row, overlays.get(row.key, "")) for row in doubtful)
-    return len(doubtful)
+        for row in heapq.merge(*(one.rows(one.doubtful()) for one in labels), key=lambda row: row.doubt):
+            writer.writerow(_cells(row, "" if row.ref.file_name in unreadable else overlay_of(row)))
+            count += 1
+    return count
 
 
 def _cells(row: LabelRow, overlay: str) -> list[object]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,11 @@ import pandas as pd
 from ssc_core.errors import SscError
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import NONE
+from ssc_core.masks.reader import Ids
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref import Ref
-from ssc_core.refer.ref_table import read_refs, refs_by_image
+from ssc_core.refer.ref_table import photos_of, refs_by_photo
 from ssc_core.select.ensemble import WeightedScores, weights_of
 from ssc_core.tables import read_frame
 
@@ -69,7 +72,7 @@ class LabelRow:
     @property
     def why(self) -> str:
         """Its reasons, for people; empty without one."""
-        return "; ".join(REASONS[reason] for reason in self.reasons)
+        return why(self.reasons)
 
     @property
     def name(self) -> str:
@@ -77,21 +80,23 @@ class LabelRow:
 
     @property
     def doubt(self) -> tuple[int, float]:
-        """Sorts the most doubtful first: by the most urgent reason, then by the margin."""
+        """Sorts the most doubtful first: by the most urgent reason, then by the margin. See ``Labels.doubtful``."""
         urgent = next((place for place, reason in enumerate(REASONS) if reason in self.reasons), len(REASONS))
         return urgent, float("inf") if np.isnan(self.margin) else self.margin
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A split of a results folder, opened. name: for the reader; queries: the class asked for, by ref."""
+    """A split of a results folder, opened. name: for the reader; table: refs.parquet; asked: the class asked for, by
+    ref."""
 
     name: str
     masks: MaskStore
     scores: WeightedScores
     selected: SelectionStore
-    refs: dict[int, Ref]
-    queries: dict[int, str]
+    table: Path
+    split: str
+    asked: Asked
     least_area: int = field(default=0)
 
     @classmethod
@@ -109,18 +114,22 @@ class Run:
     ) -> Run:
         """scores: of every scorer that the choice was made from. Raises SscError for files that are missing, damaged or
         of each other's."""
-        table = refs_by_image(read_refs(refs, split))
-        asked = read_frame(nouns, made_by="extract_nouns", columns=["ref_id", "query"])
         choices = stack.enter_context(SelectionStore(selected))
         return cls(
             name,
             stack.enter_context(MaskStore.open(masks, with_masks=True)),
             WeightedScores.open(stack, scores, weights_of(choices)),
             choices,
-            {ref.ref_id: ref for members in table.values() for ref in members},
-            dict(zip(asked["ref_id"].tolist(), asked["query"].tolist(), strict=True)),
+            refs,
+            split,
+            Asked(nouns),
             int(choices.info.settings.get("min_area", 0)),
         )
+
+    def refs(self) -> Iterator[Ref]:
+        """The split's refs: photos by first appearance, a photo's refs together."""
+        for _, members in refs_by_photo(self.table, photos_of(self.table, self.split), self.split):
+            yield from members
 
     def candidates(self, ref_id: int) -> list[np.ndarray]:
         """Masks that were chosen from, bool (H, W) each, and last the one that a person drew, if one did."""
@@ -137,17 +146,113 @@ class Run:
         return pd.Series(labels, dtype=object).value_counts()
 
 
-def label_rows(run: Run) -> list[LabelRow]:
-    """The choices of a run, in the RefTable's order, with their reasons. Raises SscError for files of other refs."""
-    rows = [row for ref in run.refs.values() for row in _rows(run, ref)]
-    margins = np.array([row.margin for row in rows])
-    known = margins[~np.isnan(margins)]
-    limit = float(np.quantile(known, DOUBTFUL)) if len(known) else -1.0
-    reviewed = run.selected.reviewed  # what a person decided needs no second look
-    return [row if row.ref.ref_id in reviewed else _with_reasons(row, limit) for row in rows]
+class Asked:
+    """The class that each ref asks for, from nouns.parquet: a number a ref, each name once. names: the last is "",
+    for refs without any."""
+
+    def __init__(self, nouns: Path) -> None:
+        table = read_frame(nouns, made_by="extract_nouns", columns=["ref_id", "query"])
+        self._refs = Ids(table["ref_id"].to_numpy(), "ref", nouns)
+        self._numbers, names = pd.factorize(table["query"])
+        self.names = (*names.tolist(), "")
+
+    def number(self, ref_id: int) -> int:
+        """Index of the name that a ref asks for."""
+        row = self._refs.find(ref_id)
+        return len(self.names) - 1 if row is None else int(self._numbers[row])
 
 
-def _rows(run: Run, ref: Ref) -> Iterator[LabelRow]:
+_NUMBERS = np.dtype(
+    [
+        ("image_id", "<i8"),
+        ("ref_id", "<i8"),
+        ("choice", "<i4"),
+        ("asked", "<i4"),
+        ("found", "<i4"),
+        ("chosen", "<i4"),
+        ("score", "<f8"),
+        ("margin", "<f8"),
+        ("against", "<i4"),
+        ("reasons", "<i4"),
+    ]
+)
+"""asked: index among ``Asked.names``; reasons: a bit for each of ``REASONS``, in their order; else as ``LabelRow``."""
+
+
+class Labels:
+    """The choices of a run: photos by first appearance in the RefTable, a photo's refs together.
+
+    Of all of them, memory holds numbers, some 60 bytes a choice; texts are those of the photos that are read.
+
+    numbers: ``_NUMBERS`` (N,); places among them are what methods take. chosen_only: leave refs out that Select passed
+    over, else these raise SscError, as files of other refs do.
+    """
+
+    def __init__(self, run: Run, *, chosen_only: bool = False) -> None:
+        self.run = run
+        refs = (ref for ref in run.refs() if not chosen_only or ref.ref_id in run.selected)
+        self.numbers = np.fromiter((line for ref in refs for line in _numbers(run, ref)), _NUMBERS)
+        _give_reasons(self.numbers, run.selected.reviewed)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def to_check(self) -> np.ndarray:
+        """Whether a person should look at a choice, bool (N,)."""
+        return (self.numbers["reasons"] & sum(_bit(reason) for reason in CHECKED)) > 0
+
+    def has(self, reason: str) -> np.ndarray:
+        """Which choices have a reason, bool (N,)."""
+        return (self.numbers["reasons"] & _bit(reason)) > 0
+
+    def doubtful(self) -> np.ndarray:
+        """Places of those to check, in the order of ``LabelRow.doubt``, int64."""
+        urgent = np.full(len(self), len(REASONS))
+        for place, reason in reversed(list(enumerate(REASONS))):
+            urgent[self.has(reason)] = place
+        margins = self.numbers["margin"]
+        order = np.lexsort((np.where(np.isnan(margins), np.inf, margins), urgent))
+        return order[self.to_check[order]]
+
+    def certainty(self, ref_id: int, choice: int) -> dict[str, float | str | None]:
+        """What Select says of a choice: ``score margin check``, as in ``LabelRow``, None for what is not known."""
+        line = self.numbers[self._starts[self._refs.row(ref_id)] + choice]
+        score, margin = (None if np.isnan(line[name]) else float(line[name]) for name in ("score", "margin"))
+        return {"score": score, "margin": margin, "check": why(_reasons(line["reasons"]))}
+
+    def rows(self, places: np.ndarray | None = None) -> Iterator[LabelRow]:
+        """All choices, or some of them in the order of ``places``; texts of few photos are in memory at once."""
+        numbers = self.numbers if places is None else self.numbers[places]
+        images = numbers["image_id"]
+        starts = np.flatnonzero(np.diff(images, prepend=images[:1] - 1))
+        ends = np.append(starts, len(numbers))[1:]
+        photos = refs_by_photo(self.run.table, images[starts], self.run.split)
+        for (_, members), start, end in zip(photos, starts.tolist(), ends.tolist(), strict=True):
+            refs = {ref.ref_id: ref for ref in members}
+            yield from (self._row(refs[line[1]], line) for line in numbers[start:end].tolist())
+
+    def _row(self, ref: Ref, line: tuple[Any, ...]) -> LabelRow:
+        _, _, choice, asked, found, chosen, score, margin, against, bits = line
+        sentences = ref.sentences[choice : choice + 1] if self._per_sentence else ref.sentences
+        name = self.run.asked.names[asked]
+        return LabelRow(ref, choice, sentences, name, found, chosen, score, margin, against, _reasons(bits))
+
+    @property
+    def _per_sentence(self) -> bool:
+        return self.run.selected.choice_per == "sentence"
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.flatnonzero(self.numbers["choice"] == 0)
+
+    @cached_property
+    def _refs(self) -> Ids:
+        return Ids(self.numbers["ref_id"][self._starts], "ref", self.run.table)
+
+
+def _numbers(run: Run, ref: Ref) -> Iterator[tuple[Any, ...]]:
+    """``_NUMBERS`` of a ref's choices, without reasons."""
     if ref.ref_id not in run.selected:
         raise SscError(f"{run.selected.path} has no ref {ref.ref_id} of {ref.file_name}; is it of another split?")
     rows = run.drawn_too(ref.ref_id).rows
@@ -164,17 +269,17 @@ def _rows(run: Run, ref: Ref) -> Iterator[LabelRow]:
         chosen = int(places[-1]) if row != NONE else -1
         scored = 0 <= chosen < len(allowed)
         best = np.sort(decisive[choice][allowed])[-2:]
-        own = ref.sentences[choice : choice + 1] if per_sentence else ref.sentences
-        yield LabelRow(
-            ref,
+        yield (
+            ref.image_id,
+            ref.ref_id,
             choice,
-            own,
-            run.queries.get(ref.ref_id, ""),
+            run.asked.number(ref.ref_id),
             len(allowed),
             chosen,
             float(decisive[choice][chosen]) if scored else float("nan"),
             float(best[1] - best[0]) if len(best) == 2 else float("nan"),
             0 if per_sentence or not scored else _against(scores, allowed, chosen),
+            0,
         )
 
 
@@ -185,32 +290,51 @@ def _against(scores: np.ndarray, allowed: np.ndarray, chosen: int) -> int:
     return int((np.where(allowed, scores, -np.inf).argmax(axis=1) != chosen).sum())
 
 
-def _with_reasons(row: LabelRow, limit: float) -> LabelRow:
+def why(reasons: Iterable[str]) -> str:
+    """Reasons, for people; empty without one."""
+    return "; ".join(REASONS[reason] for reason in reasons)
+
+
+def _bit(reason: str) -> int:
+    return 1 << list(REASONS).index(reason)
+
+
+def _reasons(bits: int) -> tuple[str, ...]:
+    return tuple(reason for reason in REASONS if bits & _bit(reason))
+
+
+def _give_reasons(numbers: np.ndarray, reviewed: frozenset[int]) -> None:
+    """What a person decided needs no second look, so it gets none."""
+    margins = numbers["margin"]
+    known = margins[~np.isnan(margins)]
+    limit = float(np.quantile(known, DOUBTFUL)) if len(known) else -1.0
     holds = {
-        "empty": row.found == 0,
-        "none": row.found > 0 and row.chosen < 0,
-        "doubt": row.margin <= limit,
-        "disagree": row.against > 0,
-        "alone": row.found == 1,
+        "empty": numbers["found"] == 0,
+        "none": (numbers["found"] > 0) & (numbers["chosen"] < 0),
+        "doubt": margins <= limit,
+        "disagree": numbers["against"] > 0,
+        "alone": numbers["found"] == 1,
     }
-    return replace(row, reasons=tuple(reason for reason in REASONS if holds[reason]))
+    decided = np.isin(numbers["ref_id"], list(reviewed))
+    for reason in REASONS:
+        numbers["reasons"] |= np.where(holds[reason] & ~decided, _bit(reason), 0).astype("<i4")
 
 
-def by_class(rows: Sequence[LabelRow]) -> pd.DataFrame:
+def by_class(labels: Labels, places: np.ndarray) -> pd.DataFrame:
     """A line per class that was looked for: ``asked rows candidates empty none check margin``, the most rows first.
 
-    candidates: mean; margin: median; check: rows with a reason of ``CHECKED``.
+    places: of the choices that count. candidates: mean; margin: median; check: rows with a reason of ``CHECKED``.
     """
     frame = pd.DataFrame(
         {
-            "asked": [row.asked for row in rows],
-            "candidates": [row.found for row in rows],
-            "empty": ["empty" in row.reasons for row in rows],
-            "none": ["none" in row.reasons for row in rows],
-            "check": [row.to_check for row in rows],
-            "margin": [row.margin for row in rows],
+            "asked": np.array(labels.run.asked.names, dtype=object)[labels.numbers["asked"]],
+            "candidates": labels.numbers["found"],
+            "empty": labels.has("empty"),
+            "none": labels.has("none"),
+            "check": labels.to_check,
+            "margin": labels.numbers["margin"],
         }
-    )
+    ).iloc[places]
     groups = frame.groupby("asked", sort=False)
     lines = groups.agg(
         rows=("asked", "size"),

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ssc_core.config.toys import ON_PHOTOS, toys_in
 from ssc_core.drawing.marks import number_place, soften
@@ -21,7 +23,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.reader import ColumnReader
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, candidate_layers, outline_all
-from ssc_core.report.label_rows import CHECKED, REASONS, LabelRow, Run, by_class, label_rows
+from ssc_core.report.label_rows import CHECKED, REASONS, LabelRow, Labels, Run, by_class
 from ssc_core.report.pages import write_page
 from ssc_core.report.select_cards import NUMBER
 
@@ -66,38 +68,49 @@ def write_labels_page(
     with ExitStack() as stack:
         run = Run.open(stack, split, split, refs=refs, nouns=nouns, masks=masks, scores=scores, selected=selected)
         world = read_json(data).get("world", "files")
-        Pages([run], open_photos(refs, images).or_grey, split, inspected, world).write(out, pages)
+        Pages([Labels(run)], open_photos(refs, images).or_grey, split, inspected, world).write(out, pages)
+
+
+class _Row(NamedTuple):
+    """A row of the pages: which one, and of two runs the other's, too."""
+
+    place: int
+    row: LabelRow
+    other: LabelRow | None = None
 
 
 class Pages:
-    """The overview and the pages of one run, or of two with the same refs."""
+    """The overview and the pages of one run, or of two with the same refs. Memory holds the rows of a page, and of all
+    rows numbers and their places in ``labels``."""
 
-    def __init__(self, runs: Sequence[Run], photos: LoadImage, split: str, results: str, world: str) -> None:
-        self.runs, self.photos, self.split, self.results = runs, photos, split, results
-        self.world = ON_PHOTOS if world == "files" and any(map(_by_toys, runs)) else world
-        self.rows = {row.key: row for row in label_rows(runs[0])}
-        self.others = {row.key: row for row in label_rows(runs[1])} if len(runs) > 1 else {}
-        both = [key for key, row in self.rows.items() if not self.others or self._same_ref(key, row)]
-        self.left_out = [row.name for key, row in self.rows.items() if key not in set(both)]
-        self.rows = {key: self.rows[key] for key in both}
-        self.relations = {key: self._relation(key) for key in both} if self.others else {}
-        self.parts = list(_pages(list(self.rows)))
-        self.page_of = {key: number for number, keys in enumerate(self.parts, start=1) for key in keys}
+    def __init__(self, labels: Sequence[Labels], photos: LoadImage, split: str, results: str, world: str) -> None:
+        self.labels, self.runs = labels, [one.run for one in labels]
+        self.photos, self.split, self.results = photos, split, results
+        self.world = ON_PHOTOS if world == "files" and any(map(_by_toys, self.runs)) else world
+        self.left_out: list[str] = []
+        self.places = [np.arange(len(one)) for one in labels[:1]] if len(labels) == 1 else self._in_both()
+        self.relations = self._relations()
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.places[0])
 
     def write(self, out: Path, folder: Path) -> None:
         """Write both anew; the folder appears whole."""
         temporary = folder.with_name(f"{folder.name}.new.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        for number in range(1, len(self.parts) + 1):
-            self._write_rows(temporary / f"{number}.html", number, f"../{out.name}")
+        ends, rows = [], self._rows(np.arange(len(self)))
+        while some := list(islice(rows, ROWS_A_PAGE)):
+            ends.append((some[0].row.ref.file_name, some[-1].row.ref.file_name))
+            self._write_rows(temporary / f"{len(ends)}.html", len(ends), some, f"../{out.name}")
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
-        self._write_overview(out, folder.name)
+        self._write_overview(out, folder.name, ends)
 
-    def _write_overview(self, out: Path, folder: str) -> None:
-        rows = list(self.rows.values())
-        check = sorted((row for row in rows if self._tags(row) & self._urgent), key=self._doubt)
+    def _write_overview(self, out: Path, folder: str, ends: Sequence[tuple[str, str]]) -> None:
+        numbers, has = self.labels[0].numbers[self.places[0]], self._has()
+        check = self._to_check()
         write_page(
             "label_overview.html",
             out,
@@ -105,68 +118,107 @@ class Pages:
             worlds=[self.world],
             runs=[run.name for run in self.runs],
             counts={
-                "rows": len(rows),
-                "photos": len({row.ref.image_id for row in rows}),
-                "chosen": sum(row.chosen >= 0 for row in rows),
-                "decided": sum(self._decided(row) for row in rows),
+                "rows": len(self),
+                "photos": len(np.unique(numbers["image_id"])),
+                "chosen": int((numbers["chosen"] >= 0).sum()),
+                "decided": int(np.isin(numbers["ref_id"], list(self.runs[0].selected.reviewed)).sum()),
             },
             tags=self._tag_names,
-            tag_counts=Counter(tag for row in rows for tag in self._tags(row)),
-            classes=by_class(rows).to_dict("records"),
+            tag_counts={tag: int(rows.sum()) for tag, rows in has.items()},
+            classes=by_class(self.labels[0], self.places[0]).to_dict("records"),
             pairs=self._pairs_by_class(),
             check=[
-                (row, self._href(row, folder), self._notes(row), sorted(self._tags(row))) for row in check[:TO_CHECK]
+                (one.row, f"{folder}/{one.place // ROWS_A_PAGE + 1}.html#{_anchor(one.row)}", *self._said(one))
+                for one in self._rows(check[:TO_CHECK])
             ],
             n_check=len(check),
-            pages=[(f"{folder}/{number}.html", *self._ends(keys)) for number, keys in enumerate(self.parts, start=1)],
+            pages=[(f"{folder}/{number}.html", *photos) for number, photos in enumerate(ends, start=1)],
             left_out=self.left_out,
             made_with=[(run.name, list(_made_with(run))) for run in self.runs],
         )
 
-    def _write_rows(self, path: Path, number: int, overview: str) -> None:
-        keys = self.parts[number - 1]
+    def _write_rows(self, path: Path, number: int, rows: Sequence[_Row], overview: str) -> None:
         shelf = PhotoShelf(self.photos, "photo")
-        cards = [self._card(key, shelf) for key in keys]
-        first, last = self._ends(keys)
+        cards = [self._card(one, shelf) for one in rows]
         beside = [("previous", number - 1), ("next", number + 1)]
-        links = [(f"{one}.html", f"{word} page") for word, one in beside if 1 <= one <= len(self.parts)]
+        links = [(f"{one}.html", f"{word} page") for word, one in beside if 1 <= one <= self._pages]
         write_page(
             "label_rows.html",
             path,
-            title=f"{self.title}, page {number} of {len(self.parts)}",
+            title=f"{self.title}, page {number} of {self._pages}",
             worlds=[],
             links=[(overview, "Overview"), *links],
             gallery=Gallery(cards, "rows", self._tag_names),
             photos=shelf,
-            found=list(self._found(keys)),
-            ends=(first, last),
+            found=list(self._found(rows)),
+            ends=(rows[0].row.ref.file_name, rows[-1].row.ref.file_name),
         )
+
+    @property
+    def _pages(self) -> int:
+        return -(-len(self) // ROWS_A_PAGE)
 
     @property
     def title(self) -> str:
         return f"Labels: {' and '.join(run.name for run in self.runs)}"
 
     @property
+    def _compares(self) -> bool:
+        return len(self.labels) > 1
+
+    @property
     def _tag_names(self) -> Mapping[str, str]:
-        return PAIRS if self.others else REASONS
+        return PAIRS if self._compares else REASONS
 
     @property
     def _urgent(self) -> set[str]:
-        return {"other", "first", "second"} if self.others else set(CHECKED)
+        return {"other", "first", "second"} if self._compares else set(CHECKED)
 
-    def _tags(self, row: LabelRow) -> set[str]:
-        return {self.relations[row.key][0]} if self.others else set(row.reasons)
+    def _has(self) -> dict[str, np.ndarray]:
+        """Which rows have each tag, bool (N,)."""
+        if self._compares:
+            return {pair: self.relations["pair"] == number for number, pair in enumerate(PAIRS)}
+        return {reason: self.labels[0].has(reason) for reason in REASONS}
 
-    def _doubt(self, row: LabelRow) -> tuple[float, float]:
-        relation, iou = self.relations.get(row.key, ("", 0.0))
-        return (list(PAIRS).index(relation), iou) if self.others else row.doubt
+    def _to_check(self) -> np.ndarray:
+        """Rows to look at, the most doubtful or the most different first."""
+        if not self._compares:
+            return self.labels[0].doubtful()
+        order = np.lexsort((self.relations["iou"], self.relations["pair"]))
+        return order[np.isin(self.relations["pair"][order], [list(PAIRS).index(pair) for pair in self._urgent])]
 
-    def _same_ref(self, key: tuple[int, int], row: LabelRow) -> bool:
-        other = self.others.get(key)
-        return other is not None and (other.ref.file_name, other.sentences) == (row.ref.file_name, row.sentences)
+    def _rows(self, rows: np.ndarray) -> Iterator[_Row]:
+        """Some of the rows, in this order."""
+        own = (labels.rows(places[rows]) for labels, places in zip(self.labels, self.places, strict=True))
+        for place, row, *other in zip(rows.tolist(), *own, strict=True):
+            yield _Row(place, row, *other)
+
+    def _in_both(self) -> list[np.ndarray]:
+        """Places in each run's labels of the rows that are of the same refs; notes which of the first run's are not."""
+        first, second = self.labels
+        keys = [pd.MultiIndex.from_arrays([one.numbers["ref_id"], one.numbers["choice"]]) for one in self.labels]
+        places = keys[1].get_indexer(keys[0])
+        others = second.rows(places[places >= 0])
+        same = np.zeros(len(first), bool)
+        for index, row in enumerate(first.rows()):
+            other = next(others) if places[index] >= 0 else None
+            same[index] = other is not None and (other.ref.file_name, other.sentences) == (
+                row.ref.file_name,
+                row.sentences,
+            )
+            if not same[index]:
+                self.left_out.append(row.name)
+        return [np.flatnonzero(same), places[same]]
+
+    def _relations(self) -> np.ndarray:
+        """How the choices of each row relate, as index of ``PAIRS``, and their IoU."""
+        found = np.zeros(len(self) if self._compares else 0, [("pair", "i1"), ("iou", "f8")])
+        for index, line in enumerate(self.labels[0].numbers[self.places[0]] if self._compares else ()):
+            pair, iou = self._relation((int(line["ref_id"]), int(line["choice"])))
+            found[index] = list(PAIRS).index(pair), iou
+        return found
 
     def _relation(self, key: tuple[int, int]) -> tuple[str, float]:
-        """How the choices of a row relate, and their IoU."""
         first, second = (run.selected.rle(*key) for run in self.runs)
         if first is None or second is None:
             return "first" if first else "second" if second else "neither", 0.0
@@ -176,51 +228,51 @@ class Pages:
     def _pairs_by_class(self) -> list[tuple[str, Counter[str]]]:
         """Rows of each relation, by the class that the first run looked for."""
         found: dict[str, Counter[str]] = {}
-        for key, (relation, _) in self.relations.items():
-            found.setdefault(self.rows[key].asked, Counter())[relation] += 1
+        if self._compares:
+            asked = self.labels[0].numbers["asked"][self.places[0]]
+            for number, pair in zip(asked.tolist(), self.relations["pair"].tolist(), strict=True):
+                found.setdefault(self.runs[0].asked.names[number], Counter())[list(PAIRS)[pair]] += 1
         return sorted(found.items(), key=lambda one: -one[1].total())
 
-    def _href(self, row: LabelRow, folder: str) -> str:
-        return f"{folder}/{self.page_of[row.key]}.html#{_anchor(row.key)}"
-
-    def _ends(self, keys: Sequence[tuple[int, int]]) -> tuple[str, str]:
-        """Names of the first and the last photo."""
-        return self.rows[keys[0]].ref.file_name, self.rows[keys[-1]].ref.file_name
-
-    def _found(self, keys: Sequence[tuple[int, int]]) -> Iterator[tuple[str, str, list[str], int, int]]:
+    def _found(self, rows: Sequence[_Row]) -> Iterator[tuple[str, str, list[str], int, int]]:
         """Photos of a page: name, anchor of its first row, what each run found, rows, rows to check."""
-        for image_id, members in groupby(keys, key=lambda key: self.rows[key].ref.image_id):
+        for image_id, members in groupby(rows, key=lambda one: one.row.ref.image_id):
             own = list(members)
-            rows = [self.rows[key] for key in own]
             found = [
                 ", ".join(f"{count} {name}" for name, count in run.found_as(image_id).items()) or "nothing"
                 for run in self.runs
             ]
-            check = sum(bool(self._tags(row) & self._urgent) for row in rows)
-            yield rows[0].ref.file_name, _anchor(own[0]), found, len(rows), check
+            check = sum(bool(self._tags(one) & self._urgent) for one in own)
+            yield own[0].row.ref.file_name, _anchor(own[0].row), found, len(own), check
 
-    def _notes(self, row: LabelRow) -> list[str]:
-        if self.others:
-            relation, iou = self.relations[row.key]
-            return [row.name] + [f"IoU of the choices {100 * iou:.0f} %"] * (relation in ("other", "same"))
+    def _said(self, one: _Row) -> tuple[list[str], list[str]]:
+        """Notes and tags of a row."""
+        return self._notes(one), sorted(self._tags(one))
+
+    def _tags(self, one: _Row) -> set[str]:
+        return {list(PAIRS)[self.relations["pair"][one.place]]} if self._compares else set(one.row.reasons)
+
+    def _notes(self, one: _Row) -> list[str]:
+        row = one.row
+        if self._compares:
+            number, iou = self.relations[one.place]
+            both = list(PAIRS)[number] in ("other", "same")
+            return [row.name] + [f"IoU of the choices {100 * iou:.0f} %"] * both
         notes = [row.name, f"looked for {row.asked or 'nothing'}", f"{row.found} found"]
         notes += [] if np.isnan(row.margin) else [f"ahead by {row.margin:.2f}"]
         notes += [f"{row.against} of {len(row.sentences)} sentences would take another"] * bool(row.against)
-        return notes + ["a person decided"] * self._decided(row)
+        return notes + ["a person decided"] * (row.ref.ref_id in self.runs[0].selected.reviewed)
 
-    def _decided(self, row: LabelRow) -> bool:
-        return row.ref.ref_id in self.runs[0].selected.reviewed
-
-    def _card(self, key: tuple[int, int], shelf: PhotoShelf) -> Card:
-        row = self.rows[key]
+    def _card(self, one: _Row, shelf: PhotoShelf) -> Card:
+        row = one.row
         card = replace(
             _drawn(self.runs[0], row, shelf),
-            notes=self._notes(row),
-            tags=self._tags(row),
-            anchor=_anchor(key),
+            notes=self._notes(one),
+            tags=self._tags(one),
+            anchor=_anchor(row),
             command=f"ssc inspect {self.results} {self.split} {row.ref.ref_id}" if self.results else "",
         )
-        return replace(card, beside=_drawn(self.runs[1], self.others[key], shelf)) if self.others else card
+        return replace(card, beside=_drawn(self.runs[1], one.other, shelf)) if one.other else card
 
 
 def _drawn(run: Run, row: LabelRow, shelf: PhotoShelf) -> Card:
@@ -251,13 +303,8 @@ def _drawn(run: Run, row: LabelRow, shelf: PhotoShelf) -> Card:
     )
 
 
-def _pages(keys: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    for start in range(0, len(keys), ROWS_A_PAGE):
-        yield list(keys[start : start + ROWS_A_PAGE])
-
-
-def _anchor(key: tuple[int, int]) -> str:
-    return f"ref-{key[0]}-{key[1] + 1}" if key[1] else f"ref-{key[0]}"
+def _anchor(row: LabelRow) -> str:
+    return f"ref-{row.ref.ref_id}-{row.choice + 1}" if row.choice else f"ref-{row.ref.ref_id}"
 
 
 def _stores(run: Run) -> Iterator[tuple[str, ColumnReader]]:

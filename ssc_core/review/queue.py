@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews, those_of
 from ssc_core.refer.images import PhotoReader
 from ssc_core.report.doubt import Sign, by, places, signs_of
-from ssc_core.report.label_rows import REASONS, LabelRow, Run, label_rows
+from ssc_core.report.label_rows import REASONS, LabelRow, Labels, Run
 from ssc_core.report.overlay import overlay
 from ssc_core.review.masks import BoxMasks, Draft, Drafts, LoadSegmenter, read_upload
 
@@ -223,10 +222,8 @@ def in_order(rows: Sequence[LabelRow], signs: Mapping[str, Sign], order: str) ->
 def asked_rows(run: Run) -> list[LabelRow]:
     """A row per ref, in the table's order. Photos that cannot be read were passed over, where the config has it so:
     their refs are left out."""
-    known = set(run.selected.ref_ids.tolist())
-    run = replace(run, refs={ref_id: ref for ref_id, ref in run.refs.items() if ref_id in known})
     rows: dict[int, LabelRow] = {}
-    for row in label_rows(run):
+    for row in Labels(run, chosen_only=True).rows():
         rows.setdefault(row.ref.ref_id, row)
     return list(rows.values())
 

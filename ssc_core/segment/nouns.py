@@ -6,15 +6,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from ssc_core.backends import ImageTextEncoder, load_backend
 from ssc_core.config.labelling import NounSettings
-from ssc_core.refer.ref_table import Sentences, read_categories, read_refs
+from ssc_core.refer.ref_table import photos_of, read_categories, refs_by_photo
 from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.segment.noun_table import NounWriter
 from ssc_core.segment.projection import ClassProjection
@@ -46,27 +44,27 @@ def extract_nouns(
     class_names: what nouns are projected to, when ``settings.project``; None takes what ``settings.classes`` says.
     Raises SscError when the pipeline, the encoder or the refs cannot be used.
     """
-    texts, members = Sentences(refs, split), _refs_by_photo(refs, split)
+    of_photos = refs_by_photo(refs, photos_of(refs, split), split)
+    members = chain.from_iterable(of_photo for _, of_photo in of_photos)
     find = NounFinder(settings, threads)
     classes_of = _projection(class_names or class_names_for(settings, refs), settings, device, threads)
     by_phrase = settings.ask != "classes"
     refs_at_once = max(REFS_AT_ONCE, REFS_AT_ONCE // 2 * threads)
     with NounWriter(out, with_phrases=by_phrase) as writer:
-        for first in range(0, len(members), refs_at_once):
-            part = members[first : first + refs_at_once]
-            sentences = [texts[ref_id] for ref_id, _ in part]
+        while part := list(islice(members, refs_at_once)):
+            sentences = [ref.sentences for ref in part]
             nouns = iter(find([text for of in sentences for text in of]))
             found = [[next(nouns) for _ in of] for of in sentences]
             classes = classes_of(found)
             rows: list[dict[str, Any]] = [
                 {
-                    "ref_id": ref_id,
-                    "image_id": image_id,
+                    "ref_id": ref.ref_id,
+                    "image_id": ref.image_id,
                     "nouns": of_ref,
                     "classes": classes_of_ref,
                     "query": most_likely_class(classes_of_ref),
                 }
-                for (ref_id, image_id), of_ref, classes_of_ref in zip(part, found, classes, strict=True)
+                for ref, of_ref, classes_of_ref in zip(part, found, classes, strict=True)
             ]
             if by_phrase:
                 nouns_of = [names for of_ref in found for names in of_ref]
@@ -154,15 +152,6 @@ def class_names_for(settings: NounSettings, refs: Path) -> tuple[str, ...]:
     if settings.classes == "dataset" and (categories := read_categories(refs)):
         return tuple(name for _, name in sorted(categories.items()))
     return COCO_CLASSES
-
-
-def _refs_by_photo(refs: Path, split: str) -> list[tuple[int, int]]:
-    """(ref id, image id) of a split: photos by first appearance, a photo's refs together."""
-    frame = read_refs(refs, split, ("ref_id", "image_id")).drop_duplicates("ref_id")
-    order = np.argsort(pd.factorize(frame["image_id"])[0], kind="stable")
-    return list(
-        zip(frame["ref_id"].to_numpy()[order].tolist(), frame["image_id"].to_numpy()[order].tolist(), strict=True)
-    )
 
 
 def _projection(

@@ -19,7 +19,7 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import code_version
-from ssc_core.refer.ref_table import Sentences
+from ssc_core.refer.ref_table import refs_by_photo
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import choose, mean_scores, require_finite
 from ssc_core.select.decisions import Decided, read_decisions
@@ -60,7 +60,6 @@ def select_masks(
 
     Raises SscError when masks, scores and annotations do not belong together, or a scorer's file is missing.
     """
-    sentences = Sentences(refs, split)
     with ExitStack() as stack:
         store = stack.enter_context(MaskStore.open(masks, with_masks=True))
         score_store = WeightedScores.open(stack, scores, settings.scorers)
@@ -76,7 +75,10 @@ def select_masks(
         with SelectionWriter(
             out, info, choice_per=settings.per, reviewed=decided.chosen, unfit=list(map(str, decided.unfit))
         ) as writer:
-            for image_id in tqdm(store.image_ids.tolist(), desc="select", unit="photo", mininterval=10):
+            photos = refs_by_photo(refs, store.image_ids, split)
+            progress = tqdm(photos, total=len(store.image_ids), desc="select", unit="photo", mininterval=10)
+            for image_id, members in progress:
+                sentences = {ref.ref_id: ref.sentences for ref in members}
                 found = [
                     _read_ref(ref_id, store, score_store, sentences.get(ref_id, ()), settings, compat)
                     for ref_id in store.all_refs_of(image_id)

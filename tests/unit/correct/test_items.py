@@ -42,7 +42,9 @@ def mask(*boxes):
 
 
 def build(masks, refs, **options):
-    return build_items(refs, Given(masks), tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8, **options)
+    return build_items(
+        refs.items(), Given(masks), tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8, **options
+    )
 
 
 def test_photos_are_resized_with_antialiasing():

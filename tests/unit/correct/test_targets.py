@@ -165,7 +165,9 @@ def test_matching_takes_a_decision_for_certain_and_keeps_it_from_the_others(tmp_
 
     def matched(reviewed):
         targets = CandidateTargets(path, reviewed=reviewed)
-        items = build_items({4: [ref(1), ref(2)]}, targets, tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8)
+        items = build_items(
+            [(4, [ref(1), ref(2)])], targets, tokens, lambda name: np.zeros((8, 8, 3), np.uint8), side=8
+        )
         refs = items.images[0].refs
         iou = np.zeros((2, 2))
         for line, one, of_small, of_big in zip(iou, refs, (0.8, 0.1), (0.2, 0.9), strict=True):

@@ -62,7 +62,11 @@ def make_items(folder: Path, *, images: int = 4, seed: int = 0, only_true: bool 
         Image.fromarray(photo).save(folder / f"{image_id}.png")
         refs[image_id] = tuple(members)
     return build_items(
-        refs, Squares(masks, true, only_true=only_true), tokenize, lambda name: load_image(folder / name), side=SIZE
+        refs.items(),
+        Squares(masks, true, only_true=only_true),
+        tokenize,
+        lambda name: load_image(folder / name),
+        side=SIZE,
     )
 
 

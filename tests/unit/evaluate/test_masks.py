@@ -17,6 +17,7 @@ from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.refer.ref_table import refs_of
 from ssc_core.select.choice import choose
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
@@ -67,7 +68,9 @@ def run(refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any
     out = masks.path.with_name("eval_masks_val.json")
     arguments: dict[str, Any] = {"split": "val", "settings": SETTINGS, "compat": CompatSettings(), "selections": {}}
     arguments |= {"select": SelectSettings(min_area=0)}
-    evaluate_masks(refs=refs, masks=masks, truth=truth, out=out, meta=meta, **(arguments | changes))
+    arguments |= changes
+    own = refs_of(refs[refs["split"] == arguments["split"]])
+    evaluate_masks(refs=own, masks=masks, truth=truth, out=out, meta=meta, **arguments)
     return json.loads(out.read_text())
 
 

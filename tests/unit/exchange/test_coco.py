@@ -19,6 +19,8 @@ from ssc_core.files import write_json
 from ssc_core.masks import rle
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import refs_by_image
 from tests.unit.masks.conftest import INFO
 
 TABLE = pd.DataFrame(
@@ -30,6 +32,13 @@ TABLE = pd.DataFrame(
         "sentence": ["a", "b", "c", "d", "e", "f", "g"],
     }
 )
+
+
+def by_photo(store: MaskStore | SelectionStore, table: pd.DataFrame = TABLE) -> list[tuple[int, tuple[Ref, ...]]]:
+    """The photos of a store with their refs, as ``refs_by_photo`` reads them."""
+    others = {"ann_id": 0, "height": 8, "width": 12, "split": "train", "category_id": 0, "sent_id": 0}
+    refs = refs_by_image(table.assign(**others))
+    return [(image_id, refs.get(image_id, ())) for image_id in store.image_ids.tolist()]
 
 
 def coco_instances(images: Iterable[AnnotatedImage], classes: dict[int, str]) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def selected_h5(masks_h5: Path, tmp_path: Path) -> Path:
 
 def test_pycocotools_reads_the_candidates(photos, masks_h5: Path, tmp_path: Path, capsys) -> None:
     store = open_masks(masks_h5)
-    write_json(tmp_path / "coco.json", coco_instances(annotated_images(store, TABLE), {5: "dog"}))
+    write_json(tmp_path / "coco.json", coco_instances(annotated_images(store, by_photo(store)), {5: "dog"}))
     coco = COCO(str(tmp_path / "coco.json"))
     assert sorted(coco.getImgIds()) == [3, 4, 7]
     assert {c["name"]: c["id"] for c in coco.loadCats(coco.getCatIds())} == {"dog": 5, "cat": 6}
@@ -74,7 +83,7 @@ def test_pycocotools_reads_the_candidates(photos, masks_h5: Path, tmp_path: Path
 def test_pycocotools_reads_the_selection(selected_h5: Path, tmp_path: Path, capsys) -> None:
     store = open_masks(selected_h5)
     assert isinstance(store, SelectionStore)
-    content = coco_instances(annotated_images(store, TABLE), {})
+    content = coco_instances(annotated_images(store, by_photo(store)), {})
     write_json(tmp_path / "coco.json", content)
     coco = COCO(str(tmp_path / "coco.json"))
     by_ref = {one["ref_id"]: one for one in coco.loadAnns(coco.getAnnIds())}
@@ -94,27 +103,27 @@ def test_own_tables_get_the_class_that_a_choice_was_found_as(masks_h5: Path, tmp
             writer.append_ref(ref_id, **values, chosen=[row], rles=masks.rles([row]))
     store = open_masks(tmp_path / "selected.h5")
     classes = dict(enumerate(INFO.class_names, start=1))
-    content = coco_instances(annotated_images(store, table, candidates=masks), classes)
+    content = coco_instances(annotated_images(store, by_photo(store, table), candidates=masks), classes)
     assert content["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     assert {one["ref_id"]: classes[one["category_id"]] for one in content["annotations"]} == wanted
-    alone = coco_instances(annotated_images(store, table), {})
+    alone = coco_instances(annotated_images(store, by_photo(store, table)), {})
     assert [one["name"] for one in alone["categories"]] == ["object"]
 
 
 def test_a_choice_from_other_masks_is_named(photos, selected_h5: Path, tmp_path: Path) -> None:
-    other = MaskStore.open(photos.write(tmp_path / "other.h5", [4, 3, 7]))
+    other, store = MaskStore.open(photos.write(tmp_path / "other.h5", [4, 3, 7])), open_masks(selected_h5)
     with pytest.raises(SscError, match=r"ref 70 of 7\.png: its choice is no candidate"):
-        list(annotated_images(open_masks(selected_h5), TABLE.assign(category=""), candidates=other))
+        list(annotated_images(store, by_photo(store, TABLE.assign(category="")), candidates=other))
 
 
 def test_what_is_left_out_is_named(masks_h5: Path, selected_h5: Path) -> None:
-    left_out = LeftOut()
-    list(annotated_images(open_masks(selected_h5), TABLE, left_out=left_out))
+    left_out, store = LeftOut(), open_masks(selected_h5)
+    list(annotated_images(store, by_photo(store), left_out=left_out))
     assert left_out.names == {
         "refs without a choice": ["ref 71 of 7.png", "ref 31 of 3.png", "ref 40 of 4.png", "ref 41 of 4.png"]
     }
-    left_out = LeftOut()
-    list(annotated_images(open_masks(masks_h5), TABLE, left_out=left_out))
+    left_out, store = LeftOut(), open_masks(masks_h5)
+    list(annotated_images(store, by_photo(store), left_out=left_out))
     assert left_out.names["refs without a candidate"][0] == "ref 71 of 7.png"
     assert LeftOut({"why": [str(i) for i in range(30)]}).lines() == [
         f"why: 30 ({', '.join(map(str, range(20)))}, and 10 more)"
@@ -137,15 +146,16 @@ def test_empty_masks_are_left_out_by_name(tmp_path: Path) -> None:
         )
     left_out = LeftOut()
     store = MaskStore.open(tmp_path / "masks.h5", with_masks=True)
-    content = coco_instances(annotated_images(store, TABLE, left_out=left_out), {})
+    content = coco_instances(annotated_images(store, by_photo(store), left_out=left_out), {})
     assert [one["score"] for one in content["annotations"]] == [0.25]
     assert left_out.names == {"masks without a pixel": ["mask 2 of 3.png"]}
 
 
 @pytest.mark.parametrize("name", ["../3.png", "/etc/3.png", "a/../../3.png"])
 def test_names_that_leave_the_folder_are_refused(selected_h5: Path, name: str) -> None:
+    store = open_masks(selected_h5)
     with pytest.raises(SscError, match="inside the images folder"):
-        list(annotated_images(open_masks(selected_h5), TABLE.assign(file_name=name)))
+        list(annotated_images(store, by_photo(store, TABLE.assign(file_name=name))))
 
 
 def fiftyone(store: MaskStore | SelectionStore, images: Iterable[AnnotatedImage], photos: Path) -> Export:
@@ -181,25 +191,28 @@ def test_fiftyone_layout(selected_h5: Path, tmp_path: Path) -> None:
     for image_id in (3, 4, 7):
         Image.new("RGB", (12, 8)).save(photos / f"{image_id}.png")
     store, out = open_masks(selected_h5), tmp_path / "out" / "dataset"
-    write_fiftyone(fiftyone(store, annotated_images(store, TABLE), photos), out)
+    write_fiftyone(fiftyone(store, annotated_images(store, by_photo(store)), photos), out)
     assert sorted(path.name for path in (out / "data").iterdir()) == ["3.png", "4.png", "7.png"]
     assert json.loads((out / "labels.json").read_text())["categories"]
     with pytest.raises(SscError, match="exists"):
-        write_fiftyone(fiftyone(store, annotated_images(store, TABLE), photos), out)
+        write_fiftyone(fiftyone(store, annotated_images(store, by_photo(store)), photos), out)
 
 
 def test_fiftyone_leaves_nothing_behind_when_a_photo_is_missing(selected_h5: Path, tmp_path: Path) -> None:
     store = open_masks(selected_h5)
     with pytest.raises(SscError, match=r"7\.png does not exist"):
-        write_fiftyone(fiftyone(store, annotated_images(store, TABLE), tmp_path / "nowhere"), tmp_path / "out")
+        write_fiftyone(
+            fiftyone(store, annotated_images(store, by_photo(store)), tmp_path / "nowhere"), tmp_path / "out"
+        )
     assert not list(tmp_path.glob("out*"))
 
 
 def test_foreign_refs_are_named(masks_h5: Path, selected_h5: Path) -> None:
-    with pytest.raises(SscError, match="photo 7"):
-        coco_instances(annotated_images(open_masks(masks_h5), TABLE[2:]), {})
+    for store in (open_masks(masks_h5), open_masks(selected_h5)):
+        with pytest.raises(SscError, match="photo 7"):
+            coco_instances(annotated_images(store, by_photo(store, TABLE[2:])), {})
     with pytest.raises(SscError, match="ref 70"):
-        coco_instances(annotated_images(open_masks(selected_h5), TABLE[2:]), {})
+        coco_instances(annotated_images(store, by_photo(store, TABLE[1:])), {})
 
 
 def test_a_file_of_another_kind_is_refused(photos, tmp_path: Path) -> None:

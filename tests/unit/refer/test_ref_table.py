@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ from PIL import Image
 
 from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
+from ssc_core.refer import ref_table
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import (
     FORMAT,
     SCHEMA,
-    Sentences,
     open_photos,
+    photos_of,
     photos_upright,
     read_categories,
     read_refs,
     refs_by_image,
+    refs_by_photo,
+    refs_in_order,
 )
 from ssc_core.tables import table_writer, write_frame
 from tests.unit.refer.conftest import Index
@@ -97,12 +101,67 @@ def test_refs_by_image(refer_folder: Any, index: Index) -> None:
     assert refs_by_image(read_refs(index.refs).iloc[:0]) == {}
 
 
-def test_sentences_of_a_split(refer_folder: Any, index: Index) -> None:
+def test_refs_photo_by_photo(refer_folder: Any, index: Index) -> None:
     index.build(refer_folder.source)
-    sentences = Sentences(index.refs, "val")
-    assert dict(sentences) == {101: ("left dog", "the big dog"), 103: ("second column",)}
-    assert len(sentences) == 2
-    assert sentences.get(102, ()) == (), "a ref of another split"
+    assert photos_of(index.refs, "val").tolist() == [2]
+    assert photos_of(index.refs, "train").tolist() == [1]
+    found = list(refs_by_photo(index.refs, np.array([1, 9, 2]), "val"))
+    assert [photo for photo, _ in found] == [1, 9, 2], "in the order that was asked for"
+    assert [len(refs) for _, refs in found] == [0, 0, 2], "no refs of another split, and none of a photo that has none"
+    assert dict(refs_by_photo(index.refs, np.array([2, 1]))) == refs_by_image(read_refs(index.refs))
+    for read in (
+        photos_of,
+        lambda *of: list(refs_by_photo(of[0], np.array([2]), of[1])),
+        lambda *of: [*refs_in_order(*of)],
+    ):
+        with pytest.raises(SscError, match=r"no split 'testA'; it has val, train"):
+            read(index.refs, "testA")
+
+
+@pytest.mark.parametrize("order", ["by photo", "mixed"])
+def test_few_refs_are_in_memory_at_once(
+    tmp_path: Path, photo_folder: Path, index: Index, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    monkeypatch.setattr(ref_table, "_PHOTOS_AT_ONCE", 3)
+    monkeypatch.setattr(ref_table, "_ROWS_AT_ONCE", 5)
+    names = [f"{number}.png" for number in range(20)]
+    for name in names:
+        Image.new("RGB", (4, 6)).save(photo_folder / name)
+    rows = [f"{name},{name} {turn}|the same" for name in names for turn in range(2)]
+    rows = rows if order == "by photo" else rows[::2] + rows[1::2]
+    (tmp_path / "mine.csv").write_text("\n".join(["image,sentences", *rows]))
+    index.build(DatasetSource(layout="table", file=tmp_path / "mine.csv", images=photo_folder))
+    whole, alive = refs_by_image(read_refs(index.refs, "train")), []
+    expected = [(photo, [ref.sentences for ref in refs]) for photo, refs in whole.items()]
+    del whole
+    found = []
+    for photo, refs in refs_by_photo(index.refs, photos_of(index.refs, "train"), "train"):
+        found.append((photo, [ref.sentences for ref in refs]))
+        del refs
+        alive.append(sum(isinstance(one, Ref) for one in gc.get_objects()))
+    assert found == expected and len(found) == 20
+    assert max(alive) <= 2 * 3, "two refs of each of three photos"
+    del alive[:], found
+    texts = []
+    for ref in refs_in_order(index.refs, "train"):
+        texts.append(ref.sentences[0])
+        assert ref.sentences[1:] == ("the same",)
+        alive.append(sum(isinstance(one, Ref) for one in gc.get_objects()))
+    assert texts == [row.split(",")[1].split("|")[0] for row in rows], "the table's order"
+    assert max(alive) <= 2
+
+
+def test_rows_of_a_ref_in_several_places_are_refused(tmp_path: Path) -> None:
+    values = dict.fromkeys(SCHEMA.names, 1) | dict.fromkeys(
+        ("dataset", "split", "file_name", "category", "sentence", "raw"), "a"
+    )
+    with table_writer(tmp_path / "refs.parquet", SCHEMA.with_metadata(FORMAT)) as writer:
+        writer.write_table(
+            pa.Table.from_pylist([values | {"ref_id": ref} for ref in (1, 2, 1)], schema=SCHEMA.with_metadata(FORMAT))
+        )
+    found = refs_in_order(tmp_path / "refs.parquet", "a")
+    with pytest.raises(SscError, match="in several places"):
+        list(found)
 
 
 def test_some_columns(refer_folder: Any, index: Index) -> None:

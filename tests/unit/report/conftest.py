@@ -20,7 +20,7 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.index import build_index
-from ssc_core.refer.ref_table import open_photos, read_refs
+from ssc_core.refer.ref_table import open_photos, read_refs, refs_of
 from ssc_core.refer.truth import TruthStore
 
 SIZE = (40, 60)
@@ -156,7 +156,8 @@ def _evaluate(folder: Path, photos_folder: Path) -> None:
         SelectionStore(folder / "val" / "selected.h5") as selected,
     ):
         evaluate_masks(
-            refs=refs, split="val", masks=masks, truth=truth, selections={"selected": selected},
+            refs=refs_of(refs[refs["split"] == "val"]), split="val", masks=masks, truth=truth,
+            selections={"selected": selected},
             select=SelectSettings(min_area=0), out=folder / "eval_masks_val.json", settings=settings,
             compat=CompatSettings(), meta=meta("zero_shot"),
         )  # fmt: skip

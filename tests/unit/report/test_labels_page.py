@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -26,11 +27,13 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
+from ssc_core.refer import ref_table
 from ssc_core.refer.index import build_index
+from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.report import labels_page
-from ssc_core.report.checklist import draw_overlays, write_checklist
-from ssc_core.report.label_rows import Run, by_class, label_rows
+from ssc_core.report.checklist import draw_overlays, overlay_of, write_checklist
+from ssc_core.report.label_rows import LabelRow, Labels, Run, by_class
 from ssc_core.report.labels_page import write_labels_page
 from tests.files import write_nouns
 
@@ -125,13 +128,17 @@ def files(dataset: Path) -> dict[str, Any]:
 
 def test_rows_say_why_they_are_worth_a_look(dataset: Path) -> None:
     with ExitStack() as stack:
-        rows = label_rows(Run.open(stack, "train", "train", **files(dataset)))
+        labels = Labels(Run.open(stack, "train", "train", **files(dataset)))
+        rows = list(labels.rows())
     assert [row.reasons for row in rows[:5]] == [("doubt",), ("disagree",), ("empty",), ("alone",), ()]
     assert rows[0].margin == pytest.approx(5 - 4.945, abs=1e-4)
     assert [row.against for row in rows[:3]] == [0, 1, 0]
     assert np.isnan([rows[2].margin, rows[3].margin]).all()
+    assert [row.ref.ref_id for row in labels.rows(labels.doubtful())] == [3, 1, 2]
     assert [row.ref.ref_id for row in sorted(rows, key=lambda row: row.doubt)][:4] == [3, 1, 2, 4]
-    cats, dogs = by_class(rows).to_dict("records")
+    assert labels.certainty(1, 0) == {"score": 5.0, "margin": rows[0].margin, "check": rows[0].why}
+    assert labels.certainty(3, 0) == {"score": None, "margin": None, "check": "Nothing found"}
+    cats, dogs = by_class(labels, np.arange(len(labels))).to_dict("records")
     assert (cats["asked"], cats["rows"], cats["empty"], cats["check"]) == ("cat", 9, 1, 3)
     assert cats["candidates"] == pytest.approx((2 * 7 + 1) / 9)
     assert (dogs["rows"], dogs["check"], dogs["margin"]) == (3, 0, pytest.approx(2.11, abs=1e-4))
@@ -142,9 +149,8 @@ def test_scores_are_of_the_scorers_that_have_a_weight(dataset: Path, tmp_path: P
     write_run(run, [0, 0, -1, 0, *[0] * (PHOTOS - 4)], {"default": 0, "dense": 1})
     stores = {"masks": run / "masks.h5", "selected": run / "selected.h5"}
     with ExitStack() as stack:
-        rows = label_rows(
-            Run.open(stack, "a", "train", **files(dataset) | stores | {"scores": [run / "scores_dense.h5"]})
-        )
+        dense = files(dataset) | stores | {"scores": [run / "scores_dense.h5"]}
+        rows = list(Labels(Run.open(stack, "a", "train", **dense)).rows())
         assert rows[1].reasons == ("disagree",)
         with pytest.raises(SscError, match=r"scores of dense are needed, .*scores\.h5 \(default\)"):
             Run.open(stack, "a", "train", **files(dataset) | stores)
@@ -207,6 +213,25 @@ def test_pages_of_photos_say_that_toys_made_them(
     assert warning in (tmp_path / "out.html").read_text(), "one of two runs is enough"
 
 
+def test_rows_of_few_photos_are_in_memory_at_once(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ref_table, "_PHOTOS_AT_ONCE", 2)
+    alive: list[int] = []
+
+    def counting(card: Any) -> Any:
+        alive.append(sum(isinstance(one, LabelRow | Ref) for one in gc.get_objects()))
+        return card
+
+    drawn = labels_page._drawn
+    monkeypatch.setattr(labels_page, "_drawn", lambda *arguments: counting(drawn(*arguments)))
+    write(dataset, 3, monkeypatch)
+    compare(dataset / "train", dataset / "select.choice=first" / "train", "--out", tmp_path / "out.html")
+    assert len(alive) == 3 * PHOTOS
+    assert max(alive[:PHOTOS]) <= 3 * 2 + 2, "a page of three rows and their refs, and the refs that are read next"
+    assert max(alive[PHOTOS:]) <= 2 * (3 * 2 + 2), "the same of each run"
+
+
 def test_fewer_pages_leave_none_of_the_old(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(write(dataset, 2, monkeypatch)[1]) == 6
     assert len(write(dataset, 100, monkeypatch)[1]) == 1
@@ -224,11 +249,11 @@ def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) ->
     (photos / "beach 3.png").write_bytes(b"no photo")
     with ExitStack() as stack:
         run = Run.open(stack, "train", "train", **files(dataset))
-        rows = label_rows(run)
-        overlays = draw_overlays(run, rows, open_photos(dataset / "refs.parquet", photos), tmp_path)
-    assert sorted(overlays) == [(n, 0) for n in range(1, PHOTOS + 1) if n != 3]
-    assert all((tmp_path / overlay).is_file() for overlay in overlays.values())
-    assert write_checklist(rows, overlays, tmp_path / "check.csv") == 3
+        labels = Labels(run)
+        unreadable = draw_overlays(run, labels.rows(), open_photos(dataset / "refs.parquet", photos), tmp_path)
+        assert unreadable == {"beach 3.png"}
+        assert [row.ref.ref_id for row in labels.rows() if not (tmp_path / overlay_of(row)).is_file()] == [3]
+        assert write_checklist([labels], unreadable, tmp_path / "check.csv") == 3
     lines = list(csv.DictReader((tmp_path / "check.csv").open(encoding="utf-8")))
     assert [(line["ref"], line["why"]) for line in lines] == [
         ("3", "The photo cannot be read"), ("1", "Two candidates score alike"), ("2", "Its sentences disagree"),
@@ -269,8 +294,8 @@ def test_what_cannot_be_compared(dataset: Path, tmp_path: Path) -> None:
 
 def test_a_photo_with_a_long_name_has_an_overlay(tmp_path: Path) -> None:
     name = "\u00e4" * 120 + ".jpg"
-    row: Any = SimpleNamespace(ref=SimpleNamespace(file_name=name, ref_id=7), chosen=0, choice=0, key=(7, 0))
+    row: Any = SimpleNamespace(ref=SimpleNamespace(file_name=name, ref_id=7), chosen=0, choice=0)
     run: Any = SimpleNamespace(candidates=lambda ref_id: np.ones((1, 8, 12), bool))
     photos: Any = SimpleNamespace(or_none=lambda file_name: np.zeros((8, 12, 3), np.uint8))
-    drawn = draw_overlays(run, [row], photos, tmp_path)
-    assert (tmp_path / drawn[7, 0]).is_file()
+    assert draw_overlays(run, [row], photos, tmp_path) == set()
+    assert (tmp_path / overlay_of(row)).is_file()

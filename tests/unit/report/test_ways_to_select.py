@@ -22,7 +22,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import file_sha256
-from ssc_core.refer.ref_table import open_photos, read_refs
+from ssc_core.refer.ref_table import open_photos, read_refs, refs_in_order
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report import select_cards
 from ssc_core.report.cards import PhotoShelf, ShelfPhoto
@@ -65,7 +65,8 @@ def root_of(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         about = {"data": {"selected": file_sha256(own)}, "settings": {"select": {"min_area": 9}}}
         evaluate_masks(
-            refs=read_refs(source / "refs.parquet"), split="val", masks=masks, truth=TruthStore(source / "truth.h5"),
+            refs=refs_in_order(source / "refs.parquet", "val"), split="val", masks=masks,
+            truth=TruthStore(source / "truth.h5"),
             selections={"selected": selected, "right": right}, select=SelectSettings(min_area=0),
             out=folder / "eval.json", settings=EvaluateSettings(bootstrap_samples=20), compat=CompatSettings(),
             meta=meta("zero_shot") | about,

@@ -17,7 +17,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews
-from ssc_core.report.label_rows import label_rows
+from ssc_core.report.label_rows import Labels
 from ssc_core.review.masks import KEPT, clipped
 from ssc_core.review.server import MAX_BYTES, MAX_UPLOAD
 from tests.unit.review.conftest import choose, run_of, serving
@@ -73,7 +73,7 @@ def test_what_was_drawn_is_in_the_picture_and_in_the_rows_of_the_labels_page(pla
     assert browser.ask("/marked/1")[1] != before
     choose(place)
     with run_of(place) as run:
-        row = next(row for row in label_rows(run) if row.ref.ref_id == 1)
+        row = next(row for row in Labels(run).rows() if row.ref.ref_id == 1)
         masks = run.candidates(1)
     assert (row.found, row.chosen, row.reasons) == (3, 3, ())
     assert np.isnan(row.score)

@@ -1,0 +1,107 @@
+"""What ``ssc label`` leaves: from the workflow's results to files for people and for other tools."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ssc_core.config.settings import Settings
+from ssc_core.config.stages import scores_of
+from ssc_core.config.toys import ON_PHOTOS, label_stages, toys_of
+from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, annotated_images
+from ssc_core.exchange.formats import FORMATS
+from ssc_core.layout import DatasetFolder
+from ssc_core.refer.ref_table import open_photos, refs_by_photo
+from ssc_core.registry import REGISTRY
+from ssc_core.report.checklist import draw_overlays, write_checklist
+from ssc_core.report.label_rows import Labels, Run
+from ssc_core.report.labels_page import Pages
+
+
+def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, dataset: str) -> None:
+    """Write labels.json, pages, overlays and check.csv of a dataset whose results lie in ``out``; say where."""
+    folder = out / "results" / dataset
+    results, table, left_out = DatasetFolder(folder), folder / "refs.parquet", LeftOut()
+    reader = open_photos(table, photos)
+    world = ON_PHOTOS if toys_of(settings, label_stages(settings)) else "files"
+    labelled: list[Labels] = []
+    pages: list[Path] = []
+    unreadable: set[str] = set()
+    with ExitStack() as stack:
+        names: dict[str, None] = {}
+        for split in splits:
+            nouns, masks, selected, *scores = (
+                results(name, split=split) for name in ("nouns", "masks", "selected", *scores_of(settings))
+            )
+            run = Run.open(stack, split, split, refs=table, nouns=nouns, masks=masks, scores=scores, selected=selected)
+            labels = Labels(run)
+            labelled.append(labels)
+            unreadable |= draw_overlays(run, labels.rows(), reader, out)
+            page = "labels" if len(splits) == 1 else f"labels_{split}"
+            pages.append(out / f"{page}.html")
+            Pages([labels], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
+            names |= dict.fromkeys(run.masks.info.class_names)
+        made = Counter[str]()
+        export = Export(
+            images=_counted(once(labelled, left_out), made),
+            store=run.selected,
+            categories=dict(enumerate(names, start=1)),
+            split=splits[0],
+            photos=photos,
+            left_out=left_out,
+        )
+        FORMATS["coco"].write(export, out / "labels.json")
+    doubtful = write_checklist(labelled, unreadable, out / "check.csv")
+    empty = sum(int((labels.to_check & (labels.numbers["chosen"] < 0)).sum()) for labels in labelled)
+    rows = sum(map(len, labelled))
+    print(
+        f"\n{made['masks']} masks for {rows} rows: {out}/labels.json (COCO)\n"
+        f"{doubtful} rows to check, {empty} of them without a mask: {out}/check.csv\n"
+        f"to look at: {', '.join(map(str, pages))}\n"
+        f"to decide:  {_review_command(settings, out, splits, dataset)}"
+    )
+    for line in left_out.lines():
+        print(f"left out, {line}")
+
+
+def _review_command(settings: Settings, out: Path, splits: Sequence[str], dataset: str) -> str:
+    """It runs a plug-in only where a config that was named has it."""
+    folder = out if len(splits) == 1 else out / "results" / dataset / splits[0]
+    plug_in = settings.segment.backend.name not in REGISTRY
+    return shlex.join(["ssc", "review", str(folder), *(["--config", str(out / "config.yaml")] if plug_in else [])])
+
+
+def once(labelled: Sequence[Labels], left_out: LeftOut) -> Iterator[AnnotatedImage]:
+    """The photos of some splits with what Select says of their masks. One that several splits name comes once, with the
+    masks of all."""
+    photos = [labels.run.selected.image_ids for labels in labelled]
+    for first, own in enumerate(photos):
+        own = own[~np.isin(own, np.concatenate([own[:0], *photos[:first]]))]
+        splits = [own, *(own[np.isin(own, others)] for others in photos[first + 1 :])]
+        images = [_with_scores(labels, of, left_out) for labels, of in zip(labelled[first:], splits, strict=True)]
+        named_by = zip(*(np.isin(own, of).tolist() for of in splits), strict=True)
+        for here in named_by:
+            of_splits = [next(one) for one, names_it in zip(images, here, strict=True) if names_it]
+            yield replace(of_splits[0], annotations=[one for image in of_splits for one in image.annotations])
+
+
+def _with_scores(labels: Labels, photos: np.ndarray, left_out: LeftOut) -> Iterator[AnnotatedImage]:
+    """Some photos of a split, whose annotations say how sure Select was."""
+    run = labels.run
+    refs = refs_by_photo(run.table, photos, run.split)
+    for image in annotated_images(run.selected, refs, candidates=run.masks, left_out=left_out):
+        for annotation in image.annotations:
+            annotation.about.update(labels.certainty(annotation.about["ref_id"], annotation.choice))
+        yield image
+
+
+def _counted(images: Iterable[AnnotatedImage], made: Counter[str]) -> Iterator[AnnotatedImage]:
+    for image in images:
+        made["masks"] += len(image.annotations)
+        yield image
