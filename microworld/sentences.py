@@ -167,9 +167,9 @@ def _anchor(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> tuple[S
 def _short_depth(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> Proposal:
     """'closest dog', or 'front red car' where another one is red, too."""
     noun, fact = _noun(obj, rng)
-    phrase, facts = noun, (fact,)
-    if rng.random() < 0.3:
-        phrase, facts = phrases.plain_colour(obj, noun), (fact, _colour(obj))
+    coloured = rng.random() < 0.3
+    phrase = phrases.plain_colour(obj, noun) if coloured else noun
+    facts: tuple[Fact, ...] = (fact, _colour(obj)) if coloured else (fact,)
     pick = choose(("nearest", "furthest"), rng)
     return choose(phrases.SHORT_PICKS[pick], rng).format(n=phrase), Description(facts, pick)
 
