@@ -11,7 +11,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks.selection import ScoreStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.images import load_image
-from ssc_core.select import scorers, scoring
+from ssc_core.select import score_stage, scorers
 from ssc_core.select.prompts import reverse_blur
 
 
@@ -19,7 +19,7 @@ def score_world(
     world, *, settings=None, compat=None, threads=2, batch=None, masks=None, name="scores.h5"
 ) -> ScoreStore:
     out = world.folder / name
-    scoring.score_candidates(
+    score_stage.score_candidates(
         refs=world.refs,
         split="val",
         masks=masks or world.masks,
