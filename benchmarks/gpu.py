@@ -38,14 +38,16 @@ FAST = {
     "fast_segment_vit_b": "segment.py --images 64 --boxes 5 --sam vit_b --threads 16 --stages segment",
     "fast_select": "select_stage.py --model ViT-L-14-336 --photos 200 --threads 16",
     "fast_correct": "train.py --swin base --side 480 --samples 60 --steps 10",
-    "fast_settings": "settings.py --threads 16",
+    "fast_settings": "settings.py --leave-out compile --threads 16",
+    "fast_compile": "settings.py --only compile --threads 16",
 }
 FAST_SMALL = {
     "fast_segment_vit_h": "segment.py --images 2 --boxes 2 --sam small --threads 1",
     "fast_segment_vit_b": "segment.py --images 2 --boxes 2 --sam small --threads 1 --stages segment",
     "fast_select": "select_stage.py --photos 2 --threads 1",
     "fast_correct": "train.py --swin micro --side 96 --samples 12 --steps 2 --threads 1",
-    "fast_settings": "settings.py --size small --images 2 --repeats 3 --threads 1",
+    "fast_settings": "settings.py --leave-out compile --size small --images 2 --repeats 3 --threads 1",
+    "fast_compile": "settings.py --only compile --size small --images 2 --repeats 3 --threads 1",
 }
 LIMIT = 570
 """Seconds of a part: less than the ten minutes of a lent machine, so that what was found is written before they end."""
@@ -152,8 +154,9 @@ def _run(arguments: list[str]) -> tuple[int, float, str]:
         limit.cancel()
         status = process.wait()
     seconds = time.monotonic() - started
-    why = f"stopped after {LIMIT} s" if status < 0 and seconds >= LIMIT else f"ended with {status}"
-    return status, seconds, f"{why}: {last[:300]}" if last else why
+    if status < 0 and seconds >= LIMIT:
+        return status, seconds, f"stopped after {LIMIT} s"
+    return status, seconds, f"ended with {status}: {last[:300]}" if last else f"ended with {status}"
 
 
 if __name__ == "__main__":

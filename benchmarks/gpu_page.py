@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Results = Mapping[str, Mapping[str, Any]]
 TARGETS = {"segment": 6, "detect": 6, "select": 8, "correct": 3}
 """Times the published way, on one H100."""
+SETTINGS = ("fast_settings", "fast_compile")
+"""Parts that measure ways to be faster, each on against off."""
 
 HOW = """\
 ## How to run it
@@ -28,16 +30,69 @@ there:
     python benchmarks/gpu.py fast_segment_vit_h --out "$OUT"
     python benchmarks/gpu.py --out FOLDER --page                                 # here, from the files that came back
 
-The parts: `segment`, `select`, `correct`, `memory`, `resume`, `lease`, `torchrun` (right); `fast_segment_vit_h`,
-`fast_segment_vit_b`, `fast_select`, `fast_correct`, `fast_settings` (fast). Each is a process that is stopped after
-570 s, and writes PART.json after every finding; one that breaks or is stopped keeps what it found, says why, and ends
-with a status that is not 0. What is missing is named below, and its case is skipped.
+The parts that say whether it is right: `segment`, `select`, `correct`, `memory`, `resume`, `lease`, `torchrun`; how
+fast: `fast_segment_vit_h`, `fast_segment_vit_b`, `fast_select`, `fast_correct`, `fast_settings`, `fast_compile`. Each
+is a process that is stopped after 570 s, and writes PART.json after every finding; one that breaks or is stopped keeps
+what it found, says why, and ends with a status that is not 0. What is missing is named below, and its case is skipped.
+
+Tried with just that on 26 November 2026, on a CPU at small size beside much other work: Python 3.12.1, torch 2.11.0,
+torchvision 0.26.0, transformers 5.17.0, timm 1.0.31, h5py 3.16.0, SciPy 1.18.1, OpenCV 5.0.0, NumPy 2.5.2. `correct`,
+`select`, `resume`, `lease`, `torchrun`, `fast_segment_vit_b`, `fast_select`, `fast_correct` and `fast_settings` ended
+right, and so did GroundingDINO's case of `segment`, in the time that there was.
 
 fp32 is compared without TF32, so that its bounds can be tight; the device is always compared with fp32 on the CPU;
 "relative" is ||found - expected|| / ||expected||. Of GroundingDINO's proposals both take the same, since those of
 random weights are nearly ties. A killed training may differ from an undisturbed one by ten times what two of these
 differ by. Out of memory is a real limit on a GPU; on a CPU the network says so.
 """
+
+WAYS = (
+    (
+        "SAM's attention with its position bias by a fused kernel ([on a CPU](performance.md#switches-for-gpus))",
+        "always on for `sam`: the bias is a part of the scalar product, so that `scaled_dot_product_attention` does it "
+        "and flex attention is not needed. The others: `attention:` of their `settings` (`sdpa`, `eager`, "
+        "`flash_attention_2`, `flex_attention`); open_clip chooses by itself",
+        ("attention: fused, SAM",),
+    ),
+    (
+        "`torch.compile`",
+        "`compute: {compile: true}` for a training step, `segment.backend.settings: {compile: true}` for `sam`'s "
+        "encoder; off. None for the detector, whose shapes change with photos and prompts, nor for open_clip",
+        ("compile, SAM", "compile, training"),
+    ),
+    (
+        "16 bits",
+        "`precision: auto` of every backend and of training is bf16 autocast on a GPU; `dtype: bfloat16` or `float16` "
+        "of the weights, for the networks of transformers and `open_clip_dense`, saves memory as well",
+        ("bf16, SAM", "bf16, training"),
+    ),
+    (
+        "photos decoded ahead",
+        "always on, by `compute.threads` workers; training keeps small photos decoded in memory. Not on the GPU: "
+        "another decoder gives other pixels, so labels would depend on the machine",
+        (),
+    ),
+    ("photos in batches", "`compute.batch`; halved where memory is short", ("batch, SAM",)),
+    (
+        "CUDA graphs for small decoders",
+        "none: the number of boxes differs from photo to photo and a graph is for one shape; to be tried where a "
+        "profile shows the decoder waiting for launches",
+        (),
+    ),
+    (
+        "channels last",
+        "always on in training; not for SAM, whose blocks are products of matrices",
+        ("channels last, SAM", "channels last, training"),
+    ),
+    ("fused AdamW", "always on", ("fused AdamW, training",)),
+    (
+        "activations computed again",
+        "`compute: {checkpoint_activations: true}`, where memory decides the batch; off",
+        ("checkpoint_activations, training",),
+    ),
+    ("pinned memory", "always on in training that reads photos from the drive, on a GPU", ("pinned memory",)),
+)
+"""What makes a GPU faster: the setting that turns it on, or why there is none, and what ``SETTINGS`` call it."""
 
 
 def page(found: Results) -> str:
@@ -47,7 +102,7 @@ def page(found: Results) -> str:
     versions = {name: value for one in found.values() for name, value in one["versions"].items()}
     lines = [
         "# On a GPU",
-        "Written by `make gpu-check` from what its parts found; nothing below was typed.",
+        "Written by `make gpu-check` from what its parts found: no figure below was typed.",
     ]
     if all(one["device"] == "cpu" for one in found.values()):
         lines.append(
@@ -80,30 +135,37 @@ def page(found: Results) -> str:
     for what, _, usage, _ in _measured(found):
         rows = [(f"`{o['name']}`", o["calls"], f"{o['ms']:.1f}", f"{o['share']:.0%}") for o in usage["operators"][:6]]
         lines += [f"Where the time goes, {what}:", _table(("operator", "calls", "ms", "share"), rows)]
-    lines += _settings(found.get("fast_settings", {}).get("figures"))
+    lines += _settings([one for name in SETTINGS if (one := found.get(name))])
     lines += ["## Commands", "\n".join(f"    {one['command']}    # {one['seconds']:.0f} s" for one in found.values())]
     return "\n\n".join(lines) + "\n"
 
 
-def _settings(figures: dict[str, Any] | None) -> Iterator[str]:
-    """What each way to be faster gives."""
-    if not figures:
+def _settings(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each way to be faster: what turns it on, and what that gives."""
+    measured_by = [one["figures"] for one in parts if one.get("figures")]
+    cases = {case["name"]: case for figures in measured_by for case in figures["cases"]}
+    seen = "" if any(one["device"] == "cuda" for one in parts) else "; never saw a GPU"
+    yield "## Each way to be faster"
+    rows = []
+    for what, setting, names in WAYS:
+        measured = [f"{cases[name]['times']:.2f} times ({name})" for name in names if "times" in cases.get(name, {})]
+        rows.append((what, setting, (", ".join(measured) or "not measured") + seen))
+    yield _table(("what", "how to turn it on", "measured"), rows)
+    if not cases:
         return
-    yield "## Each way to be faster, on against off"
     yield (
-        f"{figures['size'].capitalize()} size, in turns on the same data; milliseconds per image or sample. Of these, "
-        "`compile` is off by default, `checkpoint_activations` too (it saves memory), and pinned memory is used by "
-        "training alone."
+        f"The same in figures, on against off: {measured_by[0]['size']} size, in turns on the same data; milliseconds "
+        "per image or sample. Less than 1 is slower."
     )
     rows = []
-    for one in figures["cases"]:
-        if "error" in one:
-            rows.append((one["name"], one["error"], "", "", "", ""))
+    for case in cases.values():
+        if "error" in case:
+            rows.append((case["name"], case["error"], "", "", "", ""))
         else:
-            memory = "" if one["on_mib"] is None else f"{one['off_mib']:.0f} to {one['on_mib']:.0f} MiB"
-            times = f"**{one['times']:.2f}**"
+            memory = "" if case["on_mib"] is None else f"{case['off_mib']:.0f} to {case['on_mib']:.0f} MiB"
+            times = f"**{case['times']:.2f}**"
             rows.append(
-                (one["name"], f"{one['off_ms']:.3g}", f"{one['on_ms']:.3g}", times, f"{one['off_by']:.1g}", memory)
+                (case["name"], f"{case['off_ms']:.3g}", f"{case['on_ms']:.3g}", times, f"{case['off_by']:.1g}", memory)
             )
     yield _table(("what", "off", "on", "times", "results off by", "peak"), rows)
 
@@ -128,7 +190,7 @@ def _measured(found: Results) -> Iterator[tuple[str, str, dict[str, Any], tuple[
     """What, size, usage, and (published way and ours per second, share in the models, target) of every benchmark."""
     for name, one in found.items():
         figures, size = one.get("figures"), one["size"]
-        if not figures or name == "fast_settings":
+        if not figures or name in SETTINGS:
             continue
         if name.startswith("fast_segment"):
             for stage in ("detect", "segment"):

@@ -139,7 +139,8 @@ def main() -> None:
     for cases in (encoder_cases, training_cases):
         try:
             for case in cases(options, device):
-                if options.only and not any(word in case.name for word in options.only):
+                wanted = not options.only or any(word in case.name for word in options.only)
+                if not wanted or any(word in case.name for word in options.leave_out):
                     continue
                 try:
                     row = measure(case, device, options)
@@ -164,6 +165,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=16, help="of a training step at the official size")
     parser.add_argument("--repeats", type=int, default=5, help="turns of off and on")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="cases with one of these in their names")
+    parser.add_argument("--leave-out", nargs="+", metavar="WORD", default=[], help="cases that are not measured")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2, help="torch threads on the CPU")
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall", help="what seconds are counted")

@@ -55,7 +55,7 @@ def load_network(
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise SscError(f"{kind.__name__}: {folder} is no folder with config.json and weights; {FETCH}")
-    _check_choice("dtype", dtype, get_args(Dtype))
+    held = torch_dtype(dtype)
     if attention is not None:
         _check_choice("attention", attention, get_args(Attention))
         options["attn_implementation"] = attention
@@ -68,7 +68,7 @@ def load_network(
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # so that they are listed; below they are an error like the others
         weights_only=True,
-        dtype=getattr(torch, dtype),
+        dtype=held,
         **options,
     )
     if problems := _misfits(report, [*unused, *INDEX_TABLES]):
@@ -78,6 +78,12 @@ def load_network(
         )
     named_tensors(folder, network.state_dict())
     return network
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """PyTorch's own of a setting ``dtype``. Raises SscError for one that is none."""
+    _check_choice("dtype", name, get_args(Dtype))
+    return getattr(torch, name)  # type: ignore[no-any-return]
 
 
 def load_tokenizer(folder: Path | str) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssc_core.errors import SscError
+from ssc_core.pretrained import Dtype, torch_dtype
 from ssc_core.select.clip import OpenClip
 from ssc_core.select.dense import DenseScorer
 from ssc_core.select.scorers import SCORE_SCALE
@@ -24,10 +25,11 @@ from ssc_core.torch_runtime import Precision
 class DenseOpenClip(DenseScorer):
     """Cosines of patch features and sentences by any open_clip model, as a ``PairScorer``.
 
-    Settings are those of ``OpenClip``. The whole photo is resized to the model's square, since nothing of it may be cut
-    off. A patch has the feature that the model's last step of pooling gives when it sees that patch alone; in CLIP's
-    transformer, whose class token gathers the photo in the last block, each patch sees only itself there (MaskCLIP,
-    Zhou et al., arXiv 2112.01071).
+    Settings are those of ``OpenClip``, and dtype: of the weights of the image tower, half the memory with 16 bits.
+    (The text tower stays at 32, and how attention is computed is open_clip's choice.) The whole photo is resized to the
+    model's square, since nothing of it may be cut off. A patch has the feature that the model's last step of pooling
+    gives when it sees that patch alone; in CLIP's transformer, whose class token gathers the photo in the last block,
+    each patch sees only itself there (MaskCLIP, Zhou et al., arXiv 2112.01071).
     """
 
     scale = "cosine x 100"
@@ -40,10 +42,12 @@ class DenseOpenClip(DenseScorer):
         quick_gelu: bool | None = None,
         tag: str | None = None,
         tokenizer: str | None = None,
+        dtype: Dtype = "float32",
         precision: Precision = "auto",
         device: str = "auto",
         threads: int = 1,
     ) -> None:
+        self._dtype = torch_dtype(dtype)
         self._clip = OpenClip(
             model,
             pretrained,
@@ -54,13 +58,13 @@ class DenseOpenClip(DenseScorer):
             device=device,
             threads=threads,
         )
-        self._tower = self._clip.model.visual
+        self._tower = self._clip.model.visual.to(self._dtype)
         if not isinstance(self._tower, VisionTransformer | TimmModel | ModifiedResNet):
             raise SscError(f"open_clip: {model} has a {type(self._tower).__name__}, whose patches cannot be read")
 
     def _see(self, image: np.ndarray) -> Tensor:
         """Unit features of the patches, float32 (h, w, D)."""
-        pixels = self._clip.normalised([self._squeezed(image)])
+        pixels = self._clip.normalised([self._squeezed(image)]).to(self._dtype)
         with torch.autocast(self._clip.device.type, torch.bfloat16, enabled=self._clip.bf16):
             features = patch_features(self._tower, pixels)[0]
         return functional.normalize(features.float(), dim=-1)
@@ -92,7 +96,9 @@ def _transformer_patches(tower: VisionTransformer, pixels: Tensor) -> Tensor:
     tokens = tower._embeds(pixels)
     for block in blocks:
         tokens = block(tokens)
-    itself = torch.full((tokens.shape[1],) * 2, float("-inf"), device=tokens.device).fill_diagonal_(0)
+    itself = torch.full((tokens.shape[1],) * 2, float("-inf"), dtype=tokens.dtype, device=tokens.device).fill_diagonal_(
+        0
+    )
     tokens = tower.ln_post(last(tokens, attn_mask=itself))
     patches = tokens[:, 1:] @ tower.proj
     return patches.unflatten(1, tower.grid_size)

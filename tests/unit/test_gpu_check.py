@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -280,6 +281,23 @@ def test_the_page_says_what_never_saw_a_gpu_and_what_is_wrong(monkeypatch: pytes
     assert "segment, sam: skipped: x is not installed." in text
     assert "segment, sam2: error: RuntimeError: y." in text
     assert "never seen" not in page({"segment": {**part, "device": "cuda", "device_name": "a card"}})
+    assert "| fused AdamW | always on | not measured; never saw a GPU |" in text
+
+    case = {"name": "fused AdamW, training", "off_ms": 3, "on_ms": 2, "times": 1.5, "off_by": 0}
+    cases = [{**case, "off_mib": None, "on_mib": None}, {"name": "compile, SAM", "error": "no compiler"}]
+    measured = {**part, "device": "cuda", "failed": "", "figures": {"size": "small", "cases": cases}}
+    text = page({"fast_settings": measured})
+    assert "| fused AdamW | always on | 1.50 times (fused AdamW, training) |" in text
+    assert "| compile, SAM | no compiler |" in text
+
+
+def test_every_way_that_is_measured_is_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from gpu_page import WAYS
+
+    measured = re.findall(r'Case\("([^"]+)"', (ROOT / "benchmarks/settings.py").read_text())
+    assert measured
+    assert sorted(name for *_, names in WAYS for name in names) == sorted(measured)
 
 
 def test_the_doctor_says_that_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

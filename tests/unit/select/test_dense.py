@@ -20,6 +20,7 @@ from transformers import (
 from ssc_core.backends import PairScorer, load_backend
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import CompatSettings
+from ssc_core.errors import SscError
 from ssc_core.masks.selection import ScoreStore
 from ssc_core.select.dense import pooled
 from ssc_core.select.dense_clip import DenseOpenClip, patch_features
@@ -165,9 +166,25 @@ def test_it_scores_candidates_through_the_stage(clip_folder, world) -> None:
 
 
 def test_a_tower_whose_patches_cannot_be_read_is_an_error(clip_folder, monkeypatch) -> None:
-    from ssc_core.errors import SscError
     from ssc_core.select import dense_clip
 
     monkeypatch.setattr(dense_clip, "VisionTransformer", ModifiedResNet)
     with pytest.raises(SscError, match="has a VisionTransformer, whose patches cannot be read"):
         DenseOpenClip(str(clip_folder), device="cpu")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_an_image_tower_of_16_bits(clip_folder: Path, photo: np.ndarray, masks: np.ndarray, dtype: str) -> None:
+    whole, half = (DenseOpenClip(str(clip_folder), dtype=kind, device="cpu") for kind in ("float32", dtype))
+    expected, found = (one.score_pairs(photo, masks, SENTENCES) for one in (whole, half))
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - expected).max() < 2  # points of cosine x 100
+    towers = whole._clip.model.visual, half._clip.model.visual
+    full, least = (sum(value.nbytes for value in tower.state_dict().values()) for tower in towers)
+    assert least == full / 2
+    assert {value.dtype for value in half._clip.model.transformer.parameters()} == {torch.float32}
+
+
+def test_a_dtype_that_is_none(clip_folder: Path) -> None:
+    with pytest.raises(SscError, match="`dtype: int8` is none of float32, bfloat16, float16"):
+        DenseOpenClip(str(clip_folder), dtype="int8", device="cpu")
