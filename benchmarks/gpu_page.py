@@ -36,9 +36,9 @@ is a process that is stopped after 570 s, and writes PART.json after every findi
 what it found, says why, and ends with a status that is not 0. What is missing is named below, and its case is skipped.
 
 Tried with just that on 26 November 2026, on a CPU at small size beside much other work: Python 3.12.1, torch 2.11.0,
-torchvision 0.26.0, transformers 5.17.0, timm 1.0.31, h5py 3.16.0, SciPy 1.18.1, OpenCV 5.0.0, NumPy 2.5.2. `correct`,
-`select`, `resume`, `lease`, `torchrun`, `fast_segment_vit_b`, `fast_select`, `fast_correct` and `fast_settings` ended
-right, and so did GroundingDINO's case of `segment`, in the time that there was.
+torchvision 0.26.0, transformers 5.17.0, timm 1.0.31, h5py 3.16.0, SciPy 1.18.1, OpenCV 5.0.0, NumPy 2.5.2. `segment`,
+`select`, `correct`, `resume`, `lease`, `torchrun`, `fast_segment_vit_b`, `fast_select`, `fast_correct` and
+`fast_settings` ended right; for the others there was no time.
 
 fp32 is compared without TF32, so that its bounds can be tight; the device is always compared with fp32 on the CPU;
 "relative" is ||found - expected|| / ||expected||. Of GroundingDINO's proposals both take the same, since those of
