@@ -82,31 +82,44 @@ def build_page(explorer: Explorer, toys: Mapping[str, str] | None = None, *, all
         answered = gradio.State()
         desk = Desk(explorer, Path(upload.GRADIO_CACHE), toys or {}, allowed=allowed)
 
-        def drawn(answer: Callable[[], View]) -> tuple[Any, ...]:
-            try:
-                view = answer()
-            except SscError as error:
-                raise gradio.Error(str(error), print_exception=False) from error
+        def drawn(view: View) -> tuple[Any, ...]:
             numbers = gradio.Radio(choices=[row[0] for row in view.rows], value=view.chosen)
             offered = gradio.DownloadButton(value=str(view.file), interactive=True)
             pictures = view.mask, view.title, offered, view.candidates
             return *pictures, numbers, view.rows, view.shown.asked, view.message, view.shown
 
+        # A refusal is a message: for an error, Gradio lays "Error" over every picture of the page.
+
+        def refused(why: str) -> tuple[Any, ...]:
+            """No answer: the old one would be of another photo or sentence."""
+            numbers, offered = (
+                gradio.Radio(choices=[], value=None),
+                gradio.DownloadButton(value=None, interactive=False),
+            )
+            return None, "Mask", offered, None, numbers, [], gradio.skip(), f"**Not looked for.** {why}", None
+
         def find(*form: Any) -> tuple[Any, ...]:
-            return drawn(lambda: desk.find(*form))
+            try:
+                return drawn(desk.find(*form))
+            except SscError as error:
+                return refused(str(error))
+
+        def other(answer: Callable[[], View]) -> Any:
+            """Another view of the answer; where there is none, the answer stays."""
+            try:
+                return drawn(answer())
+            except SscError as error:
+                gradio.Warning(str(error))
+                return gradio.skip()
 
         def again(*form: Any) -> Any:
             return find(*form) if form[-1] is not None else gradio.skip()
 
-        def choose(before: Shown | None, which: int) -> tuple[Any, ...]:
-            return drawn(lambda: desk.choose(before, which))
+        def choose(before: Shown | None, which: int) -> Any:
+            return other(lambda: desk.choose(before, which))
 
         def click(before: Shown | None, event: gradio.SelectData) -> Any:
-            try:
-                return drawn(lambda: desk.click(before, event.index))
-            except gradio.Error as error:  # it would lie over the answer, which stays
-                gradio.Warning(str(error.message))
-                return gradio.skip()
+            return other(lambda: desk.click(before, event.index))
 
         form: list[Any] = [upload, sentence, asked, least, answered]
         outputs = [mask, title, file, candidates, number, rows, asked, message, answered]

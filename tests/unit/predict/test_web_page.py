@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import tempfile
@@ -51,27 +52,39 @@ def test_the_page_as_a_visitor_uses_it(served: str, tmp_path: Path, capfd: pytes
     Image.new("RGB", (80, 60), "red").save(tmp_path / "a.png")
     api = f"{served}/gradio_api"
     (uploaded,) = httpx.post(f"{api}/upload", files={"files": ("a.png", (tmp_path / "a.png").read_bytes())}).json()
-    assert "event: complete" in _find(served, {"path": uploaded}, "the cup")
+    assert "mask.png" in _find(served, {"path": uploaded}, "the cup")
     for value in (
-        None,
         {"path": str(tmp_path / "a.png")},
         {"path": "/etc/passwd"},
         {"path": "http://photos.example/a"},
     ):
         for meta in ({}, {"meta": {"_type": "gradio.FileData"}}):
-            answer = _find(served, value and value | meta, "the cup")
-            assert "event: error" in answer
-            if value is None or not meta:
-                assert "Upload the photo itself." in answer or "Give a photo and a sentence." in answer
-    assert "Give a photo and a sentence." in _find(served, {"path": uploaded}, "  ")
-    assert "up to 1000 are taken" in _find(served, {"path": uploaded}, "a" * 1001)
+            answer = _find(served, value | meta, "the cup")
+            assert "event: error" in answer if meta else "Upload the photo itself." in answer
+            assert "mask.png" not in answer
     assert httpx.get(served, headers={"host": "evil.example"}).status_code == 421
     assert httpx.post(f"{api}/upload", headers={"origin": "http://evil.example"}).status_code == 403
     assert httpx.get(f"{api}/file={tmp_path / 'a.png'}").status_code == 403
 
 
-def test_an_empty_form_leaves_no_traceback(served: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert "Give a photo and a sentence." in _find(served, None, "")
+def test_a_refusal_is_a_message_and_no_error_that_lies_over_the_pictures(
+    served: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import httpx
+
+    Image.new("RGB", (80, 60), "red").save(tmp_path / "a.png")
+    files = {"files": ("a.png", (tmp_path / "a.png").read_bytes())}
+    (uploaded,) = httpx.post(f"{served}/gradio_api/upload", files=files).json()
+    for photo, sentence, words in (
+        (None, "", "Give a photo and a sentence."),
+        (None, "the cup", "Give a photo and a sentence."),
+        ({"path": uploaded}, "  ", "Give a photo and a sentence."),
+        ({"path": uploaded}, "a" * 1001, "up to 1000 are taken"),
+    ):
+        answer = _find(served, photo, sentence)
+        assert "event: complete" in answer
+        assert words in answer
+        assert json.loads(answer.partition("data: ")[2])[0] is None, "no mask of what was asked before"
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
