@@ -17,6 +17,7 @@ from ssc_core.exchange.coco import coco_entries, write_fiftyone
 from ssc_core.exchange.formats import FORMATS
 from ssc_core.files import write_json
 from ssc_core.masks import rle
+from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.ref import Ref
@@ -108,6 +109,30 @@ def test_own_tables_get_the_class_that_a_choice_was_found_as(masks_h5: Path, tmp
     assert {one["ref_id"]: classes[one["category_id"]] for one in content["annotations"]} == wanted
     alone = coco_instances(annotated_images(store, by_photo(store, table)), {})
     assert [one["name"] for one in alone["categories"]] == ["object"]
+
+
+def test_what_a_person_drew_or_uploaded_has_the_class_of_the_candidate_that_it_lies_on(
+    masks_h5: Path, tmp_path: Path
+) -> None:
+    masks, drawn = MaskStore.open(masks_h5), {}
+    with SelectionWriter(tmp_path / "selected.h5", INFO) as writer:
+        for ref_id, name in {70: "cat", 30: "dog", 41: "object"}.items():  # 41 has no candidate
+            found, size = masks.candidates(ref_id), masks.image_size(ref_id // 10)
+            own = np.zeros(size, bool)
+            if name != "object":
+                row = int(found.rows[found.labels == INFO.class_names.index(name)][0])
+                own = rle.decode(masks.rles([row]), size)[0].astype(bool)
+            own[0, 0] ^= True  # as drawn by hand: like a candidate, and none
+            drawn[ref_id] = (name, rle.encode(own[None])[0])
+            scores = np.zeros((1, len(found)))
+            writer.append_ref(
+                ref_id, image_id=ref_id // 10, size=size, chosen=[DRAWN], scores=scores, rles=[drawn[ref_id][1]]
+            )
+    images = annotated_images(open_masks(tmp_path / "selected.h5"), TABLE.assign(category=""), candidates=masks)
+    found = {one.about["ref_id"]: (one.category, one.rle) for image in images for one in image.annotations}
+    assert found == drawn
+    own = annotated_images(open_masks(tmp_path / "selected.h5"), TABLE, candidates=masks)
+    assert {one.about["ref_id"]: one.category for image in own for one in image.annotations}[30] == "cat", "the table's"
 
 
 def test_a_choice_from_other_masks_is_named(photos, selected_h5: Path, tmp_path: Path) -> None:
