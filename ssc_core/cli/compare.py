@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ssc_core.cli.inspect import images_folder
 from ssc_core.errors import SscError
-
-if TYPE_CHECKING:
-    from ssc_core.report.label_rows import Run
+from ssc_core.wording import counted
 
 
 def compare(
@@ -33,6 +31,7 @@ def compare(
     from ssc_core.refer.ref_table import open_photos
     from ssc_core.report.label_rows import Labels
     from ssc_core.report.labels_page import Pages
+    from ssc_core.report.run_folder import nearest, open_run
 
     pages_folder = out.with_suffix("")
     if out.suffix.lower() != ".html":
@@ -48,7 +47,7 @@ def compare(
         world = read_json(dataset / "data.json").get("world", "files")
         pages = Pages([Labels(run) for run in runs], photos, first.name, "", world)
         pages.write(out, pages_folder)
-    print(f"{out}: {len(pages)} rows")
+    print(f"{out}: {counted(len(pages), 'row')}")
 
 
 def _names(*folders: Path) -> list[str]:
@@ -56,35 +55,3 @@ def _names(*folders: Path) -> list[str]:
     paths = [folder.resolve() for folder in folders]
     shared = Path(os.path.commonpath([path.parent for path in paths]))
     return [path.relative_to(shared).as_posix() for path in paths]
-
-
-def open_run(stack: ExitStack, folder: Path, name: str) -> Run:
-    from ssc_core.layout import RESULT_FOLDER, template
-    from ssc_core.report.label_rows import Run
-    from ssc_core.select.ensemble import scores_behind
-
-    split, selected = folder.resolve().name, folder / "selected.h5"
-    if not selected.is_file():
-        raise SscError(f"{selected} is not there; make it: snakemake {selected}")
-
-    def found(result: str) -> Path:
-        return nearest(folder, template(result).removeprefix(RESULT_FOLDER).format(split=split))
-
-    return Run.open(
-        stack,
-        name,
-        split,
-        refs=found("refs"),
-        nouns=found("nouns"),
-        masks=found("masks"),
-        scores=[found(result) for result in scores_behind(selected)],
-        selected=selected,
-    )
-
-
-def nearest(folder: Path, name: str) -> Path:
-    """A file of a split's folder or above it: variants share with their dataset what their changes do not reach."""
-    for above in [folder.resolve(), *folder.resolve().parents][:4]:
-        if (above / name).is_file():
-            return above / name
-    raise SscError(f"{folder} is no split of a results folder: there is no {name} in the folders above it")

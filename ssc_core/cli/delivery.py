@@ -12,22 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import scores_of
 from ssc_core.config.toys import ON_PHOTOS, label_stages, toys_of
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, annotated_images
 from ssc_core.exchange.formats import FORMATS
-from ssc_core.layout import DatasetFolder
 from ssc_core.refer.ref_table import open_photos, refs_by_photo
 from ssc_core.registry import REGISTRY
 from ssc_core.report.checklist import draw_overlays, write_checklist
-from ssc_core.report.label_rows import Labels, Run
+from ssc_core.report.label_rows import Labels
 from ssc_core.report.labels_page import Pages
+from ssc_core.report.run_folder import open_run
+from ssc_core.wording import counted
 
 
-def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, dataset: str) -> None:
-    """Write labels.json, pages, overlays and check.csv of a dataset whose results lie in ``out``; say where."""
+def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, dataset: str, train: str) -> None:
+    """Write labels.json, pages, overlays and check.csv of a dataset whose results lie in ``out``; say where, and how to
+    go on. train: the command that trains on them."""
     folder = out / "results" / dataset
-    results, table, left_out = DatasetFolder(folder), folder / "refs.parquet", LeftOut()
+    table, left_out = folder / "refs.parquet", LeftOut()
     reader = open_photos(table, photos)
     world = ON_PHOTOS if toys_of(settings, label_stages(settings)) else "files"
     labelled: list[Labels] = []
@@ -36,10 +37,7 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
     with ExitStack() as stack:
         names: dict[str, None] = {}
         for split in splits:
-            nouns, masks, selected, *scores = (
-                results(name, split=split) for name in ("nouns", "masks", "selected", *scores_of(settings))
-            )
-            run = Run.open(stack, split, split, refs=table, nouns=nouns, masks=masks, scores=scores, selected=selected)
+            run = open_run(stack, folder / split, split)
             labels = Labels(run)
             labelled.append(labels)
             unreadable |= draw_overlays(run, labels.rows(), reader, out)
@@ -61,10 +59,11 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
     empty = sum(int((labels.to_check & (labels.numbers["chosen"] < 0)).sum()) for labels in labelled)
     rows = sum(map(len, labelled))
     print(
-        f"\n{made['masks']} masks for {rows} rows: {out}/labels.json (COCO)\n"
-        f"{doubtful} rows to check, {empty} of them without a mask: {out}/check.csv\n"
+        f"\n{counted(made['masks'], 'mask')} for {counted(rows, 'row')}: {out}/labels.json (COCO)\n"
+        f"{counted(doubtful, 'row')} to check, {empty} of them without a mask: {out}/check.csv\n"
         f"to look at: {', '.join(map(str, pages))}\n"
-        f"to decide:  {_review_command(settings, out, splits, dataset)}"
+        f"to decide:  {_review_command(settings, out, splits, dataset)}\n"
+        f"to train:   {train}"
     )
     for line in left_out.lines():
         print(f"left out, {line}")

@@ -11,6 +11,7 @@ import typer
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.formats import FORMATS, Format, named
+from ssc_core.wording import counted
 
 if TYPE_CHECKING:
     from ssc_core.exchange.annotations import AnnotatedImage
@@ -85,7 +86,7 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
             made_by=dict(_made_by(masks, store, candidates)),
         )
         form.write(export_, out)
-        print(counts.said(out) if form.refs else f"{len(store)} pictures in {out}")
+        print(counts.said(out) if form.refs else f"{counted(len(store), 'picture')} in {out}")
     for line in left_out.lines():
         print(f"left out, {line}")
     if dropped := counts.keys - form.keeps:
@@ -125,4 +126,4 @@ class _Counts:
             yield image
 
     def said(self, out: Path) -> str:
-        return f"{self.masks} masks of {self.photos} photos in {out}"
+        return f"{counted(self.masks, 'mask')} of {counted(self.photos, 'photo')} in {out}"

@@ -9,6 +9,7 @@ import typer
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.formats import FORMATS, READ, check_place, named, recognised
+from ssc_core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +95,8 @@ class _Import:
         self._read(
             source,
             False,
-            f"masks: {made[0]}",
+            "mask",
+            made[0],
             lambda photos, found, over: write_candidates(photos, found, made[0], over, source=source.name),
         )
         if selected:
@@ -103,7 +105,8 @@ class _Import:
                     self._read(
                         selected,
                         True,
-                        f"choices: {made[1]}",
+                        "choice",
+                        made[1],
                         lambda photos, found, over: write_selection(
                             photos, found, store, made[1], over, source=selected.name
                         ),
@@ -123,7 +126,8 @@ class _Import:
         self._read(
             source,
             True,
-            f"new decisions: {reviews}",
+            "new decision",
+            reviews,
             lambda photos, found, over: add_decisions(photos, found, masks, reviews, over, who=who or getuser()),
         )
 
@@ -133,14 +137,15 @@ class _Import:
         self._read(
             source,
             True,
-            f"new true masks: {truth}",
+            "new true mask",
+            truth,
             lambda photos, found, over: add_truth(photos, found, truth, over),
         )
 
     def _read(
-        self, source: Path, per_ref: bool, what: str, use: Callable[[Sequence[Photo], Found, LeftOut], int]
+        self, source: Path, per_ref: bool, what: str, place: Path, use: Callable[[Sequence[Photo], Found, LeftOut], int]
     ) -> None:
-        """Read a source, use it, and say what came of it and what did not."""
+        """Read a source, use it, and say what came of it, where it lies, and what did not."""
         from ssc_core.exchange.annotations import LeftOut
         from ssc_core.exchange.incoming import collect
 
@@ -149,6 +154,6 @@ class _Import:
         check_place(form, source)
         passed_over = LeftOut()
         found = collect(form, source, self.photos, passed_over, per_ref=per_ref)
-        print(f"{use(self.photos, found, passed_over)} {what}")
+        print(f"{counted(use(self.photos, found, passed_over), what)}: {place}")
         for line in passed_over.lines():
             print(f"passed over, {line}")

@@ -14,6 +14,7 @@ from ssc_core.cli.config_files import preset_files
 from ssc_core.cli.predict import AllowToys
 from ssc_core.cli.workflow import run_workflow
 from ssc_core.errors import SscError
+from ssc_core.wording import counted
 
 if TYPE_CHECKING:
     from ssc_core.config.settings import Settings
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
 DATASET = "labels"
 """What the photos are called in the config that is written."""
 
+VALIDATION = "val"
+"""The split by whose ground truth `keep: best` chooses a checkpoint."""
+
 ON_PHOTOS = (("select", "min_area", 500), ("score", "blur_sigma", 50))
 """Section, key and value where the preset says nothing: the default ones suit pictures of 160 pixels."""
 
 _HEAD = """# Written by `ssc label`, which writes it anew. To go on by hand, in the folder where that was called:
 #   ssc run --configfile {file} -- {target}
+# To train a network on these labels, and on what people decided of them:
+#   {train}
 """
 
 
@@ -60,10 +66,11 @@ def label(
     from ssc_core.named_code import check_code
     from ssc_core.toys import check_stages
 
-    splits = _count(photos, table)
+    with_truth = _count(photos, table)
+    splits = list(with_truth)
     if preset is None and not config:
         preset = "small"
-    content = _config(photos, table, out, splits, preset, config or [], allow_toy_models)
+    content = _config(photos, table, out, with_truth, preset, config or [], allow_toy_models)
     settings = _settings(content)
     check_stages(settings, label_stages(settings), "the photos")
     if profile is None:  # jobs of a profile may run where more is installed
@@ -78,11 +85,12 @@ def label(
         raise typer.Exit(status)
     from ssc_core.cli.delivery import deliver
 
-    deliver(settings, photos, out, splits, dataset=DATASET)
+    deliver(settings, photos, out, splits, dataset=DATASET, train=_train_command(out))
 
 
-def _count(photos: Path, table: Path) -> list[str]:
-    """The splits of a table. Says how many photos it names, and how many of the folder's it does not."""
+def _count(photos: Path, table: Path) -> dict[str, bool]:
+    """The splits of a table, and whether there are true masks. Says how many photos it names, and how many of the
+    folder's it does not."""
     from ssc_core.pictures import PHOTO_SUFFIXES
     from ssc_core.refer.table import split_of
     from ssc_core.refer.table_rows import read_rows
@@ -91,30 +99,31 @@ def _count(photos: Path, table: Path) -> list[str]:
         raise SscError(f"{photos} is no folder of photos")
     if not table.exists():
         raise SscError(f"{table} does not exist; `ssc init FOLDER` writes a table to start from")
-    splits: dict[str, None] = {}
+    splits: dict[str, bool] = {}
     named: Counter[str] = Counter()
     for where, row in read_rows(table):
-        splits[split_of(row.get("split"), where) or "train"] = None
+        split = split_of(row.get("split"), where) or "train"
+        splits[split] = splits.get(split, False) or bool(row.get("mask"))
         named[str(row["image"]).strip()] += 1
     if not splits:
         raise SscError(f"{table} has no rows")
     kinds = Counter(
-        "photos" if path.suffix.lower() in PHOTO_SUFFIXES else f"{path.suffix.lower() or 'without ending'}"
+        "photo" if path.suffix.lower() in PHOTO_SUFFIXES else f"{path.suffix.lower() or 'without ending'}"
         for path in photos.rglob("*")
         if path.is_file() and path.relative_to(photos).as_posix() not in named
     )
-    passed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    passed = ", ".join(counted(count, kind, "" if kind == "photo" else kind) for kind, count in sorted(kinds.items()))
     print(
-        f"{named.total()} rows about {len(named)} photos"
+        f"{counted(named.total(), 'row')} about {counted(len(named), 'photo')}"
         + (f"; passed over, since no row names them: {passed}" if passed else "")
     )
-    return list(splits)
+    return splits
 
 
 def _config(
-    photos: Path, table: Path, out: Path, splits: list[str], preset: str | None, files: list[Path], toys: bool
+    photos: Path, table: Path, out: Path, splits: dict[str, bool], preset: str | None, files: list[Path], toys: bool
 ) -> dict[str, Any]:
-    """The config over config.yaml, whole: preset, files, and this dataset alone."""
+    """The config over config.yaml, whole: preset, files, and this dataset alone. splits: see ``_count``."""
     from ssc_core.config.layers import lay_over, read_config_file, read_layers
 
     content = read_layers(preset_files(preset) if preset else ())
@@ -125,7 +134,10 @@ def _config(
         lay_over(content, read_config_file(find_path(str(file))))
     others = {**read_layers([HOME / "config.yaml"])["datasets"], **content.get("datasets", {})}
     source = {"layout": "table", "file": str(table), "images": str(photos)}
-    content["datasets"] = {**dict.fromkeys(others), DATASET: {"source": source, "splits": splits}}
+    content["datasets"] = {**dict.fromkeys(others), DATASET: {"source": source, "splits": list(splits)}}
+    if not splits.get(VALIDATION):
+        for phase in ("pretrain", "correct"):
+            content.setdefault(phase, {})["keep"] = "last"  # a preset's `best` would need masks that nobody has
     content |= {"results": f"{out}/results", "studies": dict.fromkeys(_studies(content))}
     if toys:
         content["allow_toy_models"] = True
@@ -156,10 +168,15 @@ def _write_config(content: dict[str, Any], out: Path, split: str) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     file = out / "config.yaml"
     target = f"{content['results']}/{DATASET}/{split}/selected.h5"
-    head = _HEAD.format(file=shlex.quote(str(file)), target=shlex.quote(target))
+    head = _HEAD.format(file=shlex.quote(str(file)), target=shlex.quote(target), train=_train_command(out))
     with atomic_path(file) as temporary:
         temporary.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return file
+
+
+def _train_command(out: Path) -> str:
+    target = f"{out}/results/{DATASET}/checkpoints/correct.pt"
+    return shlex.join(["ssc", "run", "--configfile", str(out / "config.yaml"), "--", target])
 
 
 def _fetch(settings: Settings, yes: bool) -> None:

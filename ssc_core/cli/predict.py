@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ssc_core.errors import SscError
+from ssc_core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -185,10 +186,10 @@ def _write(predictions: Iterator[Prediction], writer: OutputWriter, *, total: in
                 print(f'{prediction.image}  "{prediction.sentence}"  {found}  {" ".join(map(str, files))}')
         writer.close()
     finally:
-        of = f" of {total}" if done < total else ""
+        made = counted(done, "mask") if done == total else f"{done} of {counted(total, 'mask')}"
         listing = writer.listing
         print(
-            f"{done}{of} masks, {empty} of them empty, in {out}" + (f"; {listing}" if listing and done else ""),
+            f"{made}, {empty} of them empty, in {out}" + (f"; {listing}" if listing and done else ""),
             flush=True,
         )
 
@@ -198,8 +199,7 @@ def _named(bad: Sequence[BadImage]) -> str:
     lines = [str(error) for error in bad[:LISTED]]
     if len(bad) > LISTED:
         lines.append(f"and {len(bad) - LISTED} more")
-    photos = "1 photo" if len(bad) == 1 else f"{len(bad)} photos"
-    return "\n  ".join([f"{photos} could not be read; all others are answered:", *lines])
+    return "\n  ".join([f"{counted(len(bad), 'photo')} could not be read; all others are answered:", *lines])
 
 
 def load_predictor(

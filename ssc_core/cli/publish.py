@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ssc_core.errors import SscError
+from ssc_core.wording import counted
 
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit; default: main.")]
 
@@ -55,7 +56,7 @@ def pull(
     from ssc_core.hub import pull as fetch
 
     names, left_out = fetch(repository, out, kind="dataset" if dataset else "model", revision=revision)
-    print(f"{len(names)} files in {out}")
+    print(f"{counted(len(names), 'file')} in {out}")
     if left_out:
         print(f"left out, no data: {', '.join(left_out[:20])}{', ...' if len(left_out) > 20 else ''}")
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ssc_core.cli.compare import nearest, open_run
 from ssc_core.cli.inspect import images_folder
 from ssc_core.cli.predict import Device, Threads
 from ssc_core.errors import SscError
+from ssc_core.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ssc_core.config.base import Backend
-    from ssc_core.report.doubt import MasksOf, Sign
     from ssc_core.report.label_rows import Run
 
 Order = Literal["doubt", "margin", "sentences", "scorers", "network", "table"]
@@ -59,6 +58,7 @@ def review(
     from getpass import getuser
 
     from ssc_core.refer.ref_table import open_photos
+    from ssc_core.report.run_folder import nearest, open_run
     from ssc_core.review.queue import Queue
     from ssc_core.review.server import ReviewServer
 
@@ -70,10 +70,9 @@ def review(
         if listed:
             _list_unfit(decisions, refs, run)
             return
-        signs = _signs(stack, run, split)
-        _check_order(order, signs, split)
+        _check_order(order, run, split)
         load = _segmenter(run, config, device, threads)
-        queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions, signs, order, load)
+        queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions, order, load)
         server = stack.enter_context(ReviewServer(queue, who or getuser(), port))
         print(f"{server.url}\ndecisions: {decisions}  (Ctrl+C ends it)", flush=True)
         try:
@@ -82,43 +81,18 @@ def review(
             print()
 
 
-def _signs(stack: ExitStack, run: Run, split: Path) -> dict[str, Sign]:
-    """The signs of doubt that the files in a split's folder give."""
-    from ssc_core.masks.selection import ScoreStore
-    from ssc_core.report.doubt import signs_of
-    from ssc_core.review.queue import asked_rows
-
-    files = sorted({nearest(split, path.name) for path in (*split.glob("scores.h5"), *split.glob("scores_*.h5"))})
-    scorers = [stack.enter_context(ScoreStore(path)) for path in files]
-    return signs_of(run, asked_rows(run), scorers, _network(stack, split))
-
-
-def _check_order(order: Order, signs: Mapping[str, Sign], split: Path) -> None:
+def _check_order(order: Order, run: Run, split: Path) -> None:
     """Raise SscError for an order by a sign that there is not."""
-    wanted = {
-        "scorers": f"there is one scorer's file in {split}, not several: add another to `scorers` (docs/select.md)",
-        "network": f"{split} has no chosen_corrected.h5, and its dataset no evaluation of a network: make one, "
-        f"snakemake {split}/chosen_corrected.h5",
-    }
-    if order in wanted and order not in signs:
-        raise SscError(f"--order {order}: {wanted[order]}")
-
-
-def _network(stack: ExitStack, split: Path) -> MasksOf | None:
-    """What a trained network says of the split's refs: its choices, else its masks where it was evaluated."""
-    from ssc_core.config.methods import METHODS
-    from ssc_core.masks.selection import SelectionStore
-    from ssc_core.report.doubt import chosen_by, predicted_in
-    from ssc_core.tables import read_frame
-
-    chosen = [split / f"chosen_{method}.h5" for method in ("corrected", *reversed(METHODS))]
-    for path in (path for path in chosen if path.is_file()):
-        return chosen_by(stack.enter_context(SelectionStore(path)))
-    evaluated = split.parent / f"eval_{split.name}.parquet"
-    if not evaluated.is_file():
-        return None
-    columns = ["ref_id", "rle", "rle_height", "rle_width"]
-    return predicted_in(read_frame(evaluated, made_by="evaluate", columns=columns))
+    if order == "scorers" and len(run.scorers) < 2:
+        raise SscError(
+            f"--order scorers: there is one scorer's file in {split}, not several: add another to `scorers` "
+            "(docs/select.md)"
+        )
+    if order == "network" and run.network is None:
+        raise SscError(
+            f"--order network: {split} has no chosen_corrected.h5, and its dataset no evaluation of a network: make "
+            f"one, snakemake {split}/chosen_corrected.h5"
+        )
 
 
 def _list_unfit(decisions: Path, refs: Path, run: Run) -> None:
@@ -136,7 +110,9 @@ def _list_unfit(decisions: Path, refs: Path, run: Run) -> None:
         by = f", by {one.review.who}" if one.review.who else ""
         print(f"{one}\n    sentences: {said or '(of no ref here)'}\n    decided:   {one.review.decision}{by}")
         print(f"    to do:     {one.todo}")
-    print(f"{len(unfit)} decisions of {decisions} fit nothing any more" if unfit else f"all of {decisions} fit")
+    fit = "fits" if len(unfit) == 1 else "fit"
+    found = f"{counted(len(unfit), 'decision')} of {decisions} {fit} nothing any more"
+    print(found if unfit else f"all of {decisions} fit")
 
 
 def _segmenter(run: Run, config: Sequence[Path] | None, device: str, threads: int) -> Callable[[], Any]:

@@ -19,6 +19,7 @@ from ssc_core.predict.outputs import write_png
 from ssc_core.refer.images import load_image
 from ssc_core.report.overlay import candidates_overlay, overlay
 from ssc_core.toys import refuse_toys
+from ssc_core.wording import counted
 
 SIDE = 800
 """Longer side of the pictures, pixels."""
@@ -197,8 +198,7 @@ def _rows(look: Look) -> list[list[Any]]:
 def _said(look: Look) -> list[str]:
     said = []
     if look.masks is not None:
-        count = len(look.masks)
-        said.append(f"Looked for “{look.asked}”: {count} candidate{'' if count == 1 else 's'}.")
+        said.append(f"Looked for “{look.asked}”: {counted(len(look.masks), 'candidate')}.")
         if look.full:
             said.append("More were not looked at: a higher threshold gives fewer.")
     said.append(

@@ -24,6 +24,9 @@ SIDE = 640
 
 UNREADABLE = "The photo cannot be read"
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the start of a formula, in CSV too (OWASP, "CSV Injection")."""
+
 COLUMNS = ("ref", "image", "sentences", "class", "candidates", "score", "margin", "why", "overlay")
 
 
@@ -54,13 +57,13 @@ def overlay_of(row: LabelRow) -> str:
 
 
 def write_checklist(labels: Sequence[Labels], unreadable: AbstractSet[str], out: Path) -> int:
-    """Write those choices of some splits that a person should look at as CSV with ``COLUMNS``, the most doubtful first;
-    how many. unreadable: names of photos, see ``draw_overlays``."""
+    """Write those choices of some splits that a person should look at as CSV with ``COLUMNS``, in the order in which
+    ``ssc review`` asks; how many. unreadable: names of photos, see ``draw_overlays``."""
     count = 0
     with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        for row in heapq.merge(*(one.rows(one.doubtful()) for one in labels), key=lambda row: row.doubt):
+        for row in heapq.merge(*(one.rows(one.doubtful()) for one in labels), key=lambda row: row.turn):
             writer.writerow(_cells(row, "" if row.ref.file_name in unreadable else overlay_of(row)))
             count += 1
     return count
@@ -68,6 +71,12 @@ def write_checklist(labels: Sequence[Labels], unreadable: AbstractSet[str], out:
 
 def _cells(row: LabelRow, overlay: str) -> list[object]:
     score, margin = ("" if np.isnan(value) else f"{value:.3f}" for value in (row.score, row.margin))
-    why = row.why if overlay else UNREADABLE
-    sentences = " | ".join(row.sentences)
-    return [row.ref.ref_id, row.ref.file_name, sentences, row.asked, row.found, score, margin, why, overlay]
+    why = "; ".join(row.why) if overlay else UNREADABLE
+    texts = (row.ref.file_name, " | ".join(row.sentences), row.asked, overlay)
+    photo, sentences, asked, picture = map(no_formula, texts)
+    return [row.ref.ref_id, photo, sentences, asked, row.found, score, margin, why, picture]
+
+
+def no_formula(text: str) -> str:
+    """Text with an apostrophe before what a spreadsheet would run as a formula. Only for what nothing reads back."""
+    return f"'{text}" if text.startswith(FORMULA) else text

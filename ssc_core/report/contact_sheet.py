@@ -19,6 +19,7 @@ from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, keep_end, render, text
 from ssc_core.tables import read_frame
+from ssc_core.wording import counted
 
 COLOURS: tuple[Colour, ...] = (
     (230, 159, 0),
@@ -60,7 +61,10 @@ def write_contact_sheet(
         found = [len(store.candidates(ref)) for ref in store.ref_ids.tolist()]
     dataset = table["dataset"].iloc[0]
     without = sum(count == 0 for count in found)
-    facts = f"{len(ids)} photos, {len(found)} refs, {np.mean(found):.1f} candidates per ref, {without} refs without any"
+    facts = (
+        f"{counted(len(ids), 'photo')}, {counted(len(found), 'ref')}, {np.mean(found):.1f} candidates per ref, "
+        f"{counted(without, 'ref')} without any"
+    )
     head = [Text([f"{dataset}, {split}: boxes, masks and candidates"], 22, bold=True), _note(facts)]
     picture = render(Below([Below(head), *rows], _GAP), margin=24)
     with atomic_path(out) as temporary:
@@ -148,7 +152,8 @@ def _mask_note(found: Instances) -> str:
 
 
 def _count(count: int, what: str) -> str:
-    return f"{count or 'no'} {what if count == 1 else {'box': 'boxes'}.get(what, what + 's')}"
+    words = counted(count, what, "boxes" if what == "box" else "")
+    return words if count else words.replace("0", "no", 1)
 
 
 def _colour(index: int) -> Colour:

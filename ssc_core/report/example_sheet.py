@@ -12,6 +12,7 @@ from ssc_core.drawing.marks import scale
 from ssc_core.drawing.style import Colour
 from ssc_core.report.overlay import candidates_overlay, overlay
 from ssc_core.report.sheet import Below, Beside, Block, Box, Picture, Text, grid, render, text
+from ssc_core.wording import counted
 
 _GAP, _MARGIN, _LABEL = 12, 28, 13
 
@@ -60,8 +61,7 @@ def _panels(example: Example, side: int) -> Iterator[tuple[Block, np.ndarray]]:
     """Label and picture of all that is known."""
     yield _label("photo"), scale(example.image, side)
     if example.candidates is not None:
-        n = len(example.candidates)
-        label = f"{n} candidate{'' if n == 1 else 's'}" + ("" if example.pick is None else ", pick")
+        label = counted(len(example.candidates), "candidate") + ("" if example.pick is None else ", pick")
         picture = candidates_overlay(example.image, example.candidates, example.pick, side=side)
         yield _label(label, style.PICK), picture
     if example.prediction is not None:

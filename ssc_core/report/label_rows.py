@@ -1,8 +1,9 @@
-"""What Segment found and Select chose for every ref of a split, how sure that is, and why it may be worth a look."""
+"""What Segment found and Select chose for every ref of a split, how sure that is, and why it may be worth a look
+(``doubt``)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,27 +17,14 @@ from ssc_core.errors import SscError
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import NONE
 from ssc_core.masks.reader import Ids
-from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.selection import ScoreStore, SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import photos_of, refs_by_photo
+from ssc_core.report.doubt import CHECKED, REASONS, bit, in_order, judge, said
+from ssc_core.report.voices import NetworkMasks, voices
 from ssc_core.select.ensemble import WeightedScores, weights_of
 from ssc_core.tables import read_frame
-
-REASONS = {
-    "empty": "Nothing found",
-    "none": "Nothing chosen",
-    "doubt": "Two candidates score alike",
-    "disagree": "Its sentences disagree",
-    "alone": "One candidate, nothing to choose from",
-}
-"""Why a ref is worth a look, the most urgent first."""
-
-CHECKED = ("empty", "none", "doubt", "disagree")
-"""Those that a person should look at; a single candidate may well be right."""
-
-DOUBTFUL = 0.1
-"""Share of a split's margins, from the smallest, that are doubtful: what a margin is worth depends on the scorer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +33,8 @@ class LabelRow:
 
     asked: the class that was looked for. found: candidates. chosen: index among them, -1 none; after the last one, a
     mask that a person drew. score: of the chosen candidate, NaN without one. margin: score points between the two best
-    that may be chosen, NaN where there are not two. against: sentences of the ref that would take another candidate.
-    reasons: keys of ``REASONS``.
+    that may be chosen, NaN where there are not two. reasons: by key of ``REASONS``, what is to be said of this choice
+    beyond the name of the reason, "" for nothing. doubt: 0..1, its place in the order in which people are asked.
     """
 
     ref: Ref
@@ -57,38 +45,29 @@ class LabelRow:
     chosen: int
     score: float
     margin: float
-    against: int
-    reasons: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    doubt: float = 0.0
 
     @property
-    def key(self) -> tuple[int, int]:
-        """Ref and choice."""
-        return self.ref.ref_id, self.choice
-
-    @property
-    def to_check(self) -> bool:
-        return any(reason in CHECKED for reason in self.reasons)
-
-    @property
-    def why(self) -> str:
-        """Its reasons, for people; empty without one."""
+    def why(self) -> list[str]:
+        """Its reasons, for people."""
         return why(self.reasons)
+
+    @property
+    def turn(self) -> tuple[bool, bool, float]:
+        """Sorts choices as ``doubt.in_order`` does, those of several splits too."""
+        return self.found == 0, "none" not in self.reasons, -self.doubt
 
     @property
     def name(self) -> str:
         return f"ref {self.ref.ref_id} of {self.ref.file_name}"
 
-    @property
-    def doubt(self) -> tuple[int, float]:
-        """Sorts the most doubtful first: by the most urgent reason, then by the margin. See ``Labels.doubtful``."""
-        urgent = next((place for place, reason in enumerate(REASONS) if reason in self.reasons), len(REASONS))
-        return urgent, float("inf") if np.isnan(self.margin) else self.margin
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A split of a results folder, opened. name: for the reader; table: refs.parquet; asked: the class asked for, by
-    ref."""
+    ref; scorers: all that scored the candidates, with a weight in the choice or not; network: what a trained one says,
+    where one is."""
 
     name: str
     masks: MaskStore
@@ -97,7 +76,9 @@ class Run:
     table: Path
     split: str
     asked: Asked
-    least_area: int = field(default=0)
+    least_area: int
+    scorers: Sequence[ScoreStore]
+    network: NetworkMasks | None = None
 
     @classmethod
     def open(
@@ -111,20 +92,30 @@ class Run:
         masks: Path,
         scores: Sequence[Path],
         selected: Path,
+        more_scores: Sequence[Path] = (),
+        network: NetworkMasks | None = None,
     ) -> Run:
-        """scores: of every scorer that the choice was made from. Raises SscError for files that are missing, damaged or
-        of each other's."""
+        """scores: of every scorer that the choice was made from; more_scores: of others. Raises SscError for files that
+        are missing, damaged or of each other's."""
         choices = stack.enter_context(SelectionStore(selected))
+        weighted = WeightedScores.open(stack, scores, weights_of(choices))
         return cls(
             name,
             stack.enter_context(MaskStore.open(masks, with_masks=True)),
-            WeightedScores.open(stack, scores, weights_of(choices)),
+            weighted,
             choices,
             refs,
             split,
             Asked(nouns),
             int(choices.info.settings.get("min_area", 0)),
+            [*weighted.stores.values(), *(stack.enter_context(ScoreStore(path)) for path in more_scores)],
+            network,
         )
+
+    @property
+    def per_sentence(self) -> bool:
+        """Whether every sentence has a choice of its own."""
+        return self.selected.choice_per == "sentence"
 
     def refs(self) -> Iterator[Ref]:
         """The split's refs: photos by first appearance, a photo's refs together."""
@@ -162,7 +153,7 @@ class Asked:
         return len(self.names) - 1 if row is None else int(self._numbers[row])
 
 
-_NUMBERS = np.dtype(
+NUMBERS = np.dtype(
     [
         ("image_id", "<i8"),
         ("ref_id", "<i8"),
@@ -172,27 +163,32 @@ _NUMBERS = np.dtype(
         ("chosen", "<i4"),
         ("score", "<f8"),
         ("margin", "<f8"),
+        ("voices", "<i4"),
         ("against", "<i4"),
+        ("scorers", "<i4"),
+        ("scorers_against", "<i4"),
+        ("network", "<f8"),
         ("reasons", "<i4"),
+        ("doubt", "<f8"),
     ]
 )
-"""asked: index among ``Asked.names``; reasons: a bit for each of ``REASONS``, in their order; else as ``LabelRow``."""
+"""asked: index among ``Asked.names``; reasons: ``doubt.bit`` of each; else as ``LabelRow`` and ``Voices``."""
 
 
 class Labels:
     """The choices of a run: photos by first appearance in the RefTable, a photo's refs together.
 
-    Of all of them, memory holds numbers, some 60 bytes a choice; texts are those of the photos that are read.
+    Of all of them, memory holds numbers, some 90 bytes a choice; texts are those of the photos that are read.
 
-    numbers: ``_NUMBERS`` (N,); places among them are what methods take. chosen_only: leave refs out that Select passed
-    over, else these raise SscError, as files of other refs do.
+    numbers: ``NUMBERS`` (N,); places among them are what methods take. order: as in ``doubt.judge``. chosen_only: leave
+    refs out that Select passed over, else these raise SscError, as files of other refs do.
     """
 
-    def __init__(self, run: Run, *, chosen_only: bool = False) -> None:
+    def __init__(self, run: Run, order: str = "doubt", *, chosen_only: bool = False) -> None:
         self.run = run
         refs = (ref for ref in run.refs() if not chosen_only or ref.ref_id in run.selected)
-        self.numbers = np.fromiter((line for ref in refs for line in _numbers(run, ref)), _NUMBERS)
-        _give_reasons(self.numbers, run.selected.reviewed)
+        self.numbers = np.fromiter((line for ref in refs for line in _numbers(run, ref)), NUMBERS)
+        judge(self.numbers, order, run.selected.reviewed)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -200,26 +196,22 @@ class Labels:
     @property
     def to_check(self) -> np.ndarray:
         """Whether a person should look at a choice, bool (N,)."""
-        return (self.numbers["reasons"] & sum(_bit(reason) for reason in CHECKED)) > 0
+        return (self.numbers["reasons"] & sum(bit(reason) for reason in CHECKED)) > 0
 
     def has(self, reason: str) -> np.ndarray:
         """Which choices have a reason, bool (N,)."""
-        return (self.numbers["reasons"] & _bit(reason)) > 0
+        return (self.numbers["reasons"] & bit(reason)) > 0
 
     def doubtful(self) -> np.ndarray:
-        """Places of those to check, in the order of ``LabelRow.doubt``, int64."""
-        urgent = np.full(len(self), len(REASONS))
-        for place, reason in reversed(list(enumerate(REASONS))):
-            urgent[self.has(reason)] = place
-        margins = self.numbers["margin"]
-        order = np.lexsort((np.where(np.isnan(margins), np.inf, margins), urgent))
+        """Places of those to check, in the order in which people are asked, int64."""
+        order = in_order(self.numbers)
         return order[self.to_check[order]]
 
     def certainty(self, ref_id: int, choice: int) -> dict[str, float | str | None]:
         """What Select says of a choice: ``score margin check``, as in ``LabelRow``, None for what is not known."""
         line = self.numbers[self._starts[self._refs.row(ref_id)] + choice]
         score, margin = (None if np.isnan(line[name]) else float(line[name]) for name in ("score", "margin"))
-        return {"score": score, "margin": margin, "check": why(_reasons(line["reasons"]))}
+        return {"score": score, "margin": margin, "check": "; ".join(why(_reasons(line)))}
 
     def rows(self, places: np.ndarray | None = None) -> Iterator[LabelRow]:
         """All choices, or some of them in the order of ``places``; texts of few photos are in memory at once."""
@@ -233,14 +225,11 @@ class Labels:
             yield from (self._row(refs[line[1]], line) for line in numbers[start:end].tolist())
 
     def _row(self, ref: Ref, line: tuple[Any, ...]) -> LabelRow:
-        _, _, choice, asked, found, chosen, score, margin, against, bits = line
-        sentences = ref.sentences[choice : choice + 1] if self._per_sentence else ref.sentences
-        name = self.run.asked.names[asked]
-        return LabelRow(ref, choice, sentences, name, found, chosen, score, margin, against, _reasons(bits))
-
-    @property
-    def _per_sentence(self) -> bool:
-        return self.run.selected.choice_per == "sentence"
+        own = dict(zip(NUMBERS.names or (), line, strict=True))
+        choice, name = own["choice"], self.run.asked.names[own["asked"]]
+        sentences = ref.sentences[choice : choice + 1] if self.run.per_sentence else ref.sentences
+        plain = {key: own[key] for key in ("found", "chosen", "score", "margin", "doubt")}
+        return LabelRow(ref, choice, sentences, name, reasons=_reasons(own), **plain)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -252,13 +241,12 @@ class Labels:
 
 
 def _numbers(run: Run, ref: Ref) -> Iterator[tuple[Any, ...]]:
-    """``_NUMBERS`` of a ref's choices, without reasons."""
+    """``NUMBERS`` of a ref's choices, without reasons and doubt."""
     if ref.ref_id not in run.selected:
         raise SscError(f"{run.selected.path} has no ref {ref.ref_id} of {ref.file_name}; is it of another split?")
     rows = run.drawn_too(ref.ref_id).rows
-    scores, decisive = run.scores.scores(ref.ref_id), run.selected.scores(ref.ref_id)
+    decisive = run.selected.scores(ref.ref_id)
     allowed = run.scores.areas(ref.ref_id) >= run.least_area
-    per_sentence = run.selected.choice_per == "sentence"
     for choice in range(run.selected.choices(ref.ref_id)):
         row = run.selected.chosen(ref.ref_id, choice)
         places = np.flatnonzero(rows == row)
@@ -278,46 +266,35 @@ def _numbers(run: Run, ref: Ref) -> Iterator[tuple[Any, ...]]:
             chosen,
             float(decisive[choice][chosen]) if scored else float("nan"),
             float(best[1] - best[0]) if len(best) == 2 else float("nan"),
-            0 if per_sentence or not scored else _against(scores, allowed, chosen),
+            *voices(run, ref.ref_id, choice, len(allowed), chosen),
             0,
+            0.0,
         )
 
 
-def _against(scores: np.ndarray, allowed: np.ndarray, chosen: int) -> int:
-    """Sentences, of scores (S, K), whose best allowed candidate is another."""
-    if not allowed[chosen]:
-        return 0
-    return int((np.where(allowed, scores, -np.inf).argmax(axis=1) != chosen).sum())
+def why(reasons: Mapping[str, str]) -> list[str]:
+    """Reasons, for people."""
+    return [words or REASONS[reason] for reason, words in reasons.items()]
 
 
-def why(reasons: Iterable[str]) -> str:
-    """Reasons, for people; empty without one."""
-    return "; ".join(REASONS[reason] for reason in reasons)
+def _reasons(line: Any) -> dict[str, str]:
+    """As ``LabelRow`` has them. line: a choice's numbers by name."""
+    return {reason: said(reason, line) for reason in REASONS if line["reasons"] & bit(reason)}
 
 
-def _bit(reason: str) -> int:
-    return 1 << list(REASONS).index(reason)
+def asked_rows(run: Run, order: str = "doubt") -> list[LabelRow]:
+    """The refs in the order in which people are asked about them, each by its most doubtful choice. Photos that cannot
+    be read were passed over, where the config has it so: refs that Select does not have are left out.
 
-
-def _reasons(bits: int) -> tuple[str, ...]:
-    return tuple(reason for reason in REASONS if bits & _bit(reason))
-
-
-def _give_reasons(numbers: np.ndarray, reviewed: frozenset[int]) -> None:
-    """What a person decided needs no second look, so it gets none."""
-    margins = numbers["margin"]
-    known = margins[~np.isnan(margins)]
-    limit = float(np.quantile(known, DOUBTFUL)) if len(known) else -1.0
-    holds = {
-        "empty": numbers["found"] == 0,
-        "none": (numbers["found"] > 0) & (numbers["chosen"] < 0),
-        "doubt": margins <= limit,
-        "disagree": numbers["against"] > 0,
-        "alone": numbers["found"] == 1,
-    }
-    decided = np.isin(numbers["ref_id"], list(reviewed))
-    for reason in REASONS:
-        numbers["reasons"] |= np.where(holds[reason] & ~decided, _bit(reason), 0).astype("<i4")
+    order: as in ``doubt.judge``, or "table".
+    """
+    by_table = order == "table"
+    labels = Labels(run, "doubt" if by_table else order, chosen_only=True)
+    turns = np.arange(len(labels)) if by_table else in_order(labels.numbers)
+    _, first = np.unique(labels.numbers["ref_id"][turns], return_index=True)
+    asked = turns[np.sort(first)]
+    rows = {row.ref.ref_id: row for row in labels.rows(np.sort(asked))}
+    return [rows[ref_id] for ref_id in labels.numbers["ref_id"][asked].tolist()]
 
 
 def by_class(labels: Labels, places: np.ndarray) -> pd.DataFrame:

@@ -23,7 +23,8 @@ from ssc_core.masks import rle
 from ssc_core.masks.reader import ColumnReader
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, candidate_layers, outline_all
-from ssc_core.report.label_rows import CHECKED, REASONS, LabelRow, Labels, Run, by_class
+from ssc_core.report.doubt import CHECKED, REASONS
+from ssc_core.report.label_rows import LabelRow, Labels, Run, by_class
 from ssc_core.report.pages import write_page
 from ssc_core.report.select_cards import NUMBER
 
@@ -259,8 +260,8 @@ class Pages:
             both = list(PAIRS)[number] in ("other", "same")
             return [row.name] + [f"IoU of the choices {100 * iou:.0f} %"] * both
         notes = [row.name, f"looked for {row.asked or 'nothing'}", f"{row.found} found"]
-        notes += [] if np.isnan(row.margin) else [f"ahead by {row.margin:.2f}"]
-        notes += [f"{row.against} of {len(row.sentences)} sentences would take another"] * bool(row.against)
+        notes += [f"ahead by {row.margin:.2f}"] * (not np.isnan(row.margin) and "margin" not in row.reasons)
+        notes += [said for said in row.reasons.values() if said]
         return notes + ["a person decided"] * (row.ref.ref_id in self.runs[0].selected.reviewed)
 
     def _card(self, one: _Row, shelf: PhotoShelf) -> Card:

@@ -21,6 +21,7 @@ from ssc_core.evaluate.metrics import THRESHOLDS
 from ssc_core.files import atomic_path
 from ssc_core.report.seeds import FIGURES
 from ssc_core.report.select_table import cells
+from ssc_core.wording import counted
 
 _WORLDS = {
     "micro": "Generated micro world: drawn scenes, not photos. Its figures say that the method works end to end; they "
@@ -60,7 +61,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (method_name, runs, cells, cell, duration, memory)
+    filters = (method_name, runs, cells, cell, counted, duration, memory)
     environment.filters |= {function.__name__: function for function in filters}
     environment.tests["nan"] = math.isnan
     # pictures and page have the same colours

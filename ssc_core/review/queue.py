@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews, those_of
 from ssc_core.refer.images import PhotoReader
-from ssc_core.report.doubt import Sign, by, places, signs_of
-from ssc_core.report.label_rows import REASONS, LabelRow, Labels, Run
+from ssc_core.report.label_rows import LabelRow, Run, asked_rows
 from ssc_core.report.overlay import overlay
 from ssc_core.review.masks import BoxMasks, Draft, Drafts, LoadSegmenter, read_upload
 
@@ -34,8 +33,6 @@ OWN: Colour = (255, 255, 255)
 
 WITHOUT_MASK = frozenset({Decision.none, Decision.skipped, Decision.undo})
 
-_SAID_BY_SIGNS = frozenset({"doubt", "disagree"})
-
 
 def no_segmenter() -> Any:
     raise SscError("There is no segmenter here; upload a mask (U).")
@@ -44,11 +41,10 @@ def no_segmenter() -> Any:
 class Queue:
     """The refs of a split that has been selected. Safe for several threads.
 
-    Candidates are numbered from 1, the highest mean score first. Refs of photos that cannot be read are left out.
+    Candidates are numbered from 1, the highest mean score first.
 
-    photos: reads the photos; reviews: reviews.csv, which need not be there; signs: of ``doubt.signs_of``, None: those
-    that need no other files; order: see ``in_order``. load: makes what turns boxes into masks. Raises SscError for
-    files of other refs.
+    photos: reads the photos; reviews: reviews.csv, which need not be there; order: see ``asked_rows``; load: makes what
+    turns boxes into masks. Raises SscError for files of other refs.
     """
 
     def __init__(
@@ -56,15 +52,12 @@ class Queue:
         run: Run,
         photos: PhotoReader,
         reviews: Path,
-        signs: Mapping[str, Sign] | None = None,
         order: str = "doubt",
         load: LoadSegmenter = no_segmenter,
     ) -> None:
         self._run, self._photos, self._reviews = run, photos, reviews
         self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
-        rows = asked_rows(run)
-        self._signs = signs_of(run, rows) if signs is None else signs
-        self._rows = {row.ref.ref_id: row for row in in_order(rows, self._signs, order)}
+        self._rows = {row.ref.ref_id: row for row in asked_rows(run, order)}
 
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision fits``, decision "" where there is none."""
@@ -91,7 +84,7 @@ class Queue:
                 "size": [row.ref.width, row.ref.height],
                 "sentences": row.ref.sentences,
                 "asked": row.asked,
-                "why": self._why(row),
+                "why": row.why,
                 **self._decision(review),
                 "who": review.who if review else "",
                 "candidates": [
@@ -184,11 +177,6 @@ class Queue:
     def _photo(self, ref_id: int) -> np.ndarray:
         return self._photos(self._row(ref_id).ref.file_name)
 
-    def _why(self, row: LabelRow) -> Sequence[str]:
-        """Why it is asked about: what is the matter with it, and what each sign says."""
-        reasons = [REASONS[reason] for reason in row.reasons if reason not in _SAID_BY_SIGNS]
-        return reasons + [sign.words[row.ref.ref_id] for sign in self._signs.values() if row.ref.ref_id in sign.words]
-
     def _candidates(self, ref_id: int) -> tuple[Candidates, Sequence[int]]:
         """A ref's candidates, and their places by mean score, the highest first."""
         candidates = read_candidates(self._run.masks, ref_id, merged=self._run.scores.merged_masks)
@@ -208,24 +196,6 @@ class Queue:
             return {"decision": review.decision.value if review else "", "fits": True}
         candidates, _ = self._candidates(review.ref_id)
         return {"decision": review.decision.value, "fits": review.candidate(candidates.rles) is not None}
-
-
-def in_order(rows: Sequence[LabelRow], signs: Mapping[str, Sign], order: str) -> list[LabelRow]:
-    """By "doubt", the name of a sign, or as they are by "table". In any but the last, refs without a choice come first,
-    and those for which nothing was found, where there is nothing to choose, last."""
-    if order == "table":
-        return list(rows)
-    doubt = places(rows, by(signs, order))
-    return sorted(rows, key=lambda row: (row.found == 0, "none" not in row.reasons, -doubt[row.ref.ref_id]))
-
-
-def asked_rows(run: Run) -> list[LabelRow]:
-    """A row per ref, in the table's order. Photos that cannot be read were passed over, where the config has it so:
-    their refs are left out."""
-    rows: dict[int, LabelRow] = {}
-    for row in Labels(run, chosen_only=True).rows():
-        rows.setdefault(row.ref.ref_id, row)
-    return list(rows.values())
 
 
 def _jpeg(picture: np.ndarray) -> bytes:

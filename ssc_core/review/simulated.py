@@ -1,5 +1,5 @@
-"""A reviewer who knows the truth, to measure what reviews are worth: asked as ``ssc review`` asks where no network and
-no second scorer says anything yet, or at random."""
+"""A reviewer who knows the truth, to measure what reviews are worth: asked as ``ssc review`` asks where no network says
+anything yet, or at random."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.reviews import Decision, Review
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.doubt import signs_of
-from ssc_core.report.label_rows import LabelRow, Run
-from ssc_core.review.queue import asked_rows, in_order
+from ssc_core.report.label_rows import LabelRow, Run, asked_rows
 
 WHEN = datetime(2000, 1, 1, tzinfo=UTC)
 """The same answers are the same bytes."""
@@ -26,8 +24,7 @@ def simulated_reviews(run: Run, truth: TruthStore, settings: ReviewerSettings) -
 
     Refs for which nothing was found come last in either order, and those without ground truth are not asked about.
     """
-    rows = asked_rows(run)
-    rows = in_order(rows, signs_of(run, rows), "doubt") if settings.order == "doubt" else _shuffled(rows, settings.seed)
+    rows = asked_rows(run) if settings.order == "doubt" else _shuffled(asked_rows(run, "table"), settings.seed)
     rows = [row for row in rows if truth.has(row.ref.ref_id)]
     for row in rows[: round(settings.share * len(rows))]:
         yield _answer(run, truth, row, settings.least_iou)

@@ -114,7 +114,7 @@ def test_label_with_models_of_ones_own(ssc, tmp_path: Path) -> None:
     config = {section: {"backend": {"name": f"models.py:{name}"}} for section, name in named.items()}
     (tmp_path / "mine.yaml").write_text(json.dumps({**config, "nouns": {"project": False}}))
     said = ssc(tmp_path, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
-    assert "1 masks for 1 rows: out/labels.json" in said
+    assert "1 mask for 1 row: out/labels.json" in said
     (found,) = json.loads((tmp_path / "out/labels.json").read_text())["annotations"]
     assert (found["bbox"], found["area"]) == ([20, 10, 40, 20], 800)
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"labels.html", "overlays", "check.csv"}

@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 def test_labels_of_a_folder(folder: Path) -> None:
     command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
     said = ssc(folder, *command)
-    assert "3 rows about 2 photos; passed over, since no row names them: 1 .txt, 1 photos" in said
+    assert "3 rows about 2 photos; passed over, since no row names them: 1 .txt, 1 photo" in said
     assert "2 masks for 3 rows" in said
     assert "to decide:  ssc review out --config out/config.yaml" in said, "its segmenter is a plug-in"
     content = json.loads((folder / "out/labels.json").read_text())
@@ -82,14 +82,14 @@ def test_labels_of_a_folder(folder: Path) -> None:
     np.testing.assert_array_equal(coco.decode(light["segmentation"]).astype(bool), expected)
 
     rows = list(csv.DictReader((folder / "out/check.csv").open(encoding="utf-8")))
-    assert (rows[0]["ref"], rows[0]["image"], rows[0]["class"], rows[0]["candidates"]) == (
+    assert (rows[-1]["ref"], rows[-1]["image"], rows[-1]["class"], rows[-1]["candidates"]) == (
         "3",
         "day 1/one.png",
         "cup",
         "0",
     )
-    assert rows[0]["why"] == "Nothing found"
-    assert rows[0]["overlay"] == "overlays/one_3.jpg"
+    assert rows[-1]["why"] == "Nothing found"
+    assert rows[-1]["overlay"] == "overlays/one_3.jpg"
     overview, page = (folder / name for name in ("out/labels.html", "out/labels/1.html"))
     assert "both ö.png" in overview.read_text()
     assert 'href="labels/1.html#ref-3"' in overview.read_text()
@@ -132,7 +132,7 @@ def test_a_module_beside_the_config_is_found_by_every_command(folder: Path) -> N
     command = [installed, "predict", "photos/both ö.png", "the light apple", "--zero-shot", "--config", "mine.yaml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "1 masks, 0 of them empty" in done.stdout
+    assert "1 mask, 0 of them empty" in done.stdout
 
 
 def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(folder: Path) -> None:

@@ -166,7 +166,7 @@ def test_masks_that_do_not_say_whose_they_are(split: Path) -> None:
     assert "passed over, masks that do not say which ref they are of: 2 (" in said
     content["annotations"] = [content["annotations"][0] | {"image_id": 2}]  # the only mask of a photo with one ref
     source.write_text(json.dumps(content))
-    assert ssc("import", split, "--decisions", source).startswith("1 new decisions")
+    assert ssc("import", split, "--decisions", source).startswith("1 new decision:")
     assert list(read_reviews(split.parent / "reviews.csv")) == [3]
     ssc("import", split.parent / "back", "--candidates", source, "--split", "train")
     assert len(MaskStore.open(split.parent / "back/masks.h5").candidates(3)) == 1

@@ -1,18 +1,28 @@
-"""The order in which refs are looked at: each sign by hand, and several together."""
+"""The order in which refs are looked at: each sign by hand, several together, and one order for all who ask."""
 
 from __future__ import annotations
+
+import csv
+import re
+from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ssc_core.cli.review import _check_order, _signs
+from ssc_core.cli.review import _check_order
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
-from ssc_core.report.doubt import Sign, chosen_by, places, predicted_in, signs_of
-from ssc_core.review.queue import Queue, asked_rows
+from ssc_core.refer.ref_table import open_photos
+from ssc_core.report.checklist import write_checklist
+from ssc_core.report.doubt import CHECKED, DOUBTFUL, REASONS, bit, in_order, judge, places, signs_of
+from ssc_core.report.label_rows import Labels, asked_rows
+from ssc_core.report.labels_page import Pages
+from ssc_core.report.run_folder import chosen_by, open_run, predicted_in
+from ssc_core.review.queue import Queue
 from tests.unit.review.conftest import place, run_of
 from tests.unit.select.conftest import HEIGHT, WIDTH
 from tests.unit.select.test_stage import AREAS
@@ -36,23 +46,32 @@ def write_scores(path, scores: dict[int, list[list[float]]], name: str = "dense"
     return ScoreStore(path)
 
 
+def known(run, name: str) -> dict[int, float]:
+    """A sign by ref, where it knows anything; each ref has one choice."""
+    numbers = Labels(run).numbers
+    amounts = zip(numbers["ref_id"].tolist(), signs_of(numbers)[name].tolist(), strict=True)
+    return {ref: amount for ref, amount in amounts if not np.isnan(amount)}
+
+
+def why(run) -> dict[int, list[str]]:
+    return {row.ref.ref_id: row.why for row in Labels(run).rows()}
+
+
 def test_margin_and_sentences_are_read_off_the_scores(run):
-    signs = signs_of(run, asked_rows(run))
-    assert set(signs) == {"margin", "sentences"}
-    assert signs["margin"].amount == {1: -2, 2: -1}
-    assert signs["margin"].words == {2: "two candidates score alike (1.00)"}
-    assert signs["sentences"].amount == {1: 0.5, 5: 0}
-    assert signs["sentences"].words == {1: "1 of its 2 sentences would take another"}
+    assert known(run, "margin") == {1: -2, 2: -1}
+    assert why(run)[2] == ["two candidates score alike (1.00)"]
+    assert known(run, "sentences") == {1: 0.5, 5: 0}
+    assert why(run)[1] == ["1 of its 2 sentences would take another"]
+    assert known(run, "scorers") == known(run, "network") == {}
 
 
 def test_scorers_that_would_take_another_count_with_a_weight_or_not(run, place, tmp_path):
     own = ScoreStore(place.folder / "scores.h5")
     other = write_scores(tmp_path / "scores_dense.h5", {1: [[1, 2, 0], [0, 9, 0]], 2: [[9, 1, 1]], 5: [[9, 1], [9, 1]]})
-    sign = signs_of(run, asked_rows(run), [own, other])["scorers"]
+    both = replace(run, scorers=[own, other])
     # of ref 5 the better candidate is too small to be chosen, by whichever scorer
-    assert sign.amount == {1: 0.5, 2: 0, 5: 0}
-    assert sign.words == {1: "1 of 2 scorers would take another"}
-    assert "scorers" not in signs_of(run, asked_rows(run), [own])
+    assert known(both, "scorers") == {1: 0.5, 2: 0, 5: 0}
+    assert why(both)[1][-1] == "1 of 2 scorers would take another"
 
 
 def test_a_network_that_means_something_else(run, tmp_path):
@@ -61,9 +80,10 @@ def test_a_network_that_means_something_else(run, tmp_path):
         for ref, masks in ((1, [first, second]), (2, [first])):
             codes, scores = rle.encode(np.stack(masks)), np.zeros((len(masks), 3))
             writer.append_ref(ref, image_id=1, size=SIZE, chosen=[0] * len(masks), scores=scores, rles=codes)
-    sign = signs_of(run, asked_rows(run), network=chosen_by(SelectionStore(tmp_path / "chosen.h5")))["network"]
-    assert sign.amount == {1: 0.5, 2: 0}
-    assert sign.words == {}
+    network = chosen_by(SelectionStore(tmp_path / "chosen.h5"))
+    asked = replace(run, network=network)
+    assert known(asked, "network") == {1: 0.5, 2: 0}
+    assert not any("network" in said for words in why(asked).values() for said in words)
 
 
 def test_a_networks_own_masks_at_another_size(run):
@@ -72,58 +92,103 @@ def test_a_networks_own_masks_at_another_size(run):
     same = run.candidates(2)[0][::2, ::2]
     code = [rle.encode(mask[None])[0].decode() for mask in (small, same)]
     rows = pd.DataFrame({"ref_id": [1, 2], "rle": code, "rle_height": HEIGHT // 2, "rle_width": WIDTH // 2})
-    sign = signs_of(run, asked_rows(run), network=predicted_in(rows))["network"]
-    assert sign.amount == {1: 1, 2: 0}
-    assert sign.words == {1: "the network means something else (IoU 0 %)"}
+    asked = replace(run, network=predicted_in(rows))
+    assert known(asked, "network") == {1: 1, 2: 0}
+    assert why(asked)[1][-1] == "the network means something else (IoU 0 %)"
 
 
-def test_places_are_means_of_the_signs_and_what_nothing_knows_comes_last(run):
-    rows = asked_rows(run)
-    one, two = Sign({1: -5.0, 2: -1.0, 3: -1.0}, {}), Sign({1: 0.9, 4: 0.0}, {})
-    found = places(rows, {"one": one, "two": two})
-    # by `one` 4 and 5 share the lowest places, 1 is third, 2 and 3 share the highest; by `two` 1 is first, 4 second
-    by_one = {1: 2.5, 2: 4, 3: 4, 4: 1, 5: 1}
-    by_two = {1: 4.5, 2: 1.5, 3: 1.5, 4: 3.5, 5: 1.5}
-    assert found == pytest.approx({ref: (by_one[ref] + by_two[ref]) / 2 / 5 for ref in by_one})
-    assert sorted(found, key=lambda ref: -found[ref])[:3] == [1, 2, 3]
-    assert found[5] == min(found.values())
-    assert places(rows, {}) == dict.fromkeys(range(1, 6), 0.0)
-    assert places([], {"one": one}) == {}
+def test_places_are_means_of_the_signs_and_what_nothing_knows_comes_last():
+    nan = np.nan
+    one, two = np.array([-5.0, -1.0, -1.0, nan, nan]), np.array([0.9, nan, nan, 0.0, nan])
+    # by `one` the last two share the lowest places, the first is third, the others share the highest; by `two`
+    # the first is first, the fourth second
+    by_one, by_two = np.array([2.5, 4, 4, 1, 1]), np.array([4.5, 1.5, 1.5, 3.5, 1.5])
+    found = places([one, two])
+    assert found == pytest.approx((by_one + by_two) / 2 / 5)
+    assert found.argsort()[::-1][:1] == 0
+    assert found[4] == found.min()
+    assert places([one, two, np.full(5, nan)]) == pytest.approx(found), "a sign that knows nothing does not count"
+    assert places([np.full(5, nan)]).tolist() == [0] * 5
+    assert places([np.zeros(0)]).tolist() == []
 
 
-def order(run, place, signs, name: str) -> list[int]:
-    return [one["ref"] for one in Queue(run, None, place.reviews, signs, name).list()]
+def order(numbers: np.ndarray, name: str) -> list[int]:
+    judge(numbers, name)
+    return numbers["ref_id"][in_order(numbers)].tolist()
 
 
-def test_an_order_goes_by_one_sign_and_the_page_says_why(run, place):
-    signs = signs_of(run, asked_rows(run))
-    assert order(run, place, signs, "margin") == [2, 1, 3, 5, 4]
-    assert order(run, place, signs, "doubt") == [2, 1, 3, 5, 4]
-    assert order(run, place, signs, "sentences") == [1, 5, 2, 3, 4]
-    assert order(run, place, signs, "table") == [1, 2, 3, 4, 5]
-    network = {**signs, "network": Sign({3: 0.9, 1: 0.4, 2: 0.0}, {3: "another"})}
-    assert order(run, place, network, "network") == [3, 1, 2, 5, 4]
-    assert order(run, place, network, "doubt") == [1, 2, 3, 5, 4]
-    assert Queue(run, None, place.reviews, network, "margin").ref(3)["why"][-1] == "another"
-    queue = Queue(run, None, place.reviews, signs)
-    assert queue.ref(1)["why"] == ["1 of its 2 sentences would take another"]
-    assert queue.ref(2)["why"] == ["two candidates score alike (1.00)"]
+def test_an_order_goes_by_one_sign_and_the_reasons_by_all(run):
+    numbers = Labels(run).numbers
+    assert numbers["ref_id"].tolist() == [1, 2, 3, 4, 5]
+    assert order(numbers, "margin") == [2, 1, 3, 5, 4]
+    assert order(numbers, "doubt") == [2, 1, 3, 5, 4]
+    assert order(numbers, "sentences") == [1, 5, 2, 3, 4]
+    assert [row.ref.ref_id for row in asked_rows(run, "sentences")] == [1, 5, 2, 3, 4]
+    assert [row.ref.ref_id for row in asked_rows(run, "table")] == [1, 2, 3, 4, 5]
+    numbers["network"] = [0.6, 1.0, 0.1, np.nan, np.nan]
+    assert order(numbers, "network") == [3, 1, 2, 5, 4]
+    assert order(numbers, "doubt") == [1, 2, 3, 5, 4]
+    reasons = [[name for name in REASONS if bits & bit(name)] for bits in numbers["reasons"].tolist()]
+    assert reasons[:3] == [["sentences"], ["margin"], ["network", "alone"]]
+    judge(numbers, "doubt", frozenset({1}))
+    assert numbers["reasons"][0] == 0, "a person decided"
+
+
+def test_what_only_all_signs_together_doubt_says_so(run):
+    numbers = Labels(run).numbers
+    numbers["against"] = 0
+    numbers["network"] = [0.6, 1.0, np.nan, np.nan, np.nan]
+    judge(numbers)
+    reasons = [[name for name in REASONS if bits & bit(name)] for bits in numbers["reasons"].tolist()]
+    assert reasons[:2] == [["together"], ["margin"]]
+    assert "together" in CHECKED
+    numbers["network"] = numbers["margin"] = np.nan
+    judge(numbers)
+    assert not (numbers["reasons"] & bit("together")).any(), "where nothing says anything"
+
+
+def test_the_page_the_table_and_review_ask_in_one_order(place, tmp_path):
+    """With a network, as after a training: what is asked first is what is in check.csv and on the page first."""
+    with (
+        SelectionWriter(place.folder / "chosen_corrected.h5", StoreInfo((), {}, "", {})) as writer,
+        run_of(place) as run,
+    ):
+        for ref, index in ((1, 1), (2, 0), (3, 0)):
+            code = rle.encode(run.candidates(ref)[index][None])
+            writer.append_ref(ref, image_id=1, size=SIZE, chosen=[0], scores=np.zeros((1, len(AREAS[ref]))), rles=code)
+    with ExitStack() as stack:
+        run = open_run(stack, place.folder, "val")
+        asked = [one["ref"] for one in Queue(run, None, place.reviews).list()]
+        why = {ref: Queue(run, None, place.reviews).ref(ref)["why"] for ref in asked}
+        labels = Labels(run)
+        count = write_checklist([labels], set(), tmp_path / "check.csv")
+        Pages([labels], open_photos(place.refs, place.images).or_grey, "val", "", "files").write(
+            tmp_path / "labels.html", tmp_path / "labels"
+        )
+    with (tmp_path / "check.csv").open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    listed = [int(line["ref"]) for line in lines]
+    assert count == len(listed) > 1
+    assert asked[0] == 1, "the margin alone would ask about 2 first"
+    assert listed == [ref for ref in asked if ref in listed]
+    first = max(1, round(DOUBTFUL * len(asked)))
+    assert listed[:first] == asked[:first]
+    assert [line["why"].split("; ") for line in lines] == [why[ref] for ref in listed]
+    overview = (tmp_path / "labels.html").read_text()
+    assert [int(ref) for ref in re.findall(r'href="labels/1.html#ref-(\d+)"', overview)] == listed
 
 
 def test_the_command_reads_what_lies_in_the_folder(run, place):
-    from contextlib import ExitStack
-
+    for name, words in (("scorers", "one scorer's file"), ("network", "no chosen_corrected.h5")):
+        with pytest.raises(SscError, match=f"--order {name}: .*{words}"):
+            _check_order(name, run, place.folder)
+    write_scores(place.folder / "scores_dense.h5", {1: [[1, 2, 0], [0, 9, 0]]})
+    with SelectionWriter(place.folder / "chosen_pretrained.h5", StoreInfo((), {}, "", {})) as writer:
+        code = rle.encode(run.candidates(1)[1][None])
+        writer.append_ref(1, image_id=1, size=SIZE, chosen=[0], scores=np.zeros((1, 3)), rles=code)
     with ExitStack() as stack:
-        known = _signs(stack, run, place.folder)
-        assert set(known) == {"margin", "sentences"}
-        for name, words in (("scorers", "one scorer's file"), ("network", "no chosen_corrected.h5")):
-            with pytest.raises(SscError, match=f"--order {name}: .*{words}"):
-                _check_order(name, known, place.folder)
-        write_scores(place.folder / "scores_dense.h5", {1: [[1, 2, 0], [0, 9, 0]]})
-        with SelectionWriter(place.folder / "chosen_pretrained.h5", StoreInfo((), {}, "", {})) as writer:
-            code = rle.encode(run.candidates(1)[1][None])
-            writer.append_ref(1, image_id=1, size=SIZE, chosen=[0], scores=np.zeros((1, 3)), rles=code)
-        known = _signs(stack, run, place.folder)
-        assert set(known) == {"margin", "sentences", "scorers", "network"}
+        opened = open_run(stack, place.folder, "val")
+        assert known(opened, "scorers")
+        assert known(opened, "network") == {1: 1}
         for name in ("doubt", "margin", "sentences", "scorers", "network", "table"):
-            _check_order(name, known, place.folder)
+            _check_order(name, opened, place.folder)

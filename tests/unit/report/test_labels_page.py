@@ -33,6 +33,7 @@ from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.report import labels_page
 from ssc_core.report.checklist import draw_overlays, overlay_of, write_checklist
+from ssc_core.report.doubt import in_order
 from ssc_core.report.label_rows import LabelRow, Labels, Run, by_class
 from ssc_core.report.labels_page import write_labels_page
 from tests.files import write_nouns
@@ -130,13 +131,25 @@ def test_rows_say_why_they_are_worth_a_look(dataset: Path) -> None:
     with ExitStack() as stack:
         labels = Labels(Run.open(stack, "train", "train", **files(dataset)))
         rows = list(labels.rows())
-    assert [row.reasons for row in rows[:5]] == [("doubt",), ("disagree",), ("empty",), ("alone",), ()]
+    assert [row.why for row in rows[:5]] == [
+        ["two candidates score alike (0.05)"],
+        ["1 of its 2 sentences would take another"],
+        ["Nothing found"],
+        ["One candidate, nothing to choose from"],
+        [],
+    ]
+    assert labels.to_check[:5].tolist() == [True, True, True, False, False]
     assert rows[0].margin == pytest.approx(5 - 4.945, abs=1e-4)
-    assert [row.against for row in rows[:3]] == [0, 1, 0]
     assert np.isnan([rows[2].margin, rows[3].margin]).all()
-    assert [row.ref.ref_id for row in labels.rows(labels.doubtful())] == [3, 1, 2]
-    assert [row.ref.ref_id for row in sorted(rows, key=lambda row: row.doubt)][:4] == [3, 1, 2, 4]
-    assert labels.certainty(1, 0) == {"score": 5.0, "margin": rows[0].margin, "check": rows[0].why}
+    assert [row.ref.ref_id for row in labels.rows(labels.doubtful())] == [1, 2, 3]
+    in_turn = [1, *range(5, PHOTOS + 1), 2, 4, 3]  # by margin, the empty one last
+    assert labels.numbers["ref_id"][in_order(labels.numbers)].tolist() == in_turn
+    assert [row.ref.ref_id for row in sorted(rows, key=lambda row: row.turn)] == in_turn
+    assert labels.certainty(1, 0) == {
+        "score": 5.0,
+        "margin": rows[0].margin,
+        "check": "two candidates score alike (0.05)",
+    }
     assert labels.certainty(3, 0) == {"score": None, "margin": None, "check": "Nothing found"}
     cats, dogs = by_class(labels, np.arange(len(labels))).to_dict("records")
     assert (cats["asked"], cats["rows"], cats["empty"], cats["check"]) == ("cat", 9, 1, 3)
@@ -151,7 +164,7 @@ def test_scores_are_of_the_scorers_that_have_a_weight(dataset: Path, tmp_path: P
     with ExitStack() as stack:
         dense = files(dataset) | stores | {"scores": [run / "scores_dense.h5"]}
         rows = list(Labels(Run.open(stack, "a", "train", **dense)).rows())
-        assert rows[1].reasons == ("disagree",)
+        assert [*rows[1].reasons] == ["sentences"]
         with pytest.raises(SscError, match=r"scores of dense are needed, .*scores\.h5 \(default\)"):
             Run.open(stack, "a", "train", **files(dataset) | stores)
     page = tmp_path / "page.html"
@@ -180,7 +193,7 @@ def test_every_row_is_on_one_page_with_the_name_of_its_photo(dataset: Path, monk
     assert [*chain(*anchors)] == [f"ref-{n}" for n in range(1, PHOTOS + 1)]
     assert 'href="labels/2.html">beach 6.png – beach 10.png</a>' in overview
     assert 'href="labels/1.html#ref-3"' in overview
-    assert overview.index("#ref-3") < overview.index("#ref-1") < overview.index("#ref-2")
+    assert overview.index("#ref-1") < overview.index("#ref-2") < overview.index("#ref-3")
     assert f'<code>ssc inspect {dataset} train 7</code> <button type="button" data-copy>Copy' in pages[1]
     assert "ref 7 of beach 7.png · looked for cat · 2 found · ahead by 2.07" in pages[1]
     assert 'href="3.html">next page' in pages[1]
@@ -196,7 +209,7 @@ def test_every_row_is_on_one_page_with_the_name_of_its_photo(dataset: Path, monk
 def test_what_a_person_decided_is_said_and_needs_no_look(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(dataset / "train", [0, 0, -1, 0, *[0] * (PHOTOS - 4)], reviewed=[1, 3])
     overview, pages = write(dataset, 100, monkeypatch)
-    assert "11 have a mask; a person decided 2." in overview
+    assert "11 with a mask; a person decided 2." in overview
     assert [int(n) for n in re.findall(r'href="labels/1.html#ref-(\d+)"', overview)] == [2]
     assert pages[0].count("a person decided") == 2
 
@@ -256,10 +269,24 @@ def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) ->
         assert write_checklist([labels], unreadable, tmp_path / "check.csv") == 3
     lines = list(csv.DictReader((tmp_path / "check.csv").open(encoding="utf-8")))
     assert [(line["ref"], line["why"]) for line in lines] == [
-        ("3", "The photo cannot be read"), ("1", "Two candidates score alike"), ("2", "Its sentences disagree"),
+        ("1", "two candidates score alike (0.05)"), ("2", "1 of its 2 sentences would take another"),
+        ("3", "The photo cannot be read"),
     ]  # fmt: skip
-    assert lines[1] | {"image": "beach 1.png", "class": "cat", "score": "5.000", "margin": "0.055"} == lines[1]
-    assert (lines[0]["score"], lines[0]["overlay"], lines[1]["overlay"]) == ("", "", "overlays/beach 1_1.jpg")
+    assert lines[0] | {"image": "beach 1.png", "class": "cat", "score": "5.000", "margin": "0.055"} == lines[0]
+    assert (lines[2]["score"], lines[2]["overlay"], lines[0]["overlay"]) == ("", "", "overlays/beach 1_1.jpg")
+
+
+@pytest.mark.parametrize("sentence", ['=HYPERLINK("http://a.example","look")', "+1", "-cat", "@SUM(A1)", "\t=1"])
+def test_a_strangers_sentence_is_no_formula_in_a_spreadsheet(tmp_path: Path, sentence: str) -> None:
+    ref: Any = SimpleNamespace(file_name="=a.jpg", ref_id=7)
+    row = LabelRow(ref, 0, (sentence, "the = cat"), "-cat", 2, 0, -1.5, 0.25, {"margin": "two score alike"})
+    labels: Any = SimpleNamespace(doubtful=lambda: None, rows=lambda places: [row])
+    assert write_checklist([labels], set(), tmp_path / "check.csv") == 1
+    with (tmp_path / "check.csv").open(encoding="utf-8", newline="") as stream:
+        (line,) = csv.DictReader(stream)
+    assert (line["sentences"], line["image"], line["class"]) == (f"'{sentence} | the = cat", "'=a.jpg", "'-cat")
+    assert (line["score"], line["margin"]) == ("-1.500", "0.250"), "numbers stay numbers"
+    assert line["overlay"] == "overlays/=a_7.jpg"
 
 
 def compare(*arguments: object) -> str:

@@ -75,7 +75,7 @@ def test_what_was_drawn_is_in_the_picture_and_in_the_rows_of_the_labels_page(pla
     with run_of(place) as run:
         row = next(row for row in Labels(run).rows() if row.ref.ref_id == 1)
         masks = run.candidates(1)
-    assert (row.found, row.chosen, row.reasons) == (3, 3, ())
+    assert (row.found, row.chosen, row.why) == (3, 3, [])
     assert np.isnan(row.score)
     assert len(masks) == 4
     assert masks[3].sum() == 20 * 24
