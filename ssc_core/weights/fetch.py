@@ -132,9 +132,10 @@ def total_text(files: Mapping[str, PublishedFile], depot: Depot) -> str:
     size = bytes_text(sum(file.size or file.about or 0 for file in missing))
     about = "about " if any(file.about and not file.size for file in missing) else ""
     place = next(place for place in (depot.root.resolve(), *depot.root.resolve().parents) if place.is_dir())
-    more = f" and {unknown} of a size that is not known" if unknown else ""
+    sizes = [f"{about}{size}"] if unknown < len(missing) or not missing else []
+    sizes += [f"{unknown} of a size that is not known"] if unknown else []
     return (
-        f"{len(missing)} of {len(files)} files are not here: {about}{size}{more}; "
+        f"{len(missing)} of {len(files)} files are not here: {' and '.join(sizes)}; "
         f"{bytes_text(shutil.disk_usage(place).free)} are free"
     )
 
