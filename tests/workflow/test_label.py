@@ -61,6 +61,7 @@ def folder(tmp_path: Path) -> Path:
         "nouns": {"project": False},
         "select": {"min_area": 1},
         "score": {**backend["score"], "prompt": "crop"},
+        "correct": {"keep": "best"},
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
     return tmp_path
@@ -72,6 +73,13 @@ def test_labels_of_a_folder(folder: Path) -> None:
     assert "3 rows about 2 photos; passed over, since no row names them: 1 .txt, 1 photo" in said
     assert "2 masks for 3 rows" in said
     assert "to decide:  ssc review out --config out/config.yaml" in said, "its segmenter is a plug-in"
+    train = "ssc run --configfile out/config.yaml -- out/results/labels/checkpoints/correct.pt"
+    assert f"to train:   {train}" in said
+    assert train in (folder / "out/config.yaml").read_text()
+    assert read_config_file(folder / "out/config.yaml")["correct"]["keep"] == "last", "nobody has masks to choose by"
+    options, target = train.removeprefix("ssc run ").split(" -- ")
+    plan = ssc(folder, "run", "-n", *options.split(), "--config", "allow_toy_models=true", "--", target)
+    assert "phase correct" in plan
     content = json.loads((folder / "out/labels.json").read_text())
     assert [one["name"] for one in content["categories"]] == ["apple", "cup"]
     light = next(one for one in content["annotations"] if one["ref_id"] == 1)
@@ -136,10 +144,14 @@ def test_a_module_beside_the_config_is_found_by_every_command(folder: Path) -> N
 
 
 def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(folder: Path) -> None:
-    rows = ["both ö.png,the light apple,train", "both ö.png,the dark apple,val", "day 1/one.png,an apple,"]
-    (folder / "refs.csv").write_text("\n".join(["image,sentences,split", *rows]) + "\n", encoding="utf-8")
+    truth = np.zeros((100, 120), np.uint8)
+    truth[DARK] = 255
+    Image.fromarray(truth).save(folder / "dark.png")
+    rows = ["both ö.png,the light apple,train,", "both ö.png,the dark apple,val,dark.png", "day 1/one.png,an apple,,"]
+    (folder / "refs.csv").write_text("\n".join(["image,sentences,split,mask", *rows]) + "\n", encoding="utf-8")
     said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
     assert "out/labels_train.html, out/labels_val.html" in said
+    assert read_config_file(folder / "out/config.yaml")["correct"]["keep"] == "best"
     content = json.loads((folder / "out/labels.json").read_text())
     assert sorted(one["file_name"] for one in content["images"]) == ["both ö.png", "day 1/one.png"]
     (both,) = (one["id"] for one in content["images"] if one["file_name"] == "both ö.png")
