@@ -128,10 +128,11 @@ def test_what_a_person_drew_or_uploaded_has_the_class_of_the_candidate_that_it_l
             writer.append_ref(
                 ref_id, image_id=ref_id // 10, size=size, chosen=[DRAWN], scores=scores, rles=[drawn[ref_id][1]]
             )
-    images = annotated_images(open_masks(tmp_path / "selected.h5"), TABLE.assign(category=""), candidates=masks)
+    store = open_masks(tmp_path / "selected.h5")
+    images = annotated_images(store, by_photo(store, TABLE.assign(category="")), candidates=masks)
     found = {one.about["ref_id"]: (one.category, one.rle) for image in images for one in image.annotations}
     assert found == drawn
-    own = annotated_images(open_masks(tmp_path / "selected.h5"), TABLE, candidates=masks)
+    own = annotated_images(store, by_photo(store), candidates=masks)
     assert {one.about["ref_id"]: one.category for image in own for one in image.annotations}[30] == "cat", "the table's"
 
 
