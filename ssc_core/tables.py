@@ -22,6 +22,8 @@ from ssc_core.files import atomic_path
 
 _KEY, _MARK = "ssc_sha256", b"ssc-sha256:"
 _UNKNOWN = b"0" * 64
+_ROWS_AT_ONCE = 10_000
+"""Of a frame that is read piece by piece: as Python objects, texts take more than in the table."""
 _PIECE, _END = 2**20, 8
 """Bytes that are read at a time, and those at the end of Parquet: how long the footer before them is, and its name."""
 
@@ -58,7 +60,7 @@ def write_frames(path: Path, frames: Iterable[pd.DataFrame]) -> None:
 def read_frames(path: Path, *, made_by: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     """Read some columns of a table piece by piece. Raises SscError as ``open_table`` does."""
     with open_table(path, made_by=made_by) as file:
-        for batch in file.iter_batches(columns=list(columns)):
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(columns)):
             yield batch.to_pandas()
 
 
