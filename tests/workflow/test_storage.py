@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ moto = pytest.importorskip("moto.server", reason="needs the extra `dev`: moto, f
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = "results/refcoco/eval_masks_val.json"
 KEYS = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "anyone", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "anything"}
+LABELS = (*(f"results/refcoco/val/{name}.h5" for name in ("masks", "scores", "selected")), TARGET)
+"""What the label stage leaves."""
 MINUTES = 20
 
 
@@ -32,12 +35,14 @@ def server() -> Iterator[str]:
     server.stop()
 
 
-def _command(server: str, *more: str) -> list[str]:
+def _command(server: str | None, *more: str) -> list[str]:
+    """server: None for results on this drive."""
+    storage = ("--default-storage-provider", "s3", "--default-storage-prefix", "s3://ssc/mine")
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"),
         *("--workflow-profile", str(ROOT / "profiles/default"), "--configfile", "tiny.yaml"),
-        *("--default-storage-provider", "s3", "--default-storage-prefix", "s3://ssc/mine"),
-        *("--storage-s3-endpoint-url", server, *more, "--", TARGET),
+        *((*storage, "--storage-s3-endpoint-url", server) if server else ()),
+        *(*more, "--", TARGET),
     ]
 
 
@@ -45,7 +50,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **KEYS, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-def _run(folder: Path, server: str, *more: str) -> tuple[int, str]:
+def _run(folder: Path, server: str | None, *more: str) -> tuple[int, str]:
     done = subprocess.run(
         _command(server, *more), cwd=folder, env=_environment(), text=True, check=False, timeout=60 * MINUTES,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -53,11 +58,15 @@ def _run(folder: Path, server: str, *more: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def _stored(server: str) -> set[str]:
+def _client(server: str) -> Any:
     key, secret = KEYS.values()
-    client = boto3.client(
+    return boto3.client(
         "s3", endpoint_url=server, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
     )
+
+
+def _stored(server: str) -> set[str]:
+    client = _client(server)
     if not client.list_buckets()["Buckets"]:
         return set()
     return {one["Key"] for one in client.list_objects_v2(Bucket="ssc").get("Contents", [])}
@@ -88,6 +97,16 @@ def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str,
     code, output = _run(tmp_path, server)
     assert code == 0, output
     assert "Nothing to be done" in output
+
+    # the same bytes as on a drive, where nothing was killed and one job did the work of both
+    on_drive = tmp_path / "on_drive"
+    on_drive.mkdir()
+    (on_drive / "tiny.yaml").write_text(f"micro: {{images: {photos}}}\n")
+    code, output = _run(on_drive, None)
+    assert code == 0, output
+    for name in LABELS:
+        stored = _client(server).get_object(Bucket="ssc", Key=f"mine/{name}")["Body"].read()
+        assert stored == (on_drive / name).read_bytes(), name
 
     # other data under the same name are refused there, too, and not only where they were made
     elsewhere = tmp_path / "elsewhere"
