@@ -154,6 +154,6 @@ def _draw_panel(axis: Axes, panel: Panel) -> None:
         axis.plot(means.index, means, color=colour(place), label=name)
     axis.set_xticks(sorted(panel.points["share"].unique()))
     axis.xaxis.set_major_formatter(percent)
-    axis.tick_params(axis="x", labelsize=8)
+    axis.tick_params(axis="x", labelsize=8, labelrotation=60)
     axis.set_xlabel("refs of the train split that were reviewed", color=css(INK))
     axis.set_title(f"{panel.title}, {panel.dataset} {panel.split}")
