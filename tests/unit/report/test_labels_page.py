@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -36,6 +35,7 @@ from ssc_core.report.checklist import draw_overlays, overlay_of, write_checklist
 from ssc_core.report.doubt import in_order
 from ssc_core.report.label_rows import LabelRow, Labels, Run, by_class
 from ssc_core.report.labels_page import write_labels_page
+from tests.alive import Alive
 from tests.files import write_nouns
 
 SIZE = (30, 40)
@@ -230,10 +230,10 @@ def test_rows_of_few_photos_are_in_memory_at_once(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ref_table, "_PHOTOS_AT_ONCE", 2)
-    alive: list[int] = []
+    alive, rows = list[int](), Alive(LabelRow, Ref)
 
     def counting(card: Any) -> Any:
-        alive.append(sum(isinstance(one, LabelRow | Ref) for one in gc.get_objects()))
+        alive.append(rows.count())
         return card
 
     drawn = labels_page._drawn
