@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
-class Alive:
-    """Counts objects that were made since this one was; those that other tests left behind do not count."""
-
-    def __init__(self, *kinds: type) -> None:
-        self._kinds = kinds
-        self._before = self._all()  # kept, so that no new object gets the identity of one of them
-
-    def count(self) -> int:
-        before = {id(one) for one in self._before}
-        return sum(id(one) not in before for one in self._all())
-
-    def _all(self) -> list[object]:
-        return [one for one in gc.get_objects() if isinstance(one, self._kinds)]
+@contextmanager
+def counting_alive(*kinds: type) -> Iterator[Callable[[], int]]:
+    """Yields what counts the objects made since. Those that other tests left behind are frozen: neither seen nor
+    walked through, and there may be millions."""
+    gc.freeze()
+    try:
+        yield lambda: sum(isinstance(one, kinds) for one in gc.get_objects())
+    finally:
+        gc.unfreeze()

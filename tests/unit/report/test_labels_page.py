@@ -35,7 +35,7 @@ from ssc_core.report.checklist import draw_overlays, overlay_of, write_checklist
 from ssc_core.report.doubt import in_order
 from ssc_core.report.label_rows import LabelRow, Labels, Run, by_class
 from ssc_core.report.labels_page import write_labels_page
-from tests.alive import Alive
+from tests.alive import counting_alive
 from tests.files import write_nouns
 
 SIZE = (30, 40)
@@ -230,18 +230,20 @@ def test_rows_of_few_photos_are_in_memory_at_once(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ref_table, "_PHOTOS_AT_ONCE", 2)
-    alive, rows = list[int](), Alive(LabelRow, Ref)
+    alive: list[int] = []
+    drawn = labels_page._drawn
 
-    def counting(card: Any) -> Any:
-        alive.append(rows.count())
+    def counting(*arguments: Any) -> Any:
+        card = drawn(*arguments)
+        alive.append(count())
         return card
 
-    drawn = labels_page._drawn
-    monkeypatch.setattr(labels_page, "_drawn", lambda *arguments: counting(drawn(*arguments)))
-    write(dataset, 3, monkeypatch)
-    compare(dataset / "train", dataset / "select.choice=first" / "train", "--out", tmp_path / "out.html")
+    monkeypatch.setattr(labels_page, "_drawn", counting)
+    with counting_alive(LabelRow, Ref) as count:
+        write(dataset, 3, monkeypatch)
+        compare(dataset / "train", dataset / "select.choice=first" / "train", "--out", tmp_path / "out.html")
     assert len(alive) == 3 * PHOTOS
-    assert max(alive[:PHOTOS]) <= 3 * 2 + 2, "a page of three rows and their refs, and the refs that are read next"
+    assert 0 < max(alive[:PHOTOS]) <= 3 * 2 + 2, "a page of three rows and their refs, and the refs that are read next"
     assert max(alive[PHOTOS:]) <= 2 * (3 * 2 + 2), "the same of each run"
 
 
