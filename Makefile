@@ -8,6 +8,7 @@ READERS ?= pickle refer_values coco_bytes jsonl csv rle
 # run as modules.
 BIN := .venv/bin
 PYTEST := PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+IN_PARALLEL := -n $(CORES) --dist loadfile --no-loadscope-reorder
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
@@ -30,7 +31,7 @@ demo: env ## the main job on the micro world, training included, and its figures
 	$(BIN)/python -m ssc_core.cli.main demo --cores $(CORES)
 
 test: env ## all tests, as many at once as there are cores
-	$(PYTEST) -n $(CORES) --dist loadfile
+	$(PYTEST) $(IN_PARALLEL)
 
 readers: .venv-readers/.installed ## datumaro and Label Studio's SDK, which read exports in tests, in an environment of their own
 
@@ -47,7 +48,7 @@ test-slurm: env ## the main job through a real SLURM that this machine starts (r
 	SSC_TEST_SLURM=1 $(PYTEST) tests/workflow/test_slurm.py
 
 coverage: env ## all tests, and which lines of ssc_core they reach
-	$(PYTEST) -n $(CORES) --dist loadfile --cov=ssc_core --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml
+	$(PYTEST) $(IN_PARALLEL) --cov=ssc_core --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml
 
 fuzz: env ## the readers against 200,000 damaged files (minutes)
 	$(BIN)/python -m tests.fuzz.run --inputs 200000

@@ -21,6 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
 
 
+SLOW = ("integration", "workflow")
+"""Folders whose files take minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes start first: at the end, one worker would run such a file and the others wait for it."""
+    items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in SLOW)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
