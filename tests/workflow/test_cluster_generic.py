@@ -130,6 +130,7 @@ def _snakemake(repository: Path, pbs: Path, target: str) -> subprocess.Completed
         pytest.skip("snakemake-executor-plugin-cluster-generic is not installed (extra `cluster`)")
     command = [
         *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--latency-wait", "5"),
+        *("--seconds-between-status-checks", "1"),
         *("--configfile", "tiny.yaml", "--", target),
     ]
     return subprocess.run(
