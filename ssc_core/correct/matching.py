@@ -155,7 +155,7 @@ def at_random(
     """
     chosen = np.full(len(image_ids), NONE, dtype=np.int64)
     for refs in _refs_by_image(image_ids, ref_ids, rows):
-        rng = np.random.default_rng([*seed, int(image_ids[refs[0].samples[0]])])
+        rng = _random([*seed, int(image_ids[refs[0].samples[0]])])
         columns = np.unique(np.concatenate([ref.rows for ref in refs]))
         weights = np.where([np.isin(columns, ref.rows) for ref in refs], rng.random((len(refs), len(columns))), -np.inf)
         spare = [rng.choice(ref.rows) for ref in refs]
@@ -166,6 +166,12 @@ def at_random(
     alone = [i for i, own in enumerate(rows) if len(own) == 1]
     chosen[alone] = [rows[i][0] for i in alone]
     return Assignment.once(chosen)
+
+
+def _random(seed: Sequence[int]) -> np.random.Generator:
+    """A stream of its own: the plan draws an image's sentences by the same seed, epoch and id, and what is drawn here
+    must not follow from those."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
 
 
 def _refs_by_image(image_ids: np.ndarray, ref_ids: np.ndarray, rows: Sequence[np.ndarray]) -> Iterator[list[_Ref]]:

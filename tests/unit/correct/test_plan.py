@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssc_core.correct.items import ImageItem, Items, RefItem
+from ssc_core.correct.matching import at_random
 from ssc_core.correct.plan import Sample, make_plan
 from ssc_core.errors import SscError
 
@@ -109,3 +110,15 @@ def test_a_short_last_step_joins_the_one_before_when_processes_would_go_without(
     assert [len(s.images) for s in make_plan(data, epochs=1, batch_samples=4, seed=0, processes=2).steps] == [4, 5]
     with pytest.raises(SscError, match="too few"):
         make_plan(items((1,)), epochs=1, batch_samples=4, seed=0, processes=2)
+
+
+def test_which_sentence_is_drawn_says_nothing_of_which_candidate():
+    images = items(*[(2, 2)] * 1000)
+    plan = make_plan(images, epochs=1, batch_samples=4, seed=0)
+    counts = np.zeros((2, 2), int)  # sentence of one ref, candidate of the other
+    for image, item in enumerate(images.images):
+        sentences = [sample.sentence for sample in plan.samples(images, 0, [image])]
+        ids = np.full(2, item.image_id), np.array([ref.ref_id for ref in item.refs])
+        rows = at_random(*ids, (np.array([0, 1]), np.array([2, 3])), seed=(0, 0)).rows
+        counts[sentences[1], rows[0]] += 1
+    assert counts.min() > 200 and counts.max() < 300  # 250 each, with a deviation of 14
