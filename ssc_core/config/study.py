@@ -30,7 +30,9 @@ class Study(Section):
     Choices among candidates (``masks``) are always measured.
     """
 
-    datasets: dict[FolderName, tuple[FolderName, ...]] = Field(description="splits by dataset; null drops one")
+    datasets: dict[FolderName, Annotated[tuple[FolderName, ...], Field(min_length=1)]] = Field(
+        description="splits by dataset; null drops one", min_length=1
+    )
     methods: tuple[MethodName, ...] = Field(default=(), description="methods besides the choices among candidates")
     seeds: tuple[Seed, ...] = Field(
         default=(), description="seeds of trainings and random choices; none: those that the config states"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 from ssc_core.config.methods import DERIVED
 from ssc_core.config.mistakes import mistakes
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import depends_on
+from ssc_core.config.stages import READ, depends_on
 from ssc_core.errors import SscError
 
 SEED = "seed"
@@ -78,8 +79,8 @@ class Variants:
 
 
 def change(settings: Settings, changes: Changes) -> Settings:
-    """The settings with some values changed. Raises SscError for a key that does not exist or a value that it cannot
-    have."""
+    """The settings with some values changed. Raises SscError for a key that does not exist or that no result is made
+    by, and for a value that it cannot have."""
     values = settings.model_dump(mode="json")
     for phase in DERIVED:  # these hold only what differs from another, whose changes they follow
         values[phase] = getattr(settings, phase).model_dump(mode="json", exclude_unset=True)
@@ -133,10 +134,17 @@ def plain(value: Any) -> str:
 
 
 def _value(text: str) -> Any:
-    try:
+    """Raises SscError for what is no value of a config."""
+    with suppress(ValueError):
         return json.loads(text)
-    except ValueError:
-        return yaml.safe_load(text)  # [reverse_blur,crop] and bare words, which are no JSON
+    try:
+        value = yaml.safe_load(text)  # [reverse_blur,crop] and bare words, which are no JSON
+        json.dumps(value)  # YAML also has dates, and lists that hold themselves
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise SscError(
+            f"'{text:.80}' is no value; write it as in a config, such as first, 0.5 or [crop,rectangle]"
+        ) from error
+    return value
 
 
 def _text(value: Any) -> str:
@@ -154,6 +162,11 @@ def _flow(value: Any) -> str:
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
+    if parents and parents[0] in values.keys() - READ:
+        raise SscError(
+            f"'{key}' is the same in all variants: results do not depend on it, or it says which data they are of; put "
+            "it into a config file (other data with another folder, as `results: elsewhere`)"
+        )
     section: Any = values
     for name in parents:
         section = section.get(name)

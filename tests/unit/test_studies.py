@@ -87,11 +87,18 @@ def test_every_dataset_split_method_and_seed_once(default: dict[str, Any]) -> No
     [
         ({"variants": {"mine": {"score.prompt": "blur"}}}, r"studies\.mine: .*score\.prompt=blur: score\.prompt"),
         ({"grid": {"select.chioce": ["first"]}}, r"studies\.mine: .*select\.chioce"),
+        ({"grid": {"compute.threads": [1, 2]}}, r"studies\.mine: 'compute\.threads' is the same in all variants"),
     ],
 )
 def test_mistakes_are_named(default: dict[str, Any], study: dict[str, Any], said: str) -> None:
     with pytest.raises(SscError, match=said):
         check_studies(settings(default, **study))
+
+
+@pytest.mark.parametrize("datasets", [{}, {"refcoco": None}, {"refcoco": []}])
+def test_a_study_of_nothing_is_refused(default: dict[str, Any], datasets: dict[str, Any]) -> None:
+    with pytest.raises(SscError, match=r"studies\.mine\.datasets.* at least 1 item"):
+        settings(default, datasets=datasets)
 
 
 def test_a_split_that_is_not_there_stops_what_asks_for_it_alone(default: dict[str, Any]) -> None:

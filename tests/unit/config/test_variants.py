@@ -49,6 +49,12 @@ def test_what_names_no_change_is_refused(folder: str) -> None:
         parse(folder)
 
 
+@pytest.mark.parametrize("value", ["[a", "*x", "!!python", "2020-01-01", "2020-13-40", "&a [*a]", "%5B"])
+def test_a_value_that_is_none_is_refused_and_shown(variants: Variants, value: str) -> None:
+    with pytest.raises(SscError, match="is no value; write it as in a config"):
+        variants.folder("selected", f"select.choice={value}/")
+
+
 @pytest.mark.parametrize(
     ("folder", "one"),
     [
@@ -144,6 +150,9 @@ def test_what_starts_from_a_phase_follows_its_change(settings: Settings) -> None
         ({"selekt.choice": "first"}, "the config has no 'selekt.choice'"),
         ({"select.choice": "worst"}, "cannot be varied by select.choice=worst: select.choice"),
         ({"select.nothing": 1}, "cannot be varied by select.nothing=1: select.nothing"),
+        ({"datasets.refcoco.limit": 5}, "'datasets.refcoco.limit' is the same in all variants"),
+        ({"micro.seed": 8}, "'micro.seed' is the same in all variants"),
+        ({"compute.threads": 2}, "'compute.threads' is the same in all variants"),
     ],
 )
 def test_mistakes_are_named(settings: Settings, changes: dict[str, Any], said: str) -> None:
