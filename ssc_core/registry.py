@@ -130,7 +130,8 @@ def _is_module(top: str) -> bool:
 
 
 def plugin_version(kind: Kind, name: str) -> str:
-    """Digest of the code behind a plug-in's name; for an installed package it is the package's version.
+    """Digest of the code behind a plug-in's name; for an installed package it is the package's version, and for a
+    module in the current folder, which goes before one that is installed, the digest of its package's sources.
 
     Raises SscError as ``place_of`` does.
     """
@@ -140,10 +141,19 @@ def plugin_version(kind: Kind, name: str) -> str:
     if place.endswith(".py"):
         return file_sha256(Path(place))[:16]
     package = place.split(".")[0]
+    if sources := _sources_here(package):
+        lines = "".join(f"{file.as_posix()} {file_sha256(file)}\n" for file in sources)
+        return f"{package} {hashlib.sha256(lines.encode()).hexdigest()[:16]}"
     try:
         return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:
         return place
+
+
+def _sources_here(package: str) -> list[Path]:
+    """The files of a module or package in the current folder."""
+    single = Path(f"{package}.py")
+    return sorted(Path(package).rglob("*.py")) or ([single] if single.is_file() else [])
 
 
 def backend_version(name: str) -> str:

@@ -104,6 +104,20 @@ def test_a_stage_gets_a_checker_and_never_the_class_itself(plugin: Path) -> None
         detector.detect([np.zeros((4, 6, 3), np.uint8)], [["dog"]])
 
 
+@pytest.mark.parametrize("file", ["own_models.py", "own_models/deep/parts.py"])
+def test_versions_follow_modules_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    versions = []
+    for code in ("class Whole: pass", "class Whole: threshold = 0.5"):
+        Path(file).write_text(code)
+        versions.append(backend_version("own_models:Whole"))
+    assert versions[0] != versions[1]
+    assert all(version.startswith("own_models ") for version in versions)
+
+
 def test_versions_follow_code_and_weights(plugin: Path, tmp_path: Path) -> None:
     before = backend_version(f"{plugin}:Whole")
     plugin.write_text(PLUGIN + "\n")
