@@ -64,7 +64,7 @@ class DatasetFolder:
 
     def variants(self) -> list[DatasetFolder]:
         """Variants that something was made for."""
-        folders = sorted(path for path in self.folder.glob("*") if path.is_dir() and _VARIANT.fullmatch(path.name))
+        folders = sorted(path for path in self.folder.glob("*") if path.is_dir() and is_variant(path.name))
         return [DatasetFolder(self.folder, f"{path.name}/") for path in folders]
 
 
@@ -77,4 +77,9 @@ def dataset_folders(results: Path) -> list[DatasetFolder]:
 def variant_of(path: Path) -> str:
     """The variant in whose folder an eval file lies, with its slash; ``""`` for the config itself."""
     name = path.parent.name
-    return f"{name}/" if _VARIANT.fullmatch(name) else ""
+    return f"{name}/" if is_variant(name) else ""
+
+
+def is_variant(folder: str) -> bool:
+    """Whether a folder's name is that of a variant."""
+    return _VARIANT.fullmatch(folder) is not None

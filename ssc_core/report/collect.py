@@ -12,7 +12,7 @@ import pandas as pd
 from ssc_core.config.methods import MATCHED, PHASES, method_order
 from ssc_core.errors import SscError
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
-from ssc_core.layout import DatasetFolder, dataset_folders
+from ssc_core.layout import DatasetFolder, dataset_folders, is_variant
 from ssc_core.report.published import PUBLISHED, Published
 from ssc_core.report.seeds import read_figures, split_order
 from ssc_core.tables import read_frame
@@ -198,19 +198,26 @@ def _read_log(path: Path) -> pd.DataFrame:
         raise SscError(f"{path} is no training log ({error}); run the training again") from error
 
 
+def _split_of(place: Path) -> str:
+    """The split whose files lie in a folder below a dataset's, of the config itself or of a variant; "" for none."""
+    return next((name for name in place.parts if not is_variant(name)), "")
+
+
 def _read_jobs(folder: Path) -> pd.DataFrame:
     """``rule split shard seconds rss_mb`` of each of Snakemake's benchmark files; what it could not measure is NaN."""
     rows = []
     for path in sorted(folder.glob("**/benchmarks/*.tsv")):
-        table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+        try:
+            table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+        except ValueError:  # nothing in it, or something else than a table
+            table = pd.DataFrame()
         if not {"s", "max_rss"} <= set(table.columns) or table.empty:
             raise SscError(f"{path} is no benchmark file of Snakemake; delete it")
         name, _, shard = path.stem.partition(".")
-        split = "" if path.parent.parent == folder else path.parent.parent.name
         rows.append(
             {
                 "rule": name,
-                "split": split,
+                "split": _split_of(path.parent.parent.relative_to(folder)),
                 "shard": re.sub(r"-of-.*", "", shard),
                 "seconds": float(table["s"].iloc[-1]),
                 "rss_mb": float(table["max_rss"].iloc[-1]),

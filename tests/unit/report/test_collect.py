@@ -43,6 +43,18 @@ def test_benchmarks(results: Path) -> None:
     assert jobs["rss_mb"].isna().tolist() == [False, True], "what Snakemake could not measure stays unknown"
 
 
+def test_jobs_of_variants_and_deeper_in_a_splits_folder_have_the_split_that_they_are_of(copy: Path) -> None:
+    folder = copy / "refcoco"
+    content = (folder / "benchmarks" / "pretrain.tsv").read_text()
+    places = {"a": ("seed4", ""), "b": ("select.choice=first/val", "val"), "c": ("val/select", "val")}
+    for rule, (place, _) in places.items():
+        path = folder / place / "benchmarks" / f"{rule}.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+    jobs = collect(copy)[0].jobs.set_index("rule")
+    assert {rule: jobs.loc[rule, "split"] for rule in places} == {rule: split for rule, (_, split) in places.items()}
+
+
 def test_logs(results: Path) -> None:
     (dataset,) = collect(results)
     assert list(dataset.logs) == ["pretrain"]
@@ -73,7 +85,8 @@ def test_worlds_are_never_mixed(copy: Path) -> None:
         collect(copy)
 
 
-def test_foreign_benchmark(copy: Path) -> None:
-    (copy / "refcoco" / "benchmarks" / "other.tsv").write_text("a\tb\n1\t2\n")
+@pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n"])
+def test_foreign_benchmark(copy: Path, text: str) -> None:
+    (copy / "refcoco" / "benchmarks" / "other.tsv").write_text(text)
     with pytest.raises(SscError, match=r"other\.tsv is no benchmark file"):
         collect(copy)
