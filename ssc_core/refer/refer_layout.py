@@ -147,6 +147,8 @@ def _ref(
     instances_path: Path,
 ) -> RefRecord:
     ref_id, image_id = (_field(raw, key, int, where) for key in ("ref_id", "image_id"))
+    if min(ref_id, image_id) < 0:
+        raise SscError(f"{where}: ref_id {ref_id} and image_id {image_id} must be 0 or more; draws are seeded by them")
     # Some relatives have lists here, for a single object too; _check_one_object_each has seen that it is one.
     single = {
         key: value[0] if isinstance(value := raw.get(key), list) and len(value) == 1 else value

@@ -68,9 +68,10 @@ class BoxSegmenter(ABC):
         """Boxes (n, 4) in input pixels to mask logits (n, masks, h, w) and predicted IoU (n, masks)."""
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) of an image in the input. As SAM does it: the long side fills the input."""
+        """(height, width) of an image in the input. As SAM does it: the long side fills the input. (Where the short one
+        is rounded to nothing, it is 1 pixel; SAM itself fails.)"""
         scale = self.side / max(height, width)
-        return int(height * scale + 0.5), int(width * scale + 0.5)
+        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
     def prepare(self, image: np.ndarray) -> EncoderInput:
         """Resize RGB uint8 (H, W, 3) to the input. Thread-safe, so that workers can run ahead of the model."""

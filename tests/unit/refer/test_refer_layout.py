@@ -62,6 +62,7 @@ def _drop(table: str, row: int) -> Callable[[Any], None]:
         (_set("annotations", 1, "id", 11), "annotation id 11 occurs twice"),
         (_set("refs", 2, "ref_id", 101), "ref id 101 occurs twice"),
         (_set("refs", 1, "ref_id", None), "ref number 2: 'ref_id' is missing"),
+        (_set("refs", 1, "ref_id", -5), "ref number 2: ref_id -5 and image_id 1 must be 0 or more"),
         (_set("refs", 1, "split", 3), "'split' is no str"),
         (_set("refs", 1, "sentences", [{"sent_id": 1010, "sent": "x"}]), "sentence id 1010 occurs twice"),
         (_set("refs", 1, "sentences", ["a cat"]), "a sentence: 'sent' is missing"),

@@ -52,6 +52,13 @@ def test_an_image_without_boxes_has_no_masks_and_keeps_its_size(segmenter, photo
     assert found.masks.shape == (0, 90, 60) and found.masks.dtype == bool and found.scores.shape == (0,)
 
 
+def test_a_photo_too_thin_for_the_input_is_a_pixel_wide_there(segmenter):
+    photo = np.zeros((1, 4 * segmenter.side, 3), np.uint8)
+    assert segmenter.prepare(photo).pixels.shape == (1, segmenter.side, 3)
+    (found,) = segmenter.segment([photo], [np.array([[0, 0, 8, 1]], np.float32)])
+    assert found.masks.shape == (1, 1, 4 * segmenter.side)
+
+
 def test_each_image_is_encoded_once(segmenter, photos):
     batches = []
     hook = segmenter.network.image_encoder.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
