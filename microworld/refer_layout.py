@@ -23,7 +23,7 @@ from tqdm import tqdm
 from microworld.classes import CLASSES
 from microworld.scenes import Scene, generate_scene, scene_seed
 from microworld.sentences import DescribedObject, describe
-from ssc_core.config.world import PLAIN_LOOKS, WorldSettings
+from ssc_core.config.world import PLAIN_LOOKS, SPLITS, WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.refer.refer_layout import write_refer
@@ -58,8 +58,8 @@ class _Dataset:
     family: _Family
 
 
-_UNC = _Family("refcoco", ("train", "val", "testA", "testB"), 1_000_000, ("refcoco", "refcoco+"))
-_G = _Family("refcocog", ("train", "val", "test"), 2_000_000, ("refcocog",))
+_UNC = _Family("refcoco", SPLITS["refcoco"], 1_000_000, ("refcoco", "refcoco+"))
+_G = _Family("refcocog", SPLITS["refcocog"], 2_000_000, ("refcocog",))
 _DATASETS: dict[str, _Dataset] = {
     "refcoco": _Dataset("refcoco", "unc", "refcoco", _UNC),
     "refcoco+": _Dataset("refcoco+", "unc", "refcoco+", _UNC),

@@ -39,6 +39,7 @@ from ssc_core.config.datasets import (
     dataset_source,
     dataset_world,
     micro_name,
+    micro_settings,
 )
 from ssc_core.errors import SscError
 from ssc_core.files import check_writable

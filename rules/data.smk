@@ -16,7 +16,7 @@ rule make_world:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=section("micro"),
+        settings=lambda wildcards: as_json(micro_settings(SETTINGS, wildcards.dataset)),
         name=lambda wildcards: micro_name(SETTINGS, wildcards.dataset),
         code=code("workflow_scripts.make_world:main"),
     message:

@@ -51,6 +51,11 @@ rule micro_data:
         build=lambda wildcards: MICRO_BUILD,
         options=json.dumps({"scenes": 12000}),
         world=section("micro"),
+        code=code_version(
+            "microworld.training.corpus",
+            "microworld.training.pool",
+            "microworld.training.vocabulary",
+        ),
     message:
         "micro models: drawing scenes"
     shell:
@@ -109,6 +114,7 @@ rule micro_card:
         step=lambda wildcards: f"card_{wildcards.name}",
         build=lambda wildcards: MICRO_BUILD,
         options=lambda wildcards: json.dumps(MICRO_CARDS[wildcards.name]),
+        code=code_version("microworld.training.measure"),
         out=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "micro models: measuring {wildcards.name}"

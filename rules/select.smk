@@ -113,6 +113,7 @@ rule label_pages:
         **reads("label_pages"),
         images=images_folder,
         results=dataset_folder,
+        look=page_look(),
     message:
         "{wildcards.dataset} {wildcards.split}: pages of what was found and chosen {wildcards.variant}"
     shell:

@@ -9,8 +9,10 @@ from workflow_scripts._script import run
 
 
 def main(name: str, settings: WorldSettings, threads: int, stamp: Path) -> None:
+    """settings: those that the dataset depends on; what is left out is nothing to it."""
     refs = write_world(stamp.parent, name, settings, workers=threads)
-    write_json(stamp, {"dataset": name, "refs": refs.name, "world": settings.model_dump(mode="json")})
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    write_json(stamp, {"dataset": name, "refs": refs.name, "world": given})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 from ssc_core.config.data import MicroSource
 from ssc_core.config.settings import Settings
 from ssc_core.config.sources import DatasetSource
-from ssc_core.config.world import MIXES, WORLD_EDITIONS
+from ssc_core.config.world import WORLD_EDITIONS, of_dataset
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.registry import LAYOUT, own_versions
@@ -67,9 +67,19 @@ def dataset_world(settings: Settings, name: str) -> str:
 
 def micro_name(settings: Settings, name: str) -> str:
     """What the micro world calls a dataset of the config: refcoco, refcoco+, refcocog_umd or refcocog_google."""
+    source = _micro_source(settings, name)
+    return source.name if source.split_by == "unc" else f"{source.name}_{source.split_by}"
+
+
+def _micro_source(settings: Settings, name: str) -> MicroSource:
     source = settings.datasets[name].source
     assert isinstance(source, MicroSource), f"{name} is no dataset of the micro world"
-    return source.name if source.split_by == "unc" else f"{source.name}_{source.split_by}"
+    return source
+
+
+def micro_settings(settings: Settings, name: str) -> dict[str, Any]:
+    """The settings of the micro world that a dataset of it depends on, JSON values."""
+    return of_dataset(settings.micro.model_dump(mode="json"), _micro_source(settings, name).name)
 
 
 def dataset_identity(settings: Settings, name: str) -> str:
@@ -77,18 +87,19 @@ def dataset_identity(settings: Settings, name: str) -> str:
     source = settings.datasets[name].source
     identity: dict[str, Any] = {"world": dataset_world(settings, name), "source": source.model_dump(mode="json")}
     if isinstance(source, MicroSource):
-        identity["micro"] = settings.micro.model_dump(mode="json")
-        identity["edition"] = WORLD_EDITIONS[source.name]
-    return json.dumps(_of_its_own(identity), sort_keys=True)
+        identity |= {"micro": micro_settings(settings, name), "edition": WORLD_EDITIONS[source.name]}
+    return json.dumps(identity, sort_keys=True)
 
 
-def _of_its_own(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity without the sentence mixes of other datasets of the micro world: RefCOCO is not another one because
-    RefCOCO+ says other things."""
-    if "micro" not in identity:
-        return identity
-    others = {key for mixes in MIXES.values() for key in mixes} - set(MIXES[identity["source"]["name"]])
-    return identity | {"micro": {key: value for key, value in identity["micro"].items() if key not in others}}
+def _built(stamp: Path) -> dict[str, Any]:
+    """The identity in a data.json; earlier ones have the whole world. Raises SscError where there is none."""
+    try:
+        identity: dict[str, Any] = json.loads(read_json(stamp)["identity"])
+        if "micro" in identity:
+            identity["micro"] = of_dataset(identity["micro"], identity["source"]["name"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise SscError(f"{stamp} does not say which data it is of; delete it and run the same command again") from error
+    return identity
 
 
 def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = Path) -> None:
@@ -103,7 +114,7 @@ def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = 
         stamp = local_copy(original)
         if stamp is None or not stamp.exists():
             continue
-        built = _of_its_own(json.loads(read_json(stamp)["identity"]))  # earlier ones have all mixes
+        built = _built(stamp)
         wanted = json.loads(dataset_identity(settings, name))
         differing, stored = _differing_keys(built, wanted), "" if stamp == original else ", and in the storage"
         if differing:

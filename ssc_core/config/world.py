@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 WORLD_EDITIONS = {"refcoco": 3, "refcoco+": 4, "refcocog": 4}
@@ -10,6 +13,13 @@ WORLD_EDITIONS = {"refcoco": 3, "refcoco+": 4, "refcocog": 4}
 
 MIXES = {"refcoco": ("refcoco",), "refcoco+": ("refcoco_plus", "refcoco"), "refcocog": ("refcocog",)}
 """The settings of sentences that a dataset depends on, its own first: RefCOCO+ describes the pictures of RefCOCO."""
+
+SPLITS = {
+    "refcoco": ("train", "val", "testA", "testB"),
+    "refcoco+": ("train", "val", "testA", "testB"),
+    "refcocog": ("train", "val", "test"),
+}
+"""The splits whose pictures a dataset draws."""
 
 # kinds of sentence that a style does not have: their weights must be zero
 _ABSENT_KINDS: dict[str, tuple[str, ...]] = {
@@ -70,6 +80,14 @@ class SplitImages(_Frozen):
     testA: int = Field(default=150, ge=1, description="Images of testA (RefCOCO, RefCOCO+): every ref is a person.")
     testB: int = Field(default=150, ge=1, description="Images of testB (RefCOCO, RefCOCO+): no ref is a person.")
     test: int = Field(default=200, ge=1, description="Images of the test split (RefCOCOg umd).")
+
+
+def of_dataset(world: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a dataset depends on of the settings of a world, JSON values: not how many pictures splits have that it does
+    not, nor the mixes of sentences of others. RefCOCO is not another one because RefCOCO+ says other things."""
+    others = {mix for mixes in MIXES.values() for mix in mixes} - set(MIXES[name])
+    kept = {key: value for key, value in world.items() if key not in others}
+    return kept | {"images": {split: count for split, count in world["images"].items() if split in SPLITS[name]}}
 
 
 class WorldSettings(_Frozen):

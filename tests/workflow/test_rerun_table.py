@@ -88,6 +88,7 @@ class Row:
 
 ROWS = [
     # a section of the config
+    Row("the world of other datasets", set(), "micro: {images: {test: 3}, refcocog: {colour: 0.5, noun: 0, bare: 0}}"),
     Row("nouns", NOUNS, "nouns: {top_k: 2}", because=r"before: .*top_k.* now: .*top_k"),
     Row("nouns.encoder", NOUNS, "nouns: {encoder: {settings: {model: resources/micro/detector}}}", because="micro/det"),
     Row("detect", DETECT, "detect: {nms_iou: 0.5}", because=r'"nms_iou": 0.4.* now: .*"nms_iou": 0.5'),

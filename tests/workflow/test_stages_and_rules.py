@@ -129,6 +129,7 @@ class Workflow:
             ),
             "models": (bool(params.get("models")), bool(stage.models)),
             "plugins": ("plugins" in params, bool(stage.plugins)),
+            "templates of pages": ("look" in params, _writes_pages(stage.module)),
             "models of the config": (
                 [name for name in _models(settings, stage.models) if name not in params.get("models", "")],
                 [],
@@ -169,6 +170,11 @@ def _settings(settings: Settings, sections: Sequence[str]) -> dict[str, Any]:
     """As the param has them: of a single section, its keys alone."""
     values = {section: settings.values(section) for section in sections}
     return values[sections[0]] if len(values) == 1 else values
+
+
+def _writes_pages(module: str) -> bool:
+    """Whether a module fills templates, which are no part of its code's digest."""
+    return "from ssc_core.report.pages import" in (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
 def _models(settings: Settings, places: Sequence[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import yaml
 
 from ssc_core.config import datasets
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.world import PLAIN_LOOKS, WORLD_EDITIONS
+from ssc_core.config.world import PLAIN_LOOKS, WORLD_EDITIONS, WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.files import write_json
 
@@ -34,6 +34,36 @@ def test_refcoco_is_the_same_whatever_refcoco_plus_says(settings: Settings) -> N
     assert "micro.refcoco_plus.colour: built with 0.5" in message
     (datasets.dataset_folder(settings, "refcoco+") / "data.json").unlink()
     datasets.check_world(settings)
+
+
+@pytest.mark.parametrize(
+    ("micro", "of"),
+    [
+        ({"images": {"test": 5}}, {"refcocog_umd", "refcocog_google"}),
+        ({"images": {"testA": 5}}, {"refcoco", "refcoco+"}),
+        ({"images": {"train": 5}}, {"refcoco", "refcoco+", "refcocog_umd", "refcocog_google"}),
+        ({"refcoco_plus": {"colour": 0.5, "bare": 0}}, {"refcoco+"}),
+        ({"refcocog": {"colour": 0.5, "noun": 0, "bare": 0}}, {"refcocog_umd", "refcocog_google"}),
+    ],
+)
+def test_a_dataset_depends_on_its_own_part_of_the_world(settings: Settings, micro: dict, of: set[str]) -> None:
+    other = settings.model_copy(update={"micro": WorldSettings.model_validate(micro)})
+    for name in settings.datasets:
+        _stamp(settings, name, datasets.dataset_identity(settings, name))
+        alike = datasets.micro_settings(other, name) == datasets.micro_settings(settings, name)
+        assert alike == (name not in of)
+    with pytest.raises(SscError, match="was built from other data"):
+        datasets.check_world(other)
+    for name in of:
+        (datasets.dataset_folder(settings, name) / "data.json").unlink()
+    datasets.check_world(other)
+
+
+@pytest.mark.parametrize("content", [{}, [], {"identity": "{"}, {"identity": 3}, {"identity": '{"micro": 1}'}])
+def test_a_note_that_says_nothing_of_its_data_is_named(settings: Settings, content: object) -> None:
+    write_json(datasets.dataset_folder(settings, "refcoco") / "data.json", content)
+    with pytest.raises(SscError, match=r"data\.json does not say which data it is of"):
+        datasets.check_world(settings)
 
 
 @pytest.fixture

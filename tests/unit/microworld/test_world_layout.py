@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pydantic import ValidationError
 
 from microworld.refer_layout import DATASETS, IMAGE_FOLDER, mask_polygons, split_scene, write_world
-from ssc_core.config.world import SentenceMix, SplitImages, WorldSettings
+from ssc_core.config.world import SentenceMix, SplitImages, WorldSettings, of_dataset
 from ssc_core.errors import SscError
 
 SETTINGS = WorldSettings(images=SplitImages(train=8, val=5, testA=4, testB=4, test=5))
@@ -114,6 +114,19 @@ def test_writing_again_with_two_workers_gives_the_same_bytes(world, tmp_path):
     assert again.read_bytes() == paths["refcoco"].read_bytes()
     for photo in (tmp_path / IMAGE_FOLDER).iterdir():
         assert photo.read_bytes() == (folder / IMAGE_FOLDER / photo.name).read_bytes()
+
+
+@pytest.mark.parametrize("dataset", ["refcoco", "refcoco+", "refcocog_umd"])
+def test_settings_of_other_datasets_change_no_byte(world, tmp_path, dataset):
+    own = of_dataset(SETTINGS.model_dump(mode="json"), dataset.removesuffix("_umd"))
+    odd = SentenceMix(location=0.1, colour=0.2, noun=0, bare=0, relation=0, again=0).model_dump()
+    others = {"images": {"testA": 1, "testB": 2, "test": 3}, "refcoco": odd, "refcoco_plus": odd, "refcocog": odd}
+    mixed = WorldSettings.model_validate({**others, **own, "images": {**others["images"], **own["images"]}})
+    again = write_world(tmp_path, dataset, mixed)
+    assert again.read_bytes() == world[1][dataset].read_bytes()
+    photos = {photo.name for photo in (tmp_path / IMAGE_FOLDER).iterdir()}
+    assert len(photos) == sum(own["images"].values())
+    assert all((tmp_path / IMAGE_FOLDER / n).read_bytes() == (world[0] / IMAGE_FOLDER / n).read_bytes() for n in photos)
 
 
 def test_unknown_data_sets_are_refused_by_name(tmp_path):
