@@ -86,11 +86,14 @@ class RunState:
         return read_torch(self._best)
 
     def start_log(self, columns: Sequence[str], steps: int) -> None:
-        """Keep the log's rows of the first ``steps`` steps; write the header where there is none."""
+        """Keep the log's rows up to step ``steps``, their first column; write the header where there is none.
+
+        Not so many rows: a training that goes on from a published checkpoint has logged none of that one's steps."""
         kept = []
         if steps and self._log.is_file():
             with self._log.open(newline="", encoding="utf-8") as file:
-                kept = list(csv.reader(file))[1 : steps + 1]
+                whole = [row for row in csv.reader(file) if len(row) == len(columns) and row[0].isdecimal()]
+                kept = [row for row in whole if int(row[0]) <= steps]
         with atomic_path(self._log) as temporary:
             temporary.write_text(_lines([columns, *kept]), encoding="utf-8")
 

@@ -117,6 +117,20 @@ def test_two_processes_train_as_one(tmp_path, one_thread):
     assert (one / "matches.txt").read_text() == (two / "matches.txt").read_text()
 
 
+def test_a_log_is_cut_where_the_saved_state_is_also_of_a_training_that_began_later(tmp_path):
+    state = RunState(tmp_path / "state", "x")
+    state.start_log(["step", "loss"], 100)  # 100 steps were another one's
+    for step in range(101, 106):
+        state.log([step, 0.5])
+    with (tmp_path / "state" / "log.csv").open("a") as file:
+        file.write("10")  # what a killed one was writing
+    state.start_log(["step", "loss"], 103)
+    state.log([104, 0.25])
+    state.finish(tmp_path / "log.csv")
+    rows = list(csv.reader((tmp_path / "log.csv").open()))
+    assert rows == [["step", "loss"], ["101", "0.5"], ["102", "0.5"], ["103", "0.5"], ["104", "0.25"]]
+
+
 def test_matches_of_processes_and_torn_files_are_put_together(tmp_path):
     state = RunState(tmp_path / "state", "x")
     state.start_log(["a"], 0)
