@@ -40,6 +40,12 @@ def study_table(evals: Sequence[Path], rows: Sequence[tuple[str, int | None]]) -
     )
 
 
+def of_first_split(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first dataset and split of a study table: for what tells of one, and must not mix in others."""
+    first = table.iloc[0]
+    return table[(table["dataset"] == first["dataset"]) & (table["split"] == first["split"])]
+
+
 def study_summary(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds: the columns of ``table`` with ``seeds oIoU oIoU_sd mIoU mIoU_sd ...``."""
     groups = table.groupby(_VARIED, sort=False)

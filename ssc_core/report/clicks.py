@@ -14,6 +14,7 @@ from pydantic import RootModel
 
 from ssc_core.config.study import BASE
 from ssc_core.drawing.style import INK, QUIET, css
+from ssc_core.evaluate.study_table import of_first_split
 from ssc_core.files import atomic_path
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.report.figures import colour, panels, percent, save
@@ -125,7 +126,7 @@ def _missing(labels: Panel, networks: Panel) -> list[str]:
 
 def _panel(table: Path, title: str, method: str, resolution: str, variants: dict[str, Reviewed]) -> Panel:
     read = pd.read_csv(table, dtype={"resolution": str})
-    rows = read[(read["method"] == method) & (read["resolution"] == resolution)]
+    rows = of_first_split(read[(read["method"] == method) & (read["resolution"] == resolution)])
     nobody = Reviewed(0.0, "")
     found = [nobody if name == BASE else variants[name] for name in rows["variant"]]
     points = rows.assign(share=[one.share for one in found], order=[one.order for one in found])

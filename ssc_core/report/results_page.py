@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ssc_core.config.study import BASE
+from ssc_core.evaluate.study_table import of_first_split
 from ssc_core.report.pages import render
 from ssc_core.report.published import PUBLISHED
 from ssc_core.report.seeds import records
@@ -132,7 +133,8 @@ def claims(rows: Mapping[str, _Row]) -> Iterator[Claim]:
 
 def _beyond(table: pd.DataFrame) -> dict[str, Any]:
     """A line a changed value: of Select's masks, and of the corrected network where the value changes its training."""
-    wanted = table[(table["per"] == "sentence") & (table["resolution"] == "480") & table["method"].isin(_TOLD)]
+    measured = (table["per"] == "sentence") & (table["resolution"] == "480") & table["method"].isin(_TOLD)
+    wanted = of_first_split(table[measured])
     means = records(wanted.groupby(["variant", "method"], sort=False)[_BEYOND].mean().reset_index())
     figures = {(row["variant"], row["method"]): row for row in means}
     lines = []

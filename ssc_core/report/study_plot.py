@@ -18,19 +18,20 @@ _PANELS = (("selected", "native"), ("corrected", "480"))
 
 
 def write_study_plot(table: pd.DataFrame, out: Path) -> None:
-    """A panel a method, a line per variant: oIoU of every seed with its 95 % interval, and the mean over seeds.
+    """A panel a dataset, split and method, a line per variant: oIoU of every seed with its 95 % interval, and the mean
+    over seeds.
 
     table: ``evaluate.study_table.study_table``; out: SVG. The dotted line is the config without a change.
     """
-    found = [_panel(table, method, resolution) for method, resolution in _PANELS]
+    splits = [rows for _, rows in table.groupby(["dataset", "split"], sort=False)]
+    found = [_panel(rows, method, resolution) for rows in splits for method, resolution in _PANELS]
     found = [rows for rows in found if len(rows)]
     heights = [rows["variant"].nunique() for rows in found]
     height = 1.4 + 0.34 * sum(heights) + 0.9 * len(found)
     figure, axes = panels(9, height, len(found), 1, height_ratios=heights)
     for axis, rows in zip(axes, found, strict=True):
         _draw(axis, rows)
-    first = table.iloc[0]
-    figure.suptitle(f"Variants of the config: {first['dataset']} {first['split']}, {first['world']} world")
+    figure.suptitle(f"Variants of the config, {' and '.join(table['world'].unique())} world")
     save(figure, out)
 
 
@@ -55,5 +56,5 @@ def _draw(axis: Axes, rows: pd.DataFrame) -> None:
     axis.grid(visible=False)
     one = rows.iloc[0]
     where = "photo pixels" if one["resolution"] == "native" else "480 x 480"
-    axis.set_title(f"{method_name(one['method'])}, once per {one['per']}, {where}")
+    axis.set_title(f"{one['dataset']} {one['split']}: {method_name(one['method'])}, once per {one['per']}, {where}")
     axis.set_xlabel("oIoU, %; lines: 95 % interval")

@@ -117,6 +117,8 @@ def test_what_goes_beyond_the_paper_is_compared_with_the_config() -> None:
             beyond("select.assignment = joint", "selected", 43.0),
             beyond("correct.ema_decay = 0.99", "selected", 40.0),
             beyond("correct.ema_decay = 0.99", "corrected", 49.5),
+            beyond("config", "corrected", 90.0, split="testA"),
+            beyond("correct.ema_decay = 0.99", "corrected", 10.0, dataset="refcoco+"),
         ]
     )
     lines = results_page(pd.DataFrame(PROMISED), {}, beyond=table).splitlines()

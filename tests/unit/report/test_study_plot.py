@@ -28,5 +28,13 @@ def test_a_panel_a_method_a_line_a_value(tmp_path: Path) -> None:
     text = out.read_text()
     for words in ("select.choice = random", "51.1", "25.0", "57.2", "once per ref, photo pixels", "micro world"):
         assert f"<!-- {words}" in text or words in text
+    elsewhere = [
+        {**row("config", "selected", 0, 91.1), "split": "testA"},
+        {**row("config", "corrected", 0, 33.3), "dataset": "x"},
+    ]
+    write_study_plot(pd.concat([table, pd.DataFrame(elsewhere)]), out)
+    text = out.read_text()
+    for words in ("51.1", "25.0", "57.2", "91.1", "33.3", "refcoco testA: Select", "x val: Corrected"):
+        assert f">{words}" in text
     write_study_plot(table[table["method"] == "selected"], out)
     assert "57.2" not in out.read_text()
