@@ -24,12 +24,12 @@ _KEYS = ["dataset", "world", "split", "variant", "method"]
 def read_figures(evals: Iterable[Path]) -> pd.DataFrame:
     """A row per method of eval files; empty without any.
 
-    Columns: ``dataset world split variant method seed n oIoU low high mIoU P@0.5``, percentages with oIoU's 95 %
-    interval. All are per sentence at the network's resolution, choices among candidates too; these have no training
+    Columns: ``dataset world split variant method seed oIoU low high mIoU P@0.5``, percentages with oIoU's 95 %
+    interval. All are per sentence at ``evaluate.resolution``, choices among candidates too; these have no training
     and so no seed (NaN). variant: what the file's folder changes besides the seed, ``""`` for nothing.
     """
     rows = [row for path in evals for row in _rows(path)]
-    columns = [*_KEYS, "seed", "n", "oIoU", "low", "high", "mIoU", "P@0.5"]
+    columns = [*_KEYS, "seed", "oIoU", "low", "high", "mIoU", "P@0.5"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -76,10 +76,11 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         "variant": label(changes).rstrip("/"),
     }
     if isinstance(content, ModelEval):
-        yield about | {"method": content.method, "seed": content.seed, "n": content.n_sentences} | _figures(content)
+        yield about | {"method": content.method, "seed": content.seed} | _figures(content)
     else:
+        resolution = content.settings["evaluate"]["resolution"]
         for name, choice in content.choices.items():
-            yield about | {"method": name, "seed": None, "n": content.n_pairs} | _figures(choice.per_sentence["480"])
+            yield (about | {"method": name, "seed": None} | _figures(choice.per_sentence[resolution]))
 
 
 def _figures(found: Measured) -> dict[str, Any]:

@@ -29,6 +29,18 @@ def test_every_evaluation_is_a_row(seeded: Path) -> None:
     assert table.loc[table["method"] == "selected", "seed"].isna().all()
 
 
+@pytest.mark.parametrize("resolution", ["480", "native"])
+def test_choices_are_told_by_where_networks_are_measured(seeded: Path, resolution: str) -> None:
+    path = seeded / "eval_masks_val.json"
+    content = json.loads(path.read_text())
+    content["settings"]["evaluate"]["resolution"] = resolution
+    content["choices"]["selected"]["per_sentence"]["480"]["oIoU"] = 12.5
+    content["choices"]["selected"]["per_sentence"]["native"]["oIoU"] = 87.5
+    path.write_text(json.dumps(content))
+    table = read_figures([path]).set_index("method")
+    assert table.loc["selected", "oIoU"] == {"480": 12.5, "native": 87.5}[resolution]
+
+
 def test_mean_and_spread(seeded: Path) -> None:
     own = json.loads((seeded / "eval_val.json").read_text())
     summary = over_seeds(read_figures(DatasetFolder(seeded).all_eval_files())).set_index("method")
