@@ -123,8 +123,19 @@ def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = 
                 + "".join(f"  {line}\n" for line in differing)
                 + "Two ways out:\n"
                 "  keep both: put `results: another_folder` into the config (or `--config results=another_folder`)\n"
-                f"  start over: rm -r {dataset_folder(settings, name)}{stored}"
+                f"  start over: rm -r {dataset_folder(settings, name)}{stored}{_but_reviews(settings, name)}"
             )
+
+
+def _but_reviews(settings: Settings, name: str) -> str:
+    """What people decided lies among the results that are to be removed, unless the config names another place."""
+    reviews = reviews_file(settings, name)
+    if not reviews.is_file() or not reviews.is_relative_to(dataset_folder(settings, name)):
+        return ""
+    return (
+        f", but first move {reviews} elsewhere: people's decisions, which nothing makes again "
+        f"(`datasets.{name}.reviews` names their place)"
+    )
 
 
 def _differing_keys(built: dict, wanted: dict, prefix: str = "") -> list[str]:

@@ -110,11 +110,6 @@ class Explorer:
         return self._zero_shot is not None
 
     @property
-    def has_network(self) -> bool:
-        """Whether the mask is a network's until a candidate is chosen."""
-        return self._network is not None
-
-    @property
     def threshold(self) -> float | None:
         """The detector's own; None where none can be set."""
         return None if self._zero_shot is None else self._zero_shot.threshold

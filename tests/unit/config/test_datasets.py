@@ -93,6 +93,17 @@ def test_results_of_other_data_stop_and_name_the_ways_out(settings: Settings) ->
     assert f"rm -r {datasets.dataset_folder(settings, 'refcoco')}" in message
 
 
+def test_who_starts_over_is_told_of_what_people_decided(settings: Settings) -> None:
+    folder = datasets.dataset_folder(settings, "refcoco")
+    _stamp(settings, "refcoco", json.dumps({"world": "files"}))
+    (folder / "reviews.csv").write_text("ref,photo,decision,mask,who,when\n")
+    with pytest.raises(SscError, match=rf"rm -r {folder}, but first move {folder}/reviews\.csv elsewhere"):
+        datasets.check_world(settings)
+    (folder / "reviews.csv").unlink()
+    with pytest.raises(SscError, match=rf"rm -r {folder}$"):
+        datasets.check_world(settings)
+
+
 def test_the_micro_world_is_read_in_the_refer_layout(settings: Settings) -> None:
     source = datasets.dataset_source(settings, "refcocog_umd")
     assert (source.layout, source.name, source.split_by) == ("refer", "refcocog", "umd")
