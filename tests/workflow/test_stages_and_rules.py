@@ -245,6 +245,7 @@ LEFT_OUT = [
     ("segment_boxes", SEGMENT, "boxes=boxes_if_any,", 'boxes=boxes_if_any, more=found("boxes"),'),
     ("select_masks", SELECT, "scores=scores_of_all,", 'scores=found("scores@dense"),'),
     ("score_candidates@dense", SELECT, '**reads("score_candidates@{scorer}"),', '**reads("score_candidates"),'),
+    ("label_pages", SELECT, "look=page_look(),", ""),
     ("detect_boxes", "rules/params.smk", 'params["models"] = models_of(name)', "pass"),
     ("score_candidates", "rules/params.smk", 'params["plugins"] = plugins_of(name)', "pass"),
     ("correct", "rules/correct.smk", '**reads("{phase}"),', '**reads("pretrain"),'),
