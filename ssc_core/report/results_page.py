@@ -133,8 +133,8 @@ def claims(rows: Mapping[str, _Row]) -> Iterator[Claim]:
 
 def _beyond(table: pd.DataFrame) -> dict[str, Any]:
     """A line a changed value: of Select's masks, and of the corrected network where the value changes its training."""
-    measured = (table["per"] == "sentence") & (table["resolution"] == "480") & table["method"].isin(_TOLD)
-    wanted = of_first_split(table[measured])
+    alike = (table["per"] == "sentence") & (table["resolution"] == "480") & table["method"].isin(_TOLD)
+    wanted = of_first_split(table[alike])
     means = records(wanted.groupby(["variant", "method"], sort=False)[_BEYOND].mean().reset_index())
     figures = {(row["variant"], row["method"]): row for row in means}
     lines = []
