@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -75,6 +76,8 @@ def review(
         queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions, order, load)
         server = stack.enter_context(ReviewServer(queue, who or getuser(), port))
         print(f"{server.url}\ndecisions: {decisions}  (Ctrl+C ends it)", flush=True)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell has what a script starts with & ignore the first
+            signal.signal(number, signal.default_int_handler)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,7 @@ def train(
     items = build(files.split, targets)
     val_items = None
     if settings.keep == "best" and files.val_truth is not None:
-        val_items = build(files.val_split, TruthTargets(files.val_truth))
+        val_items = _to_choose_by(build, files.val_split, TruthTargets(files.val_truth))
     seed_everything(settings.seed)
     model = build_network(
         network,
@@ -145,6 +145,16 @@ def train(
         save_checkpoint(outputs.checkpoint, model, plain, meta)
         state.remove()
     trainer.world.wait()
+
+
+def _to_choose_by(build: Callable[[str, Targets], Items], split: str, truth: TruthTargets) -> Items:
+    try:
+        return build(split, truth)
+    except SscError as error:
+        raise SscError(
+            f"`keep: best` chooses by the true masks of the split '{split}'; where there are none, set `keep: last` "
+            f"({error})"
+        ) from error
 
 
 def _targets(settings: TrainSettings, compat: CompatSettings, files: TrainFiles) -> Targets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def needed_for_labels(settings: Settings) -> dict[str, PublishedFile]:
 
 def _needed(settings: Settings, without: set[str]) -> dict[str, PublishedFile]:
     named = set(_strings(settings.model_dump(mode="json", exclude=without)))
-    if settings.nouns.extractor == "nltk" or "en_core_web_md" in PurePosixPath(settings.nouns.spacy_model).parts:
+    if settings.nouns.extractor == "nltk" or _touches(settings.nouns.spacy_model, _published_pipeline().results):
         named.add(NLTK_TAGGER)  # the published nouns: spaCy's first, then NLTK's
     for dataset in settings.datasets.values():
         if isinstance(dataset.source, DatasetSource) and dataset.source.layout == "refer":
@@ -72,8 +73,18 @@ def _needed(settings: Settings, without: set[str]) -> dict[str, PublishedFile]:
     return {
         name: file
         for name, file in all_files(settings).items()
-        if name == settings.nouns.spacy_model or any(_touches(text, file.results) for text in named)
+        if _to_install(name, settings) or any(_touches(text, file.results) for text in named)
     }
+
+
+def _to_install(name: str, settings: Settings) -> bool:
+    """Whether a file is the spaCy pipeline that a config has by its package's name, and that is not installed."""
+    return name == settings.nouns.spacy_model and find_spec(name) is None
+
+
+def _published_pipeline() -> PublishedFile:
+    """That of the published method. Any other, a copy of it elsewhere too, does without NLTK where it is not there."""
+    return published_files()["en_core_web_md"]
 
 
 def _touches(text: str, paths: Sequence[str]) -> bool:

@@ -18,8 +18,10 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.config.training import NetworkSettings, SwinSize, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_segmenter
+from ssc_core.correct.items import Items
 from ssc_core.correct.text import TextEncoder
 from ssc_core.correct.train_stage import TrainFiles, TrainJob, TrainOutputs, train
+from ssc_core.correct.trainer import Trainer
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -27,6 +29,7 @@ from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
+from ssc_core.refer.truth import write_truth
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "left", "right", "one"]
 SIDE = 32
@@ -171,6 +174,42 @@ def test_supervised_with_the_best_of_val(files: Path, tmp_path: Path) -> None:
     assert len(val) == 3
     assert meta["best_val_oIoU"] == pytest.approx(max(val), abs=1e-3)
     assert meta["best_epoch"] == val.index(max(val)) + 1
+
+
+@pytest.mark.parametrize("loss", ["random_ce", "greedy_ce"])
+def test_labels_are_trained_on_and_the_best_epoch_by_the_truth_of_val_is_kept(
+    files: Path, tmp_path: Path, monkeypatch, loss: str
+) -> None:
+    """The second of three epochs, by figures that this test gives: what was trained on are labels and reviews alone."""
+    given, seen = iter([10.0, 30.0, 20.0]), []
+
+    def oiou(self: Trainer, network: torch.nn.Module, items: Items, epoch: int) -> float:
+        seen.append({key: value.clone() for key, value in network.state_dict().items()})
+        assert items.refs == 6, "val has true masks of all refs"
+        return next(given)
+
+    monkeypatch.setattr(Trainer, "_oiou", oiou)
+    labels = {"selected": {"selected": files / "selected.h5"}, "masks": {"masks": files / "masks.h5"}}
+    source = labels["selected"] if loss == "random_ce" else labels["masks"] | {"reviewed": files / "selected.h5"}
+    settings = {"loss": loss, "keep": "best", "epochs": 3}
+    run(files, tmp_path / "x.pt", settings=settings, val_truth=files / "truth.h5", val_split="train", **source)
+    kept = load_published(tmp_path / "x.pt")
+    assert (kept.meta["refs"], kept.meta["best_epoch"], kept.meta["best_val_oIoU"]) == (4, 2, 30.0)
+    state = load_segmenter(tmp_path / "x.pt").state_dict()
+    assert len(seen) == 3
+    assert all(torch.equal(value, seen[1][key]) for key, value in state.items())
+    assert not all(torch.equal(value, seen[2][key]) for key, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("split", "why"), [("val", "has no split 'val'; it has train"), ("train", "6 refs: no candidate")]
+)
+def test_the_best_where_val_has_no_true_masks(files: Path, tmp_path: Path, split: str, why: str) -> None:
+    write_truth(tmp_path / "truth.h5", [])
+    settings = {"loss": "random_ce", "keep": "best"}
+    paths = {"selected": files / "selected.h5", "val_truth": tmp_path / "truth.h5", "val_split": split}
+    with pytest.raises(SscError, match=rf"true masks of the split '{split}'.* set `keep: last` .*{why}"):
+        run(files, tmp_path / "x.pt", settings=settings, **paths)
 
 
 def test_published_defects_are_counted(files: Path, tmp_path: Path) -> None:

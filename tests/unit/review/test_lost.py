@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,26 @@ def test_killed_in_the_middle_every_decision_that_was_answered_is_there(place, r
     assert len(said) >= 15
     append_review(place.reviews, Review(1, "a.png", Decision.skipped))
     assert read_reviews(place.reviews)[1].decision is Decision.skipped
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_a_scripts_background_too(place, root: Path, number: signal.Signals):
+    """Where shells start jobs with Ctrl+C ignored."""
+    options = f"--reviews {place.reviews} --images {place.images} --who ana"
+    command = f"{sys.executable} -m ssc_core.cli.main review {place.folder} {options} & echo $!; wait $!; echo $?"
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True, cwd=root) as shell:
+        assert shell.stdout is not None
+        server, url, _ = (shell.stdout.readline().strip() for _ in range(3))
+        base, _, token = url.partition("?")
+        body, headers = b'{"ref": 1, "decision": "none"}', {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{base}decide?{token}", body, headers), timeout=20):
+            os.kill(int(server), number)
+        try:
+            assert shell.communicate(timeout=60)[0].split() == ["0"]
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(int(server), signal.SIGKILL)
+    assert read_reviews(place.reviews)[1].who == "ana"
 
 
 def _fill(path: Path, most: int, answers) -> None:

