@@ -21,6 +21,7 @@ from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import load_image
 from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.toys import check_stages, refuse_toys
+from ssc_core.wording import counted
 
 Photo: TypeAlias = "str | Path | np.ndarray"
 """A file, or pixels: RGB uint8 (H, W, 3)."""
@@ -115,7 +116,9 @@ def _check(photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> None:
     if isinstance(photos, str | Path | np.ndarray) or any(isinstance(of, str) for of in sentences):
         raise SscError('give a list of photos, and a list of sentences for each: (["a.jpg"], [["the dog"]])')
     if len(photos) != len(sentences):
-        raise SscError(f"{len(photos)} photos have {len(sentences)} lists of sentences; each needs one")
+        raise SscError(
+            f"{counted(len(photos), 'photo')} and {counted(len(sentences), 'list')} of sentences; each photo needs one"
+        )
 
 
 def _pixels(photo: Photo) -> np.ndarray:

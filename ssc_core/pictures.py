@@ -150,7 +150,8 @@ def _bad_image(path: Path, error: Exception) -> BadImage:
     if isinstance(error, UnidentifiedImageError):
         if Path(path).stat().st_size == 0:
             return BadImage(f"{path} is empty (0 bytes); get the file again")
-        return BadImage(f"{path} is not an image, or damaged at its start; the formats are {', '.join(PHOTO_FORMATS)}")
+        known = ", ".join(PHOTO_FORMATS)
+        return BadImage(f"{path} is not an image that is read here, or damaged at its start; the formats are {known}")
     if isinstance(error, Image.DecompressionBombError):
         return BadImage(f"{path} is refused: {error}")
     return BadImage(f"{path} cannot be read ({error}); is it truncated? Get the file again")

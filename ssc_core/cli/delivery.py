@@ -15,6 +15,8 @@ from ssc_core.config.settings import Settings
 from ssc_core.config.toys import ON_PHOTOS, label_stages, toys_of
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, annotated_images
 from ssc_core.exchange.formats import FORMATS
+from ssc_core.files import read_json
+from ssc_core.refer.index import NO_TRUTH
 from ssc_core.refer.ref_table import open_photos, refs_by_photo
 from ssc_core.registry import REGISTRY
 from ssc_core.report.checklist import draw_overlays, write_checklist
@@ -67,6 +69,9 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
     )
     for line in left_out.lines():
         print(f"left out, {line}")
+    for note in read_json(folder / "data.json")["notes"]:
+        if not note.endswith(NO_TRUTH):  # nobody expects any
+            print(f"of the table, {note}")
 
 
 def _review_command(settings: Settings, out: Path, splits: Sequence[str], dataset: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from ssc_core.cli.progress import Progress, planned
 from ssc_core.cli.workflow import INTERRUPTED, run_workflow
+from ssc_core.wording import counted
 
 FOLDER, SPLIT = Path("results/refcoco"), "val"
 """Whose figures are shown, of the config's default target."""
@@ -42,7 +43,7 @@ def _run(arguments: list[str], jobs: dict[str, str]) -> int:
     from tqdm import tqdm
 
     progress, log = Progress(jobs), FOLDER / "logs/demo.log"
-    print(f"{len(jobs)} jobs{_time(arguments, progress.total)}; log: {log}", flush=True)
+    print(f"{counted(len(jobs), 'job')}{_time(arguments, progress.total)}; log: {log}", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("w", encoding="utf-8") as file,

@@ -9,6 +9,7 @@ import typer
 
 from ssc_core.cli.config_files import read_config
 from ssc_core.errors import SscError
+from ssc_core.wording import counted
 
 if TYPE_CHECKING:
     from ssc_core.config.published_file import PublishedFile
@@ -74,7 +75,7 @@ def fetch_all(files: dict[str, PublishedFile], depot: Depot) -> None:
             if not depot.offline or (depot.root / file.path).exists():
                 typer.echo(f"{name}: failed\n{error}\n", err=True)
     if failed:
-        raise SscError(missing_report(files, depot) or f"{failed} files could not be checked; see above")
+        raise SscError(missing_report(files, depot) or f"{counted(failed, 'file')} could not be checked; see above")
 
 
 def _verify(files: dict[str, PublishedFile], depot: Depot) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssc_core.errors import SscError
+from ssc_core.wording import counted
 
 if TYPE_CHECKING:
     from ssc_core.report.ref_view import RefView
@@ -74,7 +75,7 @@ def _check_ref(split_of: dict[int, str], split: str, ref_id: int, refs: Path) ->
     if ref_id not in split_of:
         known = [ref for ref, of in split_of.items() if of == split]
         some = ", ".join(map(str, known[:5]))
-        raise SscError(f"{refs} has no ref {ref_id}; split '{split}' has {len(known)} refs, such as {some}")
+        raise SscError(f"{refs} has no ref {ref_id}; split '{split}' has {counted(len(known), 'ref')}, such as {some}")
     if split_of[ref_id] != split:
         raise SscError(f"ref {ref_id} is in split '{split_of[ref_id]}', not in '{split}'")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,9 @@ VALIDATION = "val"
 
 ON_PHOTOS = (("select", "min_area", 500), ("score", "blur_sigma", 50))
 """Section, key and value where the preset says nothing: the default ones suit pictures of 160 pixels."""
+
+_SHOWN = 5
+"""Names of photos in a line."""
 
 _HEAD = """# Written by `ssc label`, which writes it anew. To go on by hand, in the folder where that was called:
 #   ssc run --configfile {file} -- {target}
@@ -89,9 +93,10 @@ def label(
 
 
 def _count(photos: Path, table: Path) -> dict[str, bool]:
-    """The splits of a table, and whether there are true masks. Says how many photos it names, and how many of the
-    folder's it does not."""
+    """The splits of a table, and whether there are true masks. Says how many photos it names, which of these are not
+    there, and how many others are. Raises SscError where none is there, before anything is fetched."""
     from ssc_core.pictures import PHOTO_SUFFIXES
+    from ssc_core.refer.spelling import Spellings
     from ssc_core.refer.table import split_of
     from ssc_core.refer.table_rows import read_rows
 
@@ -100,13 +105,19 @@ def _count(photos: Path, table: Path) -> dict[str, bool]:
     if not table.exists():
         raise SscError(f"{table} does not exist; `ssc init FOLDER` writes a table to start from")
     splits: dict[str, bool] = {}
-    named: Counter[str] = Counter()
+    named, spellings = Counter[str](), Spellings(photos)
     for where, row in read_rows(table):
         split = split_of(row.get("split"), where) or "train"
         splits[split] = splits.get(split, False) or bool(row.get("mask"))
-        named[str(row["image"]).strip()] += 1
+        named[spellings.find(str(row["image"]).strip())] += 1
     if not splits:
         raise SscError(f"{table} has no rows")
+    missing = [name for name in named if not os.path.isfile(photos / name)]  # noqa: PTH113  (of any name at all)
+    if len(missing) == len(named):
+        raise SscError(
+            f"{photos} has no photo that {table} names; the first is {missing[0]:.200}. `image` is relative to the "
+            "folder of the photos"
+        )
     kinds = Counter(
         "photo" if path.suffix.lower() in PHOTO_SUFFIXES else f"{path.suffix.lower() or 'without ending'}"
         for path in photos.rglob("*")
@@ -115,6 +126,8 @@ def _count(photos: Path, table: Path) -> dict[str, bool]:
     passed = ", ".join(counted(count, kind, "" if kind == "photo" else kind) for kind, count in sorted(kinds.items()))
     print(
         f"{counted(named.total(), 'row')} about {counted(len(named), 'photo')}"
+        + (f"; not there: {', '.join(missing[:_SHOWN])}" if missing else "")
+        + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
         + (f"; passed over, since no row names them: {passed}" if passed else "")
     )
     return splits

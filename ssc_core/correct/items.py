@@ -16,6 +16,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.resize import resize_nearest
 from ssc_core.refer.ref import Ref
+from ssc_core.wording import counted
 
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
 """N sentences to ids and attention mask, both int64 (N, T)."""
@@ -128,7 +129,9 @@ def build_items(
         elif kept:
             images.append(ImageItem(image_id, members[0].file_name, tuple(kept), tuple(masks)))
     if not images:
-        reasons = ", ".join(f"{count} refs: {reason}" for reason, count in dropped.items()) or "no refs at all"
+        reasons = (
+            ", ".join(f"{counted(count, 'ref')}: {reason}" for reason, count in dropped.items()) or "no refs at all"
+        )
         raise SscError(f"there is nothing to train on ({reasons})")
     fits = sum(side**2 * (3 + len(image.masks)) for image in images) <= CACHE_BYTES
     return Items(tuple(images), side, photos, dict(dropped), listed, targets.corrupted, fits)

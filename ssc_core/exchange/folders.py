@@ -31,16 +31,14 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def place_photo(photos: Path, name: str, folder: Path) -> Path:
-    """Put the photo ``name`` of ``photos`` into ``folder``, linked where the drive can and copied where not.
+    """Copy the photo ``name`` of ``photos`` into ``folder``.
 
+    Not linked: tools mend photos in place, as Ultralytics does a JPEG without an end, and would mend the original.
     Raises SscError when it is missing or, by its name or as a link, outside of ``photos``.
     """
     photo, target = path_inside(photos, name), path_inside(folder, name)
     if not photo.is_file():
         raise SscError(f"{photo} does not exist; check the folder of the photos")
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(photo.resolve(), target)
-    except OSError:  # another drive, or one without links
-        shutil.copy2(photo, target)
+    shutil.copy2(photo, target)
     return target

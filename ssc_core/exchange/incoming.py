@@ -15,12 +15,14 @@ from ssc_core.exchange.foreign import ForeignMask, Photo
 from ssc_core.exchange.formats import FORMATS
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
-from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
 from ssc_core.masks.selection import SelectionWriter
+from ssc_core.masks.standing import KnownRefs, those_of
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import refs_by_image
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
+from ssc_core.wording import counted
 
 Found = Mapping[int, Sequence[ForeignMask]]
 """Foreign masks by image id."""
@@ -45,7 +47,7 @@ def collect(name: str, path: Path, photos: Sequence[Photo], passed_over: LeftOut
         found.setdefault(photo.image_id, []).extend(_known_refs(photo, masks, passed_over))
     if not any(found.values()):
         lines = "".join(f"\n  {line}" for line in passed_over.lines())
-        raise SscError(f"{path} has no mask for these {len(photos)} photos{lines}")
+        raise SscError(f"{path} has no mask for {counted(len(photos), 'photo')} of the split{lines}")
     return found
 
 
@@ -92,7 +94,10 @@ def write_candidates(photos: Sequence[Photo], found: Found, out: Path, passed_ov
     with MaskStoreWriter(out, _info(class_names, source), with_masks=True) as writer:
         for photo in photos:
             instances = with_masks[photo.image_id]
-            codes, scores = list(instances), np.array([one.score or 1.0 for one in instances.values()])
+            codes, scores = (
+                list(instances),
+                np.array([1.0 if one.score is None else one.score for one in instances.values()]),
+            )
             places = {code: place for place, code in enumerate(codes)}
             own = {ref.ref_id: _candidates(ref, found.get(photo.image_id, ())) for ref in photo.refs}
             candidates = {ref_id: [places[code] for code in mine if code in places] for ref_id, mine in own.items()}
@@ -151,7 +156,7 @@ def add_decisions(
 
     A mask that a candidate equals is ``chosen``, an empty one ``none``, any other ``uploaded``.
     """
-    known = read_reviews(reviews) if reviews.exists() else {}
+    known, _ = those_of(read_lines(reviews) if reviews.exists() else (), KnownRefs(ref for _, ref in _all_refs(photos)))
     count = 0
     for photo, ref, one in one_per_ref(photos, found, passed_over):
         decision = Decision.uploaded
@@ -167,6 +172,7 @@ def add_decisions(
             photo.size if with_mask else None,
             one.rle if with_mask else None,
             who,
+            sentences=ref.sentences,
         )
         before = known.get(ref.ref_id)
         if before is None or (before.decision, before.rle) != (review.decision, review.rle):

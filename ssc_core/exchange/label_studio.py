@@ -213,6 +213,9 @@ def _masks(regions: list[dict[str, Any]], photo: Photo, where: str, passed_over:
         by_id.setdefault(key if isinstance(key, str) else number, []).append(region)
     for number, parts in enumerate(by_id.values(), start=1):
         name = f"{where}, region {number}"
+        if any(part.get("image_rotation") for part in parts):  # their points are of the turned photo
+            passed_over.add("regions of a photo that was turned", name)
+            continue
         values = [part["value"] for part in parts if isinstance(part.get("value"), dict)]
         codes = [code for part in parts if (code := _code(part, photo, name)) is not None]
         if not codes:

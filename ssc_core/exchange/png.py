@@ -20,6 +20,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.pictures import BadImage, looks_like_jpeg, read_levels
+from ssc_core.wording import counted
 
 NAME = "pseudo_gt_mask_{}.png"
 LEVELS = 255
@@ -85,7 +86,7 @@ def read(
     refs = [ref.ref_id for photo in photos for ref in photo.refs]
     if not any((Path(path) / NAME.format(ref)).is_file() for ref in refs):
         example = NAME.format(refs[0]) if refs else NAME
-        raise SscError(f"{path} has no mask of these {len(refs)} refs; the first would be {example}")
+        raise SscError(f"{path} has no mask of {counted(len(refs), 'ref')} of the split; the first would be {example}")
     for photo in photos:
         found = []
         for ref in photo.refs:

@@ -18,6 +18,7 @@ from ssc_core.exchange.folders import new_folder, place_photo
 from ssc_core.exchange.outlines import INSIDE, bridged, filled, rings
 from ssc_core.files import path_inside
 from ssc_core.masks import rle
+from ssc_core.wording import counted
 
 
 def write(export: Export, out: Path) -> None:
@@ -44,7 +45,7 @@ def _lines(image: AnnotatedImage, numbers: dict[str, int], export: Export) -> li
         wrong = int((filled([ring], image.size) != mask).sum())
         if wrong:
             export.left_out.add(
-                "exact pixels of masks in several parts, joined by lines", f"{one.name}: {wrong} pixels"
+                "exact pixels of masks in several parts, joined by lines", f"{one.name}: {counted(wrong, 'pixel')}"
             )
         shares = (ring + INSIDE) / np.array([image.size[1], image.size[0]])
         number = numbers.setdefault(one.category, len(numbers))

@@ -1,10 +1,13 @@
 """``reviews.csv``: what people said of refs, one decision a line, appended as they are made.
 
-    ref,photo,decision,mask,who,when
-    17,beach.jpg,chosen,480x640:`5m9Q3...,ana,2026-11-26T09:30:12Z
+    ref,photo,sentences,decision,mask,who,when
+    17,beach.jpg,woman on the left|lady in blue,chosen,480x640:`5m9Q3...,ana,2026-11-26T09:30:12Z
 
-ref, photo: id of the ref and name of its photo, which must fit each other. decision: see ``Decision``. mask: height x
-width and COCO compressed run lengths, so that a line stands for itself, whatever becomes of the candidates. when: UTC.
+ref, photo, sentences: id of the ref, name of its photo, and what it says, separated by |: ids count the rows of a
+table, so that a row is found again by its photo and a sentence after others were put before it. decision: see
+``Decision``.
+mask: height x width and COCO compressed run lengths, so that a line stands for itself, whatever becomes of the
+candidates. when: UTC. A file that was begun without ``sentences`` goes on without them.
 
 The last line of a ref counts, and ``undo`` takes back the one before it. A line is on the drive before
 ``append_review`` returns, and one writer at a time writes. What a crash left is half a line at the end: its last column
@@ -19,7 +22,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -31,18 +34,23 @@ from ssc_core.errors import SscError, did_you_mean
 from ssc_core.files import check_inside_folder
 from ssc_core.masks import rle
 from ssc_core.masks.runs import Size
+from ssc_core.wording import counted
 
-COLUMNS = ("ref", "photo", "decision", "mask", "who", "when")
+COLUMNS = ("ref", "photo", "sentences", "decision", "mask", "who", "when")
+_WITHOUT_SENTENCES = tuple(column for column in COLUMNS if column != "sentences")
 
 SAME_OBJECT = 0.5
 """Least IoU of a reviewed mask and a candidate that is taken for the same object: detection's usual measure."""
 
-_HEADER = (",".join(COLUMNS) + "\n").encode()
+_HEADERS = {(",".join(columns) + "\n").encode(): columns for columns in (COLUMNS, _WITHOUT_SENTENCES)}
+_HEADER = next(iter(_HEADERS))
 _MARK = b"\xef\xbb\xbf"
 """A byte order mark, which spreadsheets put first."""
 _LONGEST_MASK = 100_000
 """Characters: 50,000 edges. A mask with more is noise, and the csv module reads no longer cells."""
 _LONGEST_NAME = 100
+_MOST_SENTENCES, _LONGEST_SENTENCE = 20, 500
+"""What is noted of a ref's: enough to know it again."""
 _LONGEST_LINE = 2 * _LONGEST_MASK
 _LARGEST_FILE = 2**30
 _WHEN = "%Y-%m-%dT%H:%M:%SZ"
@@ -81,6 +89,7 @@ class Review:
     rle: bytes | None = None
     who: str = ""
     when: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sentences: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_inside_folder(self.photo, f"review of ref {self.ref_id}")
@@ -126,13 +135,15 @@ def append_review(path: Path, review: Review) -> None:
     Raises SscError for a file that is something else, and where it cannot be written to, as on a full drive: then the
     file is as before.
     """
-    path, line = Path(path), _line(review)
+    path = Path(path)
+    _line(review, COLUMNS)  # says what is wrong with it before there is a file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
-            _append(descriptor, _mended_end(descriptor, path) + line)
+            before, columns = _mended_end(descriptor, path)
+            _append(descriptor, before + _line(review, columns))
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -140,20 +151,11 @@ def append_review(path: Path, review: Review) -> None:
 
 
 def read_reviews(path: Path) -> dict[int, Review]:
-    """The review that counts of every ref, by id, in the order in which they were made.
+    """The review that counts of every ref, by the id that its lines have, in the order in which they were made.
 
     Raises SscError that names the line for a file that is missing, too large, or has something else in it.
     """
-    history: dict[int, list[Review]] = {}
-    for review in read_lines(path):
-        made = history.setdefault(review.ref_id, [])
-        if review.decision is not Decision.undo:
-            made.append(review)
-        elif made:
-            made.pop()
-        if made:
-            history[review.ref_id] = history.pop(review.ref_id)  # to the end
-    return {ref_id: made[-1] for ref_id, made in history.items() if made}
+    return that_count(read_lines(path))
 
 
 def read_lines(path: Path) -> Iterator[Review]:
@@ -167,87 +169,69 @@ def read_lines(path: Path) -> Iterator[Review]:
         raise SscError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > _LARGEST_FILE:
         raise SscError(f"{path} is larger than {_LARGEST_FILE >> 20} MB: these are no reviews")
-    if _HEADER.startswith(content):  # nothing yet, or half a header
+    if _is_start(content):
         return
     header, *lines = content.removeprefix(_MARK).split(b"\n")
-    _check_header(header, path)
+    columns = _columns(header, path)
     for number, line in enumerate(lines, start=2):
         last = number == len(lines) + 1
-        if last and not _is_whole(line):
+        if last and not _is_whole(line, columns):
             if line.strip():
                 log.warning("%s, line %d: half a line, which a crash left; it is passed over", path, number)
         elif line.strip():
-            yield _review(line, f"{path}, line {number}")
+            yield _review(line, f"{path}, line {number}", columns)
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """A decision that fits no ref, photo or candidate any more: why, and what a person can do."""
-
-    review: Review
-    why: str
-    todo: str
-
-    def __str__(self) -> str:
-        return f"ref {self.review.ref_id} of {self.review.photo}: {self.why}"
-
-
-def without_candidate(review: Review) -> Unfit:
-    """A decision whose object no candidate is."""
-    return Unfit(
-        review, f"no candidate is the object that was {review.decision}", "choose again, or draw it (D) in `ssc review`"
+def noted(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Sentences as a line has them: none begins as a spreadsheet's formula does."""
+    texts = (
+        " ".join(text.split()).lstrip("=+-@' ")[:_LONGEST_SENTENCE].strip()
+        for one in sentences
+        for text in one.split("|")
     )
+    return tuple(filter(None, texts))[:_MOST_SENTENCES]
 
 
-def those_of(
-    reviews: Mapping[int, Review], photos: Mapping[int, tuple[str, Size]]
-) -> tuple[dict[int, Review], list[Unfit]]:
-    """Reviews of the refs that there are, and the others.
-
-    photos: ref id -> name and size (height, width) of its photo. Refs of a table are counted by its rows: after rows
-    were put between others, a review would be of another ref, and its photo says so.
-    """
-    kept: dict[int, Review] = {}
-    others: list[Unfit] = []
-    for ref_id, review in reviews.items():
-        name, size = photos.get(ref_id, (None, None))
-        if name is None:
-            others.append(Unfit(review, "there is no such ref", "nothing, unless its row has another place now"))
-        elif name != review.photo:
-            todo = "the table's rows have moved: decide this ref, and the one that was meant, in `ssc review`"
-            others.append(Unfit(review, f"the ref is of {name} now", todo))
-        elif review.size not in (None, size):
-            others.append(Unfit(review, "the photo had another size", "decide it again in `ssc review`"))
-        else:
-            kept[ref_id] = review
-    return kept, others
+def that_count(lines: Iterable[Review]) -> dict[int, Review]:
+    """The last line of every ref that was not taken back, by its id, in the order in which they were made."""
+    history: dict[int, list[Review]] = {}
+    for review in lines:
+        made = history.setdefault(review.ref_id, [])
+        if review.decision is not Decision.undo:
+            made.append(review)
+        elif made:
+            made.pop()
+        if made:
+            history[review.ref_id] = history.pop(review.ref_id)  # to the end
+    return {ref_id: made[-1] for ref_id, made in history.items() if made}
 
 
-def _line(review: Review) -> bytes:
+def _line(review: Review, columns: Sequence[str]) -> bytes:
     mask = ""
     if review.rle is not None and review.size is not None:
         mask = f"{review.size[0]}x{review.size[1]}:{review.rle.decode('ascii')}"
     who, when = " ".join(review.who.split())[:_LONGEST_NAME], review.when.astimezone(UTC).strftime(_WHEN)
+    said = "|".join(noted(review.sentences))
+    cells = dict(zip(COLUMNS, (review.ref_id, review.photo, said, review.decision.value, mask, who, when), strict=True))
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(
-        [review.ref_id, review.photo, review.decision.value, mask, who, when]
-    )
+    csv.writer(text, lineterminator="\n").writerow([cells[column] for column in columns])
     line = text.getvalue().encode("utf-8", "replace")
     if line.count(b"\n") > 1 or b"\r" in line:
         raise SscError(f"review of ref {review.ref_id}: the photo's name {review.photo!r:.100} has a line break")
     return line
 
 
-def _review(line: bytes, where: str) -> Review:
+def _review(line: bytes, where: str, columns: Sequence[str]) -> Review:
     try:
         (cells,) = csv.reader([line.decode("utf-8").rstrip("\r")], strict=True)
     except UnicodeDecodeError as error:
         raise SscError(f"{where} is not UTF-8 text; a spreadsheet saves it as 'CSV UTF-8'") from error
     except (csv.Error, ValueError) as error:
         raise SscError(f"{where} is no line of a review ({error})") from error
-    if len(cells) != len(COLUMNS):
-        raise SscError(f"{where} has {len(cells)} cells, not {len(COLUMNS)}: {', '.join(COLUMNS)}")
-    ref, photo, decision, mask, who, when = cells
+    if len(cells) != len(columns):
+        raise SscError(f"{where} has {counted(len(cells), 'cell')}, not {len(columns)}: {', '.join(columns)}")
+    of = dict(zip(columns, cells, strict=True))
+    ref, photo, decision, mask, who, when = (of[column] for column in _WITHOUT_SENTENCES)
     if not re.fullmatch(r"-?\d{1,18}", ref, re.ASCII):
         raise SscError(f"{where}: '{ref:.40}' is no id of a ref")
     if decision not in Decision.__members__:
@@ -255,7 +239,7 @@ def _review(line: bytes, where: str) -> Review:
     size, code = _mask(mask, where) if mask else (None, None)
     made = _time(when, where)
     try:
-        return Review(int(ref), photo, Decision(decision), size, code, who, made)
+        return Review(int(ref), photo, Decision(decision), size, code, who, made, noted([of.get("sentences", "")]))
     except SscError as error:
         raise SscError(f"{where}: {error}") from error
 
@@ -274,38 +258,46 @@ def _time(text: str, where: str) -> datetime:
         raise SscError(f"{where}: '{text:.40}' is no time such as 2026-11-26T09:30:12Z") from error
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_whole(line: bytes, columns: Sequence[str]) -> bool:
     """Whether a last line, without a line break after it, was written to its end."""
     try:
-        _review(line, "")
+        _review(line, "", columns)
     except SscError:
         return False
     return True
 
 
-def _check_header(line: bytes, path: Path) -> None:
-    if line.strip() != _HEADER.strip():
-        shown = line.decode("utf-8", "replace").strip()
+def _columns(header: bytes, path: Path) -> Sequence[str]:
+    """The columns of a file by its first line. Raises SscError for one that is none of reviews."""
+    columns = _HEADERS.get(header.strip() + b"\n")
+    if columns is None:
+        shown = header.decode("utf-8", "replace").strip()
         raise SscError(f"{path} begins '{shown:.80}'; reviews begin '{_HEADER.decode().strip()}', with commas")
+    return columns
 
 
-def _mended_end(descriptor: int, path: Path) -> bytes:
-    """Cut off half a line that a crash left; what has to come before the next line."""
+def _is_start(content: bytes) -> bool:
+    """Whether a file is empty, or has half a header."""
+    return any(header.startswith(content) for header in _HEADERS)
+
+
+def _mended_end(descriptor: int, path: Path) -> tuple[bytes, Sequence[str]]:
+    """Cut off half a line that a crash left; what has to come before the next line, and the file's columns."""
     size = os.fstat(descriptor).st_size
     start = os.pread(descriptor, len(_MARK) + len(_HEADER), 0)
-    if size == len(start) and _HEADER.startswith(start):
+    if size == len(start) and _is_start(start):
         os.ftruncate(descriptor, 0)
-        return _HEADER
-    _check_header(start.removeprefix(_MARK).split(b"\n")[0], path)
+        return _HEADER, COLUMNS
+    columns = _columns(start.removeprefix(_MARK).split(b"\n")[0], path)
     before, _, last = os.pread(descriptor, _LONGEST_LINE, max(0, size - _LONGEST_LINE)).rpartition(b"\n")
     if not before:
         raise SscError(f"{path} ends with a line that is too long to be a review; look at its end")
     if not last:
-        return b""
-    if _is_whole(last):
-        return b"\n"
+        return b"", columns
+    if _is_whole(last, columns):
+        return b"\n", columns
     os.ftruncate(descriptor, size - len(last))
-    return b""
+    return b"", columns
 
 
 def _append(descriptor: int, content: bytes) -> None:

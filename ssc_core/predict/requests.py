@@ -12,8 +12,10 @@ from pathlib import Path, PurePosixPath
 
 from ssc_core.errors import SscError
 from ssc_core.pictures import PHOTO_SUFFIXES
+from ssc_core.refer.spelling import Spellings
 from ssc_core.refer.table import read_sentences
 from ssc_core.refer.table_rows import SUFFIXES_TEXT, TABLE_SUFFIXES
+from ssc_core.wording import counted
 
 OTHER_FILES = (".xlsx", ".xls", ".ods", ".txt", ".md", ".yaml", ".yml", ".pt", ".pth")
 """Endings of files that people bring along and that hold no sentences for us."""
@@ -99,16 +101,18 @@ def _from_table(photos: Path, table: Path) -> list[Request]:
     for name, texts in read_sentences(table, wanted=lambda name: folder is not None or _means(name, photos)):
         sentences = tuple(text for text in texts if text)
         blank += not sentences
-        rows += [(PurePosixPath(name).as_posix(), sentences)] * bool(sentences)
+        rows += [(name, sentences)] * bool(sentences)
     if blank:
-        log.warning("%s: passed over %d %s without a sentence", table, blank, "row" if blank == 1 else "rows")
+        log.warning("%s: passed over %s without a sentence", table, counted(blank, "row"))
     if not rows:
         raise SscError(f"{table} has no sentence for {photos}")
     if folder is not None:
-        return [Request(folder / name, name, sentences) for name, sentences in rows]
+        spellings = Spellings(folder)
+        return [Request(folder / name, name, texts) for name, texts in ((spellings.find(n), t) for n, t in rows)]
     # 'c.jpg' and 'day/c.jpg' may both be meant by day/c.jpg; of one table, the row that says more is
     longest = max(len(PurePosixPath(name).parts) for name, _ in rows)
-    return [Request(photos, name, texts) for name, texts in rows if len(PurePosixPath(name).parts) == longest]
+    means = [(PurePosixPath(name), texts) for name, texts in rows]
+    return [Request(photos, name.as_posix(), texts) for name, texts in means if len(name.parts) == longest]
 
 
 def _means(name: str, photo: Path) -> bool:
@@ -142,12 +146,15 @@ def _photos_of(folder: Path) -> list[str]:
             others[path.suffix.lower() or "without ending"] += 1
     passed = [f"{count} {kind}" for kind, count in sorted(others.items())]
     if sub_folders:
-        passed.append(f"{len(sub_folders)} sub-folder{'s' * (len(sub_folders) > 1)}: {', '.join(sub_folders[:3])}")
+        passed.append(f"{counted(len(sub_folders), 'sub-folder')}: {', '.join(sub_folders[:3])}")
     note = f"passed over {'; '.join(passed)}" if passed else "it is empty"
     if not names:
         raise SscError(f"{folder} has no photos ({' '.join(sorted(PHOTO_SUFFIXES))}): {note}")
     if passed:
         log.warning(
-            "%s: %d photos; %s (a folder's own photos are taken, sub-folders are not)", folder, len(names), note
+            "%s: %s; %s (a folder's own photos are taken, sub-folders are not)",
+            folder,
+            counted(len(names), "photo"),
+            note,
         )
     return names

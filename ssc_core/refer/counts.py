@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ssc_core.errors import SscError
+from ssc_core.wording import counted
 
 PUBLISHED_REFS: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("refcoco", "unc"): {"train": 42404, "val": 3811, "testA": 1975, "testB": 1810},
@@ -28,7 +29,7 @@ def check_published_counts(dataset: str, name: str, split_by: str, splits: Itera
         raise SscError(f"dataset '{dataset}': no published counts for {name} ({split_by}), only for {known}; {go_on}")
     found = Counter(splits)
     wrong = [
-        f"{split} has {found[split]} refs, published are {published.get(split, 0)}"
+        f"{split} has {counted(found[split], 'ref')}, published are {published.get(split, 0)}"
         for split in [*published, *sorted(set(found) - set(published))]
         if found[split] != published.get(split, 0)
     ]

@@ -2,7 +2,7 @@
 
 No ground truth, no ids and no classes are needed.
 
-image       path of the photo, relative to the images folder
+image       path of the photo, relative to the images folder (see ``Spellings``)
 sentences   JSON list; in CSV also sentences separated by |
 split       optional
 mask        optional: PNG, relative to the table's folder, or COCO RLE or polygons, which in CSV are JSON in a cell
@@ -22,10 +22,11 @@ from ssc_core.files import check_inside_folder, parse_json
 from ssc_core.pictures import BadImage
 from ssc_core.refer.images import image_size
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Segmentation, Sentence
+from ssc_core.refer.spelling import Spellings
 from ssc_core.refer.table_rows import read_rows
 
 _MAX_LISTED = 10
-_LEFT_OUT = "rows are left out"
+_LEFT_OUT = "rows left out"
 
 
 def read_table(path: Path, images_folder: Path, *, default_split: str, skip_bad_photos: bool = False) -> RefData:
@@ -102,13 +103,14 @@ class _Photos:
     """Photos by first appearance. A photo that cannot be read is remembered, so that all are reported together."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._spellings = folder, Spellings(folder)
         self._records: dict[str, ImageRecord | None] = {}
         self._problems: list[str] = []
 
     def record(self, file_name: str, where: str) -> ImageRecord | None:
         """A photo; None where it cannot be read."""
         check_inside_folder(file_name, where)
+        file_name = self._spellings.find(file_name)
         if file_name not in self._records:
             self._records[file_name] = self._read(file_name, where)
         return self._records[file_name]

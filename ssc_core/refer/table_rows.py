@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from ssc_core.errors import SscError
 from ssc_core.files import parse_json, read_json
+from ssc_core.wording import counted
 
 READ_COLUMNS = ("image", "sentences", "split", "mask")
 REQUIRED = READ_COLUMNS[:2]
@@ -164,7 +165,7 @@ def _coco_rows(path: Path) -> Iterator[PlacedRow]:
         row = {"image": photo["file_name"], "sentences": [one["caption"]], "mask": one.get("segmentation") or None}
         yield where, {**row, "split": one.get("split", photo.get("split"))}
     if without:
-        log.warning("%s: %d annotations without a caption are passed over", path, without)
+        log.warning("%s: passed over %s without a caption", path, counted(without, "annotation"))
 
 
 def _parquet_rows(path: Path) -> Iterator[PlacedRow]:

@@ -27,6 +27,7 @@ from ssc_core.report.pages import write_page
 from ssc_core.report.published import RUN_TO_RUN
 from ssc_core.report.seeds import over_seeds, records
 from ssc_core.report.ways_to_select import select_view
+from ssc_core.wording import counted
 
 
 def build_report(
@@ -101,12 +102,14 @@ def _notes(dataset: DatasetResults) -> Iterator[str]:
     if len({m.resolution for m in methods}) > 1:
         yield "Lines measured at 480 × 480 and lines in photo pixels differ a little for that reason alone."
     left_out = {e.content.split: e.content.refs_without_truth for e in dataset.evaluations}
-    yield from (f"{split}: {n} refs without ground truth are left out." for split, n in left_out.items() if n)
+    yield from (f"{split}: left out {counted(n, 'ref')} without ground truth." for split, n in left_out.items() if n)
     unreadable = {
         e.content.split: e.content.unreadable_photos for e in dataset.evaluations if isinstance(e.content, ModelEval)
     }
     yield from (
-        f"{split}: {n} photos cannot be read; their masks count as empty." for split, n in unreadable.items() if n
+        f"{split}: {counted(n, 'photo')} cannot be read; masks there count as empty."
+        for split, n in unreadable.items()
+        if n
     )
     if published := [m.published for m in methods if m.published]:
         second_hand = any(one.second_hand for one in published)
@@ -158,7 +161,7 @@ def _facts(dataset: DatasetResults) -> Iterator[tuple[str, str]]:
         yield f"{split}: refs without a candidate", f"{100 * found.share_empty:.1f} %"
     for method, training in {m.content.method: m.content.training for m in dataset.models}.items():
         if n := training.get("palette_corrupted_refs"):
-            yield f"{method_name(method)}: targets that compat.palette_targets changed", f"{n} refs"
+            yield f"{method_name(method)}: targets that compat.palette_targets changed", counted(n, "ref")
 
 
 def job_rows(jobs: pd.DataFrame) -> list[dict[str, Any]]:

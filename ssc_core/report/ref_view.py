@@ -22,6 +22,7 @@ from ssc_core.report.examples import mask_iou
 from ssc_core.report.overlay import overlay
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, render, text
 from ssc_core.select.ensemble import WeightedScores, scorer_of, weights_of
+from ssc_core.wording import counted
 
 MAX_COLUMNS = 10
 """Candidates that are drawn; of more, those with the highest means."""
@@ -73,7 +74,9 @@ def read_view(
     rows = table[table["ref_id"] == ref_id]
     if rows.empty:
         known = table["ref_id"].unique()
-        raise SscError(f"{refs} has no ref {ref_id}; it has {len(known)} refs, from {known.min()} to {known.max()}")
+        raise SscError(
+            f"{refs} has no ref {ref_id}; it has {counted(len(known), 'ref')}, from {known.min()} to {known.max()}"
+        )
     with ExitStack() as stack:
         stores = [stack.enter_context(ScoreStore(path)) for path in scores]
         whole = _whole(stores, selected)

@@ -14,8 +14,10 @@ import numpy as np
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.reviews import Decision, Review
+from ssc_core.masks.runs import Size
 from ssc_core.pictures import BadImage
 from ssc_core.refer.images import read_mask_png
+from ssc_core.refer.ref import Ref
 
 KEPT = 64
 """Drafts that are kept; older ones are forgotten."""
@@ -33,14 +35,17 @@ LoadSegmenter = Callable[[], Any]
 class Draft:
     """A mask that somebody made for a ref and did not decide on yet. decision: what it would be, drawn or uploaded."""
 
-    ref_id: int
-    photo: str
+    ref: Ref
     decision: Decision
-    size: rle.Size
     rle: bytes
 
+    @property
+    def size(self) -> Size:
+        return self.ref.height, self.ref.width
+
     def review(self, who: str) -> Review:
-        return Review(self.ref_id, self.photo, self.decision, self.size, self.rle, who)
+        ref = self.ref
+        return Review(ref.ref_id, ref.file_name, self.decision, self.size, self.rle, who, sentences=ref.sentences)
 
 
 class Drafts:

@@ -16,11 +16,13 @@ from ssc_core.drawing.style import Colour
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, read_candidates
-from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews, those_of
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
+from ssc_core.masks.standing import KnownRefs, those_of
 from ssc_core.refer.images import PhotoReader
 from ssc_core.report.label_rows import LabelRow, Run, asked_rows
 from ssc_core.report.overlay import overlay
 from ssc_core.review.masks import BoxMasks, Draft, Drafts, LoadSegmenter, read_upload
+from ssc_core.wording import counted
 
 SIDE = 1200
 """Longer side of the pictures, pixels."""
@@ -58,6 +60,7 @@ class Queue:
         self._run, self._photos, self._reviews = run, photos, reviews
         self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
         self._rows = {row.ref.ref_id: row for row in asked_rows(run, order)}
+        self._refs = KnownRefs(row.ref for row in self._rows.values())
 
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision fits``, decision "" where there is none."""
@@ -142,32 +145,32 @@ class Queue:
         """JPEG of the photo with a draft."""
         draft = self._drafts.get(number)
         with self._lock:
-            photo = self._photo(draft.ref_id)
+            photo = self._photo(draft.ref.ref_id)
         return _jpeg(overlay(photo, rle.decode([draft.rle], draft.size)[0], colour=OWN, side=SIDE))
 
     def _draft(self, ref_id: int, decision: Decision, mask: bytes) -> dict[str, Any]:
-        ref = self._row(ref_id).ref
-        size = ref.height, ref.width
-        number = self._drafts.add(Draft(ref_id, ref.file_name, decision, size, mask))
-        share = float(rle.areas([mask], size)[0]) / (ref.height * ref.width)
+        draft = Draft(self._row(ref_id).ref, decision, mask)
+        number = self._drafts.add(draft)
+        share = float(rle.areas([mask], draft.size)[0]) / (draft.size[0] * draft.size[1])
         return {"ref": ref_id, "draft": number, "decision": decision.value, "share": share}
 
     def _review(self, row: LabelRow, decision: str, number: int | None, draft: int | None, who: str) -> Review:
         ref = row.ref
         if draft is not None:
             found = self._drafts.get(draft)
-            if found.ref_id != ref.ref_id or found.decision != decision:
+            if found.ref.ref_id != ref.ref_id or found.decision != decision:
                 raise SscError("That mask was made for something else; draw or upload it again.")
             return found.review(who)
         if decision == Decision.chosen:
             candidates, order = self._candidates(ref.ref_id)
             if number is None or not 1 <= number <= len(order):
-                raise SscError(f"ref {ref.ref_id} has {len(order)} candidates, not one with number {number}")
+                raise SscError(f"ref {ref.ref_id} has {counted(len(order), 'candidate')}, not one with number {number}")
             code = candidates.rles[order[number - 1]]
-            return Review(ref.ref_id, ref.file_name, Decision.chosen, (ref.height, ref.width), code, who)
+            size = ref.height, ref.width
+            return Review(ref.ref_id, ref.file_name, Decision.chosen, size, code, who, sentences=ref.sentences)
         if decision not in {one.value for one in WITHOUT_MASK}:
             raise SscError(f"'{decision:.40}' is no decision of the page, or lacks its mask")
-        return Review(ref.ref_id, ref.file_name, Decision(decision), who=who)
+        return Review(ref.ref_id, ref.file_name, Decision(decision), who=who, sentences=ref.sentences)
 
     def _row(self, ref_id: int) -> LabelRow:
         if ref_id not in self._rows:
@@ -187,8 +190,7 @@ class Queue:
         """What counts of the file now: other tabs and people write to it too."""
         if not self._reviews.is_file():
             return {}
-        photos = {ref_id: (row.ref.file_name, (row.ref.height, row.ref.width)) for ref_id, row in self._rows.items()}
-        return those_of(read_reviews(self._reviews), photos)[0]
+        return those_of(read_lines(self._reviews), self._refs)[0]
 
     def _decision(self, review: Review | None) -> dict[str, Any]:
         """What the page is told of it; ``fits``: whether a candidate is the object that was chosen."""

@@ -44,4 +44,4 @@ def _answer(run: Run, truth: TruthStore, row: LabelRow, least_iou: float) -> Rev
     nearest = rle.nearest(rle.encode(mask[None])[0], rles, (ref.height, ref.width))
     if nearest is not None and nearest[1] >= least_iou:
         decision, code, size = Decision.chosen, rles[nearest[0]], (ref.height, ref.width)
-    return Review(ref.ref_id, ref.file_name, decision, size, code, who="simulated", when=WHEN)
+    return Review(ref.ref_id, ref.file_name, decision, size, code, "simulated", WHEN, ref.sentences)

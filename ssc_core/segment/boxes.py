@@ -22,6 +22,7 @@ from ssc_core.segment.finding import BoxFinder, Found, asks_likely
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
 from ssc_core.segment.plan import SplitPlan
 from ssc_core.segment.tasks import ImageTask
+from ssc_core.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def detect_boxes(
                     candidates={ref.ref_id: one.candidates_of(ref, class_names) for ref in task.refs if ref.phrases},
                 )
     if load.skipped:
-        log.warning("%d photos could not be read and were skipped", len(load.skipped))
+        log.warning("%s could not be read, skipped", counted(len(load.skipped), "photo"))
 
 
 def _store_info(

@@ -27,6 +27,7 @@ from ssc_core.segment.finding import ConceptFinder, Found, asks_likely
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
 from ssc_core.segment.plan import SplitPlan
 from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch
+from ssc_core.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def segment_boxes(
         batches, photos = plan.shard(shard, shards), len(plan.photos) // shards
         _write_masks(out, info, batches, photos, load, _concept_worker(finder, names, compat), threads)
         if load.skipped:
-            log.warning("%d photos could not be read and were skipped", len(load.skipped))
+            log.warning("%s could not be read, skipped", counted(len(load.skipped), "photo"))
         return
     with MaskStore.open(boxes, with_masks=False) as store:
         if len(unknown := np.setdiff1d(store.image_ids, plan.photos)):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.choice import NONE
-from ssc_core.masks.reviews import Decision, Review, Unfit, read_reviews, those_of, without_candidate
+from ssc_core.masks.reviews import Decision, Review, read_lines
+from ssc_core.masks.standing import KnownRefs, Unfit, those_of, without_candidate
 from ssc_core.masks.store import MaskStore
-from ssc_core.refer.ref_table import read_refs
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import read_refs, refs_by_photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +33,31 @@ class Decided:
 def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool) -> Decided:
     """The decisions on refs of ``store`` (masks.h5). refs: refs.parquet, of all splits; merged: ``merged_masks``.
 
-    Decisions that fit no ref, photo or candidate any more are in ``unfit``. Raises SscError as ``read_reviews`` does.
+    Decisions that fit no ref, photo or candidate any more are in ``unfit``. Raises SscError as ``read_lines`` does.
     """
-    settled = {ref_id: review for ref_id, review in read_reviews(reviews).items() if review.settled}
-    table = read_refs(refs, columns=("ref_id", "file_name", "height", "width")).drop_duplicates("ref_id")
-    ids, names, heights, widths = (table[column].tolist() for column in table)
-    photos = dict(zip(ids, zip(names, zip(heights, widths, strict=True), strict=True), strict=True))
-    kept, unfit = those_of(settled, photos)
+    lines = list(read_lines(reviews))
+    kept, unfit = those_of(lines, KnownRefs(_named(lines, refs)))
+    unfit = [one for one in unfit if one.review.settled]
     here = {ref_id for image_id in store.image_ids.tolist() for ref_id in store.all_refs_of(image_id)}
     chosen: dict[int, int] = {}
     drawn: dict[int, bytes] = {}
     for ref_id, review in kept.items():
-        if ref_id not in here:
-            continue  # of another split
+        if ref_id not in here or not review.settled:
+            continue  # of another split, or put off
         chosen[ref_id] = _candidate(review, store, merged=merged)
         if review.drawn and review.rle is not None:
             drawn[ref_id] = review.rle
         elif review.decision is not Decision.none and chosen[ref_id] == NONE:
             unfit.append(without_candidate(review))
     return Decided(chosen, drawn, tuple(unfit))
+
+
+def _named(lines: Sequence[Review], refs: Path) -> Iterator[Ref]:
+    """The refs of the photos that reviews name, by name or by the id of a ref."""
+    names, ids = {line.photo for line in lines}, {line.ref_id for line in lines}
+    table = read_refs(refs, columns=("image_id", "ref_id", "file_name"))
+    photos = table.loc[table["file_name"].isin(names) | table["ref_id"].isin(ids), "image_id"].unique()
+    yield from (ref for _, members in refs_by_photo(refs, photos) for ref in members)
 
 
 def _candidate(review: Review, store: MaskStore, *, merged: bool) -> int:

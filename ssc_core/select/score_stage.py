@@ -18,6 +18,7 @@ from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
 from ssc_core.registry import BACKEND, VISUAL_PROMPT, model_digests, own_versions
 from ssc_core.select.scorers import load_scorer
 from ssc_core.select.scoring import Marker, Photo, score_photos
+from ssc_core.wording import counted
 
 SWITCHES = ("clip_bgr", "merged_masks")
 """The compat switches of this step."""
@@ -81,8 +82,8 @@ def _refs_of(store: MaskStore, table: pd.DataFrame, split: str) -> dict[int, Ref
     unknown = [ref_id for ref_id in store.ref_ids.tolist() if ref_id not in refs]
     if unknown:
         raise SscError(
-            f"{store.path} has {len(unknown)} refs that the annotations do not have in split '{split}', such as "
-            f"{unknown[0]}: was it made from other annotations? Delete it and run the same command again"
+            f"{store.path} has {counted(len(unknown), 'ref')} that the annotations do not have in split '{split}', "
+            f"such as {unknown[0]}: was it made from other annotations? Delete it and run the same command again"
         )
     return {ref_id: refs[ref_id] for ref_id in store.ref_ids.tolist()}
 

@@ -52,7 +52,8 @@ def folder(tmp_path: Path) -> Path:
     for name in ("day 1/one.png", "unnamed.png"):
         Image.fromarray(one).save(photos / name)
     (photos / "notes.txt").write_text("x")
-    rows = ["both ö.png;the light apple|light apple", "both ö.png;the dark apple", "day 1/one.png;a cup"]
+    rows = ["both ö.png;the light apple|light apple", "BOTH ö.png;the dark apple|", "day 1\\one.png;a cup"]
+    rows.append("gone.png;a cup")
     (tmp_path / "refs.csv").write_text("\n".join(["image;sentences", *rows]) + "\n", encoding="utf-8")
     backend = {name: {"backend": {"name": f"backends.py:{kind}"}} for name, kind in
                {"detect": "Squares", "segment": "Boxes", "score": "Brightness"}.items()}  # fmt: skip
@@ -70,7 +71,10 @@ def folder(tmp_path: Path) -> Path:
 def test_labels_of_a_folder(folder: Path) -> None:
     command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
     said = ssc(folder, *command)
-    assert "3 rows about 2 photos; passed over, since no row names them: 1 .txt, 1 photo" in said
+    assert "4 rows about 3 photos; not there: gone.png; passed over, since no row names them: 1 .txt, 1 photo" in said
+    assert "of the table, 1 blank sentence, dropped" in said
+    assert "of the table, 1 row left out (1 of 3 photos cannot be read:\n  refs.csv, line 5: photos/gone.png" in said
+    assert "without ground truth" not in said.partition("to look at:")[2]
     assert "2 masks for 3 rows" in said
     assert "to decide:  ssc review out --config out/config.yaml" in said, "its segmenter is a plug-in"
     train = "ssc run --configfile out/config.yaml -- out/results/labels/checkpoints/correct.pt"

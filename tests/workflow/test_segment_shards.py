@@ -175,7 +175,7 @@ def test_a_photo_that_is_cut_short_stops_the_job_or_is_skipped_and_counted(
 
     damaged.detect(out, skip)
     assert f"photo {bad.file_name} is skipped, its refs get no candidates: {photos / bad.file_name}" in caplog.text
-    assert "1 photos could not be read and were skipped" in caplog.text
+    assert "1 photo could not be read, skipped" in caplog.text
     with MaskStore.open(damaged.segment(out, world.folder / "damaged_masks.h5")) as store:
         assert len(store.image_ids) == PHOTOS
         assert len(store.instances(int(bad.image_id))) == 0

@@ -81,7 +81,7 @@ def test_refs_without_a_usable_mask_are_dropped_and_counted():
     assert items.images[0].refs[0].rows[0].tolist() == [0]
     assert items.dropped == {"no candidate": 1, "mask empty": 1, "mask covers the whole photo": 1}
     assert items.corrupted == 3
-    with pytest.raises(SscError, match=r"nothing to train on .*1 refs: no candidate"):
+    with pytest.raises(SscError, match=r"nothing to train on .*1 ref: no candidate"):
         build(masks, {1: [ref(1)]})
 
 

@@ -14,8 +14,9 @@ from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import Export, LeftOut, note_of, refs_in
 from ssc_core.exchange.foreign import Photo, PhotoNames
 from ssc_core.exchange.formats import FORMATS, READ, check_place, recognised
-from ssc_core.exchange.incoming import collect
+from ssc_core.exchange.incoming import collect, write_candidates
 from ssc_core.masks import rle
+from ssc_core.masks.store import MaskStore
 from tests.unit.exchange.conftest import CATEGORIES, NAMES, masks_of, refs_of_masks
 
 OURS = [name for name in READ if name != "png"]  # its pictures are of a store: see test_png.py
@@ -57,7 +58,7 @@ def test_photos_of_other_splits_are_passed_over_by_name(written: tuple[str, Path
     passed_over = LeftOut()
     assert list(collect(name, path, split[:1], passed_over, per_ref=False)) == [1]
     assert passed_over.names == {"photos that the split does not have": ["sub/möwe.png"]}
-    with pytest.raises(SscError, match="no mask for these 0 photos"):
+    with pytest.raises(SscError, match="no mask for 0 photos of the split"):
         collect(name, path, [], LeftOut(), per_ref=False)
 
 
@@ -118,14 +119,21 @@ def test_label_studio_polygons_and_other_regions(split: list[Photo], tmp_path: P
     points = [[20, 20], [80, 20], [80, 70], [20, 70]]  # of 50 x 37 pixels: columns 10 to 39, rows 7.4 to 25.9
     value = {"points": points, "polygonlabels": ["dog"]}
     (task,) = json.loads(label_studio([], type="polygonlabels", value=value, meta={"text": ["ref 11: a dog"]}))
-    task["annotations"][0]["result"].append({"id": "b", "type": "rectanglelabels", "value": {"x": 1}})
+    results = task["annotations"][0]["result"]
+    results += [
+        {"id": "b", "type": "rectanglelabels", "value": {"x": 1}},
+        results[0] | {"id": "c", "image_rotation": 90},
+    ]
     (tmp_path / "export.json").write_text(json.dumps([task]))
     passed_over = LeftOut()
     (one,) = collect("label-studio", tmp_path / "export.json", split, passed_over, per_ref=False)[1]
     mask = rle.decode([one.rle], (37, 50))[0]
     assert (one.category, one.ref_ids) == ("dog", (11,))
     assert (np.flatnonzero(mask.any(0))[[0, -1]].tolist(), int(mask.sum())) == ([10, 39], 30 * 19)
-    assert list(passed_over.names) == ["regions that are neither brush strokes nor polygons"]
+    assert list(passed_over.names) == [
+        "regions that are neither brush strokes nor polygons",
+        "regions of a photo that was turned",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -268,6 +276,15 @@ def test_coco_of_other_tools(split: list[Photo], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(coco(ref_id=99))
     with pytest.raises(SscError, match="masks of refs that their photo does not have: 1"):
         collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+
+
+@pytest.mark.parametrize(("annotation", "score"), [({"score": 0.0}, 0.0), ({"score": 0.25}, 0.25), ({}, 1.0)])
+def test_a_score_of_nothing_is_a_score(split: list[Photo], tmp_path: Path, annotation: dict, score: float) -> None:
+    (tmp_path / "a.json").write_text(coco(ref_id=10, **annotation))
+    found = collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
+    write_candidates(split, found, tmp_path / "masks.h5", LeftOut(), source="coco")
+    with MaskStore.open(tmp_path / "masks.h5", with_masks=True) as store:
+        assert store.instances(1).box_scores.tolist() == [score]
 
 
 @pytest.mark.parametrize("key", ["images", "categories"])

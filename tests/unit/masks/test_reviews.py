@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from ssc_core.masks.reviews import (
     append_review,
     read_lines,
     read_reviews,
-    those_of,
 )
+from ssc_core.masks.standing import KnownRefs, those_of
 
 SIZE = (8, 12)
 WHEN = datetime(2026, 11, 26, 9, 30, 12, tzinfo=UTC)
@@ -195,13 +196,65 @@ def test_a_choice_is_found_among_other_candidates_by_its_mask() -> None:
     assert 0 < SAME_OBJECT < 1
 
 
+@dataclass(frozen=True)
+class Ref:
+    ref_id: int
+    sentences: tuple[str, ...] = ()
+    file_name: str = "a.jpg"
+    height: int = SIZE[0]
+    width: int = SIZE[1]
+
+
 def test_reviews_of_refs_that_are_another_photos_now_are_named() -> None:
-    reviews = {1: review(1), 2: review(2), 3: review(3, "none"), 4: review(4)}
-    photos = {1: ("a.jpg", SIZE), 2: ("b.jpg", SIZE), 4: ("a.jpg", (9, 12))}
-    kept, others = those_of(reviews, photos)
+    lines = [review(1), review(2), review(3, "none"), review(4)]
+    kept, others = those_of(lines, KnownRefs([Ref(1), Ref(2, file_name="b.jpg"), Ref(4, height=9)]))
     assert list(kept) == [1]
     assert [one.why for one in others] == [
         "the ref is of b.jpg now",
         "there is no such ref",
         "the photo had another size",
     ]
+
+
+def test_a_row_is_found_again_after_others_were_put_before_it(tmp_path: Path) -> None:
+    """Ids count rows: the decision on ref 1 would else be of the new first row."""
+    path = tmp_path / "reviews.csv"
+    of = {"woman": ("woman  on the left", "lady|in blue"), "dog": ("the small brown dog",), "=bus": ("=1+1 bus",)}
+    for ref_id, (decision, sentences) in enumerate(zip(["chosen", "none", "skipped"], of.values(), strict=True), 1):
+        append_review(path, replace(review(ref_id, decision), sentences=sentences))
+    lines = list(read_lines(path))
+    assert [line.sentences for line in lines] == [
+        ("woman on the left", "lady", "in blue"),
+        ("the small brown dog",),
+        ("1+1 bus",),
+    ]
+    before = [Ref(number, texts) for number, texts in enumerate(of.values(), 1)]
+    assert {ref: one.decision for ref, one in those_of(lines, KnownRefs(before))[0].items()} == {
+        1: "chosen",
+        2: "none",
+        3: "skipped",
+    }
+    after = [Ref(1, ("a new row",)), Ref(2, (*of["woman"], "one more")), Ref(3, ("reworded",)), Ref(4, of["=bus"])]
+    kept, others = those_of(lines, KnownRefs(after))
+    assert {ref: one.decision for ref, one in kept.items()} == {2: "chosen", 4: "skipped"}
+    assert [(one.review.ref_id, one.why) for one in others] == [
+        (2, "the ref says “woman  on the left | lady|in blue | one more” now")
+    ]
+    lines += [replace(review(1, "none"), sentences=("a new row",)), replace(review(2, "undo"), sentences=of["woman"])]
+    kept, _ = those_of(lines, KnownRefs(after))
+    assert {ref: one.decision for ref, one in kept.items()} == {4: "skipped", 1: "none"}, "taken back under its new id"
+    assert those_of(lines, KnownRefs(before))[0].keys() == {2, 3}, "a row that is gone again takes nobody's decision"
+
+
+def test_a_file_that_was_begun_without_sentences_goes_on_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("ref,photo,decision,mask,who,when\n1,a.jpg,none,,ana,2026-11-26T09:30:12Z\n")
+    append_review(path, replace(review(2), sentences=("dog",)))
+    assert path.read_text().splitlines()[2].startswith("2,a.jpg,chosen,8x12:")
+    lines = list(read_lines(path))
+    assert [line.sentences for line in lines] == [(), ()]
+    assert list(those_of(lines, KnownRefs([Ref(1, ("cat",)), Ref(2, ("dog",))]))[0]) == [1, 2]
+    path.write_text("ref,photo,decis")  # half a header of before
+    assert read_reviews(path) == {}
+    append_review(path, review(3))
+    assert list(read_reviews(path)) == [3]

@@ -28,7 +28,7 @@ def test_mismatch_names_splits_and_the_way_on() -> None:
     message = str(error.value)
     assert "train has 42403 refs, published are 42404" in message
     assert "testB has 0 refs, published are 1810" in message
-    assert "extra has 1 refs, published are 0" in message
+    assert "extra has 1 ref, published are 0" in message
     assert "testA" not in message
     assert "`datasets.mine.check_counts: false`" in message
 

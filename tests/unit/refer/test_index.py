@@ -71,7 +71,9 @@ def test_a_limit_takes_the_first_refs_of_each_split(
     left_out = 4 - sum(kept.values())
     told = [note for note in summary.notes if "limit" in note]
     assert told == (
-        [f"{left_out} refs were left out: `limit` takes the first {limit} of each split"] if left_out else []
+        [f"{left_out} ref{'s' * (left_out > 1)} left out: `limit` takes the first {limit} of each split"]
+        if left_out
+        else []
     )
 
 
@@ -82,7 +84,7 @@ def test_ground_truth_goes_to_its_own_file(refer_folder: Any, index: Index) -> N
     column = np.zeros((8, 10), bool)
     column[:, 1] = True
     np.testing.assert_array_equal(store.mask(103), column)
-    assert summary.notes == ("1 refs have no ground truth: they train, and are left out of evaluation",)
+    assert summary.notes == ("1 ref without ground truth, for training alone and left out of evaluation",)
 
 
 def test_overlap_hole_is_passed_on(refer_folder: Any, index: Index) -> None:
@@ -113,8 +115,8 @@ def test_blank_sentences_are_dropped_and_counted(
         summary = index.build(refer_folder.write().source)
     assert read_refs(index.refs)["sentence"].tolist() == ["the big dog", "second column"]
     assert summary.n_refs == 2
-    assert "dataset 'mine': 2 blank sentences were dropped" in caplog.text
-    assert "dataset 'mine': 1 refs without any sentence were dropped" in caplog.text
+    assert "dataset 'mine': 2 blank sentences, dropped" in caplog.text
+    assert "dataset 'mine': 1 ref without any sentence, dropped" in caplog.text
 
 
 def test_nothing_left(refer_folder: Any, index: Index) -> None:
@@ -128,8 +130,8 @@ def test_nothing_left(refer_folder: Any, index: Index) -> None:
 def test_polygon_outside_the_photo_is_counted(refer_folder: Any, index: Index) -> None:
     refer_folder.annotations[0]["segmentation"] = [[-9, -9, 4, -9, 4, 4, -9, 4], [1, 1, 2, 2]]
     summary = index.build(refer_folder.write().source)
-    assert "1 polygons reached outside their photo and were clipped" in summary.notes
-    assert "1 polygons with fewer than three points were dropped" in summary.notes
+    assert "1 polygon partly outside the photo, clipped" in summary.notes
+    assert "1 polygon with fewer than three points, dropped" in summary.notes
 
 
 def test_damaged_segmentation_names_ref_and_annotation(refer_folder: Any, index: Index) -> None:
@@ -142,7 +144,7 @@ def test_damaged_segmentation_names_ref_and_annotation(refer_folder: Any, index:
 def test_missing_photos(refer_folder: Any, index: Index) -> None:
     (refer_folder.photos / "one.png").unlink()
     summary = index.build(refer_folder.source)
-    assert any(note.startswith("1 photos are missing") and "one.png" in note for note in summary.notes)
+    assert any(note.startswith("1 photo missing") and "one.png" in note for note in summary.notes)
     (refer_folder.photos / "two.png").unlink()
     with pytest.raises(SscError, match=r"none of its 2 photos is in .*datasets\.mine\.source\.images"):
         index.build(refer_folder.source)
@@ -156,7 +158,7 @@ def test_published_counts_are_checked(refer_folder: Any, index: Index, monkeypat
     )
     assert index.build(refer_folder.source, check_counts=True).n_refs == 3
     refer_folder.refs.pop()
-    with pytest.raises(SscError, match="val has 1 refs, published are 2"):
+    with pytest.raises(SscError, match="val has 1 ref, published are 2"):
         index.build(refer_folder.write().source, check_counts=True)
 
 
@@ -226,4 +228,4 @@ def test_rows_without_their_photos_are_left_out_with_a_note(tmp_path: Path, phot
     summary = index.build(source, skip_bad_photos=True)
     assert (summary.n_refs, read_refs(index.refs)["ref_id"].tolist()) == (1, [1])
     (note,) = [note for note in summary.notes if "left out (" in note]
-    assert note.startswith("1 rows are left out (1 of 2 photos cannot be read")
+    assert note.startswith("1 row left out (1 of 2 photos cannot be read")

@@ -57,7 +57,7 @@ def test_captions_of_coco_json_are_rows(tmp_path: Path, caplog) -> None:
         {"image": "b.png", "sentences": ["a cat"], "mask": square, "split": None},
         {"image": "a.png", "sentences": ["the dog"], "mask": None, "split": None},
     ]
-    assert "1 annotations without a caption are passed over" in caplog.text
+    assert "passed over 1 annotation without a caption" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_bad_photo_stops_with_its_path_or_is_skipped_and_counted(make_split, c
         split.detect()
     found = boxes_of(split.detect(on_bad_image="skip"))
     assert found[3] == [] and all(found[i] == [("dog", 0.5)] for i in (1, 2, 4, 5))
-    assert "2.png" in caplog.text and "1 photos could not be read" in caplog.text
+    assert "2.png" in caplog.text and "1 photo could not be read" in caplog.text
 
 
 def test_a_backend_may_prepare_its_images_in_the_workers(make_split):

@@ -69,7 +69,7 @@ def test_a_photo_that_cannot_be_read_stops_the_job_or_has_no_candidates(make_spl
         split.concepts()
     with MaskStore.open(split.concepts(on_bad_image="skip")) as store:
         assert [len(store.candidates(ref)) for ref in (1, 2)] == [1, 0]
-    assert "1 photos could not be read and were skipped" in caplog.text
+    assert "1 photo could not be read, skipped" in caplog.text
 
 
 def test_a_detector_is_no_concept_segmenter_and_leaves_no_file(make_split):

@@ -95,7 +95,7 @@ def test_an_ensemble_averages_the_scores_of_its_prompts(world):
 
 def test_masks_of_other_annotations_are_refused(world):
     world.edit_refs(lambda table: table[table["ref_id"] != 5])
-    with pytest.raises(SscError, match="1 refs that the annotations do not have in split 'val', such as 5"):
+    with pytest.raises(SscError, match="1 ref that the annotations do not have in split 'val', such as 5"):
         score_world(world)
     assert not (world.folder / "scores.h5").exists()
 

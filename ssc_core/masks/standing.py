@@ -1,0 +1,100 @@
+"""Which reviews count, and of which refs: rows of a table may have moved since somebody decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ssc_core.masks.reviews import Review, noted, that_count
+
+
+class ReviewedRef(Protocol):
+    """A ref as it is now, such as ``refer.ref.Ref``."""
+
+    @property
+    def ref_id(self) -> int: ...
+    @property
+    def file_name(self) -> str: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def sentences(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A decision that fits no ref, photo or candidate any more: why, and what a person can do."""
+
+    review: Review
+    why: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"ref {self.review.ref_id} of {self.review.photo}: {self.why}"
+
+
+def without_candidate(review: Review) -> Unfit:
+    """A decision whose object no candidate is."""
+    return Unfit(
+        review, f"no candidate is the object that was {review.decision}", "choose again, or draw it (D) in `ssc review`"
+    )
+
+
+class KnownRefs:
+    """The refs that there are now, among which those of reviews are found."""
+
+    def __init__(self, refs: Iterable[ReviewedRef]) -> None:
+        self._refs = {ref.ref_id: ref for ref in refs}
+        self._places: dict[tuple[str, str], int] = {}
+        for ref_id, ref in self._refs.items():
+            for text in noted(ref.sentences):
+                self._places.setdefault((ref.file_name, text), ref_id)
+
+    def get(self, ref_id: int) -> ReviewedRef | None:
+        return self._refs.get(ref_id)
+
+    def of(self, line: Review) -> ReviewedRef | None:
+        """The ref with a line's id where photo and a sentence are the same, else the one that has both, else none.
+
+        Of a line without sentences, id and photo say which: it goes unnoticed then that rows of one photo moved.
+        """
+        ref, said = self.get(line.ref_id), noted(line.sentences)
+        if ref is not None and ref.file_name == line.photo and (not said or set(said) & set(noted(ref.sentences))):
+            return ref
+        return next(
+            (self._refs[self._places[key]] for text in said if (key := (line.photo, text)) in self._places), None
+        )
+
+
+def those_of(lines: Iterable[Review], refs: KnownRefs) -> tuple[dict[int, Review], list[Unfit]]:
+    """The reviews that count of the refs that there are, by id, and those of no ref. lines: ``read_lines``."""
+    here: list[Review] = []
+    lost: dict[tuple[int, str, Sequence[str]], list[Review]] = {}
+    for line in lines:
+        ref = refs.of(line)
+        if ref is not None:
+            here.append(replace(line, ref_id=ref.ref_id))
+        else:
+            lost.setdefault((line.ref_id, line.photo, noted(line.sentences)), []).append(line)
+    others = [_unfit(one, refs.get(one.ref_id)) for made in lost.values() for one in that_count(made).values()]
+    kept: dict[int, Review] = {}
+    for ref_id, review in that_count(here).items():
+        ref = refs.get(ref_id)
+        if ref is not None and review.size in (None, (ref.height, ref.width)):
+            kept[ref_id] = review
+        else:
+            others.append(Unfit(review, "the photo had another size", "decide it again in `ssc review`"))
+    return kept, others
+
+
+def _unfit(review: Review, ref: ReviewedRef | None) -> Unfit:
+    if ref is None:
+        return Unfit(review, "there is no such ref", "nothing, unless its row has another place now")
+    why = f"the ref is of {ref.file_name} now"
+    if ref.file_name == review.photo:
+        why = f"the ref says “{' | '.join(ref.sentences):.200}” now"
+    todo = "the table's rows have moved: decide this ref, and the one that was meant, in `ssc review`"
+    return Unfit(review, why, todo)
