@@ -10,7 +10,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,7 @@ from ssc_core.config.data import MicroSource
 from ssc_core.config.datasets import check_world, dataset_folder, dataset_source
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.config.settings import Settings
+from ssc_core.config.sources import DatasetSource
 from ssc_core.config.stages import stage_names
 from ssc_core.errors import SscError
 from ssc_core.registry import possible_paths
@@ -219,7 +222,8 @@ def _data(settings: Settings, root: Path) -> Iterator[Check]:
 
 
 def _photos(settings: Settings, root: Path) -> Iterator[Check]:
-    """Photos that were changed or replaced after they were indexed: Snakemake does not look at photos."""
+    """Photos, and masks of a table, that were changed or replaced after they were indexed: Snakemake does not look at
+    them."""
     if not _version("pandas") or not _version("pyarrow"):
         return
     from ssc_core.refer.ref_table import read_refs
@@ -228,17 +232,33 @@ def _photos(settings: Settings, root: Path) -> Iterator[Check]:
         refs = root / dataset_folder(settings, name) / "refs.parquet"
         if isinstance(dataset.source, MicroSource) or not refs.is_file():
             continue
-        folder = root / dataset_source(settings, name).images_folder
+        source = dataset_source(settings, name)
         indexed = refs.stat().st_mtime_ns
-        files = read_refs(refs, columns=("file_name",))["file_name"].unique()[:MOST_PHOTOS]
-        newer = [file for file in files if (folder / file).is_file() and (folder / file).stat().st_ctime_ns > indexed]
+        photos = read_refs(refs, columns=("file_name",))["file_name"].unique()[:MOST_PHOTOS]
+        files = {file: root / source.images_folder / file for file in photos} | _masks(source, root)
+        newer = [file for file, path in files.items() if path.is_file() and path.stat().st_ctime_ns > indexed]
         if newer:
             text = (
                 f"{len(newer)} of {len(files)} have changed since {refs.relative_to(root)} was made "
-                f"(first: {newer[0]}). Other photos of the same names? "
+                f"(first: {newer[0]}). Other photos or masks of the same names? "
                 "`snakemake --forcerun index_refs -- TARGET` makes all of TARGET anew"
             )
             yield Check(f"photos {name}", "note", text)
+
+
+def _masks(source: DatasetSource, root: Path) -> dict[str, Path]:
+    """The pictures in a table's column ``mask``, by name."""
+    if source.layout != "table" or source.file is None:
+        return {}
+    from ssc_core.refer.table_rows import read_rows
+
+    table, found = root / source.file, {}
+    with suppress(SscError):  # of a table that is broken by now, indexing tells
+        for _, row in islice(read_rows(table), MOST_PHOTOS):
+            mask = row.get("mask")
+            if isinstance(mask, str) and mask.strip() and not mask.lstrip().startswith(("{", "[")):
+                found[mask.strip()] = table.parent / mask.strip()
+    return found
 
 
 def _backends(settings: Settings) -> Iterator[Check]:

@@ -74,7 +74,9 @@ def test_a_replaced_photo_is_found(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for name in ("a.png", "b.png"):
         Image.new("RGB", (8, 6)).save(tmp_path / "photos" / name)
-    (tmp_path / "refs.csv").write_text("image,sentences\na.png,the top\nb.png,the left\n")
+    Image.new("L", (8, 6), 255).save(tmp_path / "a.mask.png")
+    code = '"[[0, 0, 4, 0, 4, 4]]"'
+    (tmp_path / "refs.csv").write_text(f"image,sentences,mask\na.png,the top,a.mask.png\nb.png,the left,{code}\n")
     build_index(
         dataset="mine",
         source=DatasetSource(layout="table", file=tmp_path / "refs.csv", images=tmp_path / "photos"),
@@ -88,7 +90,10 @@ def test_a_replaced_photo_is_found(tmp_path: Path) -> None:
     (tmp_path / "b.png").replace(tmp_path / "photos" / "b.png")
     (found,) = doctor._photos(mine, tmp_path)
     assert (found.name, found.state) == ("photos mine", "note")
-    assert "1 of 2 have changed since results/mine/refs.parquet was made (first: b.png)" in found.text
+    assert "1 of 3 have changed since results/mine/refs.parquet was made (first: b.png)" in found.text
+    Image.new("L", (8, 6), 0).save(tmp_path / "a.mask.png")  # its truth is another one, by the table's own name
+    (found,) = doctor._photos(mine, tmp_path)
+    assert "2 of 3 have changed" in found.text
     assert "--forcerun index_refs" in found.text
 
 
