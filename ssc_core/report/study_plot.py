@@ -13,8 +13,9 @@ from ssc_core.config.study import BASE
 from ssc_core.drawing.style import INK, PREDICTION, QUIET, css
 from ssc_core.report.figures import panels, save
 
-_PANELS = (("selected", "native"), ("corrected", "480"))
-"""Method and resolution of each panel: the choice as published, once per ref in photo pixels, and the network."""
+_PANELS = (("selected", "native"), ("corrected", "480"), ("corrected", "native"))
+"""Method and resolution of each panel: the choice as published, once per ref in photo pixels, and the network, which is
+told at the one resolution that `evaluate.resolution` says."""
 
 
 def write_study_plot(table: pd.DataFrame, out: Path) -> None:

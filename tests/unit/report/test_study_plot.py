@@ -36,5 +36,10 @@ def test_a_panel_a_method_a_line_a_value(tmp_path: Path) -> None:
     text = out.read_text()
     for words in ("51.1", "25.0", "57.2", "91.1", "33.3", "refcoco testA: Select", "x val: Corrected"):
         assert f">{words}" in text
+    native = pd.DataFrame(
+        [row("config", "selected", 0, 51.1), {**row("config", "corrected", 0, 44.4), "resolution": "native"}]
+    )
+    write_study_plot(native, out)
+    assert ">44.4" in out.read_text()
     write_study_plot(table[table["method"] == "selected"], out)
     assert "57.2" not in out.read_text()
