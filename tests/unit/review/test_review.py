@@ -167,6 +167,20 @@ def test_the_split_is_found(place, tmp_path):
         _split(tmp_path)
 
 
+def test_the_page_shows_a_decision_where_its_row_is_now_and_notes_its_sentences(place):
+    append_review(place.reviews, Review(3, "a.png", Decision.none, who="ben", sentences=("red",)))
+    with queue_of(place) as queue:
+        assert [(one["ref"], one["decision"]) for one in queue.list() if one["decision"]] == [(1, "none")]
+        queue.decide(2, "skipped", None, "ana")
+        queue.decide(1, "undo", None, "ana")
+        assert [(one["ref"], one["decision"]) for one in queue.list() if one["decision"]] == [(2, "skipped")]
+    assert [line.sentences for line in read_lines(place.reviews)] == [
+        ("red",),
+        ("the green square",),
+        ("the red square", "red"),
+    ]
+
+
 def test_decisions_that_fit_nothing_are_listed_with_what_to_do(place, capsys):
     nothing_there = np.zeros((40, 60), bool)
     nothing_there[-3:, -3:] = True

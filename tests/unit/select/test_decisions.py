@@ -41,9 +41,11 @@ def select(world, scores):  # noqa: F811
 
 @pytest.fixture
 def decide(world):
-    def append(ref: int, decision: str, mask: np.ndarray | None = None, photo: str = "a.png") -> None:
+    def append(
+        ref: int, decision: str, mask: np.ndarray | None = None, photo: str = "a.png", said: tuple[str, ...] = ()
+    ) -> None:
         code = None if mask is None else rle.encode(mask[None])[0]
-        review = Review(ref, photo, Decision(decision), None if mask is None else SIZE, code)
+        review = Review(ref, photo, Decision(decision), None if mask is None else SIZE, code, sentences=said)
         append_review(world.folder / "reviews.csv", review)
 
     return append
@@ -65,6 +67,16 @@ def test_the_chosen_candidate_is_found_by_its_mask(world, select, decide):
     assert selected.unfit == ()
     assert selected.scores(1).tolist() == [[26, 24, 10]]
     np.testing.assert_array_equal(selected.mask(1), instance(world, 2))
+
+
+def test_a_decision_follows_its_row_and_is_of_no_other(world, select, decide):
+    """As after a row was put before it, and after one was reworded."""
+    decide(3, "chosen", instance(world, 2), said=("red", "a red thing"))
+    decide(2, "none", said=("the old words",))
+    selected = select()
+    assert [selected.chosen(ref) for ref in (1, 2, 3)] == [2, 0, 2]
+    assert selected.reviewed == {1}
+    assert selected.unfit == ("ref 2 of a.png: the ref says “the green square” now",)
 
 
 @pytest.mark.parametrize("decision", ["drawn", "uploaded"])
