@@ -26,6 +26,7 @@ from ssc_core.refer.spelling import Spellings
 from ssc_core.refer.table_rows import read_rows
 
 _MAX_LISTED = 10
+_PLAIN_SPLITS = frozenset({"train", "val", "test"})
 _LEFT_OUT = "rows left out"
 
 
@@ -153,12 +154,16 @@ def _sentences(value: Any, where: str) -> list[str]:
 
 
 def split_of(value: Any, where: str) -> str | None:
-    """A row's split, None where it names none. Raises SscError for what cannot be one."""
+    """A row's split, None where it names none. Raises SscError for what cannot be one.
+
+    Spreadsheets make Train of train; the others, such as testA, are as they are written.
+    """
     if value is None or value == "":
         return None
     try:
         if isinstance(value, str):
-            return folder_name(value.strip())
+            name = folder_name(value.strip())
+            return name.lower() if name.lower() in _PLAIN_SPLITS else name
     except ValueError as error:
         raise SscError(f"{where}: split {value!r:.40}: {error}") from error
     raise SscError(f"{where}: split {value!r:.40} is no text")

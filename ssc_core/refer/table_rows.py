@@ -18,6 +18,7 @@ from ssc_core.wording import counted
 READ_COLUMNS = ("image", "sentences", "split", "mask")
 REQUIRED = READ_COLUMNS[:2]
 
+_AS_CSV = "a spreadsheet saves it as 'CSV UTF-8'"
 _DELIMITERS = (",", ";", "\t")
 _MAX_SHOWN = 10
 _ROWS_AT_ONCE = 100
@@ -44,11 +45,11 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
     """
     reader = _saved_rows if path.is_dir() else _READERS.get(path.suffix.lower())
     if reader is None:
-        raise SscError(f"{path}: a table ends in {SUFFIXES_TEXT}, or is a folder that `datasets` saved")
+        raise SscError(f"{path}: a table ends in {SUFFIXES_TEXT}, or is a folder that `datasets` saved; {_AS_CSV}")
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
-        raise SscError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise SscError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); {_AS_CSV}") from error
     except OSError as error:
         raise SscError(f"cannot read {path}: {error.strerror or error}") from error
 

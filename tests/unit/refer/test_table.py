@@ -45,6 +45,18 @@ def test_csv(tmp_path: Path, photo_folder: Path) -> None:
     assert {ref.image for ref in data.refs} == {ImageRecord(1, "sub/b.png", 6, 4), ImageRecord(2, "a.png", 6, 4)}
 
 
+def test_a_photo_is_one_however_a_table_spells_it(tmp_path: Path, photo_folder: Path) -> None:
+    rows = ["sub/b.png,dog", "./sub/b.png,cat", "Sub\\B.PNG,cow"]
+    data = read(tmp_path, photo_folder, "\r\n".join(["\ufeffimage,sentences", *rows]))
+    assert [ref.image for ref in data.refs] == [ImageRecord(1, "sub/b.png", 6, 4)] * 3
+
+
+def test_spreadsheets_make_train_of_the_split_with_a_capital(tmp_path: Path, photo_folder: Path) -> None:
+    splits = ["Train", " VAL ", "Test", "testA", "Mine", ""]
+    data = read(tmp_path, photo_folder, "image,sentences,split\n" + "".join(f"a.png,dog,{one}\n" for one in splits))
+    assert [ref.split for ref in data.refs] == ["train", "val", "test", "testA", "Mine", "train"]
+
+
 def test_jsonl(tmp_path: Path, photo_folder: Path) -> None:
     rows = [{"image": "a.png", "sentences": ["dog | cat"], "mask": RLE}, {"image": "a.png", "sentences": ["cat"]}]
     data = read(tmp_path, photo_folder, "\n\n".join(json.dumps(row) for row in rows), "mine.jsonl")
