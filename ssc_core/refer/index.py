@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.refer.sources import open_source
 from ssc_core.refer.truth import TruthMask, TruthWriter
 from ssc_core.tables import table_writer
+from ssc_core.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def build_index(
                 raise SscError(f"dataset '{dataset}': are '{other}' and '{kept.split}' one split? Write it alike")
             of_split[kept.split] += 1
             if limit is not None and of_split[kept.split] > limit:
-                notes[f"refs left out: `limit` takes the first {limit} of each split"] += 1
+                notes[f"ref left out: `limit` takes the first {limit} of each split"] += 1
                 continue
             photos.add(kept.image.file_name)
             rows.write(kept)
@@ -104,16 +104,16 @@ def build_index(
     return IndexSummary(n_refs, n_sentences, len(photos), n_with_truth, _lines(notes))
 
 
-_BLANK = "blank sentences, dropped"
-_NO_SENTENCE = "refs without any sentence, dropped"
-_NO_PHOTO = "photos missing in the images folder"
+_BLANK = "sentence of blanks alone, dropped"
+_NO_SENTENCE = "ref without any sentence, dropped"
+_NO_PHOTO = "photo missing in the images folder"
 NO_TRUTH = "without ground truth, for training alone and left out of evaluation"
 
 
 def _lines(notes: Counter[str]) -> tuple[str, ...]:
-    """What is noted begins with what is counted, as several: ``refs without any sentence, dropped``."""
-    one = {what: re.sub(r"s\b", "", what, count=1) for what in notes}
-    return tuple(f"{count} {one[what] if count == 1 else what}" for what, count in notes.items() if count)
+    """Of ``ref without any sentence, dropped``, which begins with what is counted: ``3 refs without ...``."""
+    parts = [(count, *what.split(" ", 1)) for what, count in notes.items() if count]
+    return tuple(f"{counted(count, noun)} {rest}" for count, noun, rest in parts)
 
 
 def _refs(dataset: str, data: RefData) -> Iterator[RefRecord]:
@@ -176,7 +176,7 @@ def _truth_mask(dataset: str, ref: RefRecord, overlap_hole: bool, notes: Counter
     except SscError as error:
         raise SscError(f"dataset '{dataset}', {ref.where}, annotation {ref.ann_id}: {error}") from error
     if rle is None:
-        notes[f"refs {NO_TRUTH}"] += 1
+        notes[f"ref {NO_TRUTH}"] += 1
         return None
     return TruthMask(ref_id=ref.ref_id, height=height, width=width, rle=rle)
 

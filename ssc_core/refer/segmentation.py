@@ -14,11 +14,11 @@ from ssc_core.masks import rle
 from ssc_core.refer.images import read_mask_png
 from ssc_core.refer.records import Segmentation
 
-CLIPPED = "polygons partly outside the photo, clipped"
-DEGENERATE = "polygons with fewer than three points, dropped"
-LIKE_JPEG = "masks with the faint noise of a JPEG, which counts as the object; save masks as PNG from the start"
-EMPTY = "segmentations without a pixel, which count as no ground truth"
-WHOLE = "mask pictures of the whole photo; is the background another colour than black?"
+CLIPPED = "polygon partly outside the photo, clipped"
+DEGENERATE = "polygon with fewer than three points, dropped"
+LIKE_JPEG = "mask with the faint noise of a JPEG, which counts as the object; save masks as PNG from the start"
+EMPTY = "segmentation without a pixel, taken as no ground truth"
+WHOLE = "mask of the whole photo; is the background another colour than black?"
 
 MAX_PARTS, MAX_OUTLINE = 5000, 2**21
 """Parts of an object; pixels along its edges, of which a photo of 640 x 480 has 300,000."""

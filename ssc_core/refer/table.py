@@ -27,7 +27,7 @@ from ssc_core.refer.table_rows import read_rows
 
 _MAX_LISTED = 10
 _PLAIN_SPLITS = frozenset({"train", "val", "test"})
-_LEFT_OUT = "rows left out"
+_LEFT_OUT = "row left out"
 
 
 def read_table(path: Path, images_folder: Path, *, default_split: str, skip_bad_photos: bool = False) -> RefData:

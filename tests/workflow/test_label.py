@@ -72,7 +72,7 @@ def test_labels_of_a_folder(folder: Path) -> None:
     command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
     said = ssc(folder, *command)
     assert "4 rows about 3 photos; not there: gone.png; passed over, since no row names them: 1 .txt, 1 photo" in said
-    assert "of the table, 1 blank sentence, dropped" in said
+    assert "of the table, 1 sentence of blanks alone, dropped" in said
     assert "of the table, 1 row left out (1 of 3 photos cannot be read:\n  refs.csv, line 5: photos/gone.png" in said
     assert "without ground truth" not in said.partition("to look at:")[2]
     assert "2 masks for 3 rows" in said

@@ -115,7 +115,7 @@ def test_blank_sentences_are_dropped_and_counted(
         summary = index.build(refer_folder.write().source)
     assert read_refs(index.refs)["sentence"].tolist() == ["the big dog", "second column"]
     assert summary.n_refs == 2
-    assert "dataset 'mine': 2 blank sentences, dropped" in caplog.text
+    assert "dataset 'mine': 2 sentences of blanks alone, dropped" in caplog.text
     assert "dataset 'mine': 1 ref without any sentence, dropped" in caplog.text
 
 
