@@ -287,13 +287,6 @@ STAGES: dict[str, Stage] = {
 }
 """By name, in the order in which they run."""
 
-READ = frozenset(
-    key.partition(".")[0]
-    for stage in STAGES.values()
-    for key in (*stage.sections, *stage.models, *stage.plugins, *(("compat",) if stage.compat else ()))
-)
-"""Sections of the config that a stage reads: of the others, nothing can be varied."""
-
 MADE_BY = {result: name for name, stage in STAGES.items() for result in stage.writes}
 """The stage of a result."""
 

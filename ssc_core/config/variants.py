@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from ssc_core.config.methods import DERIVED
 from ssc_core.config.mistakes import mistakes
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import READ, depends_on
+from ssc_core.config.stages import STAGES, depends_on
 from ssc_core.errors import SscError
 
 SEED = "seed"
@@ -31,6 +31,13 @@ SEED = "seed"
 _ITEM = r"(?:seed\d+|[a-z_]+(?:\.[\w-]+)+=[^/+]+)"
 PATTERN = rf"(?:{_ITEM}(?:\+{_ITEM})*/)?"
 """What the wildcard ``variant`` may be: empty for the config itself."""
+
+_READ = frozenset(
+    key.partition(".")[0]
+    for stage in STAGES.values()
+    for key in (*stage.sections, *stage.models, *stage.plugins, *(("compat",) if stage.compat else ()))
+)
+"""Sections of the config that some stage reads: of the others, nothing can be varied."""
 
 _KEPT = "[],._-"
 _LONGEST = 200
@@ -162,7 +169,7 @@ def _flow(value: Any) -> str:
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
-    if parents and parents[0] in values.keys() - READ:
+    if parents and parents[0] in values.keys() - _READ:
         raise SscError(
             f"'{key}' is the same in all variants: results do not depend on it, or it says which data they are of; put "
             "it into a config file (other data with another folder, as `results: elsewhere`)"

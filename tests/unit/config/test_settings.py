@@ -85,7 +85,7 @@ def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
         ("network", {"swin": {"embed_dim": 8, "depths": [1, 1, 1, 1], "haeds": [1] * 4, "heads": [1] * 4}},
          "network.swin.haeds: unknown key; did you mean 'heads'? (got [1, 1, 1, 1])"),
         ("supervised", {"epohcs": 3}, "supervised.epohcs: unknown key; did you mean 'epochs'? (got 3)"),
-        ("studies", {"mine": {"datasets": {}, "sedes": [1]}},
+        ("studies", {"mine": {"datasets": {"refcoco": ["val"]}, "sedes": [1]}},
          "studies.mine.sedes: unknown key; did you mean 'seeds'? (got [1])"),
         ("detect", {"backend": {"name": "x:Y", "settings": {"when": {1, 2}}}},
          "detect.backend.settings.when: input was not a valid JSON value (got {1, 2})"),
