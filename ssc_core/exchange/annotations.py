@@ -127,6 +127,12 @@ def refs_in(note: object) -> tuple[int, ...]:
     return tuple(int(ref) for ref in found[1].split(", ")) if found else ()
 
 
+def sentences_in(note: object) -> tuple[str, ...]:
+    """What a note that begins with refs says that they say, as one text."""
+    found = _NOTE.match(note) if isinstance(note, str) else None
+    return (found.string[found.end() :],) if found else ()
+
+
 def open_masks(path: Path) -> MaskStore | SelectionStore:
     """Open masks.h5 or selected.h5, whichever it is. Raises SscError for anything else."""
     try:

@@ -11,7 +11,17 @@ from typing import Any
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut
 from ssc_core.exchange.folders import new_folder, place_photo
-from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries, ref_ids_of, score_of, text_of
+from ssc_core.exchange.foreign import (
+    ForeignMask,
+    Photo,
+    PhotoNames,
+    check_size,
+    entries,
+    ref_ids_of,
+    score_of,
+    sentences_of,
+    text_of,
+)
 from ssc_core.files import read_json, write_json_lists
 from ssc_core.masks import rle
 from ssc_core.refer.records import check_unique
@@ -106,7 +116,11 @@ def read(
                 passed_over.add("annotations without a mask", where)
                 continue
             category = names.get(_id(one, "category_id", path), "")
-            masks.append(ForeignMask(where, category, code, ref_ids_of(one, where), score_of(one.get("score"))))
+            masks.append(
+                ForeignMask(
+                    where, category, code, ref_ids_of(one, where), sentences_of(one), score_of(one.get("score"))
+                )
+            )
         yield photo, masks
     for image_id, left in by_image.items():
         for one in left:

@@ -126,7 +126,9 @@ def _masks(image: Xml.Element, photo: Photo, where: str, passed_over: LeftOut) -
         name, first = parts[0]
         codes = [_code(shape, photo.size, place) for place, shape in parts]
         refs = next(filter(None, (_refs(shape, place) for place, shape in parts)), ())
-        yield ForeignMask(name, first.get("label", ""), rle.union(codes, photo.size), refs)
+        texts = [one.text for _, shape in parts for one in shape.iter("attribute") if one.get("name") == "sentences"]
+        sentences = tuple(dict.fromkeys(filter(None, texts)))
+        yield ForeignMask(name, first.get("label", ""), rle.union(codes, photo.size), refs, sentences)
 
 
 def _refs(shape: Xml.Element, where: str) -> tuple[int, ...]:

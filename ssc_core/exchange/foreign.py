@@ -28,13 +28,15 @@ class Photo:
 @dataclass(frozen=True, slots=True)
 class ForeignMask:
     """One mask. name: for messages; category: class, may be empty; rle: COCO compressed RLE at its photo's size;
-    ref_ids: the refs that it says it is of, none where it says nothing; score: of a detector, where it has one.
+    ref_ids: the refs that it says it is of, none where it says nothing; sentences: what it says that they say; score:
+    of a detector, where it has one.
     """
 
     name: str
     category: str
     rle: bytes
     ref_ids: tuple[int, ...] = ()
+    sentences: tuple[str, ...] = ()
     score: float | None = None
 
 
@@ -98,13 +100,23 @@ def text_of(entry: Mapping[str, Any], key: str, where: Path | str) -> str:
 
 def ref_ids_of(entry: Mapping[str, Any], where: str) -> tuple[int, ...]:
     """``ref_ids`` or ``ref_id`` of an annotation, its own or, as CVAT writes them, among its ``attributes``."""
-    inner = entry.get("attributes")
-    for values in (entry, inner if isinstance(inner, dict) else {}):
+    for values in _places(entry):
         for key in ("ref_ids", "ref_id"):
             if key in values:
                 found = values[key] if isinstance(values[key], list) else [values[key]]
                 return tuple(_number(one, f"{where}: {key}") for one in found)
     return ()
+
+
+def sentences_of(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """``sentences`` of an annotation, from where ``ref_ids_of`` has its refs: a list, or a text."""
+    found = next((values["sentences"] for values in _places(entry) if "sentences" in values), ())
+    return tuple(one for one in (found if isinstance(found, list) else [found]) if isinstance(one, str))
+
+
+def _places(entry: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    inner = entry.get("attributes")
+    return (entry, inner) if isinstance(inner, dict) else (entry,)
 
 
 def _number(value: Any, where: str) -> int:

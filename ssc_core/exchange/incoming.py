@@ -43,21 +43,24 @@ def collect(name: str, path: Path, photos: Sequence[Photo], passed_over: LeftOut
     damaged or does not fit the photos, and for one without a mask of theirs.
     """
     found: dict[int, list[ForeignMask]] = {}
+    known = KnownRefs(ref for _, ref in _all_refs(photos))
     for photo, masks in FORMATS[name].read(path, photos, passed_over, per_ref=per_ref):
-        found.setdefault(photo.image_id, []).extend(_known_refs(photo, masks, passed_over))
+        found.setdefault(photo.image_id, []).extend(_of_known_refs(photo, masks, known, passed_over))
     if not any(found.values()):
         lines = "".join(f"\n  {line}" for line in passed_over.lines())
         raise SscError(f"{path} has no mask for {counted(len(photos), 'photo')} of the split{lines}")
     return found
 
 
-def _known_refs(photo: Photo, masks: Sequence[ForeignMask], passed_over: LeftOut) -> Iterator[ForeignMask]:
-    """Masks with those of their refs that the photo has."""
-    here = {ref.ref_id for ref in photo.refs}
+def _of_known_refs(
+    photo: Photo, masks: Sequence[ForeignMask], known: KnownRefs, passed_over: LeftOut
+) -> Iterator[ForeignMask]:
+    """Masks with those of their refs that the photo has, under their ids of today where rows of the table moved."""
     for one in masks:
-        refs = tuple(ref for ref in one.ref_ids if ref in here)
+        found = [known.find(ref_id, photo.file_name, one.sentences) for ref_id in one.ref_ids]
+        refs = tuple(dict.fromkeys(ref.ref_id for ref in found if ref is not None))
         if one.ref_ids and not refs:
-            passed_over.add("masks of refs that their photo does not have", one.name)
+            passed_over.add("masks of refs, or of sentences, that their photo does not have", one.name)
         else:
             yield replace(one, ref_ids=refs)
 

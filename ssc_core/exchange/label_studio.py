@@ -19,7 +19,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ssc_core.errors import SscError
-from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, xml_text
+from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, sentences_in, xml_text
 from ssc_core.exchange.folders import new_folder
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries
 from ssc_core.files import read_json, write_json
@@ -225,8 +225,9 @@ def _masks(regions: list[dict[str, Any]], photo: Photo, where: str, passed_over:
         notes = [
             note for part in parts if isinstance(part.get("meta"), dict) for note in _list(part["meta"].get("text"))
         ]
-        refs = next(filter(None, map(refs_in, notes)), ())
-        yield ForeignMask(name, next((one for one in labels if isinstance(one, str)), ""), codes[0], refs)
+        note = next(filter(refs_in, notes), None)
+        label = next((one for one in labels if isinstance(one, str)), "")
+        yield ForeignMask(name, label, codes[0], refs_in(note), sentences_in(note))
 
 
 def _list(value: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ssc_core.errors import SscError
-from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in
+from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, sentences_in
 from ssc_core.exchange.folders import new_folder, place_photo
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries, text_of
 from ssc_core.exchange.outlines import INSIDE, filled, rings
@@ -103,8 +103,9 @@ def _masks(shapes: list[dict[str, Any]], photo: Photo, file: Path, passed_over: 
     for parts in groups.values():
         where, first = parts[0]
         codes = [rle.encode(_part(shape, photo.size, name)[None])[0] for name, shape in parts]
-        refs = next(filter(None, (refs_in(shape.get("description")) for _, shape in parts)), ())
-        found.append(ForeignMask(where, first["label"], rle.union(codes, photo.size), refs))
+        note = next((shape["description"] for _, shape in parts if refs_in(shape.get("description"))), None)
+        code = rle.union(codes, photo.size)
+        found.append(ForeignMask(where, first["label"], code, refs_in(note), sentences_in(note)))
     return found
 
 

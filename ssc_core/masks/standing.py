@@ -56,17 +56,15 @@ class KnownRefs:
     def get(self, ref_id: int) -> ReviewedRef | None:
         return self._refs.get(ref_id)
 
-    def of(self, line: Review) -> ReviewedRef | None:
-        """The ref with a line's id where photo and a sentence are the same, else the one that has both, else none.
+    def find(self, ref_id: int, photo: str, sentences: Iterable[str]) -> ReviewedRef | None:
+        """The ref of this id where photo and a sentence are the same, else the one that has both, else none.
 
-        Of a line without sentences, id and photo say which: it goes unnoticed then that rows of one photo moved.
+        Without sentences, id and photo say which: it goes unnoticed then that rows of one photo moved.
         """
-        ref, said = self.get(line.ref_id), noted(line.sentences)
-        if ref is not None and ref.file_name == line.photo and (not said or set(said) & set(noted(ref.sentences))):
+        ref, said = self.get(ref_id), noted(sentences)
+        if ref is not None and ref.file_name == photo and (not said or set(said) & set(noted(ref.sentences))):
             return ref
-        return next(
-            (self._refs[self._places[key]] for text in said if (key := (line.photo, text)) in self._places), None
-        )
+        return next((self._refs[self._places[key]] for text in said if (key := (photo, text)) in self._places), None)
 
 
 def those_of(lines: Iterable[Review], refs: KnownRefs) -> tuple[dict[int, Review], list[Unfit]]:
@@ -74,7 +72,7 @@ def those_of(lines: Iterable[Review], refs: KnownRefs) -> tuple[dict[int, Review
     here: list[Review] = []
     lost: dict[tuple[int, str, Sequence[str]], list[Review]] = {}
     for line in lines:
-        ref = refs.of(line)
+        ref = refs.find(line.ref_id, line.photo, line.sentences)
         if ref is not None:
             here.append(replace(line, ref_id=ref.ref_id))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -51,6 +52,25 @@ def test_masks_classes_and_refs_come_back(written: tuple[str, Path], split: list
         assert [one.category for one in found[image_id]] == [
             list(CATEGORIES.values())[number % 2] for number in range(len(found[image_id]))
         ]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_choices_follow_their_rows(
+    export: Callable[..., Export], split: list[Photo], tmp_path: Path, name: str
+) -> None:
+    FORMATS[name].write(export("choices"), place(name, tmp_path))
+    first, second = split
+    new = replace(first.refs[0], sentences=("a new row",))
+    moved = [replace(ref, ref_id=ref.ref_id + 1) for ref in first.refs]
+    gone = replace(second, refs=second.refs[:1])  # the row of ref 21 is gone
+    passed_over = LeftOut()
+    after = [replace(first, refs=(new, *moved)), gone]
+    found = collect(name, source(name, tmp_path), after, passed_over, per_ref=True)
+    assert [one.ref_ids for one in found[1]] == [(11,), (12,)]
+    assert [one.ref_ids for one in found[2]] == [(20,)]
+    assert {why: len(names) for why, names in passed_over.names.items()} == {
+        "masks of refs, or of sentences, that their photo does not have": 1
+    }
 
 
 def test_photos_of_other_splits_are_passed_over_by_name(written: tuple[str, Path], split: list[Photo]) -> None:
@@ -118,7 +138,7 @@ def test_label_studio_counts_the_annotation_and_not_the_prediction(split: list[P
 def test_label_studio_polygons_and_other_regions(split: list[Photo], tmp_path: Path) -> None:
     points = [[20, 20], [80, 20], [80, 70], [20, 70]]  # of 50 x 37 pixels: columns 10 to 39, rows 7.4 to 25.9
     value = {"points": points, "polygonlabels": ["dog"]}
-    (task,) = json.loads(label_studio([], type="polygonlabels", value=value, meta={"text": ["ref 11: a dog"]}))
+    (task,) = json.loads(label_studio([], type="polygonlabels", value=value, meta={"text": ["ref 11: dog & cat"]}))
     results = task["annotations"][0]["result"]
     results += [
         {"id": "b", "type": "rectanglelabels", "value": {"x": 1}},
@@ -274,7 +294,7 @@ def test_coco_of_other_tools(split: list[Photo], tmp_path: Path) -> None:
     with pytest.raises(SscError, match="annotations without a mask: 1"):
         collect("coco", tmp_path / "a.json", split, passed_over, per_ref=False)
     (tmp_path / "a.json").write_text(coco(ref_id=99))
-    with pytest.raises(SscError, match="masks of refs that their photo does not have: 1"):
+    with pytest.raises(SscError, match="masks of refs, or of sentences, that their photo does not have: 1"):
         collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
 
 
