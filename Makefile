@@ -73,7 +73,7 @@ format: env ## format Python and Snakemake files
 finding: env ## all methods over seeds, a page per dataset: docs/results*.md (hours; PRESET=best: of that preset)
 	$(SNAKEMAKE) --forcerun write_results $(if $(PRESET),--configfile presets/$(PRESET).yaml) -- results_page
 
-clicks: env ## what reviews are worth, as docs/clicks.md: labels in a quarter of an hour, networks in an hour or two
+clicks: env ## what reviews are worth, as docs/clicks.md: labels in a quarter of an hour, networks in three hours
 	$(SNAKEMAKE) --forcerun write_clicks -- docs/clicks.md
 
 report: env ## one HTML page of everything in results/; where ways to select were compared, more scorers among them
