@@ -207,7 +207,8 @@ class MaskStore(ColumnReader):
     def all_refs_of(self, image_id: int) -> list[int]:
         """Ids of the refs of an image, in the file's order; the file keeps them together."""
         row = self._images.row(image_id)
-        start, stop = np.searchsorted(self._ref_image, [row, row + 1])
+        # in the column's own type: else NumPy converts all of it, for every photo
+        start, stop = np.searchsorted(self._ref_image, np.array([row, row + 1], self._ref_image.dtype))
         return self.ref_ids[start:stop].tolist()
 
     def rles(self, rows: Rows) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,20 @@ def test_candidates_keep_their_order(masks_h5: Path, photos) -> None:
         np.testing.assert_array_equal(store.candidate_masks(30), photos.masks(3)[::-1])
         assert store.image_of(30) == store.image_of(31) == 3
         assert store.all_refs_of(3) == [30, 31]
+
+
+def test_finding_the_refs_of_a_photo_copies_nothing_of_the_others(photos, tmp_path: Path) -> None:
+    others = 40_000
+    with MaskStoreWriter(tmp_path / "masks.h5", photos.info, with_masks=True) as writer:
+        photos.append(writer, 0, candidates={ref_id: [] for ref_id in range(others)})
+        photos.append(writer, 4, candidates={others: [], others + 1: []})
+    with MaskStore.open(tmp_path / "masks.h5") as store:
+        tracemalloc.start()
+        try:
+            assert store.all_refs_of(4) == [others, others + 1]
+            assert tracemalloc.get_traced_memory()[1] < others, "a byte of each would be as much"
+        finally:
+            tracemalloc.stop()
 
 
 def test_refs_and_images_without_instances(masks_h5: Path) -> None:
