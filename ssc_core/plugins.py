@@ -7,7 +7,9 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Collection, Mapping
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from ssc_core.errors import SscError, did_you_mean
@@ -82,9 +84,17 @@ def _import_module(place: str, name: str, kind: Kind) -> Any:
         raise SscError(f"{kind.word} '{name}' cannot be imported: {error}") from error
 
 
+class _Uncached(SourceFileLoader):
+    """Compiles what the file holds now. Python knows its compiled files by size and second: an edit of the same length,
+    within a second of the last import, would run the code before it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import_file(path: Path, kind: Kind) -> Any:
     module_name = f"ssc_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=_Uncached(module_name, str(path)))
     if spec is None or spec.loader is None:
         raise SscError(f"{kind.word} file {path} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)

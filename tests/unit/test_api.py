@@ -100,7 +100,7 @@ def test_what_makes_no_sense_is_refused(labeler: Labeler) -> None:
     for photos, sentences, message in [
         ("a.jpg", [["dog"]], "give a list of photos"),
         (["a.jpg"], ["dog"], "a list of sentences for each"),
-        (["a.jpg"], [["dog"], ["cat"]], "1 photos have 2 lists"),
+        (["a.jpg"], [["dog"], ["cat"]], "1 photo and 2 lists"),
         ([grey], [["dog"]], r"this is uint8 \(4, 4\)"),
     ]:
         with pytest.raises(SscError, match=message):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,19 @@ def test_a_stage_gets_a_checker_and_never_the_class_itself(plugin: Path) -> None
     assert isinstance(detector, CheckedDetector)
     with pytest.raises(SscError, match=r"NoDetector\.detect gave None"):
         detector.detect([np.zeros((4, 6, 3), np.uint8)], [["dog"]])
+
+
+def test_a_file_that_was_edited_within_a_second_is_run_as_it_is_now(
+    plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    boxes = []
+    for score in ("0.5", "0.7"):
+        plugin.write_text(PLUGIN.replace("score=0.5", f"score={score}"))
+        os.utime(plugin, (1e9, 1e9))
+        detector = load_backend(f"{plugin}:Whole", {}, Detector, device="cpu", threads=1)
+        boxes += detector.detect([np.zeros((4, 4, 3), np.uint8)], [["a"]])
+    assert [found.scores.tolist() for found in boxes] == [[0.5], [pytest.approx(0.7)]]
 
 
 @pytest.mark.parametrize("file", ["own_models.py", "own_models/deep/parts.py"])

@@ -47,8 +47,8 @@ def test_one_row_a_sentence_in_the_files_order(refer_folder: Any, index: Index) 
 
 def test_splits_that_differ_in_case_only_are_refused(tmp_path: Path, photo_folder: Path, index: Index) -> None:
     photo = next(photo_folder.glob("*.png")).name
-    (tmp_path / "refs.csv").write_text(f"image,sentences,split\n{photo},a,val\n{photo},b,Val\n")
-    with pytest.raises(SscError, match="are 'val' and 'Val' one split"):
+    (tmp_path / "refs.csv").write_text(f"image,sentences,split\n{photo},a,mine\n{photo},b,Mine\n")
+    with pytest.raises(SscError, match="are 'mine' and 'Mine' one split"):
         index.build(DatasetSource(layout="table", file=tmp_path / "refs.csv", images=photo_folder))
     assert not index.refs.exists()
 
