@@ -112,8 +112,8 @@ NO_TRUTH = "without ground truth, for training alone and left out of evaluation"
 
 def _lines(notes: Counter[str]) -> tuple[str, ...]:
     """Of ``ref without any sentence, dropped``, which begins with what is counted: ``3 refs without ...``."""
-    parts = [(count, *what.split(" ", 1)) for what, count in notes.items() if count]
-    return tuple(f"{counted(count, noun)} {rest}" for count, noun, rest in parts)
+    parts = [(count, what.partition(" ")) for what, count in notes.items() if count]
+    return tuple(f"{counted(count, noun)} {rest}" for count, (noun, _, rest) in parts)
 
 
 def _refs(dataset: str, data: RefData) -> Iterator[RefRecord]:
