@@ -80,7 +80,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     else:
         resolution = content.settings["evaluate"]["resolution"]
         for name, choice in content.choices.items():
-            yield (about | {"method": name, "seed": None} | _figures(choice.per_sentence[resolution]))
+            yield about | {"method": name, "seed": None} | _figures(choice.per_sentence[resolution])
 
 
 def _figures(found: Measured) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
 from ssc_core.masks.standing import KnownRefs, those_of
 from ssc_core.refer.images import PhotoReader
+from ssc_core.refer.ref_table import refs_by_photo
 from ssc_core.report.label_rows import LabelRow, Run, asked_rows
 from ssc_core.report.overlay import overlay
 from ssc_core.review.masks import BoxMasks, Draft, Drafts, LoadSegmenter, read_upload
@@ -60,7 +61,9 @@ class Queue:
         self._run, self._photos, self._reviews = run, photos, reviews
         self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
         self._rows = {row.ref.ref_id: row for row in asked_rows(run, order)}
-        self._refs = KnownRefs(row.ref for row in self._rows.values())
+        # those of all splits, as for Select: a decision on another split's ref is none on one here that says the same
+        photos_here = np.unique([row.ref.image_id for row in self._rows.values()])
+        self._refs = KnownRefs(ref for _, refs in refs_by_photo(run.table, photos_here) for ref in refs)
 
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision fits``, decision "" where there is none."""

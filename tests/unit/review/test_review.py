@@ -6,6 +6,9 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -15,6 +18,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
 from ssc_core.masks.store import MaskStore
 from ssc_core.review.server import MAX_BYTES, ReviewServer
+from ssc_core.tables import table_writer
 from tests.unit.review.conftest import choose, queue_of, run_of
 
 
@@ -179,6 +183,20 @@ def test_the_page_shows_a_decision_where_its_row_is_now_and_notes_its_sentences(
         ("the green square",),
         ("the red square", "red"),
     ]
+
+
+def test_a_decision_on_another_splits_ref_of_the_photo_is_none_here(place):
+    table = pq.read_table(place.refs)
+    rows = table.filter(pc.equal(table["ref_id"], 1))
+    for column, value in {"ref_id": 70, "split": "train"}.items():
+        at = table.schema.get_field_index(column)
+        rows = rows.set_column(at, table.schema.field(at), pa.array([value] * len(rows), table.schema.field(at).type))
+    with table_writer(place.refs, table.schema) as writer:
+        writer.write_table(pa.concat_tables([table, rows]))
+    append_review(place.reviews, Review(70, "a.png", Decision.none, sentences=("the red square",)))
+    with queue_of(place) as queue:
+        assert {one["decision"] for one in queue.list()} == {""}
+    assert choose(place).reviewed == frozenset()
 
 
 def test_decisions_that_fit_nothing_are_listed_with_what_to_do(place, capsys):
