@@ -48,7 +48,7 @@ from ssc_core.provenance import ROOT as CODE
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, possible_paths, weights_version
 from ssc_core.config.settings import load_settings
-from ssc_core.stale_locks import clear_stale_locks
+from ssc_core.stale_locks import begin_run
 from ssc_core.toys import check_stages
 from ssc_core.studies import check_studies, evaluations, find_study, named_changes, rows
 from ssc_core.config.targets import dataset_pattern
@@ -58,8 +58,9 @@ if {"{", "}"} & set(str(HERE)):
         f"{HERE}: Snakemake takes {{ and }} for wildcards, also in the path of this checkout; move it"
     )
 
-if workflow.is_main_process and clear_stale_locks():
-    print("The last run here was killed: its lock is removed.", file=sys.stderr)
+RUN = begin_run() if workflow.is_main_process else None
+if RUN and RUN.cleared:
+    print("A run here was killed: its lock is removed.", file=sys.stderr)
 
 # Not Snakemake's `config`, but for a module that is given one: see ssc_core/config/layers.py. With
 # --replace-workflow-config, config.yaml is left out.
@@ -93,6 +94,9 @@ wildcard_constraints:
 
 
 onstart:
+    # by now Snakemake has made its lock files; with --nolock there are none
+    if RUN:
+        RUN.owns(getattr(workflow.persistence, "_lockfile", {}).values())
     try:
         check_writable(Path(RESULTS))
     except SscError as error:

@@ -1,60 +1,136 @@
-"""The lock that a killed Snakemake leaves behind, removed when it is certain that nobody holds it.
+"""The locks that a killed Snakemake leaves behind, removed when it is certain that nobody holds them.
 
-Snakemake's own locks are plain files, which outlive a ``kill -9`` and then ask for ``snakemake --unlock``. Every run of
-this workflow also shares a kernel lock on one file, which dies with the process. Who gets that lock for itself alone
-knows that no other run is alive, so that Snakemake's files are left-overs.
+Snakemake's own locks are plain files, which outlive a ``kill -9`` and then ask for ``snakemake --unlock``. So every run
+of this workflow keeps a note beside them, which says which of these files are its own, and holds a kernel lock on it,
+which dies with the process. A lock that a dead run's note means, and no living one's, is a left-over, whoever else works
+in the folder.
 """
 
 from __future__ import annotations
 
+import atexit
 import fcntl
+import json
 import os
 import platform
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
-ALIVE = "alive.lock"
+NOTES = "alive"
+_MUTEX = "mutex"
+_PLANNING_SECONDS = 3600.0
+"""A note of another machine that names no locks after so long is of a run that died while it planned, or only planned."""
 
-_held: list[int] = []
-"""Descriptors that stay open, and so locked, until this process ends."""
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """This process, from when it has marked itself until it ends.
 
-def clear_stale_locks(folder: Path = Path(".snakemake")) -> bool:
-    """Remove Snakemake's lock files below ``folder`` if no run of this workflow is alive there; whether it did.
-
-    Marks this process as alive until it ends. Nothing is removed when a run on another machine may hold them, and where
-    the drive has no locks: then Snakemake says what to do, as ever.
+    note: open and locked, None where the drive does not allow it; cleared: whether locks of a killed run were removed.
     """
-    try:
-        folder.mkdir(exist_ok=True)
-        descriptor = os.open(folder / ALIVE, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:
-        return False  # a read-only folder: Snakemake says so
-    try:
-        cleared = _try_alone(descriptor) and _clear(folder / "locks", descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-    except OSError:
-        os.close(descriptor)
-        return False
-    _held.append(descriptor)
-    return cleared
+
+    note: IO[str] | None
+    cleared: bool = False
+
+    def owns(self, locks: Iterable[str | Path]) -> None:
+        """Say which lock files are this run's, once Snakemake has made them. Until then any later one may be."""
+        if self.note:
+            _write(self.note, {Path(lock).name: Path(lock).stat().st_mtime_ns for lock in locks})
 
 
-def _try_alone(descriptor: int) -> bool:
+def begin_run(folder: Path = Path(".snakemake")) -> Run:
+    """Mark this process as alive and remove the lock files below ``folder`` that killed runs have left there.
+
+    Nothing is removed when a run on another machine may hold it, and where the drive has no locks: then Snakemake says
+    what to do, as ever.
+    """
+    notes = folder / NOTES
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        notes.mkdir(parents=True, exist_ok=True)
+        with (notes / _MUTEX).open("a") as mutex:  # so that nobody sees half a note
+            fcntl.flock(mutex, fcntl.LOCK_EX)
+            cleared = _clear(folder / "locks", [_Note.read(path) for path in notes.glob("*.json")])
+            return Run(_mark(notes / f"{uuid4().hex}.json"), cleared)
+    except OSError:
+        return Run(None)  # a read-only folder: Snakemake says so
+
+
+def _mark(path: Path) -> IO[str]:
+    note = path.open("x", encoding="utf-8")
+    atexit.register(_remove_own, note, os.getpid())  # which also keeps it open
+    _write(note, None)
+    fcntl.flock(note, fcntl.LOCK_EX)
+    return note
+
+
+def _remove_own(note: IO[str], process: int) -> None:
+    if os.getpid() == process:  # and not a fork's
+        with suppress(OSError):
+            os.unlink(note.name)
+
+
+def _write(note: IO[str], locks: Mapping[str, int] | None) -> None:
+    note.seek(0)
+    json.dump({"host": platform.node(), "locks": locks}, note)
+    note.truncate()
+    note.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What another run has noted. locks: names and times of its lock files, None while it has not said; written: when,
+    on the drive's clock, as the times of locks are."""
+
+    path: Path
+    alive: bool
+    dead: bool
+    locks: Mapping[str, int] | None
+    written: int
+
+    @classmethod
+    def read(cls, path: Path) -> _Note:
+        """``alive`` and ``dead`` are both False of what cannot be told."""
+        with path.open("r+", encoding="utf-8") as file:
+            held = _is_held(file)
+            written = os.fstat(file.fileno()).st_mtime_ns
+            try:
+                said = json.load(file)
+                host, locks = said["host"], said["locks"]
+            except (ValueError, KeyError, TypeError):
+                return cls(path, alive=held, dead=False, locks=None, written=written)
+        here = host == platform.node()
+        planning = locks is None and time.time() - written / 1e9 < _PLANNING_SECONDS
+        return cls(path, held or not here and (planning or bool(locks)), here and not held, locks, written)
+
+    def may_mean(self, lock: Path) -> bool:
+        made = lock.stat().st_mtime_ns
+        return self.written <= made if self.locks is None else self.locks.get(lock.name) == made
+
+
+def _is_held(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        return True
+    return False
 
 
-def _clear(locks: Path, descriptor: int) -> bool:
-    """Remove the lock files if all runs that may have left them were on this machine, and note this run's."""
-    files = sorted(locks.glob("*.lock")) if locks.is_dir() else []
-    here = platform.node()
-    if files and os.pread(descriptor, 4096, 0).decode(errors="replace") != here:
-        return False
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, here.encode(), 0)
-    for file in files:
-        file.unlink(missing_ok=True)
-    return bool(files)
+def _clear(folder: Path, notes: list[_Note]) -> bool:
+    """Remove the locks of dead runs, and the notes of those of which none is left."""
+    locks = sorted(folder.glob("*.lock")) if folder.is_dir() else []
+    alive, dead = [note for note in notes if note.alive], [note for note in notes if note.dead]
+    left = [
+        lock
+        for lock in locks
+        if any(note.may_mean(lock) for note in dead) and not any(note.may_mean(lock) for note in alive)
+    ]
+    kept = [lock for lock in locks if lock not in left]
+    done = [note for note in dead if not any(note.may_mean(lock) for lock in kept)]
+    for path in (*left, *(note.path for note in done)):
+        path.unlink(missing_ok=True)
+    return bool(left)

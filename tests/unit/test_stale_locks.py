@@ -1,64 +1,150 @@
-"""A killed run's locks go; a living run's, and another machine's, stay."""
+"""A killed run's locks go, whoever else is at work; a living run's, and another machine's, stay."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ssc_core.stale_locks import begin_run
+
 RUN = """
 import sys, time
 from pathlib import Path
-from ssc_core.stale_locks import clear_stale_locks
-cleared = clear_stale_locks(Path(sys.argv[1]))
-Path(sys.argv[1], "locks").mkdir(exist_ok=True)
-Path(sys.argv[1], "locks", "0.input.lock").touch()
-print(cleared, flush=True)
+from ssc_core.stale_locks import begin_run
+folder, name, says = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "says"
+run = begin_run(folder)
+lock = folder / "locks" / name
+if name != "none":
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()
+if says:
+    run.owns([lock] if name != "none" else [])
+print(run.cleared, flush=True)
 time.sleep(60)
 """
 
+Start = Callable[..., tuple[subprocess.Popen[str], bool]]
+
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator:
-    """Start a run that marks itself alive, says whether it cleared locks, takes locks, and stays; returns both."""
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a run that marks itself, takes a lock of a name, may say so, and stays; also whether it cleared locks."""
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> tuple[subprocess.Popen[str], bool]:
-        process = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    def run(lock: str, says: bool = True) -> tuple[subprocess.Popen[str], bool]:
+        command = [sys.executable, "-c", RUN, str(tmp_path), lock, "says" if says else "is silent"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         started.append(process)
+        assert process.stdout
         return process, process.stdout.readline() == "True\n"
 
-    yield start
+    yield run
     for process in started:
-        process.kill()
-        process.wait()
+        kill(process)
 
 
-def test_locks_of_a_killed_run_are_removed(run) -> None:
-    first, cleared = run()
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+
+
+def locks(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("locks/*"))
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_locks_of_a_killed_run_are_removed(start: Start, tmp_path: Path, says: bool) -> None:
+    first, cleared = start("0.input.lock", says)
     assert not cleared
-    first.kill()
-    first.wait()
-    assert run()[1]
+    kill(first)
+    assert begin_run(tmp_path).cleared
+    assert locks(tmp_path) == []
+    assert not begin_run(tmp_path).cleared
 
 
-def test_locks_of_a_living_run_stay(run, tmp_path: Path) -> None:
-    run()
-    second, cleared = run()
-    assert not cleared
-    second.kill()
-    second.wait()
-    _, cleared = run()  # the first one is still alive
-    assert not cleared
-    assert (tmp_path / "locks" / "0.input.lock").exists()
+def test_they_are_removed_while_another_run_is_at_work(start: Start, tmp_path: Path) -> None:
+    start("0.input.lock")
+    second, _ = start("1.input.lock")
+    kill(second)
+    assert begin_run(tmp_path).cleared
+    assert locks(tmp_path) == ["0.input.lock"]
 
 
-def test_locks_of_another_machine_stay(run, tmp_path: Path) -> None:
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "0.input.lock").touch()
-    (tmp_path / "alive.lock").write_text("another-node")
-    assert not run()[1]
-    assert (tmp_path / "locks" / "0.input.lock").exists()
+def test_a_run_that_has_not_said_may_own_what_was_made_since(start: Start, tmp_path: Path) -> None:
+    planning, _ = start("none", says=False)
+    killed, _ = start("0.input.lock")
+    kill(killed)
+    assert not begin_run(tmp_path).cleared
+    kill(planning)
+    assert begin_run(tmp_path).cleared
+
+
+def test_a_plan_that_began_after_a_run_was_killed_is_not_in_the_way(start: Start, tmp_path: Path) -> None:
+    killed, _ = start("0.input.lock", says=False)
+    kill(killed)
+    lock = tmp_path / "locks" / "0.input.lock"
+    earlier = lock.stat().st_mtime_ns
+    note = next(tmp_path.glob("alive/*.json"))
+    note.rename(note.with_name("kept"))  # so that the plan does not clear it itself
+    start("none", says=False)
+    note.with_name("kept").rename(note)
+    assert lock.stat().st_mtime_ns == earlier
+    assert begin_run(tmp_path).cleared
+
+
+def test_a_name_that_a_living_run_took_over_stays(start: Start, tmp_path: Path) -> None:
+    killed, _ = start("0.input.lock")
+    kill(killed)
+    (tmp_path / "locks" / "0.input.lock").unlink()  # snakemake --unlock
+    note = next(tmp_path.glob("alive/*.json"))
+    content = note.read_text()
+    time.sleep(0.02)  # file times are those of clock ticks
+    start("0.input.lock")
+    note.write_text(content)
+    assert not begin_run(tmp_path).cleared
+    assert locks(tmp_path) == ["0.input.lock"]
+
+
+@pytest.mark.parametrize("host", ["another-node", None])
+def test_locks_of_another_machine_and_of_nobody_stay(start: Start, tmp_path: Path, host: str | None) -> None:
+    killed, _ = start("0.input.lock")
+    kill(killed)
+    note = next(tmp_path.glob("alive/*.json"))
+    if host:
+        note.write_text(json.dumps({**json.loads(note.read_text()), "host": host}))
+    else:
+        note.unlink()
+    assert not begin_run(tmp_path).cleared
+    assert locks(tmp_path) == ["0.input.lock"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"host": 1}'])
+def test_a_note_that_says_nothing_proves_nothing(start: Start, tmp_path: Path, text: str) -> None:
+    killed, _ = start("0.input.lock")
+    kill(killed)
+    next(tmp_path.glob("alive/*.json")).write_text(text)
+    assert not begin_run(tmp_path).cleared
+    assert locks(tmp_path) == ["0.input.lock"]
+
+
+def test_an_old_plan_of_another_machine_is_not_waited_for(start: Start, tmp_path: Path) -> None:
+    killed, _ = start("0.input.lock")
+    kill(killed)
+    plan = tmp_path / "alive" / "plan.json"
+    plan.write_text('{"host": "another-node", "locks": null}')
+    hours_ago = time.time() - 7200
+    os.utime(plan, (hours_ago, hours_ago))
+    assert begin_run(tmp_path).cleared
+
+
+def test_a_run_that_ends_takes_its_note_along(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from ssc_core.stale_locks import begin_run; begin_run(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert list(tmp_path.glob("alive/*.json")) == []
