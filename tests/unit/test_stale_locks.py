@@ -145,6 +145,8 @@ def test_an_old_plan_of_another_machine_is_not_waited_for(start: Start, tmp_path
 
 
 def test_a_run_that_ends_takes_its_note_along(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from ssc_core.stale_locks import begin_run; begin_run(Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from ssc_core.stale_locks import begin_run; begin_run(Path(sys.argv[1]))"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     assert list(tmp_path.glob("alive/*.json")) == []
