@@ -2,8 +2,8 @@
 
 Snakemake's own locks are plain files, which outlive a ``kill -9`` and then ask for ``snakemake --unlock``. So every run
 of this workflow keeps a note beside them, which says which of these files are its own, and holds a kernel lock on it,
-which dies with the process. A lock that a dead run's note means, and no living one's, is a left-over, whoever else works
-in the folder.
+which dies with the process. A lock that a dead run's note means, and no living one's, is a left-over, whoever else is at
+work in the folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from uuid import uuid4
 NOTES = "alive"
 _MUTEX = "mutex"
 _PLANNING_SECONDS = 3600.0
-"""A note of another machine that names no locks after so long is of a run that died while it planned, or only planned."""
+"""A note of another machine that names no locks after so long is of a run that died while it planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _mark(path: Path) -> IO[str]:
 def _remove_own(note: IO[str], process: int) -> None:
     if os.getpid() == process:  # and not a fork's
         with suppress(OSError):
-            os.unlink(note.name)
+            Path(note.name).unlink()
 
 
 def _write(note: IO[str], locks: Mapping[str, int] | None) -> None:
@@ -105,7 +105,7 @@ class _Note:
                 return cls(path, alive=held, dead=False, locks=None, written=written)
         here = host == platform.node()
         planning = locks is None and time.time() - written / 1e9 < _PLANNING_SECONDS
-        return cls(path, held or not here and (planning or bool(locks)), here and not held, locks, written)
+        return cls(path, held or (not here and (planning or bool(locks))), here and not held, locks, written)
 
     def may_mean(self, lock: Path) -> bool:
         made = lock.stat().st_mtime_ns
