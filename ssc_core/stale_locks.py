@@ -2,8 +2,8 @@
 
 Snakemake's own locks are plain files, which outlive a ``kill -9`` and then ask for ``snakemake --unlock``. So every run
 of this workflow keeps a note beside them, which says which of these files are its own, and holds a kernel lock on it,
-which dies with the process. A lock that a dead run's note means, and no living one's, is a left-over, whoever else is at
-work in the folder.
+which dies with the process. A lock that a dead run's note means and no living one's is a left-over, whoever else works
+in the folder.
 """
 
 from __future__ import annotations
