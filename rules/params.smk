@@ -57,7 +57,8 @@ def models_of(stage, wildcards):
     settings = varied(wildcards)
     check_toys(settings, stage, wildcards.dataset)
     models = [model_at(settings, key) for key in stage_named(stage).models]
-    return "; ".join(filter(None, map(model_state, models)))
+    files = weights(*stage_named(stage).files)
+    return "; ".join(filter(None, [*map(model_state, models), files]))
 
 
 def check_toys(settings, stage, dataset):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Collection, Mapping
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from ssc_core.errors import SscError, did_you_mean
 from ssc_core.registry import Kind, place_of
@@ -28,8 +31,8 @@ def build(kind: Kind, name: str, settings: Mapping[str, Any], offered: Mapping[s
 def builder(kind: Kind, name: str, settings: Mapping[str, Any], offered: Collection[str]) -> Any:
     """The class or function that a config names, without calling it.
 
-    Raises SscError when the name does not resolve, and unless it takes ``settings``, and no more than these and
-    ``offered``.
+    Raises SscError when the name does not resolve, and unless it takes ``settings``, of the types that it is annotated
+    with, and no more than these and ``offered``.
     """
     found = _named(kind, name)
     accepted = inspect.signature(found).parameters
@@ -44,7 +47,28 @@ def builder(kind: Kind, name: str, settings: Mapping[str, Any], offered: Collect
     ]
     if missing := [key for key in needed if key not in settings and key not in offered]:
         raise SscError(f"{kind.word} '{name}' needs the setting {', '.join(missing)}: put it into its `settings`")
+    for key, value in settings.items():
+        if key in accepted and (fault := _wrong_type(found, accepted[key], value)):
+            raise SscError(f"{kind.word} '{name}': the setting {key} is {value!r:.60}; {fault}")
     return found
+
+
+def _wrong_type(found: Any, argument: inspect.Parameter, value: Any) -> str:
+    """What is wrong with a value of a config file by the annotation of an argument; nothing for a good one, and where
+    the annotation is of a kind that YAML has no values of. (YAML takes 1e-4 for a text, and 0,35, too.)"""
+    if value is None and argument.default is None:
+        return ""
+    try:
+        hints = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+        expected = TypeAdapter(hints[argument.name])
+        text = json.dumps(value)
+    except Exception:  # a type that only type checkers import, of a library, none at all
+        return ""
+    try:
+        expected.validate_json(text, strict=True)  # a number is no text then, and a path is one
+    except ValidationError as error:
+        return error.errors()[0]["msg"].replace("Input should", "it should")
+    return ""
 
 
 def load_function(kind: Kind, name: str) -> Any:

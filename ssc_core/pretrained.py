@@ -6,6 +6,7 @@ whose weights had other names than the class expected ran with a text encoder th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from ssc_core.tensor_files import named_tensors
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["eager", "sdpa", "flash_attention_2", "flex_attention"]
+
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each colour."""
 
 INDEX_TABLES = (r"(^|\.)position_ids$", r"\.relative_position_index$", r"\.num_batches_tracked$")
 """Left over in older files, and harmless: what they hold is computed, or counts steps of training."""
@@ -118,12 +122,34 @@ def load_image_processor(kind: Any, folder: Path | str) -> Any:
 
 
 def image_settings(folder: Path | str) -> dict[str, Any]:
-    """What a folder says of its image processor, such as ``size`` and ``image_mean``; empty where it says nothing."""
+    """What a folder says of its image processor, such as ``size`` and ``image_mean``; empty where it says nothing.
+    Raises SscError for a file that holds something else."""
     for name in _PROCESSOR_FILES:
-        if (Path(folder) / name).is_file():
-            content = read_json(Path(folder) / name)
-            return dict(content.get("image_processor", content))
+        if (file := Path(folder) / name).is_file():
+            content = read_json(file)
+            found = content.get("image_processor", content) if isinstance(content, dict) else content
+            if not isinstance(found, dict):
+                raise SscError(f"{file} holds no settings of an image processor; get it again")
+            return found
     return {}
+
+
+def mean_and_std(folder: Path | str, default: Normalisation) -> Normalisation:
+    """By which a folder says that RGB in 0..1 is normalised; ``default`` where it says nothing. Raises SscError for
+    what are no three numbers, or deviations that are not above 0."""
+    said = image_settings(folder)
+    found = tuple(said.get(key, own) for key, own in zip(("image_mean", "image_std"), default, strict=True))
+    try:
+        mean, std = (tuple(float(value) for value in values) for values in found)
+    except (TypeError, ValueError):
+        mean = std = ()
+    if not (
+        len(mean) == len(std) == 3 and all(map(math.isfinite, mean)) and all(0 < value < math.inf for value in std)
+    ):
+        raise SscError(
+            f"{folder}: image_mean and image_std of its image processor are no three numbers each: {found!r:.100}"
+        )
+    return mean, std
 
 
 def local_folder(path_or_name: Path | str) -> Path:

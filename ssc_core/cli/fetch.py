@@ -79,14 +79,17 @@ def fetch_all(files: dict[str, PublishedFile], depot: Depot) -> None:
 
 
 def _verify(files: dict[str, PublishedFile], depot: Depot) -> None:
-    from ssc_core.weights.fetch import verify
+    from ssc_core.weights.fetch import is_here, verify
 
     wrong = verify(files, depot)
     if wrong:
         raise SscError(
             "\n  ".join(["files that are not what they should be; delete them and fetch them again:", *wrong])
         )
-    typer.echo("every file that is here has the right bytes")
+    read = sum((depot.root / file.path).is_file() for file in files.values())
+    unpacked = [name for name, file in files.items() if file.unpack is not None and is_here(file, depot.root)]
+    not_read = f"; unpacked, so not compared: {', '.join(unpacked)}" if unpacked else ""
+    typer.echo(f"{counted(read, 'file')} of {len(files)} read: the right bytes{not_read}")
 
 
 def _list(files: dict[str, PublishedFile], depot: Depot) -> None:

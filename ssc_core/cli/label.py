@@ -97,8 +97,7 @@ def _count(photos: Path, table: Path) -> dict[str, bool]:
     there, and how many others are. Raises SscError where none is there, before anything is fetched."""
     from ssc_core.pictures import PHOTO_SUFFIXES
     from ssc_core.refer.spelling import Spellings
-    from ssc_core.refer.table import split_of
-    from ssc_core.refer.table_rows import read_rows
+    from ssc_core.refer.table import read_whole_rows
 
     if not photos.is_dir():
         raise SscError(f"{photos} is no folder of photos")
@@ -106,10 +105,12 @@ def _count(photos: Path, table: Path) -> dict[str, bool]:
         raise SscError(f"{table} does not exist; `ssc init FOLDER` writes a table to start from")
     splits: dict[str, bool] = {}
     named, spellings = Counter[str](), Spellings(photos)
-    for where, row in read_rows(table):
-        split = split_of(row.get("split"), where) or "train"
-        splits[split] = splits.get(split, False) or bool(row.get("mask"))
-        named[spellings.find(str(row["image"]).strip())] += 1
+    for row in read_whole_rows(table):
+        if isinstance(row.mask, Path) and not row.mask.is_file():
+            raise SscError(f"{row.where}: the mask {row.mask} is not there; `mask` is relative to the table's folder")
+        split = row.split or "train"
+        splits[split] = splits.get(split, False) or row.mask is not None
+        named[spellings.find(row.image)] += 1
     if not splits:
         raise SscError(f"{table} has no rows")
     missing = [name for name in named if not os.path.isfile(photos / name)]  # noqa: PTH113  (of any name at all)

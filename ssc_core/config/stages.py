@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ssc_core.config.labelling import DEFAULT_SCORER, SelectSettings
+from ssc_core.config.labelling import DEFAULT_SCORER, NLTK_TAGGER, SelectSettings
 from ssc_core.config.methods import NETWORKS, PHASES
 from ssc_core.registry import LOSS, NETWORK, VISUAL_PROMPT, Kind, own_versions
 
@@ -28,8 +28,8 @@ class Stage:
     calls: ``module:function``, whose code is part of what decides on reruns. writes: path by name of a result, below
     ``results/{dataset}/{variant}``. after: results that it is made from. sections, compat: keys of the config that it
     reads. models: where in the config models are named whose code and weights count, as ``detect.backend``, or settings
-    that name such weights. plugins: the kinds of other code that the config names, by key. same: results that neither
-    sections nor compat change. ``{scorer}`` in them: see ``stage_named``.
+    that name such weights. files: of a model that no setting names. plugins: the kinds of other code that the config
+    names, by key. same: results that neither sections nor compat change. ``{scorer}`` in them: see ``stage_named``.
     """
 
     calls: str
@@ -38,6 +38,7 @@ class Stage:
     sections: tuple[str, ...] = ()
     compat: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     plugins: Mapping[str, Kind] = field(default_factory=dict)
     same: frozenset[str] = field(default_factory=frozenset)
 
@@ -179,7 +180,8 @@ STAGES: dict[str, Stage] = {
         writes={"nouns": "{split}/nouns.parquet"},
         after=("refs",),
         sections=("nouns",),
-        models=("nouns.encoder",),
+        models=("nouns.encoder", "nouns.spacy_model"),
+        files=(NLTK_TAGGER,),
     ),
     "detect_boxes": Stage(
         calls="ssc_core.segment.boxes:detect_boxes",
@@ -269,13 +271,7 @@ STAGES: dict[str, Stage] = {
             "eval.masks.rows",
         ),
     ),
-    "evaluate_masks": _evaluation(
-        "masks",
-        "evaluate_masks",
-        "masks",
-        "selected",
-        compat=_MASKS_COMPAT,
-    ),
+    "evaluate_masks": _evaluation("masks", "evaluate_masks", "masks", "selected", compat=_MASKS_COMPAT),
     "evaluate_selections": Stage(
         calls="workflow_scripts.evaluate_masks:main",
         writes={"selections": "{split}/select/eval.json", "selections.rows": "{split}/select/eval.parquet"},

@@ -18,7 +18,7 @@ from defusedxml.ElementTree import iterparse
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, refs_of, xml_text
-from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size
+from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, score_in
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
 from ssc_core.masks.runs import Size
@@ -126,9 +126,14 @@ def _masks(image: Xml.Element, photo: Photo, where: str, passed_over: LeftOut) -
         name, first = parts[0]
         codes = [_code(shape, photo.size, place) for place, shape in parts]
         refs = next(filter(None, (_refs(shape, place) for place, shape in parts)), ())
-        texts = [one.text for _, shape in parts for one in shape.iter("attribute") if one.get("name") == "sentences"]
-        sentences = tuple(dict.fromkeys(filter(None, texts)))
-        yield ForeignMask(name, first.get("label", ""), rle.union(codes, photo.size), refs, sentences)
+        sentences, score = tuple(_texts(parts, "sentences")), next(_texts(parts, "score"), None)
+        yield ForeignMask(name, first.get("label", ""), rle.union(codes, photo.size), refs, sentences, score_in(score))
+
+
+def _texts(parts: Sequence[tuple[str, Xml.Element]], attribute: str) -> Iterator[str]:
+    """What the shapes of a mask say in an attribute, each text once."""
+    found = (one.text for _, shape in parts for one in shape.iter("attribute") if one.get("name") == attribute)
+    yield from dict.fromkeys(filter(None, found))
 
 
 def _refs(shape: Xml.Element, where: str) -> tuple[int, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ from ssc_core.exchange.annotations import LeftOut
 from ssc_core.masks.runs import Size
 from ssc_core.pictures import size_text
 from ssc_core.refer.ref import Ref
+from ssc_core.refer.spelling import folded_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +49,40 @@ class PhotoNames:
     """A split's photos by the names that other tools give them."""
 
     def __init__(self, photos: Sequence[Photo]) -> None:
-        self._by_name = {photo.file_name: photo for photo in photos}
-        self._by_last: dict[str, list[Photo]] = {}
+        self._by: list[dict[Hashable, list[Photo]]] = [{} for _ in _WAYS]
         for photo in photos:
-            self._by_last.setdefault(PurePosixPath(photo.file_name).name, []).append(photo)
+            for by, way in zip(self._by, _WAYS, strict=True):
+                by.setdefault(way(photo.file_name), []).append(photo)
 
     def find(self, name: str, passed_over: LeftOut, *others: str) -> Photo | None:
-        """The photo ``name``, or of one of the ``others``, with its folders or, if it is the only one, without.
+        """The photo ``name``, or of one of the ``others``, with its folders or, if it is the only one, without; as it
+        is spelled or, if there is none, as ``refer.spelling`` compares names.
 
-        None, noted in ``passed_over``, for a photo that the split does not have. Raises SscError where photos in
-        different folders may be meant.
+        None, noted in ``passed_over``, for a photo that the split does not have. Raises SscError where several photos
+        may be meant.
         """
         names = (name, *others)
-        for known in (*names, *(one.replace("\\", "/") for one in names)):  # a backslash may be part of a name, too
-            if known in self._by_name:
-                return self._by_name[known]
-            found = self._by_last.get(PurePosixPath(known).name, [])
-            if len(found) > 1:
-                raise SscError(
-                    f"'{name:.200}' may be {found[0].file_name} or {found[1].file_name}; name its folder, too"
-                )
-            if found:
-                return found[0]
+        slashes = (one.replace("\\", "/") for one in names)  # a backslash may be part of a name, too
+        for ways, known in product((slice(0, 2), slice(2, 4)), (*names, *slashes)):
+            for by, way in zip(self._by[ways], _WAYS[ways], strict=True):
+                found = by.get(way(known), [])
+                if len(found) > 1:
+                    raise SscError(
+                        f"'{name:.200}' may be {found[0].file_name} or {found[1].file_name}; name its folder, too"
+                    )
+                if found:
+                    return found[0]
         passed_over.add(UNKNOWN_PHOTO, f"{name:.200}")
         return None
+
+
+_WAYS: tuple[Callable[[str], Hashable], ...] = (
+    str,
+    lambda name: PurePosixPath(name).name,
+    folded_parts,
+    lambda name: folded_parts(name)[-1:],
+)
+"""By what names are compared: with folders and without, as they are spelled; the same, however they are spelled."""
 
 
 def check_size(photo: Photo, size: tuple[Any, Any], where: Path | str) -> None:
@@ -130,3 +142,11 @@ def _number(value: Any, where: str) -> int:
 def score_of(value: Any) -> float | None:
     """A score; None for what is no finite number."""
     return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+
+
+def score_in(text: str | None) -> float | None:
+    """A score that is written as a text; None for what is no finite number."""
+    try:
+        return score_of(float(text or ""))
+    except ValueError:
+        return None

@@ -21,7 +21,7 @@ import numpy as np
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, sentences_in, xml_text
 from ssc_core.exchange.folders import new_folder
-from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries
+from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries, score_of
 from ssc_core.files import read_json, write_json
 from ssc_core.masks import rle
 from ssc_core.masks.runs import Size
@@ -227,7 +227,8 @@ def _masks(regions: list[dict[str, Any]], photo: Photo, where: str, passed_over:
         ]
         note = next(filter(refs_in, notes), None)
         label = next((one for one in labels if isinstance(one, str)), "")
-        yield ForeignMask(name, label, codes[0], refs_in(note), sentences_in(note))
+        score = next((part["score"] for part in parts if "score" in part), None)
+        yield ForeignMask(name, label, codes[0], refs_in(note), sentences_in(note), score_of(score))
 
 
 def _list(value: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ssc_core.errors import SscError
 from ssc_core.pictures import PHOTO_SUFFIXES
-from ssc_core.refer.spelling import Spellings
+from ssc_core.refer.spelling import Spellings, folded_parts
 from ssc_core.refer.table import read_sentences
 from ssc_core.refer.table_rows import SUFFIXES_TEXT, TABLE_SUFFIXES
 from ssc_core.wording import counted
@@ -109,16 +109,21 @@ def _from_table(photos: Path, table: Path) -> list[Request]:
     if folder is not None:
         spellings = Spellings(folder)
         return [Request(folder / name, name, texts) for name, texts in ((spellings.find(n), t) for n, t in rows)]
-    # 'c.jpg' and 'day/c.jpg' may both be meant by day/c.jpg; of one table, the row that says more is
-    longest = max(len(PurePosixPath(name).parts) for name, _ in rows)
-    means = [(PurePosixPath(name), texts) for name, texts in rows]
-    return [Request(photos, name.as_posix(), texts) for name, texts in means if len(name.parts) == longest]
+    # 'c.jpg', 'day/c.jpg' and 'Day\\C.JPG' may all be meant by day/c.jpg; of one table, the rows that say more are
+    whole = photos.absolute().parts
+    rows = [row for row in rows if _ends_with(whole, PurePosixPath(row[0]).parts)] or rows
+    longest = max(len(folded_parts(name)) for name, _ in rows)
+    own = PurePosixPath(*whole[-longest:]).as_posix()
+    return [Request(photos, own, texts) for name, texts in rows if len(folded_parts(name)) == longest]
 
 
 def _means(name: str, photo: Path) -> bool:
-    """Whether a table's photo ``name``, relative to some folder, is ``photo``."""
-    parts = PurePosixPath(name).parts
-    return photo.absolute().parts[-len(parts) :] == parts
+    """Whether a table's photo ``name``, relative to some folder, may be ``photo``, however it is spelled."""
+    return _ends_with(folded_parts(str(photo.absolute())), folded_parts(name))
+
+
+def _ends_with(parts: tuple[str, ...], last: tuple[str, ...]) -> bool:
+    return parts[-len(last) :] == last
 
 
 def _from_sentences(photos: Path, sentences: Sequence[str]) -> list[Request]:

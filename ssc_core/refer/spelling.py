@@ -30,8 +30,8 @@ class Spellings:
         if os.path.exists(self._folder / name):  # noqa: PTH110  (Path.exists raises for names that no drive takes)
             return name
         found = [PurePosixPath()]
-        for part in PurePosixPath(name.replace("\\", "/")).parts:
-            found = [here / one for here in found for one in self._children(here).get(_folded(part), ())]
+        for part in folded_parts(name):
+            found = [here / one for here in found for one in self._children(here).get(part, ())]
         return found[0].as_posix() if len(found) == 1 else name
 
     def _children(self, here: PurePosixPath) -> Mapping[str, Sequence[str]]:
@@ -43,6 +43,11 @@ class Spellings:
                     listed.setdefault(_folded(path.name), []).append(path.name)
             self._listed[here] = listed
         return self._listed[here]
+
+
+def folded_parts(name: str) -> tuple[str, ...]:
+    """The parts of a path. Those of two paths are equal that differ in slashes, capitals and composed letters alone."""
+    return tuple(_folded(part) for part in PurePosixPath(name.replace("\\", "/")).parts)
 
 
 def _folded(name: str) -> str:

@@ -30,6 +30,28 @@ _PLAIN_SPLITS = frozenset({"train", "val", "test"})
 _LEFT_OUT = "row left out"
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that says what it must; no photo and no mask has been looked for. image: relative to the images folder, as
+    the table spells it; sentences: as they are written; split: None where it names none."""
+
+    where: str
+    image: str
+    sentences: tuple[str, ...]
+    split: str | None
+    mask: Segmentation
+
+
+def read_whole_rows(path: Path) -> Iterator[Row]:
+    """The rows of a table, one by one. Raises SscError that names file and line for one that cannot be read."""
+    for where, row in read_rows(path):
+        sentences = _sentences(row.get("sentences"), where)
+        image = _text(row, "image", where)
+        check_inside_folder(image, where)
+        split, mask = split_of(row.get("split"), where), _segmentation(row.get("mask"), path.parent, where)
+        yield Row(where, image, tuple(sentences), split, mask)
+
+
 def read_table(path: Path, images_folder: Path, *, default_split: str, skip_bad_photos: bool = False) -> RefData:
     """A user's table, whose rows are read one by one as ``refs`` is iterated over: a large one needs no memory.
 
@@ -70,16 +92,13 @@ class _TableRefs(Iterable[RefRecord]):
     def __iter__(self) -> Iterator[RefRecord]:
         photos = _Photos(self.images_folder)
         ref_id = n_sentences = left_out = 0
-        for ref_id, (where, row) in enumerate(read_rows(self.path), start=1):
-            texts = _sentences(row.get("sentences"), where)
-            image = photos.record(_text(row, "image", where), where)
-            split = split_of(row.get("split"), where) or self.default_split
-            segmentation = _segmentation(row.get("mask"), self.path.parent, where)
+        for ref_id, row in enumerate(read_whole_rows(self.path), start=1):
+            image = photos.record(row.image, row.where)
             sentences = tuple(
                 Sentence(sent_id=n_sentences + i, text=" ".join(text.split()), raw=text)
-                for i, text in enumerate(texts, start=1)
+                for i, text in enumerate(row.sentences, start=1)
             )
-            n_sentences += len(texts)
+            n_sentences += len(sentences)
             if image is None:
                 left_out += 1
             else:
@@ -87,10 +106,10 @@ class _TableRefs(Iterable[RefRecord]):
                     ref_id=ref_id,
                     ann_id=ref_id,
                     image=image,
-                    where=where,
-                    split=split,
+                    where=row.where,
+                    split=row.split or self.default_split,
                     sentences=sentences,
-                    segmentation=segmentation,
+                    segmentation=row.mask,
                 )
         if photos.problems and (not self.skip_bad_photos or left_out == ref_id):
             raise SscError(photos.problems)
@@ -110,7 +129,6 @@ class _Photos:
 
     def record(self, file_name: str, where: str) -> ImageRecord | None:
         """A photo; None where it cannot be read."""
-        check_inside_folder(file_name, where)
         file_name = self._spellings.find(file_name)
         if file_name not in self._records:
             self._records[file_name] = self._read(file_name, where)

@@ -87,7 +87,7 @@ def _first_line(stream: TextIO) -> tuple[int, str]:
 
 def _header(line: str, where: str) -> tuple[str, list[str]]:
     """The delimiter with which a header has the columns of a table, and its columns."""
-    found: list[str] = []
+    found: list[list[str]] = []
     for delimiter in _DELIMITERS:
         try:
             cells = next(csv.reader([line], delimiter=delimiter), [])
@@ -97,8 +97,9 @@ def _header(line: str, where: str) -> tuple[str, list[str]]:
         if set(REQUIRED) <= set(columns):
             _check_once(columns, where)
             return delimiter, columns
-        found = found or cells
-    missing = next((column for column in REQUIRED if column not in found), REQUIRED[0])
+        found.append(columns)
+    likely = max(found, key=lambda columns: (len(set(REQUIRED) & set(columns)), len(columns)))
+    missing = next(column for column in REQUIRED if column not in likely)
     raise SscError(
         f"{where}: no column '{missing}'; a table has the columns {', '.join(READ_COLUMNS)}, and this file begins "
         f"'{line.strip():.80}'"

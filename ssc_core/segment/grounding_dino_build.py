@@ -11,7 +11,7 @@ from transformers import BertConfig, GroundingDinoForObjectDetection
 
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
-from ssc_core.pretrained import Attention, image_settings, load_network, load_tokenizer
+from ssc_core.pretrained import Attention, image_settings, load_network, load_tokenizer, mean_and_std
 from ssc_core.segment.grounding_dino_convert import load_official
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -56,17 +56,34 @@ def load_grounding_dino(
             f"GroundingDINO model '{model}' is neither a folder with config.json nor a checkpoint file; {FETCH}"
         )
     network = load_network(kind, path, attention=attention, disable_custom_kernels=True)
-    processing = image_settings(path)
-    size = processing.get("size", {})
+    short_side, long_side = _input_sides(path)
+    mean, std = mean_and_std(path, (IMAGENET_MEAN, IMAGENET_STD))
     return LoadedDetector(
         network=network,
         tokenizer=load_tokenizer(Path(tokenizer or model)),
         max_tokens=network.config.max_text_len,
-        short_side=size.get("shortest_edge", SHORT_SIDE),
-        long_side=size.get("longest_edge", LONG_SIDE),
-        mean=tuple(processing.get("image_mean", IMAGENET_MEAN)),
-        std=tuple(processing.get("image_std", IMAGENET_STD)),
+        short_side=short_side,
+        long_side=long_side,
+        mean=mean,
+        std=std,
     )
+
+
+def _input_sides(folder: Path) -> tuple[int, int]:
+    """Short and long side of the input, as the folder says; the published ones where it says nothing.
+
+    Raises SscError for sizes of another kind: with ours in their place, results would be wrong in silence.
+    """
+    said = image_settings(folder)
+    size = said.get("size", {})
+    if isinstance(size, int):  # older files
+        size = {"shortest_edge": size, "longest_edge": said.get("max_size", LONG_SIDE)}
+    told = {key: side for key, side in size.items() if side is not None} if isinstance(size, dict) else {"": size}
+    sides = {"shortest_edge": SHORT_SIDE, "longest_edge": LONG_SIDE, **told}
+    short, long = sides["shortest_edge"], sides["longest_edge"]
+    if len(sides) > 2 or not (type(short) is type(long) is int and 0 < short <= long):
+        raise SscError(f"{folder}: the image processor's `size` {size!r:.80} is no shortest_edge and longest_edge")
+    return short, long
 
 
 def tokenizer_folder(model: str, tokenizer: str | None) -> Path:
@@ -77,6 +94,14 @@ def tokenizer_folder(model: str, tokenizer: str | None) -> Path:
 
 
 def bert_config(folder: Path) -> BertConfig:
-    """Sizes of the text encoder: those of ``folder``'s config.json, else of bert-base-uncased."""
+    """Sizes of the text encoder: those of ``folder``'s config.json, else of bert-base-uncased. Raises SscError for a
+    file that does not hold them."""
     config = folder / "config.json"
-    return BertConfig(**read_json(config)) if config.is_file() else BertConfig()
+    if not config.is_file():
+        return BertConfig()
+    content = read_json(config)
+    try:
+        return BertConfig(**content)
+    except Exception as error:  # transformers fails in any way at all
+        problem = " ".join(str(error).split())
+        raise SscError(f"{config} holds no configuration of a BERT ({problem:.200}); get it again") from error

@@ -50,7 +50,8 @@ def build_sam(config: Mapping[str, Any]) -> Sam:
     config: ``image_size`` (input side, a multiple of the patch size), ``prompt_embed_dim``, ``encoder`` (``embed_dim,
     depth, num_heads, patch_size, window_size, global_attn_indexes``, and optionally ``mlp_ratio``), ``decoder``
     (``transformer_depth, num_heads, mlp_dim, iou_head_depth, iou_head_hidden_dim``), optionally ``mask_in_chans``,
-    ``pixel_mean`` and ``pixel_std`` (of 0..255 RGB). Raises SscError when a key is missing or the sizes do not fit.
+    ``pixel_mean`` and ``pixel_std`` (of 0..255 RGB). Raises SscError when a key is missing, and for sizes that do
+    not fit.
     """
     try:
         side, width = int(config["image_size"]), int(config["prompt_embed_dim"])
@@ -100,6 +101,9 @@ def build_sam(config: Mapping[str, Any]) -> Sam:
         )
     except KeyError as error:
         raise SscError(f"SAM config: the key {error} is missing") from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        problem = " ".join(str(error).split())
+        raise SscError(f"SAM config: there is no such network ({problem:.200})") from error
     return sam.eval()
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import EdgeTamModel, Sam2Model, Sam3TrackerModel, SamHQModel
 
-from ssc_core.pretrained import Attention, image_settings, load_network
+from ssc_core.pretrained import Attention, load_network, mean_and_std
 from ssc_core.segment.sam_base import BoxSegmenter
 from ssc_core.torch_runtime import Precision
 
@@ -114,8 +114,7 @@ class SamHQ(_FromFolder):
 
 def _normalisation(folder: Path) -> dict[str, tuple[float, ...]]:
     """mean and std of RGB in 0..255, as the folder says; ImageNet's where it says nothing."""
-    config = image_settings(folder)
-    mean, std = config.get("image_mean", IMAGENET[0]), config.get("image_std", IMAGENET[1])
+    mean, std = mean_and_std(folder, IMAGENET)
     return {"mean": tuple(255 * np.array(mean)), "std": tuple(255 * np.array(std))}
 
 

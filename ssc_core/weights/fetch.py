@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +17,7 @@ from ssc_core.errors import SscError
 from ssc_core.files import is_web_page, write_json
 from ssc_core.provenance import file_sha256
 from ssc_core.weights.download import Patience, SourceFailed, download, forget, size_at
-from ssc_core.weights.lock import LockFile
+from ssc_core.weights.lock import LockFile, only_process
 from ssc_core.weights.unpack import unpack, unpacking_folder
 
 IN_PLACE = "found in place"
@@ -61,7 +59,9 @@ def fetch_file(name: str, file: PublishedFile, depot: Depot) -> Outcome:
     if is_here(file, depot.root):
         return _take_note(name, file, depot)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _only_process(target):
+    with only_process(target.with_name(target.name + ".fetching"), wait=False) as alone:
+        if not alone:
+            raise SscError(f"another process is fetching {target}; wait for it, or stop it")
         if target.is_file():  # an archive that is not unpacked yet
             source, sha256 = IN_PLACE, _check(target, file, depot.lock, IN_PLACE)
         else:
@@ -302,21 +302,3 @@ def _write_note(name: str, file: PublishedFile, depot: Depot, source: str, n_fil
 
 def _part(target: Path) -> Path:
     return target.with_name(target.name + ".part")
-
-
-@contextmanager
-def _only_process(target: Path) -> Iterator[None]:
-    """Hold ``{target}.fetching``. Raises SscError when another process fetches the same file."""
-    guard = target.with_name(target.name + ".fetching")
-    with guard.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = guard.exists() and guard.stat().st_ino == os.fstat(file.fileno()).st_ino
-        except BlockingIOError:
-            ours = False
-        if not ours:
-            raise SscError(f"another process is fetching {target}; wait for it, or stop it")
-        try:
-            yield
-        finally:
-            guard.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -58,7 +58,7 @@ class LockFile:
 
     def add(self, path: str, *, sha256: str, size: int, source: str, replace: bool = False) -> None:
         """Pin a file. Raises SscError when it is pinned to other bytes already, unless they are replaced."""
-        with _folder_lock(self.path.parent):
+        with only_process(self.path.with_name(self.path.name + ".adding"), wait=True):
             pins = self.pins()
             pinned = None if replace else pins.get(path)
             if pinned is not None and pinned.sha256 != sha256:
@@ -73,11 +73,34 @@ class LockFile:
 
 
 @contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+def only_process(guard: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the file ``guard``, which is there meanwhile. Yields whether no other process does, at once or, with
+    ``wait``, as soon as that is so. On a drive without locks nothing is held.
+
+    A file that is written to, since network drives (NFS) lock no folder and nothing that is open for reading alone:
+    see flock(2).
+    """
+    guard.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with guard.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            except OSError:
+                pass
+            if not _lies_there(guard, file):
+                continue  # it was another process's, which has removed it
+            try:
+                yield True
+            finally:
+                guard.unlink(missing_ok=True)
+            return
+
+
+def _lies_there(path: Path, file: IO[str]) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

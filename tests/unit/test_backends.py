@@ -13,6 +13,9 @@ from ssc_core.errors import SscError
 from ssc_core.registry import backend_version, weights_version
 
 PLUGIN = """
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 from ssc_core.backends import Detections
 
@@ -37,6 +40,17 @@ class Batched(Whole):
 
 class Needs(Whole):
     def __init__(self, model, *args, threads, **kwargs):
+        super().__init__()
+
+class Checked(Whole):
+    def __init__(
+        self, score: float = 0.5, model: Path = Path(), sides: tuple[int, int] = (1, 2), name: str = None,
+        kind: Literal["a", "b"] = "a", mean: np.ndarray = None,
+    ):
+        super().__init__(score)
+
+class Typed(Whole):
+    def __init__(self, score: float = 0.5, odd: "NoSuch" = 1):
         super().__init__()
 
 class NoDetector:
@@ -81,6 +95,12 @@ def test_a_batch_size_goes_where_it_is_taken(plugin: Path, settings: dict, asked
         ("{plugin}:Whoel", {}, "no class 'Whoel'; did you mean 'Whole'?"),
         ("{plugin}:Whole", {"scroe": "x"}, "has no setting scroe; did you mean 'score'? It takes score, device"),
         ("{plugin}:Needs", {}, "needs the setting model"),
+        ("{plugin}:Checked", {"score": "0,35"}, "the setting score is '0,35'; it should be a valid number"),
+        ("{plugin}:Checked", {"score": True}, "it should be a valid number"),
+        ("{plugin}:Checked", {"sides": [1]}, "the setting sides is"),
+        ("{plugin}:Checked", {"name": 5}, "it should be a valid string"),
+        ("{plugin}:Checked", {"kind": "c"}, "it should be 'a' or 'b'"),
+        ("grounding_dino", {"model": "x", "box_threshold": "3e-1"}, "the setting box_threshold is '3e-1'"),
         ("{broken}:X", {}, "cannot be imported: .*line 1"),
         ("{plugin}:NoDetector", {}, "is no Detector: it needs detect"),
     ],
@@ -90,6 +110,15 @@ def test_a_wrong_name_says_what_is_wrong(plugin: Path, name: str, settings: dict
     with pytest.raises(SscError, match=message.replace("?", "[?]")):
         named = name.format(plugin=plugin, broken=plugin.parent / "broken.py")
         load_backend(named, settings, Detector, device="cpu", threads=1)
+
+
+def test_settings_of_the_types_that_a_class_is_annotated_with(plugin: Path) -> None:
+    def loaded(name: str, settings: dict) -> Detector:
+        return load_backend(f"{plugin}:{name}", settings, Detector, device="cpu", threads=1)
+
+    loaded("Checked", {"score": 1, "model": "a/b", "sides": [3, 4], "name": None, "kind": "b", "mean": [1, 2]})
+    loaded("Typed", {"score": "of any kind, since one annotation is of no type that is there", "odd": {}})
+    loaded("Whole", {"score": [1, 2]})
 
 
 @pytest.mark.parametrize("name", ["grounding_dion", "", "sam:", "missing.py:X", "no_such_package.x:Y"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -200,6 +201,22 @@ def test_what_would_be_fetched_is_said_and_asked(folder: Path) -> None:
     assert "files are not here" in said
     assert "swin_tiny" not in said, "what only trainings need"
     assert not (folder / "out/results").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("image,sentences\n{photos}/unnamed.png,a cup\n", "line 2: photo '.*' must be a path inside the images folder"),
+        ("image,sentences\nunnamed.png,a cup\n,a cup\n", "line 3: 'image' is empty"),
+        ("image,sentences,mask\nunnamed.png,a cup,gone.png\n", r"line 2: the mask .*gone\.png is not there"),
+    ],
+)
+def test_what_is_wrong_with_the_table_is_said_before_anything_is_fetched(folder: Path, rows: str, message: str) -> None:
+    (folder / "refs.csv").write_text(rows.format(photos=folder / "photos"))
+    said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", fails=True)
+    assert re.search(f"error: .*{message}", said)
+    assert "not here" not in said
+    assert not (folder / "out").exists()
 
 
 def test_a_start(tmp_path: Path) -> None:

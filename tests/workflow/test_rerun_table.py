@@ -23,6 +23,7 @@ import yaml
 from PIL import Image
 
 from ssc_core.config.datasets import dataset_identity
+from ssc_core.config.labelling import NLTK_TAGGER
 from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import load_settings
 from tests.unit.test_extending import FILES
@@ -34,6 +35,7 @@ TARGETS = (
     "results/refcoco/eval_masks_val.json",
 )
 OWN_TARGETS = tuple(target.replace("refcoco", "own").replace("_val", "_train") for target in TARGETS)
+TAGGER = f"{NLTK_TAGGER}/averaged_perceptron_tagger_eng.tagdict.json"
 OWN = """
 allow_toy_models: true
 datasets:
@@ -204,6 +206,12 @@ ROWS = [
         edits={"my/weights.txt": ("weights", "others")},
         because="weights my/weights.txt",
     ),
+    Row(
+        "data that no setting names",
+        NOUNS,
+        edits={TAGGER: ("{}", "[]")},
+        because=f"weights {TAGGER.rpartition('/')[0]}",
+    ),
     Row("settings.py", edits={"ssc_core/config/settings.py": ("class Settings(", "EDITED = 1\n\n\nclass Settings(")}),
 ]  # fmt: skip
 
@@ -229,9 +237,10 @@ class House:
 
     def add_code(self) -> None:
         """A dataset and plug-ins of the user's own."""
-        for name, text in {**FILES, "my/weights.txt": "weights", "my/refs.txt": "a.png\tthe dog\n"}.items():
-            if name.startswith(("plugins/", "my/")):
-                (self.folder / name).parent.mkdir(exist_ok=True)
+        own = {"my/weights.txt": "weights", "my/refs.txt": "a.png\tthe dog\n", TAGGER: "{}"}
+        for name, text in {**FILES, **own}.items():
+            if name.startswith(("plugins/", "my/", "weights/")):
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.folder / name).write_text(text)
         (self.folder / "my/photos").mkdir()
         Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(self.folder / "my/photos/a.png")

@@ -183,7 +183,8 @@ def _models(settings: Settings, places: Sequence[str]) -> Iterator[str]:
         section, _, key = place.rpartition(".")
         model = settings.values(section)[key]
         if isinstance(model, str):
-            yield f"weights {model}"
+            if (ROOT / model).exists():  # else the name of an installed package
+                yield f"weights {model}"
         elif place == "network.settings":
             yield from (f"weights {value}" for value in model.values() if isinstance(value, str))
         elif model is not None:

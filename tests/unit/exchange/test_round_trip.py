@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import Export, LeftOut, note_of, refs_in
-from ssc_core.exchange.foreign import Photo, PhotoNames
+from ssc_core.exchange.foreign import Photo, PhotoNames, score_in
 from ssc_core.exchange.formats import FORMATS, READ, check_place, recognised
 from ssc_core.exchange.incoming import collect, write_candidates
 from ssc_core.masks import rle
@@ -52,6 +53,17 @@ def test_masks_classes_and_refs_come_back(written: tuple[str, Path], split: list
         assert [one.category for one in found[image_id]] == [
             list(CATEGORIES.values())[number % 2] for number in range(len(found[image_id]))
         ]
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if "score" in FORMATS[name].keeps])
+def test_scores_come_back(export: Callable[..., Export], split: list[Photo], tmp_path: Path, name: str) -> None:
+    FORMATS[name].write(export(), place(name, tmp_path))
+    found = collect(name, source(name, tmp_path), split, LeftOut(), per_ref=False)
+    assert {one.score for masks in found.values() for one in masks} == {0.5}
+
+
+def test_what_is_no_score_is_none() -> None:
+    assert [score_in(text) for text in ("0.5", "nan", "inf", "", None, "high")] == [0.5, *[None] * 5]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -349,6 +361,19 @@ def test_a_backslash_may_be_part_of_a_name() -> None:
         names = PhotoNames(known)
         assert names.find("a\\b.jpg", LeftOut()).image_id == 2
         assert names.find("C:\\photos\\b.jpg", LeftOut()).image_id == 1
+
+
+def test_photos_are_found_by_names_that_other_computers_spell_otherwise() -> None:
+    composed, apart = (unicodedata.normalize(form, "Ausflug/Bär am Café.jpg") for form in ("NFC", "NFD"))
+    photos = [Photo(1, composed, (37, 50), ()), Photo(2, "A.JPG", (37, 50), ()), Photo(3, "a.jpg", (37, 50), ())]
+    names, passed_over = PhotoNames(photos), LeftOut()
+    for name in (composed, apart, apart.upper(), apart.replace("/", "\\"), "Bär am Café.JPG"):
+        assert names.find(name, passed_over).image_id == 1
+    assert [names.find(name, passed_over).image_id for name in ("A.JPG", "a.jpg")] == [2, 3]
+    with pytest.raises(SscError, match=r"'a\.JPG' may be A\.JPG or a\.jpg"):
+        names.find("a.JPG", passed_over)
+    assert names.find("b.jpg", passed_over) is None
+    assert passed_over.lines() == ["photos that the split does not have: 1 (b.jpg)"]
 
 
 def test_the_labelling_config_of_label_studio_is_xml_whatever_classes_are_called(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,19 @@ def test_of_a_table_and_one_photo_nothing_else_is_read(photos: Path, tmp_path: P
     assert (nested.photo, nested.sentences) == (tmp_path / "day/a.png", ("cat",))
     assert [one.sentences for one in read_requests(photos / "a.png", [str(table)])] == [("horse",)]
     assert [one.sentences for one in read_requests(photos / "b.png", [str(table)])] == [("cow",)]
+
+
+def test_of_a_table_of_another_computer_and_one_photo(photos: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "Café.png"
+    photo.write_bytes((photos / "a.png").read_bytes())
+    table = tmp_path / "refs.csv"
+    apart = unicodedata.normalize("NFD", f"{tmp_path.name}\\CAFÉ.PNG")
+    table.write_text(f"image,sentences\n{apart},cat\n", encoding="utf-8")
+    assert read_requests(photo, [str(table)]) == [Request(photo, f"{tmp_path.name}/Café.png", ("cat",))]
+    table.write_text("image,sentences\nCafé.png,dog\nCAFÉ.png,cow\n", encoding="utf-8")
+    assert read_requests(photo, [str(table)]) == [Request(photo, "Café.png", ("dog",))], (
+        "the other may be another photo"
+    )
 
 
 def test_rows_without_a_sentence_are_counted(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -139,6 +139,8 @@ def test_rows_of_bad_photos_are_left_out_when_asked(tmp_path: Path, photo_folder
         ("photo;text\na.png;dog\n", r"line 1: no column 'image'.* this file begins 'photo;text'"),
         (f"image,sentences\na.png,[{'9' * 5000}]\n", r"line 2: 'sentences' starts as a JSON list but is not valid"),
         ("image,sentence\na.png,dog\n", r"mine\.csv, line 1: no column 'sentences'"),
+        ("Image,Sentence\na.png,dog\n", r"no column 'sentences'; .* this file begins 'Image,Sentence'"),
+        ("text;Image\ndog;a.png\n", r"no column 'sentences'"),
         ("image,sentences\na.png,dog\n,cat\n", r"mine\.csv, line 3: 'image' is empty"),
         ("image,sentences\na.png,dog,brown\n", r"line 2: more cells than columns"),
         ("image,sentences\na.png\n", r"line 2: 'sentences' must be"),

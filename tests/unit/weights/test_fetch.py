@@ -258,7 +258,9 @@ def test_the_command_fetches_what_the_config_names(config: Path, tmp_path: Path)
     assert (tmp_path / "project" / PATH).read_bytes() == CONTENT
     assert (tmp_path / "project" / "sources.lock.json").is_file()
     assert run("--config", config, "--into", tmp_path / "project") == (0, "x: present\n")
-    assert run("--config", config, "--into", tmp_path / "project", "--verify")[0] == 0
+    status, said = run("--config", config, "--into", tmp_path / "project", "--verify")
+    assert status == 0
+    assert "1 file of 1 read: the right bytes" in said
     (tmp_path / "project" / PATH).write_bytes(CONTENT[::-1])
     assert "wrong bytes" in run("--config", config, "--into", tmp_path / "project", "--verify")[1]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -45,6 +49,29 @@ def test_several_at_once_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert list(LockFile(tmp_path / "lock.json").pins()) == [f"file{i:02}" for i in range(20)]
+
+
+def test_on_a_network_drive_that_locks_only_what_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """flock(2) of NFS: EBADF for an exclusive lock on what is open for reading alone, as a folder always is."""
+    flock = fcntl.flock
+
+    def nfs(file: IO[str], operation: int) -> None:
+        if operation & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", nfs)
+    test_several_at_once_lose_nothing(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock.json"]
+
+
+def test_on_a_drive_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(file: IO[str], operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    LockFile(tmp_path / "lock.json").add("x", sha256=A, size=3, source="first")
+    assert list(LockFile(tmp_path / "lock.json").pins()) == ["x"]
 
 
 @pytest.mark.parametrize(
