@@ -116,9 +116,8 @@ class _Import:
                 raise
 
     def decisions(self, source: Path, reviews: Path, who: str | None) -> None:
-        from getpass import getuser
-
         from ssc_core.exchange.incoming import add_decisions
+        from ssc_core.masks.reviews import this_user
         from ssc_core.masks.store import MaskStore
 
         beside = self.out / "masks.h5"
@@ -128,7 +127,7 @@ class _Import:
             True,
             "new decision",
             reviews,
-            lambda photos, found, over: add_decisions(photos, found, masks, reviews, over, who=who or getuser()),
+            lambda photos, found, over: add_decisions(photos, found, masks, reviews, over, who=who or this_user()),
         )
 
     def truth(self, source: Path, truth: Path) -> None:

@@ -56,8 +56,7 @@ def review(
     Every decision is saved at once; what was decided is chosen, and trained on, when the workflow runs again. The page
     is for this machine alone, under the address that is printed.
     """
-    from getpass import getuser
-
+    from ssc_core.masks.reviews import this_user
     from ssc_core.refer.ref_table import open_photos
     from ssc_core.report.run_folder import nearest, open_run
     from ssc_core.review.queue import Queue
@@ -74,7 +73,7 @@ def review(
         _check_order(order, run, split)
         load = _segmenter(run, config, device, threads)
         queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions, order, load)
-        server = stack.enter_context(ReviewServer(queue, who or getuser(), port))
+        server = stack.enter_context(ReviewServer(queue, who or this_user(), port))
         print(f"{server.url}\ndecisions: {decisions}  (Ctrl+C ends it)", flush=True)
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell has what a script starts with & ignore the first
             signal.signal(number, signal.default_int_handler)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import getpass
 import io
 import logging
 import os
@@ -127,6 +128,14 @@ def same_object(code: bytes, rles: Sequence[bytes], size: Size) -> int | None:
     """Place of the mask that is the same object: the highest IoU, at least ``SAME_OBJECT``; None where none is."""
     nearest = rle.nearest(code, rles, size)
     return nearest[0] if nearest is not None and nearest[1] >= SAME_OBJECT else None
+
+
+def this_user() -> str:
+    """The name of who runs this; the number of one without a name, as in a container (``docker run --user``)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        return str(os.getuid())
 
 
 def append_review(path: Path, review: Review) -> None:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import pwd
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from ssc_core.masks.reviews import (
     append_review,
     read_lines,
     read_reviews,
+    this_user,
 )
 from ssc_core.masks.standing import KnownRefs, those_of
 
@@ -258,3 +261,18 @@ def test_a_file_that_was_begun_without_sentences_goes_on_without_them(tmp_path: 
     assert read_reviews(path) == {}
     append_review(path, review(3))
     assert list(read_reviews(path)) == [3]
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_a_user_of_a_container_has_a_number_and_no_name(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def none(number: int) -> NoReturn:
+        raise error(number)
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", none)
+    assert this_user() == str(os.getuid())
+    monkeypatch.setenv("USER", "ana")
+    assert this_user() == "ana"
