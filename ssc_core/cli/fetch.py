@@ -40,6 +40,9 @@ def fetch(
     from ssc_core.weights.fetch import Depot, is_here, total_text, with_sizes
     from ssc_core.weights.lock import LockFile
 
+    for place in mirror or ():
+        if not place.startswith(("http://", "https://")) and not Path(place).is_dir():
+            raise SscError(f"--mirror {place} is no folder here, nor an http(s) address")
     settings = read_config(config or [])
     known = catalogue.all_files(settings)
     files = known if everything else catalogue.pick(known, names) if names else catalogue.needed_by(settings)

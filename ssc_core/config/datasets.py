@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,19 @@ def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = 
             raise SscError(
                 f"{dataset_folder(settings, name)} was built from other data than the config names now.\n"
                 + "".join(f"  {line}\n" for line in differing)
-                + "Two ways out:\n"
+                + f"Ways out:\n{_if_moved(built.get('source', {}), differing)}"
                 "  keep both: put `results: another_folder` into the config (or `--config results=another_folder`)\n"
                 f"  start over: rm -r {dataset_folder(settings, name)}{stored}{_but_reviews(settings, name)}"
             )
+
+
+def _if_moved(source: dict[str, Any], differing: list[str]) -> str:
+    """A way out where paths alone differ: their data may be the same, which would be made into the same results."""
+    places = [line.partition(":")[0].removeprefix("source.") for line in differing]
+    if not set(places) <= {"root", "file", "images", "instances"} or not all(source.get(place) for place in places):
+        return ""
+    links = " && ".join(f"ln -s NEW_PLACE {shlex.quote(source[place])}" for place in places)
+    return f"  the same data were moved: {links}, and leave the config as it was\n"
 
 
 def _but_reviews(settings: Settings, name: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ssc_core.config import datasets
+from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.world import PLAIN_LOOKS, WORLD_EDITIONS, WorldSettings
 from ssc_core.errors import SscError
@@ -91,6 +92,24 @@ def test_results_of_other_data_stop_and_name_the_ways_out(settings: Settings) ->
     assert "micro.seed: built with 8, the config says 7" in message
     assert "results: another_folder" in message
     assert f"rm -r {datasets.dataset_folder(settings, 'refcoco')}" in message
+
+
+def test_who_moved_the_data_is_told_how_to_keep_the_results(root: Path, tmp_path: Path) -> None:
+    def moved_to(images: str, file: str = "refs.csv") -> Settings:
+        source = {"layout": "table", "file": file, "images": images}
+        own = {"datasets": {"own": {"source": source, "splits": ["train"]}}, "results": str(tmp_path / "results")}
+        return load_settings(read_layers([root / "config.yaml"], own))
+
+    before = datasets.dataset_identity(moved_to("my photos"), "own")
+    _stamp(moved_to("my photos"), "own", before)
+    with pytest.raises(SscError, match="the same data were moved: ln -s NEW_PLACE 'my photos', and leave the config"):
+        datasets.check_world(moved_to("/mnt/photos"))
+    with pytest.raises(SscError, match=r"moved: ln -s NEW_PLACE refs\.csv && ln -s NEW_PLACE 'my photos', and leave"):
+        datasets.check_world(moved_to("/mnt/photos", "/mnt/refs.csv"))
+    _stamp(moved_to("my photos"), "own", json.dumps(json.loads(before) | {"world": "another"}))
+    with pytest.raises(SscError, match="was built from other data") as stopped:
+        datasets.check_world(moved_to("/mnt/photos"))
+    assert "were moved" not in str(stopped.value), "more than places differ"
 
 
 def test_who_starts_over_is_told_of_what_people_decided(settings: Settings) -> None:

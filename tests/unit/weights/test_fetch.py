@@ -265,6 +265,14 @@ def test_the_command_fetches_what_the_config_names(config: Path, tmp_path: Path)
     assert "wrong bytes" in run("--config", config, "--into", tmp_path / "project", "--verify")[1]
 
 
+@pytest.mark.parametrize("place", ["gone", "ftp://files.example/ssc"])
+def test_a_mirror_that_is_not_there_is_not_passed_over(config: Path, tmp_path: Path, place: str) -> None:
+    code, output = run("--config", config, "--into", tmp_path / "project", "--mirror", place)
+    assert code == 1
+    assert f"--mirror {place} is no folder here" in output
+    assert not (tmp_path / "project").exists()
+
+
 def test_the_command_offline_lists_what_is_missing(config: Path, tmp_path: Path, server: BadServer) -> None:
     code, output = run("--config", config, "--into", tmp_path / "project", "--offline")
     assert code == 1
