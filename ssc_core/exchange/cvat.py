@@ -18,7 +18,7 @@ from defusedxml.ElementTree import iterparse
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, refs_of, xml_text
-from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, score_in
+from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, differ, score_in
 from ssc_core.files import atomic_path
 from ssc_core.masks import rle
 from ssc_core.masks.runs import Size
@@ -97,7 +97,8 @@ def _runs(mask: np.ndarray) -> list[int]:
 def read(
     path: Path, photos: Sequence[Photo], passed_over: LeftOut, *, per_ref: bool
 ) -> Iterator[tuple[Photo, list[ForeignMask]]]:
-    """Masks of an XML file: masks and polygons, those of a ``group_id`` together; other shapes are passed over."""
+    """Masks of an XML file: masks and polygons, those of a ``group_id`` and label together; other shapes are passed
+    over."""
     names = PhotoNames(photos)
     try:
         for _, element in iterparse(path, events=("end",), forbid_dtd=True):
@@ -119,13 +120,16 @@ def _masks(image: Xml.Element, photo: Photo, where: str, passed_over: LeftOut) -
     groups: dict[Any, list[tuple[str, Xml.Element]]] = {}
     for number, shape in enumerate(image, start=1):
         if shape.tag in ("mask", "polygon"):
-            groups.setdefault(shape.get("group_id") or number, []).append((f"{where}, shape {number}", shape))
+            group = shape.get("group_id"), shape.get("label")
+            groups.setdefault(group if group[0] else number, []).append((f"{where}, shape {number}", shape))
         elif shape.tag != "tag":
             passed_over.add("shapes that are neither masks nor polygons", f"{where}, {shape.tag} {number}")
     for parts in groups.values():
         name, first = parts[0]
-        codes = [_code(shape, photo.size, place) for place, shape in parts]
-        refs = next(filter(None, (_refs(shape, place) for place, shape in parts)), ())
+        refs_of = [_refs(shape, place) for place, shape in parts]
+        if differ(refs_of, name, passed_over):
+            continue
+        codes, refs = [_code(shape, photo.size, place) for place, shape in parts], next(filter(None, refs_of), ())
         sentences, score = tuple(_texts(parts, "sentences")), next(_texts(parts, "score"), None)
         yield ForeignMask(name, first.get("label", ""), rle.union(codes, photo.size), refs, sentences, score_in(score))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -118,6 +118,14 @@ def ref_ids_of(entry: Mapping[str, Any], where: str) -> tuple[int, ...]:
                 found = values[key] if isinstance(values[key], list) else [values[key]]
                 return tuple(_number(one, f"{where}: {key}") for one in found)
     return ()
+
+
+def differ(refs: Iterable[tuple[int, ...]], name: str, passed_over: LeftOut) -> bool:
+    """Whether parts of a group say that they are of different refs, which then is noted in ``passed_over``."""
+    several = len(set(filter(None, refs))) > 1
+    if several:
+        passed_over.add("groups of shapes that are of different refs", name)
+    return several
 
 
 def sentences_of(entry: Mapping[str, Any]) -> tuple[str, ...]:

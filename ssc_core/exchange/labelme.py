@@ -18,7 +18,7 @@ import numpy as np
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, sentences_in
 from ssc_core.exchange.folders import new_folder, place_photo
-from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries, text_of
+from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, differ, entries, text_of
 from ssc_core.exchange.outlines import INSIDE, filled, rings
 from ssc_core.files import path_inside, read_json
 from ssc_core.masks import rle
@@ -102,6 +102,8 @@ def _masks(shapes: list[dict[str, Any]], photo: Photo, file: Path, passed_over: 
     found = []
     for parts in groups.values():
         where, first = parts[0]
+        if differ((refs_in(shape.get("description")) for _, shape in parts), where, passed_over):
+            continue
         codes = [rle.encode(_part(shape, photo.size, name)[None])[0] for name, shape in parts]
         note = next((shape["description"] for _, shape in parts if refs_in(shape.get("description"))), None)
         code = rle.union(codes, photo.size)

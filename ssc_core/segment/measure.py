@@ -47,33 +47,40 @@ def measure_candidates(
 ) -> BestCandidates:
     """Ask for every photo's annotated classes and compare each object with the best mask of its class.
 
-    annotations: COCO instances JSON; images: folder of its photos. Crowds are left out, as no expression refers to one.
-    Raises SscError when a file is missing or damaged.
+    annotations: COCO instances JSON; images: folder of its photos. Crowds are left out, as no expression refers to one,
+    and objects without a mask. Raises SscError when a file is missing or damaged.
     """
     data = read_json(annotations)
     try:
         names = {row["id"]: row["name"] for row in data["categories"]}
         by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for row in data["annotations"]:
-            if not row.get("iscrowd"):
-                by_image[row["image_id"]].append(row)
-        photos = [row for row in data["images"] if row["id"] in by_image]
-    except (KeyError, TypeError) as error:
+            if not row.get("iscrowd") and row.get("segmentation"):
+                by_image[row["image_id"]].append(row | {"class": names[row["category_id"]]})
+        photos = [_photo(row) for row in data["images"] if row["id"] in by_image]
+    except (KeyError, TypeError, AttributeError) as error:
         raise SscError(f"{annotations} is no COCO instances file: it lacks {error}") from error
     find = CandidateModels(CandidateSettings(detect=detect, segment=segment), device=device, threads=threads)
-    labels = {category: label for label, category in enumerate(names)}
+    classes = tuple(dict.fromkeys(names.values()))  # several categories may be called alike
     measured: list[tuple[int, float]] = []
     for photo in tqdm(photos, desc="measure", unit="image", mininterval=10):
         own = by_image[photo["id"]]
         pixels = load_image(Path(images) / photo["file_name"], (photo["height"], photo["width"]))
-        task = _task(photo, [names[row["category_id"]] for row in own])
-        (found,) = find([task], [pixels], tuple(names.values()), CompatSettings())
+        task = _task(photo, [row["class"] for row in own])
+        (found,) = find([task], [pixels], classes, CompatSettings())
         assert found.masks is not None
         of = found.boxes.labels
-        of_class = {row["category_id"]: found.masks[of == labels[row["category_id"]]] for row in own if len(of)}
-        measured += _best_ious(own, of_class, pixels.shape[:2])
+        of_class = {row["class"]: found.masks[of == classes.index(row["class"])] for row in own if len(of)}
+        try:
+            measured += _best_ious(own, of_class, pixels.shape[:2])
+        except SscError as error:
+            raise SscError(f"{annotations}, an annotation of {photo['file_name']}: {error}") from error
     areas, ious = zip(*measured, strict=True) if measured else ((), ())
     return BestCandidates(np.array(areas, np.int64), np.array(ious, np.float64))
+
+
+def _photo(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("id", "file_name", "height", "width")}
 
 
 def _task(photo: Mapping[str, Any], classes: Sequence[str]) -> ImageTask:
@@ -90,6 +97,6 @@ def _best_ious(
         if code is None:
             continue
         truth = rle.decode([code], size)[0]
-        masks = of_class.get(row["category_id"], truth[None][:0])
+        masks = of_class.get(row["class"], truth[None][:0])
         both, either = (masks & truth).sum((1, 2)), (masks | truth).sum((1, 2))
         yield int(truth.sum()), float((both / either).max(initial=0))

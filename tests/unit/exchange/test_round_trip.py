@@ -376,6 +376,39 @@ def test_photos_are_found_by_names_that_other_computers_spell_otherwise() -> Non
     assert passed_over.lines() == ["photos that the split does not have: 1 (b.jpg)"]
 
 
+def test_a_group_of_cvat_may_be_of_several_objects(split: list[Photo], tmp_path: Path) -> None:
+    shapes = "".join(
+        f'<polygon label="{label}" group_id="7" points="{x},2;{x + 4},2;{x + 4},9;{x},9"/>'
+        for label, x in (("cat", 2), ("dog", 20), ("cat", 10))
+    )
+    image = f'<image id="0" name="beach day.jpg" width="50" height="37">{shapes}</image>'
+    (tmp_path / "a.xml").write_text(f"<annotations>{image}</annotations>")
+    found = collect("cvat", tmp_path / "a.xml", split, LeftOut(), per_ref=False)
+    assert [(one.category, int(rle.areas([one.rle], (37, 50))[0])) for one in found[1]] == [("cat", 56), ("dog", 28)]
+
+
+def test_a_group_of_different_refs_is_passed_over_by_name(split: list[Photo], tmp_path: Path) -> None:
+    points = "2,2;9,2;9,9;2,9"
+    shapes = "".join(
+        f'<polygon label="cat" group_id="7" points="{points}"><attribute name="refs">{ref}</attribute></polygon>'
+        for ref in (10, 11)
+    )
+    other = f'<polygon label="cat" points="{points}"/>'
+    image = f'<image id="0" name="beach day.jpg" width="50" height="37">{shapes}{other}</image>'
+    (tmp_path / "a.xml").write_text(f"<annotations>{image}</annotations>")
+    content = json.loads(labelme())
+    parts = [{"group_id": 7, "description": "ref 10"}, {"group_id": 7, "description": "ref 11: cat"}, {}]
+    content["shapes"] = [content["shapes"][0] | part for part in parts]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for name, path in (("cvat", tmp_path / "a.xml"), ("labelme", tmp_path)):
+        passed_over = LeftOut()
+        found = collect(name, path, split, passed_over, per_ref=False)
+        assert [one.ref_ids for one in found[1]] == [()]
+        ((why, names),) = passed_over.names.items()
+        assert why == "groups of shapes that are of different refs"
+        assert len(names) == 1
+
+
 def test_the_labelling_config_of_label_studio_is_xml_whatever_classes_are_called(tmp_path: Path) -> None:
     names = ["a\x01b", "<b>&\"'", "new\nline", "\ud800", "x" * 300, ""]
     export = Export([], None, dict(enumerate(names)), "train", tmp_path, LeftOut())

@@ -18,11 +18,11 @@ def annotation(image_id: int, category_id: int, polygons: list, **more) -> dict:
     return {"image_id": image_id, "category_id": category_id, "segmentation": polygons, "iscrowd": 0, **more}
 
 
-def measure(folder, annotations: list[dict]):
+def measure(folder, annotations: list[dict], names=("dog", "cat")):
     for i in (1, 2):
         Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(folder / f"{i}.png")
     images = [{"id": i, "file_name": f"{i}.png", "height": 24, "width": 32} for i in (1, 2)]
-    categories = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
+    categories = [{"id": number, "name": name} for number, name in zip((7, 3), names, strict=True)]
     file = folder / "instances.json"
     file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
     return measure_candidates(
@@ -52,6 +52,29 @@ def test_a_mask_of_another_class_does_not_count(tmp_path):
 def test_crowds_and_photos_without_objects_are_left_out(tmp_path):
     found = measure(tmp_path, [annotation(1, 7, SQUARE), annotation(2, 7, SQUARE, iscrowd=1)])
     assert len(found.ious) == 1
+
+
+def test_objects_without_a_mask_are_left_out(tmp_path):
+    boxed = annotation(2, 7, [], bbox=[0, 0, 5, 5])
+    del boxed["segmentation"]
+    assert measure(tmp_path, [annotation(1, 7, SQUARE), boxed]).ious.tolist() == [1]
+
+
+def test_categories_that_are_called_alike_are_one_class(tmp_path):
+    found = measure(tmp_path, [annotation(1, 7, SQUARE), annotation(2, 3, SQUARE)], names=("dog", "dog"))
+    assert found.ious.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (annotation(1, 9, SQUARE), "no COCO instances file: it lacks 9"),
+        (annotation(1, 7, [[0, "x"]]), r"instances\.json, an annotation of 1\.png: a polygon is no list of numbers"),
+    ],
+)
+def test_a_wrong_annotation_is_named(tmp_path, wrong, message):
+    with pytest.raises(SscError, match=message):
+        measure(tmp_path, [wrong])
 
 
 def test_another_file_is_an_error(tmp_path):
