@@ -56,6 +56,6 @@ rule micro_lavt_start:
         out=lambda wildcards, output: str(Path(output.model).parent),
         code=code_version("microworld.training.grounding"),
     message:
-        "micro models: LAVT learns nouns"
+        "micro models: the Swin sees things among their peers, LAVT learns nouns"
     shell:
         call(MICRO_MODEL, "params.step params.build params.options threads params.out")

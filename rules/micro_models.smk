@@ -8,7 +8,7 @@ MICRO_STEPS = {
     "sam": {"steps": 2800},
     "clip": {"cycles": [1800, 1000]},
     "lavt_parts": {"bert_steps": 2500, "close_up_steps": 3000, "scene_steps": 6000},
-    "lavt_start": {"parts": f"{MICRO}/lavt", "steps": 1800},
+    "lavt_start": {"parts": f"{MICRO}/lavt", "peer_steps": 4000, "steps": 2400},
 }
 MICRO_MODEL = "workflow_scripts.micro_model:main"
 MICRO_DETECTOR = SETTINGS.detect.backend.settings if SETTINGS.detect.backend else {}

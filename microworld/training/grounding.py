@@ -41,13 +41,13 @@ from ssc_core.correct.text import ReferringSegmenter, load_tokenizer, tokenize
 
 _FRAMES = ("{n}", "{n}", "the {n}", "a photo of a {n}", "there is a {n}", "this is the {n}")
 _LEAST_PIXELS = 12  # of a noun's objects, in the network's pixels: below, a crop has cut them off
-_CELLS = 0.5  # weight of reading cells
+_CELLS, _PEERS = 0.5, 2.0  # weights of reading cells, and of places among peers in that
 
 
 @dataclass(frozen=True, slots=True)
 class NounBatch:
     """One noun per scene. pixels: (B, 3, SIDE, SIDE); targets, known: bool (B, SIDE, SIDE), what the phrase means and
-    where that is certain; cells: classes, colours and boxes, as ``cell_labels`` has them."""
+    where that is certain; cells: of ``cell_labels``."""
 
     pixels: Tensor
     phrases: list[str]
@@ -93,7 +93,7 @@ def train_on_nouns(
         logits, cells = model(drawn.pixels, ids[:, :longest], attention[:, :longest])
         logits = torch.where(drawn.known[:, None], logits, logits.detach())  # what is doubtful teaches nothing
         nouns = pixel_loss(logits, drawn.targets, PixelLoss(dice=1.0)).mean()
-        return nouns + _CELLS * cell_loss(cells, drawn.cells)
+        return nouns + _CELLS * cell_loss(cells, drawn.cells, peers=_PEERS)
 
     fit(model, step_loss, steps=steps, lr=1e-3, warmup=100, average=0.998)
     return model
@@ -108,7 +108,7 @@ def save_lavt(model: ReferringSegmenter, path: Path) -> None:
 def measure_on_nouns(model: ReadingSegmenter, network: NetworkSettings, pool: Pool) -> dict[str, float]:
     """Mean IoU of a noun's pixels, one noun per scene of a pool, and ``cell_figures``; scenes are shown whole."""
     tokenizer = load_tokenizer(network.tokenizer or network.bert)
-    ious, sums = [], np.zeros(4)
+    ious, sums = [], np.zeros(6)
     for start in range(0, len(pool), 50):
         scenes = np.arange(start, min(start + 50, len(pool)))
         drawn = read_nouns(pool, scenes, np.random.default_rng(start), whole=True)

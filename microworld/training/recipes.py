@@ -13,18 +13,19 @@ from microworld.training.grounding import measure_on_nouns, save_lavt, train_on_
 from microworld.training.loop import write_card
 from microworld.training.pool import Pool, make_pool, open_pool
 from microworld.training.sam import train_sam
-from microworld.training.swin import measure_on_close_ups, train_on_close_ups
+from microworld.training.swin import SwinFeatures, measure_on_close_ups, train_on_close_ups
 from microworld.training.swin_scenes import measure_on_scenes, train_on_scenes
 from microworld.training.vocabulary import build_vocabulary, load_vocabulary, save_vocabulary
 from ssc_core.config.training import NetworkSettings
 from ssc_core.config.world import WorldSettings
 
-SWIN = "swin.safetensors"
-"""In the build folder: a step towards the LAVT that is committed."""
+SWIN, SWIN_AMONG_PEERS = "swin.safetensors", "swin_among_peers.safetensors"
+"""In the build folder: steps towards the LAVT that is committed."""
 
 UNSEEN_SCENES = 300
 TEXT_SCENES = 4000
 HELD_OUT_TEXTS = 2000
+_PEERS = 2.0  # weight, as ``cell_loss`` has it
 
 _SCENES = (
     "{count} scenes of the domain `pretrain/train` of the generated world, which no split of any dataset contains. "
@@ -137,13 +138,18 @@ def make_lavt_parts(build: Path, out: Path, *, bert_steps: int, close_up_steps: 
     )
 
 
-def make_lavt_start(build: Path, out: Path, *, parts: str, steps: int, network: dict[str, object]) -> None:
-    """Join Swin and BERT, which ``make_lavt_parts`` made with ``parts`` as ``out``, to a LAVT that knows nouns.
+def make_lavt_start(
+    build: Path, out: Path, *, parts: str, peer_steps: int, steps: int, network: dict[str, object]
+) -> None:
+    """Teach the Swin that ``make_lavt_parts`` made with ``parts`` as ``out`` to see things among their peers, then join
+    it and BERT to a LAVT that knows nouns.
 
     network: the config's; the weights that it names are not read.
     """
     train, unseen = _pools(build)
-    weights = {"bert": f"{parts}/bert", "swin_weights": str(build / SWIN)}
+    features = SwinFeatures.load(build / SWIN)
+    train_on_scenes(features, train, steps=peer_steps, peers=_PEERS).features.save(build / SWIN_AMONG_PEERS)
+    weights = {"bert": f"{parts}/bert", "swin_weights": str(build / SWIN_AMONG_PEERS)}
     settings = NetworkSettings.model_validate({**network, **weights})
     model = train_on_nouns(train, settings, steps=steps)
     save_lavt(model.segmenter, out / "model.safetensors")
@@ -154,14 +160,16 @@ def make_lavt_start(build: Path, out: Path, *, parts: str, steps: int, network: 
         "means: every dog for `dog`. So fusion and decoder start from something. **It learned from true masks**, the "
         "drawings' own, as networks for photos start from ImageNet and from a segmentation data set: of scenes that no "
         "split contains, and of all that a noun fits, not of the object of a sentence. Its captions are a noun and "
-        "never a colour, a pattern, a size or a place: what tells objects of one class apart is left to Correct. The "
-        "Swin meanwhile went on with its own pre-training, without words, or nouns would have made it forget where "
-        "things are. BERT stayed as it was.",
+        "never a colour, a pattern, a size or a place: what tells objects of one class apart is left to Correct. "
+        "Before, the Swin alone had learned, without words, to see a thing among its peers: how far to the left, up, "
+        "near and large it is among those of its class, and how many they are. It went on with that meanwhile, or "
+        "nouns would have made it forget where things are. BERT stayed as it was.",
         data=_SCENES.format(
             count=len(train),
-            labels="the pixels of all objects that a noun fits; class, colour and box of the object at each place",
+            labels="the pixels of all objects that a noun fits; class, colour and box of the object at each place, and "
+            "its ranks among those of its class by centre, lower edge and area",
         ),
-        figures=measure_on_nouns(model, settings, unseen),  # type: ignore[arg-type]
+        figures=measure_on_nouns(model, settings, unseen),
     )
 
 

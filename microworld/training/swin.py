@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,6 +35,13 @@ class SwinFeatures(nn.Module):
         for stage in self.backbone.layers:
             stage.fusion, stage.res_gate = nn.Identity(), nn.Identity()
         self.channels = [stage.blocks[0].norm1.normalized_shape[0] for stage in self.backbone.layers]  # type: ignore[index, union-attr]
+
+    @classmethod
+    def load(cls, path: Path) -> SwinFeatures:
+        """A Swin that ``save`` wrote."""
+        features = cls()
+        features.load_state_dict(features.state_dict() | load_file(path))  # norms that LAVT alone has are not saved
+        return features
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to the four stages' (B, h, w, C), finest first."""

@@ -1,7 +1,8 @@
 """The second half of the small Swin's pre-training: whole scenes, read densely as a one-stage detector reads photos.
 
 Close-ups teach what things are; LAVT also needs what stands where. For every cell of a coarse grid the Swin says the
-class and the colour of the object there and the box of that object. It sees no sentence.
+class and the colour of the object there and the box of that object; then also what it is among its peers (``peers``).
+It sees no sentence.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from microworld.classes import CATEGORY_NAMES
 from microworld.training.loop import fit
+from microworld.training.peers import PEERS, peer_error, peer_labels, peer_loss
 from microworld.training.pool import BACKGROUND, COLOUR_NAMES, Pool
 from microworld.training.swin import SwinFeatures, as_pixels
 
@@ -28,6 +30,7 @@ CLASSES = len(CATEGORY_NAMES) + 1
 BOX = 6
 """Numbers that say a box: its centre from the cell and from the middle of the picture, logarithms of its sides."""
 
+_READ = (CLASSES, len(COLOUR_NAMES), BOX, PEERS)
 _LEAST_CROP = 0.75
 _LEAST_SIDE = 0.02
 _NO_COLOUR = -100
@@ -40,16 +43,17 @@ class CellReader(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(count) for count in channels)
         self.projections = nn.ModuleList(nn.Linear(count, width) for count in channels)
-        self.head = nn.Linear(width, CLASSES + len(COLOUR_NAMES) + BOX)
+        self.head = nn.Linear(width, sum(_READ))
 
-    def forward(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Stages (B, h, w, C), finest first, to logits of class and of colour and to boxes, each (B, GRID, GRID, *)."""
+    def forward(self, stages: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Stages (B, h, w, C), finest first, to logits of class and of colour, to boxes and to places among peers, each
+        (B, GRID, GRID, *)."""
         summed = torch.zeros(())
         for stage, norm, projection in zip(stages, self.norms, self.projections, strict=True):
             maps = projection(norm(stage)).permute(0, 3, 1, 2)
             summed = summed + functional.interpolate(maps, size=(GRID, GRID), mode="bilinear")
         read = self.head(functional.gelu(summed).permute(0, 2, 3, 1))
-        return tuple(read.split((CLASSES, len(COLOUR_NAMES), BOX), dim=-1))
+        return read.split(_READ, dim=-1)
 
 
 class DenseReader(nn.Module):
@@ -60,24 +64,32 @@ class DenseReader(nn.Module):
         self.features = features
         self.reader = CellReader(features.channels)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, SIDE, SIDE) to what ``CellReader`` gives."""
         return self.reader(self.features(pixels))
 
 
-def cell_loss(read: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
-    """Scalar. read: of a ``CellReader``; truth: classes, colours and boxes of ``cell_labels``, in batches."""
-    (of_class, of_colour, of_box), (classes, colours, boxes) = read, truth
-    inside = classes < CLASSES - 1
+def cells_of_objects(classes: Tensor) -> Tensor:
+    """bool, of the same shape: where there is no background."""
+    return classes < CLASSES - 1
+
+
+def cell_loss(read: tuple[Tensor, ...], truth: tuple[Tensor, ...], *, peers: float) -> Tensor:
+    """Scalar. read: of a ``CellReader``; truth: of ``cell_labels``, in batches; peers: weight of places among these."""
+    (of_class, of_colour, of_box, of_peers), (classes, colours, boxes, among) = read, truth
+    inside = cells_of_objects(classes)
     return (
         functional.cross_entropy(of_class.flatten(0, 2), classes.flatten())
         + 0.5 * functional.cross_entropy(of_colour.flatten(0, 2), colours.flatten(), ignore_index=_NO_COLOUR)
         + functional.smooth_l1_loss(of_box[inside], boxes[inside], beta=0.2)
+        + peers * peer_loss(of_peers, among, inside)
     )
 
 
-def train_on_scenes(features: SwinFeatures, pool: Pool, *, steps: int, batch: int = 48, seed: int = 1) -> DenseReader:
-    """Train ``features`` on. Returns the reader that was trained with it."""
+def train_on_scenes(
+    features: SwinFeatures, pool: Pool, *, steps: int, peers: float = 0.0, batch: int = 48, seed: int = 1
+) -> DenseReader:
+    """Train ``features`` on. peers: as ``cell_loss`` has it. Returns the reader that was trained with it."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     scenes = pool.batches(batch, rng)
@@ -85,7 +97,7 @@ def train_on_scenes(features: SwinFeatures, pool: Pool, *, steps: int, batch: in
 
     def step_loss(step: int) -> Tensor:
         pixels, *truth = _read_batch(pool, next(scenes), rng)
-        return cell_loss(reader(pixels), tuple(truth))
+        return cell_loss(reader(pixels), tuple(truth), peers=peers)
 
     fit(reader, step_loss, steps=steps, lr=1.2e-3, warmup=100, weight_decay=5e-2, average=0.998)
     return reader
@@ -94,7 +106,7 @@ def train_on_scenes(features: SwinFeatures, pool: Pool, *, steps: int, batch: in
 @torch.no_grad()
 def measure_on_scenes(reader: DenseReader, pool: Pool, batch: int = 50) -> dict[str, float]:
     """``cell_figures`` of a pool's scenes."""
-    sums = np.zeros(4)
+    sums = np.zeros(6)
     for start in range(0, len(pool), batch):
         pixels, *truth = _read_batch(pool, np.arange(start, min(start + batch, len(pool))), None)
         sums += cell_sums(reader(pixels), tuple(truth))
@@ -102,26 +114,30 @@ def measure_on_scenes(reader: DenseReader, pool: Pool, batch: int = 50) -> dict[
 
 
 def cell_sums(read: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> np.ndarray:
-    """Over the cells of objects: right classes, right colours, errors of the centre, cells. As ``cell_loss`` has it."""
-    (of_class, of_colour, of_box), (classes, colours, boxes) = read, truth
-    inside = classes < CLASSES - 1
+    """Over the cells of objects: right classes, right colours, errors of the centre, cells; and over those that have
+    peers: errors of ranks, ranks. As ``cell_loss`` has it."""
+    (of_class, of_colour, of_box, of_peers), (classes, colours, boxes, among) = read, truth
+    inside = cells_of_objects(classes)
     error = (of_box - boxes)[inside][:, 2:4].abs().sum() / 4  # two numbers, in halves of the side
     right = ((of_class.argmax(-1) == classes)[inside].sum(), (of_colour.argmax(-1) == colours)[inside].sum())
-    return np.array([*map(int, right), float(error), int(inside.sum())])
+    return np.array([*map(int, right), float(error), int(inside.sum()), *peer_error(of_peers, among, inside)])
 
 
 def cell_figures(reader: str, sums: np.ndarray) -> dict[str, float]:
-    """Share with the right class and colour, and the centre's mean error, from sums of ``cell_sums``."""
+    """Share with the right class and colour, and mean errors of centre and ranks, from sums of ``cell_sums``."""
     names = (
         "class of a cell in a scene",
         "colour of a cell in a scene",
         "error of the object's centre, share of the side",
     )
-    return {f"{reader}, {name}": float(total / sums[3]) for name, total in zip(names, sums, strict=False)}
+    figures = {f"{reader}, {name}": float(total / sums[3]) for name, total in zip(names, sums, strict=False)}
+    return figures | {
+        f"{reader}, error of an object's rank among its peers, from -1 to 1": float(sums[4] / max(sums[5], 1))
+    }
 
 
 def _read_batch(pool: Pool, scenes: np.ndarray, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
-    """Pixels (B, 3, SIDE, SIDE), classes and colours int64 (B, GRID, GRID), boxes (B, GRID, GRID, BOX).
+    """Pixels (B, 3, SIDE, SIDE) and ``cell_labels`` in batches.
 
     With ``rng`` scenes are cropped, flipped, lighter or darker.
     """
@@ -148,8 +164,10 @@ def owner_in_view(pool: Pool, scene: int, move: np.ndarray) -> np.ndarray:
     )  # fmt: skip
 
 
-def cell_labels(objects: np.ndarray, owner: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Classes and colours int64 (GRID, GRID), boxes (GRID, GRID, BOX) of a view. owner: of ``owner_in_view``."""
+def cell_labels(objects: np.ndarray, owner: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Classes and colours int64 (GRID, GRID), boxes (GRID, GRID, BOX) and places among peers (GRID, GRID, PEERS) of a
+    view. owner: of ``owner_in_view``."""
+    among = peer_labels(objects, owner, move, GRID)
     step = SIDE // GRID
     owner = owner[step // 2 :: step, step // 2 :: step]
     inside = owner != BACKGROUND
@@ -158,7 +176,7 @@ def cell_labels(objects: np.ndarray, owner: np.ndarray, move: np.ndarray) -> tup
     boxes = np.zeros((GRID, GRID, BOX), np.float32)
     classes[inside], colours[inside] = objects["label"][owner[inside]], objects["colour"][owner[inside]]
     boxes[inside] = _box_targets(objects["box"], move, owner, inside)
-    return classes, colours, boxes
+    return classes, colours, boxes, among
 
 
 def view_of(height: int, width: int, rng: np.random.Generator | None) -> np.ndarray:
