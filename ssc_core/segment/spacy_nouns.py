@@ -23,7 +23,7 @@ class SpacyNouns:
 
     def __init__(self, pipeline: str, *, threads: int = 1) -> None:
         """pipeline: name of an installed spaCy pipeline, or its folder. Raises SscError when it cannot be used."""
-        self._nlp = _load(pipeline)
+        self._nlp, self._pipeline = _load(pipeline), pipeline
         self._threads = threads
 
     def __call__(self, sentences: Sequence[str]) -> list[list[str]]:
@@ -31,7 +31,13 @@ class SpacyNouns:
         return self._parsed(sentences, head_nouns)
 
     def phrases(self, sentences: Sequence[str]) -> list[list[str]]:
-        """The noun phrases of the same nouns: "small brown dog" where the noun is "dog"."""
+        """The noun phrases of the same nouns: "small brown dog" where the noun is "dog". Raises SscError for a
+        language of which spaCy knows none."""
+        if "noun_chunks" not in self._nlp.Defaults.syntax_iterators:
+            raise SscError(
+                f"spaCy tells no noun phrases of the language '{self._nlp.lang}' of '{self._pipeline}': set "
+                "`nouns.ask: classes`, or another `nouns.spacy_model`"
+            )
         return self._parsed(sentences, head_phrases)
 
     def _parsed(self, sentences: Sequence[str], read: Callable[[Doc], list[str]]) -> list[list[str]]:

@@ -75,3 +75,17 @@ def test_a_pipeline_that_cannot_parse_is_an_error(tmp_path):
     spacy.blank("en").to_disk(tmp_path / "blank")
     with pytest.raises(SscError, match="no tagger and parser"):
         SpacyNouns(str(tmp_path / "blank"))
+
+
+def test_phrases_of_a_language_of_which_spacy_knows_none(tmp_path):
+    polish = spacy.blank("pl")
+    for name in ("tagger", "parser"):
+        polish.add_pipe(name)
+    polish.get_pipe("tagger").add_label("N")
+    polish.get_pipe("parser").add_label("ROOT")
+    polish.initialize()
+    polish.to_disk(tmp_path / "pl")
+    nouns = SpacyNouns(str(tmp_path / "pl"))
+    nouns(["czerwony pies"])
+    with pytest.raises(SscError, match=r"no noun phrases of the language 'pl' .*`nouns\.ask: classes`"):
+        nouns.phrases(["czerwony pies"])
