@@ -28,12 +28,12 @@ rule report:
         selections=as_json(SELECTIONS),
         others=other_evals,
         look=page_look(),
-        code=code("workflow_scripts.report:main"),
+        code=code("ssc_core.report.report_page:write_report"),
     message:
         "writing the report"
     shell:
         call(
-            "workflow_scripts.report:main",
+            "ssc_core.report.report_page:write_report",
             "params.results params.images params.selections output.page",
         )
 
@@ -83,12 +83,12 @@ rule write_results:
         ),
         note=lambda wildcards: page_study(wildcards).note,
         look=page_look(),
-        code=code("workflow_scripts.results_page:main"),
+        code=code("ssc_core.report.results_page:write_results_page"),
     message:
         "writing {output.page}"
     shell:
         call(
-            "workflow_scripts.results_page:main",
+            "ssc_core.report.results_page:write_results_page",
             "params.files params.images params.rows params.note output.page output.repaired output.learning",
         )
 

@@ -34,12 +34,12 @@ rule study_table:
         runtime=10,
     params:
         rows=lambda wildcards: rows_of(wildcards.study),
-        code=code("workflow_scripts.study_table:main"),
+        code=code("ssc_core.report.study:write_study"),
     message:
         "writing the table of the study {wildcards.study}"
     shell:
         call(
-            "workflow_scripts.study_table:main",
+            "ssc_core.report.study:write_study",
             "*input.evals params.rows output.table output.summary output.plot",
         )
 
@@ -128,12 +128,12 @@ rule select_table:
         mem_mb=4000,
         runtime=30,
     params:
-        variants=as_json(SELECTIONS),
-        code=code("ssc_core.report.ways_to_select:write_select_table"),
+        ways=as_json(SELECTIONS),
+        code=code("ssc_core.report.select_table:write_select_table"),
     message:
         "writing the table of ways to select"
     shell:
         call(
-            "ssc_core.report.ways_to_select:write_select_table",
-            "input.evaluation params.variants output.figures output.table",
+            "ssc_core.report.select_table:write_select_table",
+            "input.evaluation params.ways output.figures output.table",
         )

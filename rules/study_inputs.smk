@@ -81,9 +81,9 @@ def page_training(kind):
         if kind == "matching" and "without_constraints" in study.methods:
             phases.append("correct_without_constraints")
         return [
-            path_of(f"{phase}.{kind}", Fixed(where, {"variant": f"seed{seed}/"}))
+            path_of(f"{phase}.{kind}", Fixed(where, {"variant": variant}))
             for phase in phases
-            for seed in study.seeds or [SETTINGS.correct.seed]
+            for variant in [f"seed{seed}/" for seed in study.seeds] or [""]
         ]
 
     return files

@@ -8,7 +8,7 @@ from ssc_core.config.labelling import CompatSettings, ReviewingSettings
 from ssc_core.files import atomic_path
 from ssc_core.masks.reviews import append_review
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.label_rows import Run
+from ssc_core.report.run import Run
 from ssc_core.review.simulated import simulated_reviews
 from ssc_core.select.stage import select_masks
 from workflow_scripts._script import run

@@ -31,7 +31,7 @@ def compare(
     from ssc_core.refer.ref_table import open_photos
     from ssc_core.report.label_rows import Labels
     from ssc_core.report.labels_page import Pages
-    from ssc_core.report.run_folder import nearest, open_run
+    from ssc_core.report.run import nearest, open_run
 
     pages_folder = out.with_suffix("")
     if out.suffix.lower() != ".html":

@@ -22,7 +22,7 @@ from ssc_core.registry import REGISTRY
 from ssc_core.report.checklist import draw_overlays, write_checklist
 from ssc_core.report.label_rows import Labels
 from ssc_core.report.labels_page import Pages
-from ssc_core.report.run_folder import open_run
+from ssc_core.report.run import open_run
 from ssc_core.wording import counted
 
 

@@ -73,16 +73,16 @@ def _time(arguments: Sequence[str], seconds: float) -> str:
 def show(folder: Path, split: str) -> None:
     """Print the figures of a dataset's split, and where its pictures are."""
     from ssc_core.config.methods import method_name, method_order
+    from ssc_core.evaluate.eval_table import folder_table, over_seeds
     from ssc_core.layout import DatasetFolder
-    from ssc_core.report.finding_pictures import compare, repaired_line
-    from ssc_core.report.seeds import over_seeds, read_figures
+    from ssc_core.report.repaired import compare, repaired_line
 
-    table = read_figures(DatasetFolder(folder).all_eval_files())
+    table = folder_table(DatasetFolder(folder).all_eval_files())
     rows = over_seeds(table[(table["split"] == split) & (table["variant"] == "")]).to_dict("records")
     print(f"\n{folder.name} {split}, world: {rows[0]['world']}; every sentence counts, at 480 x 480")
     print(f"\n{'':<44}{'oIoU':>6}   {'95 % interval':<15}{'mIoU':>6}{'P@0.5':>8}")
     for row in sorted(rows, key=lambda row: method_order(str(row["method"]))):
-        name, interval = method_name(str(row["method"])), f"{row['low']:.1f} to {row['high']:.1f}"
+        name, interval = method_name(str(row["method"])), f"{row['oIoU_low']:.1f} to {row['oIoU_high']:.1f}"
         print(f"  {name:<42}{row['oIoU']:6.1f}   {interval:<15}{row['mIoU']:6.1f}{row['P@0.5']:8.1f}")
     network, candidates = folder / f"eval_{split}.json", folder / f"eval_masks_{split}.json"
     print(f"\n{repaired_line(compare(network, candidates))}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ssc_core.config.base import Backend
-    from ssc_core.report.label_rows import Run
+    from ssc_core.report.run import Run
 
 Order = Literal["doubt", "margin", "sentences", "scorers", "network", "table"]
 
@@ -58,7 +58,7 @@ def review(
     """
     from ssc_core.masks.reviews import this_user
     from ssc_core.refer.ref_table import open_photos
-    from ssc_core.report.run_folder import nearest, open_run
+    from ssc_core.report.run import nearest, open_run
     from ssc_core.review.queue import Queue
     from ssc_core.review.server import ReviewServer
 

@@ -258,7 +258,7 @@ STAGES: dict[str, Stage] = {
     "evaluate_published": _evaluation("published", "evaluate", models=("network.bert",)),
     **{f"picture_{method}": _picture(method) for method in (*NETWORKS, "published")},
     "picture_repaired": Stage(
-        calls="workflow_scripts.repaired_picture:main",
+        calls="ssc_core.report.repaired:write_repaired_picture",
         writes={"repaired": "{split}/repaired.png"},
         after=(
             "refs",

@@ -1,10 +1,13 @@
-"""The galleries of pages: each photo once as JPEG, masks as SVG outlines that can be switched on and off."""
+"""The galleries of pages: each photo once as JPEG, masks as SVG outlines that can be switched on and off.
+
+A card is of a sentence that was evaluated, or of a choice among candidates.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +15,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ssc_core.drawing.marks import scale, soften
+from ssc_core.drawing.marks import number_place, scale, soften
 from ssc_core.evaluate.pairs import LoadImage
+from ssc_core.refer.ref import Ref
 from ssc_core.report.examples import SENTENCE_TAGS, ExampleFiles, load_example
+from ssc_core.report.run import Run
 
 SIDE = 360
 """Longer side of the gallery's photos, pixels: twice what a card is wide on most screens."""
+
+NUMBER = 28
+"""Pixels of a photo (``SIDE``) that a number of two digits takes, in page.css's letters."""
 
 LAYERS = {
     "prediction": "prediction",
@@ -92,11 +100,11 @@ class Card:
     beside: the same of the other."""
 
     title: str
-    notes: Sequence[str]
-    tags: set[str]
-    category: str
     photo: ShelfPhoto
     outlines: list[tuple[str, str]]
+    category: str
+    notes: Sequence[str] = ()
+    tags: Set[str] = frozenset()
     numbers: Sequence[tuple[str, float, float, int]] = ()
     scores: Scores | None = None
     anchor: str = ""
@@ -147,8 +155,42 @@ def examples_gallery(
             layers = [*candidate_layers(example.candidates, example.pick), *layers]
         photo = photos.photo(row.file_name)
         outlines = list(outline_all(layers, photo))
-        cards.append(Card(f"“{example.sentence}”", example.notes, tags, row.category, photo, outlines))
+        cards.append(Card(f"“{example.sentence}”", photo, outlines, row.category, example.notes, tags))
     return Gallery(cards, key, SENTENCE_TAGS)
+
+
+def choice_card(
+    run: Run,
+    ref: Ref,
+    choice: int,
+    chosen: int,
+    photos: PhotoShelf,
+    *,
+    truth: np.ndarray | None = None,
+    **about: Any,
+) -> Card:
+    """A choice of a ref: the photo with all candidates, numbered from 1, the chosen one and the truth; and the scores.
+
+    chosen: index of a candidate, -1 none; about: other fields of the card.
+    """
+    photo, masks, of_choice = photos.photo(ref.file_name), run.candidates(ref.ref_id), run.sentences_of(choice)
+    sentences = ref.sentences[of_choice]
+    layers = [*candidate_layers(masks, chosen), ("truth", truth)]
+    places = [number_place(soften(mask, (photo.height, photo.width)), NUMBER / 2) for mask in masks]
+    return Card(
+        title=" · ".join(f"“{text}”" for text in sentences),
+        photo=photo,
+        outlines=list(outline_all(layers, photo)),
+        numbers=[("pick" if i == chosen else "candidates", *place, i + 1) for i, place in enumerate(places)],
+        scores=Scores(
+            of_sentences=list(zip(sentences, run.scores.scores(ref.ref_id)[of_choice].tolist(), strict=True)),
+            decisive=run.selected.scores(ref.ref_id)[choice].tolist(),
+            areas=run.scores.areas(ref.ref_id).tolist(),
+            chosen=chosen,
+        ),
+        run=run.name,
+        **about,
+    )
 
 
 def candidate_layers(masks: Sequence[np.ndarray], pick: int | None) -> list[tuple[str, np.ndarray]]:

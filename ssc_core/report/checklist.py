@@ -13,8 +13,9 @@ from PIL import Image
 
 from ssc_core.files import atomic_path
 from ssc_core.refer.images import PhotoReader
-from ssc_core.report.label_rows import LabelRow, Labels, Run
+from ssc_core.report.label_rows import LabelRow, Labels
 from ssc_core.report.overlay import candidates_overlay
+from ssc_core.report.run import Run
 
 LONGEST_STEM = 200
 """Bytes of a photo's name that its overlay is called after: drives take 255 for a name."""
@@ -51,7 +52,8 @@ def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: 
 
 def overlay_of(row: LabelRow) -> str:
     """Where the overlay of a row lies."""
-    sentence = f"_{row.choice + 1}" if row.choice else ""
+    # no `_`: of `a.jpg` the second sentence of ref 1 is not ref 2 of `a_1.jpg`
+    sentence = f"-{row.choice + 1}" if row.choice else ""
     stem = Path(row.ref.file_name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
     return f"overlays/{stem}_{row.ref.ref_id}{sentence}.jpg"
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from ssc_core.config.methods import MATCHED, PHASES, method_order
 from ssc_core.errors import SscError
+from ssc_core.evaluate.eval_table import folder_table, networks_resolution, split_order
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
 from ssc_core.layout import DatasetFolder, dataset_folders, is_variant
 from ssc_core.report.published import PUBLISHED, Published
-from ssc_core.report.seeds import read_figures, split_order
 from ssc_core.tables import read_frame
 
 
@@ -63,8 +63,8 @@ class DatasetResults:
     """Everything that a dataset's folder holds.
 
     world: whose figures they are; logs: training log by phase; matching: accuracy of the matching by phase; figures:
-    ``seeds.read_figures`` of the config and all its variants; models and masks are of the config itself; jobs: a row
-    per benchmarked job.
+    ``folder_table`` of the config and all its variants; models and masks are of the config itself; jobs: a row per
+    benchmarked job.
     """
 
     folder: DatasetFolder
@@ -129,9 +129,9 @@ class DatasetResults:
             )
 
     def _choice_lines(self, *, as_networks: bool) -> Iterator[ResultLine]:
-        resolution = self.models[0].content.resolution if self.models else "480"
         for found in self.masks:
             content, rows = found.content, found.rows
+            resolution = networks_resolution(content)
             for name, choice in content.choices.items():
                 ious = rows[f"iou_480_{name}" if as_networks and resolution == "480" else f"iou_{name}"]
                 yield ResultLine(
@@ -167,7 +167,7 @@ def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
             models.append(EvaluatedModel(content, rows))
         else:
             masks.append(EvaluatedMasks(content, rows))
-    figures = read_figures(folder.all_eval_files())
+    figures = folder_table(folder.all_eval_files())
     worlds = {*figures["world"], *(read_eval(path).world for _, path in folder.of_splits("selections"))}
     if len({world == "micro" for world in worlds}) > 1:
         raise SscError(

@@ -91,7 +91,7 @@ def _photo_row(
     ]
     for ref in refs:
         own = (store.candidates(ref.ref_id).rows - (found.rows[0] if len(found) else 0)).tolist()
-        note = f"asks for {asked[ref.ref_id]}: {_count(len(own), 'candidate')}"
+        note = f"asks for {asked[ref.ref_id] or 'nothing'}: {_count(len(own), 'candidate')}"
         panels.append(_panel(f"“{ref.sentences[0]}”", note, draw_masks(photo, soft, own)))
     return Beside(panels, _GAP)
 

@@ -53,21 +53,15 @@ def draw_curves(curves: list[Path], matching: list[Path], out: Path) -> None:
     save(figure, out)
 
 
-def write_learning(
-    matching: Mapping[str, Sequence[pd.DataFrame]],
-    losses: Mapping[str, Sequence[pd.DataFrame]],
-    out: Path,
-    *,
-    where: str,
-) -> None:
+def write_learning(matching: Sequence[Path], curves: Sequence[Path], out: Path, *, where: str) -> None:
     """Two panels as SVG: share of refs matched to their object by epoch, and the loss by step; a thin line per seed.
 
-    matching, losses: by phase, a table per seed: ``epoch accuracy`` and ``step loss``.
+    matching, curves: as in ``draw_curves``, of several seeds.
     """
     figure, (left, right) = panels(10, 4, 1, 2)
-    for phase, tables in matching.items():
+    for phase, tables in _by_phase(matching).items():
         draw_matching(left, tables, colour=_colour(phase), label=_readable(phase))
-    for phase, tables in losses.items():
+    for phase, tables in _by_phase(curves).items():
         for seed, table in enumerate(tables):
             draw_steps(
                 right, table, "loss", colour=_colour(phase), label=_readable(phase) if seed == 0 else "", raw=False
@@ -152,6 +146,13 @@ def draw_matching(
 def _phase(path: Path) -> str:
     """The phase that a log or a table of matching is of, from its file's name."""
     return path.name.split(".")[0]
+
+
+def _by_phase(paths: Sequence[Path]) -> dict[str, list[pd.DataFrame]]:
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for path in paths:
+        tables.setdefault(_phase(path), []).append(pd.read_csv(path))
+    return tables
 
 
 def _title(path: Path) -> str:

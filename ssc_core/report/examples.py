@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ class ExampleFiles:
     masks: MaskStore | None = None
     selected: SelectionStore | None = None
 
+    @classmethod
+    def open(cls, stack: ExitStack, photos: LoadImage, truth: Path, masks: Path, selected: Path) -> ExampleFiles:
+        """Raises SscError for files that are missing or damaged."""
+        found = stack.enter_context(MaskStore.open(masks, with_masks=True))
+        return cls(photos, TruthStore(truth), found, stack.enter_context(SelectionStore(selected)))
+
 
 def write_eval_picture(
     *, refs: Path, truth: Path, evaluation: Path, images: Path, picture: Path, count: int = 8
@@ -64,17 +71,21 @@ def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     """``count`` rows, one per ref while there are enough refs, evenly spaced by IoU from the best to the worst."""
     one_each = rows.drop_duplicates("ref_id") if rows["ref_id"].nunique() >= count else rows
     ordered = one_each.sort_values(["iou_native", "sent_id"], ascending=[False, True])
-    places = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
-    return ordered.iloc[places]
+    return evenly(ordered, count)
+
+
+def evenly(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """``count`` rows, or all if there are fewer, evenly spaced from the first to the last."""
+    return rows.iloc[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
 def load_example(row: Any, sources: ExampleFiles) -> Example:
-    """Example of a row of ``evaluate.pairs.measure_pairs``."""
+    """Example of a row of ``evaluate.pairs.measure_pairs``; with candidates, of ``beside_picks``."""
     truth = sources.truth.mask(row.ref_id)
     notes = [row.category] * bool(row.category) + [f"IoU {100 * row.iou_native:.1f}\u00a0%"]
     candidates, pick = None, None
     if sources.masks is not None and sources.selected is not None:
-        candidates, pick = _candidates(row.ref_id, sources.masks, sources.selected)
+        candidates, pick = _candidates(row.ref_id, row.sentence_number, sources.masks, sources.selected)
         if pick is not None and truth is not None:
             notes.append(f"Select's pick {100 * mask_iou(candidates[pick], truth):.1f}\u00a0%")
     notes.append(row.file_name)
@@ -89,10 +100,13 @@ def load_example(row: Any, sources: ExampleFiles) -> Example:
     )
 
 
-def _candidates(ref_id: int, masks: MaskStore, selected: SelectionStore) -> tuple[Sequence[np.ndarray], int | None]:
-    """A ref's candidates and the index of the picked one; with a choice per sentence, the first sentence's."""
+def _candidates(
+    ref_id: int, sentence: int, masks: MaskStore, selected: SelectionStore
+) -> tuple[Sequence[np.ndarray], int | None]:
+    """A ref's candidates and the index of the one that was picked for a sentence."""
     candidates = read_candidates(masks, ref_id, merged=selected.merged_masks).with_drawn(selected.drawn(ref_id))
-    rows, chosen = candidates.rows.tolist(), selected.chosen(ref_id)
+    per_sentence = selected.choice_per == "sentence"
+    rows, chosen = candidates.rows.tolist(), selected.chosen(ref_id, sentence if per_sentence else 0)
     return list(candidates.masks()), rows.index(chosen) if chosen in rows else None
 
 
@@ -102,15 +116,19 @@ def mask_iou(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def beside_picks(rows: pd.DataFrame, picked: pd.DataFrame | None) -> pd.DataFrame:
-    """Rows of a network's evaluation with ``select_iou``, the IoU of Select's pick for their ref, NaN where unknown.
+    """Rows of a network's evaluation with ``select_iou``, the IoU of Select's pick for them, NaN where unknown, and
+    ``sentence_number`` within their ref, from 0.
 
     rows: ``evaluate.pairs.measure_pairs``; picked: ``evaluate.masks.candidates_path`` with a choice ``selected``, or
     None. Both in photo pixels.
     """
+    rows = rows.assign(sentence_number=rows.groupby("ref_id").cumcount(), select_iou=np.nan)
     if picked is None:
-        return rows.assign(select_iou=np.nan)
-    picks = picked[picked["sentence"] == 0].set_index("ref_id")["iou_selected"]
-    return rows.assign(select_iou=rows["ref_id"].map(picks))
+        return rows
+    picks = picked.set_index(["ref_id", "sentence"])["iou_selected"]
+    # one choice per ref stands for all its sentences
+    of_sentence = rows["sentence_number"] if picked["sentence"].any() else 0 * rows["sentence_number"]
+    return rows.assign(select_iou=picks.reindex(pd.MultiIndex.from_arrays([rows["ref_id"], of_sentence])).to_numpy())
 
 
 RIGHT = 0.5

@@ -46,6 +46,8 @@ matplotlib.rcParams.update(
         "svg.hashsalt": "ssc",
         # letters stay letters, which can be searched and read out
         "svg.fonttype": "none",
+        # names of users are no formulas
+        "text.parse_math": False,
     }
 )
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -3,28 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ssc_core.errors import SscError
-from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import NONE
 from ssc_core.masks.reader import Ids
-from ssc_core.masks.selection import ScoreStore, SelectionStore
-from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref import Ref
-from ssc_core.refer.ref_table import photos_of, refs_by_photo
+from ssc_core.refer.ref_table import refs_by_photo
 from ssc_core.report.doubt import CHECKED, REASONS, bit, in_order, judge, said
-from ssc_core.report.voices import NetworkMasks, voices
-from ssc_core.select.ensemble import WeightedScores, weights_of
-from ssc_core.tables import read_frame
+from ssc_core.report.run import Run, margin
+from ssc_core.report.voices import voices
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,96 +55,6 @@ class LabelRow:
     @property
     def name(self) -> str:
         return f"ref {self.ref.ref_id} of {self.ref.file_name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A split of a results folder, opened. name: for the reader; table: refs.parquet; asked: the class asked for, by
-    ref; scorers: all that scored the candidates, with a weight in the choice or not; network: what a trained one says,
-    where one is."""
-
-    name: str
-    masks: MaskStore
-    scores: WeightedScores
-    selected: SelectionStore
-    table: Path
-    split: str
-    asked: Asked
-    least_area: int
-    scorers: Sequence[ScoreStore]
-    network: NetworkMasks | None = None
-
-    @classmethod
-    def open(
-        cls,
-        stack: ExitStack,
-        name: str,
-        split: str,
-        *,
-        refs: Path,
-        nouns: Path,
-        masks: Path,
-        scores: Sequence[Path],
-        selected: Path,
-        more_scores: Sequence[Path] = (),
-        network: NetworkMasks | None = None,
-    ) -> Run:
-        """scores: of every scorer that the choice was made from; more_scores: of others. Raises SscError for files that
-        are missing, damaged or of each other's."""
-        choices = stack.enter_context(SelectionStore(selected))
-        weighted = WeightedScores.open(stack, scores, weights_of(choices))
-        return cls(
-            name,
-            stack.enter_context(MaskStore.open(masks, with_masks=True)),
-            weighted,
-            choices,
-            refs,
-            split,
-            Asked(nouns),
-            int(choices.info.settings.get("min_area", 0)),
-            [*weighted.stores.values(), *(stack.enter_context(ScoreStore(path)) for path in more_scores)],
-            network,
-        )
-
-    @property
-    def per_sentence(self) -> bool:
-        """Whether every sentence has a choice of its own."""
-        return self.selected.choice_per == "sentence"
-
-    def refs(self) -> Iterator[Ref]:
-        """The split's refs: photos by first appearance, a photo's refs together."""
-        for _, members in refs_by_photo(self.table, photos_of(self.table, self.split), self.split):
-            yield from members
-
-    def candidates(self, ref_id: int) -> list[np.ndarray]:
-        """Masks that were chosen from, bool (H, W) each, and last the one that a person drew, if one did."""
-        return list(self.drawn_too(ref_id).masks())
-
-    def drawn_too(self, ref_id: int) -> Candidates:
-        """What was chosen from, with a mask that a person drew."""
-        candidates = read_candidates(self.masks, ref_id, merged=self.scores.merged_masks)
-        return candidates.with_drawn(self.selected.drawn(ref_id))
-
-    def found_as(self, image_id: int) -> pd.Series:
-        """How many instances of each class were found in a photo, the most first."""
-        labels = [self.masks.info.class_names[label] for label in self.masks.instances(image_id).labels.tolist()]
-        return pd.Series(labels, dtype=object).value_counts()
-
-
-class Asked:
-    """The class that each ref asks for, from nouns.parquet: a number a ref, each name once. names: the last is "",
-    for refs without any."""
-
-    def __init__(self, nouns: Path) -> None:
-        table = read_frame(nouns, made_by="extract_nouns", columns=["ref_id", "query"])
-        self._refs = Ids(table["ref_id"].to_numpy(), "ref", nouns)
-        self._numbers, names = pd.factorize(table["query"])
-        self.names = (*names.tolist(), "")
-
-    def number(self, ref_id: int) -> int:
-        """Index of the name that a ref asks for."""
-        row = self._refs.find(ref_id)
-        return len(self.names) - 1 if row is None else int(self._numbers[row])
 
 
 NUMBERS = np.dtype(
@@ -227,7 +131,7 @@ class Labels:
     def _row(self, ref: Ref, line: tuple[Any, ...]) -> LabelRow:
         own = dict(zip(NUMBERS.names or (), line, strict=True))
         choice, name = own["choice"], self.run.asked.names[own["asked"]]
-        sentences = ref.sentences[choice : choice + 1] if self.run.per_sentence else ref.sentences
+        sentences = ref.sentences[self.run.sentences_of(choice)]
         plain = {key: own[key] for key in ("found", "chosen", "score", "margin", "doubt")}
         return LabelRow(ref, choice, sentences, name, reasons=_reasons(own), **plain)
 
@@ -246,7 +150,7 @@ def _numbers(run: Run, ref: Ref) -> Iterator[tuple[Any, ...]]:
         raise SscError(f"{run.selected.path} has no ref {ref.ref_id} of {ref.file_name}; is it of another split?")
     rows = run.drawn_too(ref.ref_id).rows
     decisive = run.selected.scores(ref.ref_id)
-    allowed = run.scores.areas(ref.ref_id) >= run.least_area
+    allowed = run.may_be_chosen(ref.ref_id)
     for choice in range(run.selected.choices(ref.ref_id)):
         row = run.selected.chosen(ref.ref_id, choice)
         places = np.flatnonzero(rows == row)
@@ -256,7 +160,6 @@ def _numbers(run: Run, ref: Ref) -> Iterator[tuple[Any, ...]]:
             )
         chosen = int(places[-1]) if row != NONE else -1
         scored = 0 <= chosen < len(allowed)
-        best = np.sort(decisive[choice][allowed])[-2:]
         yield (
             ref.image_id,
             ref.ref_id,
@@ -265,7 +168,7 @@ def _numbers(run: Run, ref: Ref) -> Iterator[tuple[Any, ...]]:
             len(allowed),
             chosen,
             float(decisive[choice][chosen]) if scored else float("nan"),
-            float(best[1] - best[0]) if len(best) == 2 else float("nan"),
+            margin(decisive[choice][allowed]),
             *voices(run, ref.ref_id, choice, len(allowed), chosen),
             0,
             0.0,

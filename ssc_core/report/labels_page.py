@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
 from ssc_core.config.toys import ON_PHOTOS, toys_in
-from ssc_core.drawing.marks import number_place, soften
 from ssc_core.evaluate.pairs import LoadImage
 from ssc_core.files import read_json
 from ssc_core.masks import rle
 from ssc_core.masks.reader import ColumnReader
 from ssc_core.refer.ref_table import open_photos
-from ssc_core.report.cards import Card, Gallery, PhotoShelf, Scores, candidate_layers, outline_all
+from ssc_core.report.cards import Card, Gallery, PhotoShelf, choice_card
 from ssc_core.report.doubt import CHECKED, REASONS
-from ssc_core.report.label_rows import LabelRow, Labels, Run, by_class
+from ssc_core.report.label_rows import LabelRow, Labels, by_class
 from ssc_core.report.pages import write_page
-from ssc_core.report.select_cards import NUMBER
+from ssc_core.report.run import Run
 
 ROWS_A_PAGE = 48
 TO_CHECK = 100
@@ -104,10 +104,10 @@ class Pages:
         ends, rows = [], self._rows(np.arange(len(self)))
         while some := list(islice(rows, ROWS_A_PAGE)):
             ends.append((some[0].row.ref.file_name, some[-1].row.ref.file_name))
-            self._write_rows(temporary / f"{len(ends)}.html", len(ends), some, f"../{out.name}")
+            self._write_rows(temporary / f"{len(ends)}.html", len(ends), some, f"../{quote(out.name)}")
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
-        self._write_overview(out, folder.name, ends)
+        self._write_overview(out, quote(folder.name), ends)
 
     def _write_overview(self, out: Path, folder: str, ends: Sequence[tuple[str, str]]) -> None:
         numbers, has = self.labels[0].numbers[self.places[0]], self._has()
@@ -265,43 +265,21 @@ class Pages:
         return notes + ["a person decided"] * (row.ref.ref_id in self.runs[0].selected.reviewed)
 
     def _card(self, one: _Row, shelf: PhotoShelf) -> Card:
-        row = one.row
-        card = replace(
-            _drawn(self.runs[0], row, shelf),
+        row, inspect = one.row, ("ssc", "inspect", self.results, self.split, str(one.row.ref.ref_id))
+        return _drawn(
+            self.runs[0],
+            row,
+            shelf,
             notes=self._notes(one),
             tags=self._tags(one),
             anchor=_anchor(row),
-            command=f"ssc inspect {self.results} {self.split} {row.ref.ref_id}" if self.results else "",
+            command=shlex.join(inspect) if self.results else "",
+            beside=_drawn(self.runs[1], one.other, shelf) if one.other else None,
         )
-        return replace(card, beside=_drawn(self.runs[1], one.other, shelf)) if one.other else card
 
 
-def _drawn(run: Run, row: LabelRow, shelf: PhotoShelf) -> Card:
-    """The photo with a run's candidates, numbered, the chosen one and the scores."""
-    photo, masks = shelf.photo(row.ref.file_name), run.candidates(row.ref.ref_id)
-    places = [number_place(soften(mask, (photo.height, photo.width)), NUMBER / 2) for mask in masks]
-    scores, choice = run.scores.scores(row.ref.ref_id), row.choice
-    if run.selected.choice_per == "sentence":
-        scores = scores[choice : choice + 1]
-    return Card(
-        title=" · ".join(f"“{text}”" for text in row.sentences),
-        notes=[],
-        tags=set(),
-        category=row.asked,
-        photo=photo,
-        outlines=list(outline_all(candidate_layers(masks, row.chosen), photo)),
-        numbers=[
-            ("pick" if number == row.chosen else "candidates", *place, number + 1)
-            for number, place in enumerate(places)
-        ],
-        scores=Scores(
-            of_sentences=list(zip(row.sentences, scores.tolist(), strict=True)),
-            decisive=run.selected.scores(row.ref.ref_id)[choice].tolist(),
-            areas=run.scores.areas(row.ref.ref_id).tolist(),
-            chosen=row.chosen,
-        ),
-        run=run.name,
-    )
+def _drawn(run: Run, row: LabelRow, shelf: PhotoShelf, **about: Any) -> Card:
+    return choice_card(run, row.ref, row.choice, row.chosen, shelf, category=row.asked, **about)
 
 
 def _anchor(row: LabelRow) -> str:

@@ -17,9 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from ssc_core.config.methods import method_name
 from ssc_core.drawing.style import PICK, PREDICTION, TRUTH, css
+from ssc_core.evaluate.eval_table import FIGURES
 from ssc_core.evaluate.metrics import THRESHOLDS
 from ssc_core.files import atomic_path
-from ssc_core.report.seeds import FIGURES
 from ssc_core.report.select_table import cells
 from ssc_core.wording import counted
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue, RootModel
 
 from ssc_core.config.variants import Changes, plain
+from ssc_core.errors import SscError
+from ssc_core.evaluate.masks import candidates_path
 from ssc_core.evaluate.metrics import Figure, Overlaps, paired_gains
-from ssc_core.evaluate.schema import MasksEval
+from ssc_core.evaluate.schema import MasksEval, read_eval
+from ssc_core.files import atomic_path, write_json
+from ssc_core.tables import read_frame
 
 OWN = "selected"
 """The choice that the pipeline itself makes, which all gains are measured from."""
@@ -22,6 +28,10 @@ _NAMES = {
     OWN: "the pipeline's own choice",
     "best": "the candidate with the highest IoU: looks at the truth, a bound and no method",
 }
+
+
+class Ways(RootModel[dict[str, dict[str, JsonValue]]]):
+    """What each way to select changes, by name, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +47,34 @@ class Line:
     mIoU_gain: Figure
 
 
-def compared(evaluation: MasksEval, rows: pd.DataFrame, variants: Mapping[str, Changes]) -> list[Line]:
+def write_select_table(*, evaluation: Path, ways: Ways, figures: Path, table: Path) -> None:
+    """Write the table as JSON (``figures``) and CSV.
+
+    evaluation: an eval file of choices among masks, its rows beside it.
+
+    Raises SscError when a file is missing or damaged, or the evaluation is of something else.
+    """
+    content, rows = read_selections(evaluation)
+    lines = compared(content, rows, ways)
+    with atomic_path(table) as temporary:
+        temporary.write_text(csv_table(lines), encoding="utf-8")
+    values = content.model_dump(mode="json")
+    facts = ("dataset", "split", "world", "per", "n_pairs", "n_refs", "n_images", "candidates", "code")
+    write_json(figures, {**{name: values[name] for name in facts}, "lines": [asdict(line) for line in lines]})
+
+
+def read_selections(evaluation: Path) -> tuple[MasksEval, pd.DataFrame]:
+    """An eval file of ways to select and its rows; raises SscError as ``write_select_table``."""
+    content = read_eval(evaluation)
+    if not isinstance(content, MasksEval) or OWN not in content.choices:
+        raise SscError(f"{evaluation} holds no choices of Select; run evaluate_selections again")
+    return content, read_frame(candidates_path(evaluation), made_by="evaluate_selections")
+
+
+def compared(evaluation: MasksEval, rows: pd.DataFrame, ways: Ways) -> list[Line]:
     """A line a choice of an eval file, in its order.
 
-    rows: ``evaluate.masks.candidates_path`` of it; variants: what each way to select changes; one that is not
-    among them has no description.
+    rows: ``evaluate.masks.candidates_path`` of it. A choice that is not among ``ways`` has no description.
     """
     settings = evaluation.settings["evaluate"]
     lines = []
@@ -54,7 +87,7 @@ def compared(evaluation: MasksEval, rows: pd.DataFrame, variants: Mapping[str, C
         lines.append(
             Line(
                 name=name,
-                what=_NAMES[name] if name in _NAMES else changes(variants[name]) if name in variants else "",
+                what=_NAMES[name] if name in _NAMES else changes(ways.root[name]) if name in ways.root else "",
                 test_only=choice.test_only,
                 oIoU=Figure(choice.oIoU, *(ci.oIoU if ci else ())),
                 mIoU=Figure(choice.mIoU, *(ci.mIoU if ci else ())),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.choice import NONE, eligible
 from ssc_core.masks.resize import resize_nearest
 from ssc_core.masks.selection import SelectionStore
-
-if TYPE_CHECKING:
-    from ssc_core.report.label_rows import Run
-
-NetworkMasks = Callable[[int], Sequence[tuple[rle.Size, bytes | None]]]
-"""A ref's masks by a network, one per sentence: (height, width) and COCO compressed RLE, None where it has none."""
+from ssc_core.report.run import Run
 
 
 class Voices(NamedTuple):
@@ -53,14 +48,9 @@ def _scorers(run: Run, ref_id: int, choice: int) -> Sequence[int]:
     """What each would take."""
     if len(run.scorers) < 2:
         return ()
-    own = [store.scores(ref_id)[_sentences_of(run, choice)] for store in run.scorers if ref_id in store]
+    own = [store.scores(ref_id)[run.sentences_of(choice)] for store in run.scorers if ref_id in store]
     candidates = len(run.scores.areas(ref_id))
     return [_pick(run, ref_id, of.mean(axis=0)) for of in own if of.shape[1] == candidates]
-
-
-def _sentences_of(run: Run, choice: int) -> slice:
-    """Which of its ref's sentences a choice was made for."""
-    return slice(choice, choice + 1) if run.per_sentence else slice(None)
 
 
 def _pick(run: Run, ref_id: int, scores: np.ndarray) -> int:
@@ -72,7 +62,7 @@ def _pick(run: Run, ref_id: int, scores: np.ndarray) -> int:
 def _network(run: Run, ref_id: int, choice: int) -> float:
     if run.network is None or run.selected.rle(ref_id, choice) is None:
         return float("nan")
-    of_sentences = run.network(ref_id)[_sentences_of(run, choice)]
+    of_sentences = run.network(ref_id)[run.sentences_of(choice)]
     ious = [_iou(run.selected, ref_id, choice, size, mask) for size, mask in of_sentences if mask is not None]
     return float(np.mean(ious)) if ious else float("nan")
 

@@ -20,8 +20,9 @@ from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
 from ssc_core.masks.standing import KnownRefs, those_of
 from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref_table import refs_by_photo
-from ssc_core.report.label_rows import LabelRow, Run, asked_rows
+from ssc_core.report.label_rows import LabelRow, asked_rows
 from ssc_core.report.overlay import overlay
+from ssc_core.report.run import Run
 from ssc_core.review.masks import BoxMasks, Draft, Drafts, LoadSegmenter, read_upload
 from ssc_core.wording import counted
 

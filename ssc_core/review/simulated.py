@@ -13,7 +13,8 @@ from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.reviews import Decision, Review
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.label_rows import LabelRow, Run, asked_rows
+from ssc_core.report.label_rows import LabelRow, asked_rows
+from ssc_core.report.run import Run
 
 WHEN = datetime(2000, 1, 1, tzinfo=UTC)
 """The same answers are the same bytes."""

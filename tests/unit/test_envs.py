@@ -32,7 +32,7 @@ def test_every_rule_has_an_environment_that_exists(root: Path) -> None:
 def test_rules_of_reports_have_what_draws_and_writes_pages(root: Path) -> None:
     rules = [rule for path in (root / "rules").glob("*.smk") for rule in re.split(r"\n\n\n", path.read_text())]
     calls = (
-        r'call\(\s+"(ssc_core\.report|workflow_scripts\.(report|results_page|study_table))\b',
+        r'call\(\s+"ssc_core\.report\b',
         r'calls\(\s*"(contact_sheet|training_curves)"',
     )
     found = [rule for rule in rules if any(re.search(call, rule) for call in calls)]

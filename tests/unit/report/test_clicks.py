@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ssc_core.report.clicks import ReviewedVariants, write_clicks_page
+from ssc_core.errors import SscError
+from ssc_core.report.clicks import ReviewedVariants, percentage, write_clicks_page
 from tests.unit.select.conftest import World
 
 VARIANTS = {"doubt 5%": [0.05, "doubt"], "random 5%": [0.05, "random"], "doubt 20%": [0.2, "doubt"],
@@ -15,7 +16,8 @@ VARIANTS = {"doubt 5%": [0.05, "doubt"], "random 5%": [0.05, "random"], "doubt 2
 def table(path: Path, figures: dict[str, list[float]], method: str, resolution: str, split: str) -> Path:
     rows = [
         {"variant": variant, "seed": seed, "dataset": "refcoco", "split": split, "method": method, "oIoU": value,
-         "resolution": resolution, "mIoU": value, "P@0.5": value, "oIoU_low": value - 1, "oIoU_high": value + 1}
+         "per": "ref" if resolution == "native" else "sentence", "resolution": resolution,
+         "mIoU": value, "P@0.5": value, "oIoU_low": value - 1, "oIoU_high": value + 1}
         for variant, values in figures.items()
         for seed, value in enumerate(values)
     ]  # fmt: skip
@@ -59,3 +61,20 @@ def test_the_picture_has_both_panels(page, tmp_path):
     drawn = (tmp_path / "images" / "clicks.svg").read_text()
     assert all(words in drawn for words in ("Labels, refcoco val", "Corrected network", "by doubt", "at random"))
     assert "](images/clicks.svg)" in page
+
+
+def test_a_share_is_not_called_by_another():
+    assert [percentage(share) for share in (0.005, 0.025, 0.07, 1)] == ["0.5 %", "2.5 %", "7 %", "100 %"]
+
+
+def test_networks_may_be_measured_in_photo_pixels(tmp_path):
+    """evaluate.resolution: native."""
+    one = {"config": [40.0], "random 5%": [42.0, 43.0]}
+    tables = [
+        table(tmp_path / f"{method}.csv", one, method, "native", "val") for method in ("selected", "corrected")
+    ]  # fmt: skip
+    where = World(tmp_path).refs, ReviewedVariants(VARIANTS), "", tmp_path / "a.md", tmp_path / "a.svg"
+    write_clicks_page(*tables, *where)
+    assert "Nobody reviews: **40.0**" in (tmp_path / "a.md").read_text().split("## Corrected network")[1]
+    with pytest.raises(SscError, match=r"selected.csv has no row of the method 'corrected'"):
+        write_clicks_page(tables[0], tables[0], *where)

@@ -69,8 +69,13 @@ def test_an_empty_log_is_named(tmp_path: Path) -> None:
 
 
 def test_learning(tmp_path: Path) -> None:
-    matching = {"correct": [pd.DataFrame({"epoch": [0, 1], "accuracy": [0.4, end]}) for end in (0.6, 0.8)]}
-    losses = {"correct": [pd.DataFrame({"step": range(50), "loss": range(50)})]}
+    matching = []
+    for seed, end in enumerate((0.6, 0.8)):
+        (tmp_path / f"seed{seed}").mkdir()
+        matching.append(tmp_path / f"seed{seed}" / "correct.matching.csv")
+        pd.DataFrame({"epoch": [0, 1], "accuracy": [0.4, end]}).to_csv(matching[-1])
+    losses = [tmp_path / "correct.csv"]
+    pd.DataFrame({"step": range(50), "loss": range(50)}).to_csv(losses[0])
     out = tmp_path / "learning.svg"
     write_learning(matching, losses, out, where="refcoco val")
     assert "<svg" in out.read_text()

@@ -21,7 +21,7 @@ from ssc_core.report.checklist import write_checklist
 from ssc_core.report.doubt import CHECKED, DOUBTFUL, REASONS, bit, in_order, judge, places, signs_of
 from ssc_core.report.label_rows import Labels, asked_rows
 from ssc_core.report.labels_page import Pages
-from ssc_core.report.run_folder import chosen_by, open_run, predicted_in
+from ssc_core.report.run import chosen_by, open_run, predicted_in
 from ssc_core.review.queue import Queue
 from tests.unit.review.conftest import place, run_of
 from tests.unit.select.conftest import HEIGHT, WIDTH

@@ -10,7 +10,14 @@ from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report.examples import ExampleFiles, load_example, spread, tagged_sentences, write_eval_picture
+from ssc_core.report.examples import (
+    ExampleFiles,
+    beside_picks,
+    load_example,
+    spread,
+    tagged_sentences,
+    write_eval_picture,
+)
 from tests.unit.report.conftest import LEFT, PHOTOS, RIGHT
 
 
@@ -55,7 +62,7 @@ def test_extremes_are_of_different_photos(results: Path) -> None:
 
 def test_example_holds_what_is_known(results: Path, photos_folder: Path) -> None:
     folder = results / "refcoco"
-    table = rows(results, "eval_val")
+    table = beside_picks(rows(results, "eval_val"), None)
     row = table[table["sentence"] == "right disc"].iloc[0]
     photos, truth = open_photos(folder / "refs.parquet", photos_folder), TruthStore(folder / "truth.h5")
     bare = load_example(row, ExampleFiles(photos, truth))

@@ -43,3 +43,9 @@ def test_the_same_figures_give_the_same_file(tmp_path: Path) -> None:
 def test_colours_start_again_and_shares_are_percentages() -> None:
     assert colour(len(SERIES)) == colour(0) != colour(1)
     assert percent(0.254) == "25 %"
+
+
+def test_names_of_users_are_no_formulas() -> None:
+    figure, (axis,) = panels(4, 3)
+    axis.set_title(r"a $\frac$ b")
+    assert r"a $\frac$ b" in inline(figure, "x").svg

@@ -33,8 +33,9 @@ from ssc_core.refer.ref_table import open_photos
 from ssc_core.report import labels_page
 from ssc_core.report.checklist import draw_overlays, overlay_of, write_checklist
 from ssc_core.report.doubt import in_order
-from ssc_core.report.label_rows import LabelRow, Labels, Run, by_class
-from ssc_core.report.labels_page import write_labels_page
+from ssc_core.report.label_rows import LabelRow, Labels, by_class
+from ssc_core.report.labels_page import Pages, write_labels_page
+from ssc_core.report.run import Run
 from tests.alive import counting_alive
 from tests.files import write_nouns
 
@@ -206,6 +207,21 @@ def test_every_row_is_on_one_page_with_the_name_of_its_photo(dataset: Path, monk
     assert "left &lt;one&gt;" in overview
 
 
+def test_links_and_commands_of_folders_with_odd_names(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run #1"
+    out.mkdir()
+    with ExitStack() as stack:
+        labels = Labels(Run.open(stack, "train", "train", **files(dataset)))
+        pages = Pages(
+            [labels], open_photos(dataset / "refs.parquet", tmp_path).or_grey, "train", "my results/a", "files"
+        )
+        pages.write(out / "50 % #1?.html", out / "50 % #1?")
+    assert 'href="50%20%25%20%231%3F/1.html"' in (out / "50 % #1?.html").read_text()
+    page = (out / "50 % #1?" / "1.html").read_text()
+    assert 'href="../50%20%25%20%231%3F.html">Overview' in page
+    assert "<code>ssc inspect &#39;my results/a&#39; train 1</code>" in page
+
+
 def test_what_a_person_decided_is_said_and_needs_no_look(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(dataset / "train", [0, 0, -1, 0, *[0] * (PHOTOS - 4)], reviewed=[1, 3])
     overview, pages = write(dataset, 100, monkeypatch)
@@ -233,8 +249,8 @@ def test_rows_of_few_photos_are_in_memory_at_once(
     alive: list[int] = []
     drawn = labels_page._drawn
 
-    def counting(*arguments: Any) -> Any:
-        card = drawn(*arguments)
+    def counting(*arguments: Any, **about: Any) -> Any:
+        card = drawn(*arguments, **about)
         alive.append(count())
         return card
 
@@ -328,3 +344,13 @@ def test_a_photo_with_a_long_name_has_an_overlay(tmp_path: Path) -> None:
     photos: Any = SimpleNamespace(or_none=lambda file_name: np.zeros((8, 12, 3), np.uint8))
     assert draw_overlays(run, [row], photos, tmp_path) == set()
     assert (tmp_path / overlay_of(row)).is_file()
+
+
+def test_overlays_of_different_choices_have_different_names() -> None:
+    """Two sentences of ref 1 of a.jpg with a choice each, and ref 2 of a_1.jpg."""
+    choices = [("a.jpg", 1, 0), ("a.jpg", 1, 1), ("a_1.jpg", 2, 0)]
+    rows: list[Any] = [
+        SimpleNamespace(ref=SimpleNamespace(file_name=name, ref_id=ref_id), choice=choice)
+        for name, ref_id, choice in choices
+    ]
+    assert len({overlay_of(row) for row in rows}) == 3

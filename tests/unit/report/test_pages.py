@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from jinja2 import UndefinedError
 
-from ssc_core.report.html import job_rows
 from ssc_core.report.pages import _environment, duration, memory, runs, write_page
+from ssc_core.report.report_page import job_rows
 
 COLUMNS = ["rule", "split", "shard", "seconds", "rss_mb", "made"]
 

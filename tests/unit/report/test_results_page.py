@@ -13,7 +13,7 @@ def row(method: str, oiou: float, **changes: Any) -> dict[str, Any]:
     figures = {"oIoU": oiou, "oIoU_sd": 1.0, "mIoU": oiou, "mIoU_sd": 1.0, "P@0.5": oiou, "P@0.5_sd": 1.0}
     about = {"dataset": "refcoco", "world": "micro", "split": "val", "method": method, "seeds": 3}
     about |= {"variant": "", "gain": 0.0}
-    return {**about, "low": oiou - 3, "high": oiou + 3, **figures, **changes}
+    return {**about, "oIoU_low": oiou - 3, "oIoU_high": oiou + 3, **figures, **changes}
 
 
 PROMISED = [
@@ -61,6 +61,19 @@ def test_what_does_not_hold_is_told(method: str, oiou: float, broken: list[str])
 
 def test_claims_about_what_was_not_measured_are_left_out() -> None:
     assert [text for text, _, _ in claims({"corrected": row("corrected", 50.0)})] == []
+
+
+def test_without_intervals_nothing_is_said_of_them() -> None:
+    nan = float("nan")
+    page = results_page(
+        pd.DataFrame([one | {"oIoU_low": nan, "oIoU_high": nan} for one in PROMISED]),
+        {},
+        beyond=pd.DataFrame(
+            [beyond(name, "selected", 40.0, oIoU_low=nan, oIoU_high=nan, seed=nan) for name in ("config", "a = 1")]
+        ),
+    )
+    assert "nan" not in page and "intervals apart" not in page
+    assert "one value changed at a time." in page, "a study without seeds names none"
 
 
 def test_page() -> None:
@@ -117,6 +130,9 @@ def test_what_goes_beyond_the_paper_is_compared_with_the_config() -> None:
             beyond("select.assignment = joint", "selected", 43.0),
             beyond("correct.ema_decay = 0.99", "selected", 40.0),
             beyond("correct.ema_decay = 0.99", "corrected", 49.5),
+            # a choice per sentence has no figures once per ref
+            beyond("select.per = sentence", "selected", 77.0, resolution="native"),
+            beyond("select.per = sentence", "selected", 41.0),
             beyond("config", "corrected", 90.0, split="testA"),
             beyond("correct.ema_decay = 0.99", "corrected", 10.0, dataset="refcoco+"),
         ]
@@ -124,5 +140,15 @@ def test_what_goes_beyond_the_paper_is_compared_with_the_config() -> None:
     lines = results_page(pd.DataFrame(PROMISED), {}, beyond=table).splitlines()
     assert "| as configured | Corrected (constrained greedy matching) | 50.0 (48.0 to 52.0) |  | 51.0 |  |" in lines
     assert "| `select.assignment = joint` | Select (zero-shot) | 43.0 (41.0 to 45.0) | +3.0 | 44.0 | +3.0 |" in lines
+    assert "| `select.per = sentence` | Select (zero-shot) | 41.0 (39.0 to 43.0) | +1.0 | 42.0 | +1.0 |" in lines
     (changed,) = [line for line in lines if "ema_decay" in line]
     assert changed.split("|")[3:7] == [" 49.5 (47.5 to 51.5) ", " -0.5 ", " 50.5 ", " -0.5 "]
+
+
+def test_what_is_measured_in_photo_pixels_goes_beyond_the_paper_too() -> None:
+    """evaluate.resolution: native."""
+    measured = [("config", "corrected", 50.0), ("correct.lr = 1", "corrected", 51.5), ("config", "selected", 40.0)]
+    table = pd.DataFrame([beyond(*one, resolution="native") for one in measured])
+    lines = results_page(pd.DataFrame(PROMISED), {}, beyond=table).splitlines()
+    (changed,) = [line for line in lines if "correct.lr" in line]
+    assert changed.split("|")[3:5] == [" 51.5 (49.5 to 53.5) ", " +1.5 "]

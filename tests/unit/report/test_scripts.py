@@ -5,19 +5,19 @@ from pathlib import Path
 
 from ssc_core.config.labelling import EvaluateSettings
 from ssc_core.config.methods import METHODS
+from ssc_core.evaluate.eval_table import StudyRows
 from ssc_core.evaluate.schema import ModelEval, read_eval
-from ssc_core.evaluate.study_table import StudyRows
+from ssc_core.report.results_page import PageFiles, write_results_page
 from tests.unit.report.conftest import PHOTOS
 from workflow_scripts import evaluate_chosen
 from workflow_scripts._evaluation import Evaluation
-from workflow_scripts.results_page import PageFiles, main
 
 
 def test_the_page_says_the_studys_note_and_what_was_repaired(
     results: Path, photos_folder: Path, tmp_path: Path
 ) -> None:
     folder = results / "refcoco"
-    main(
+    write_results_page(
         PageFiles(
             evals=[folder / "eval_val.json", folder / "eval_masks_val.json"],
             matching=[folder / "checkpoints" / "correct.matching.csv"],

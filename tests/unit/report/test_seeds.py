@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ssc_core.evaluate.eval_table import folder_table, over_seeds
 from ssc_core.layout import DatasetFolder
-from ssc_core.report.seeds import over_seeds, read_figures
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def seeded(results: Path, tmp_path: Path) -> Path:
 
 
 def test_every_evaluation_is_a_row(seeded: Path) -> None:
-    table = read_figures(DatasetFolder(seeded).all_eval_files())
+    table = folder_table(DatasetFolder(seeded).all_eval_files())
     assert table["method"].tolist() == ["random", "first", "selected", "best", "corrected", "pretrained", "corrected"]
     assert table.loc[table["method"] == "corrected", "seed"].tolist() == [0, 1]
     assert table.loc[table["method"] == "selected", "seed"].isna().all()
@@ -37,21 +37,21 @@ def test_choices_are_told_by_where_networks_are_measured(seeded: Path, resolutio
     content["choices"]["selected"]["per_sentence"]["480"]["oIoU"] = 12.5
     content["choices"]["selected"]["per_sentence"]["native"]["oIoU"] = 87.5
     path.write_text(json.dumps(content))
-    table = read_figures([path]).set_index("method")
+    table = folder_table([path]).set_index("method")
     assert table.loc["selected", "oIoU"] == {"480": 12.5, "native": 87.5}[resolution]
 
 
 def test_mean_and_spread(seeded: Path) -> None:
     own = json.loads((seeded / "eval_val.json").read_text())
-    summary = over_seeds(read_figures(DatasetFolder(seeded).all_eval_files())).set_index("method")
+    summary = over_seeds(folder_table(DatasetFolder(seeded).all_eval_files())).set_index("method")
     corrected = summary.loc["corrected"]
     assert corrected["seeds"] == 2
     assert corrected["oIoU"] == pytest.approx(own["oIoU"] - 5)
     assert corrected["oIoU_sd"] == pytest.approx(math.sqrt(50))
-    assert corrected["low"] == pytest.approx(own["ci95"]["oIoU"][0])
+    assert corrected["oIoU_low"] == pytest.approx(own["ci95"]["oIoU"][0])
     assert summary.loc["selected", "seeds"] == 0
     assert math.isnan(summary.loc["selected", "oIoU_sd"])
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    assert read_figures(DatasetFolder(tmp_path).all_eval_files()).empty
+    assert folder_table(DatasetFolder(tmp_path).all_eval_files()).empty

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import yaml
 
 from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
 from ssc_core.config.settings import load_settings
+from ssc_core.drawing.marks import number_place
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.metrics import Figure
@@ -22,20 +22,20 @@ from ssc_core.masks import rle
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import file_sha256
-from ssc_core.refer.ref_table import open_photos, read_refs, refs_in_order
+from ssc_core.refer.ref_table import open_photos, refs_in_order
 from ssc_core.refer.truth import TruthStore
-from ssc_core.report import select_cards
-from ssc_core.report.cards import PhotoShelf, ShelfPhoto
-from ssc_core.report.html import build_report
+from ssc_core.report.cards import NUMBER, PhotoShelf
 from ssc_core.report.pages import render
-from ssc_core.report.select_cards import NUMBER, Stores
+from ssc_core.report.report_page import PhotoFolders, write_report
+from ssc_core.report.run import margin
 from ssc_core.report.select_docs import write_table
-from ssc_core.report.select_table import Line, changes, csv_table, read_lines
-from ssc_core.report.ways_to_select import select_view, write_select_table
+from ssc_core.report.select_table import Line, Ways, changes, csv_table, read_lines, write_select_table
+from ssc_core.report.ways_to_select import select_view, tagged_choices
+from tests.files import write_nouns
 from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
-from tests.unit.report.test_html import Page
+from tests.unit.report.test_report_page import Page
 
-VARIANTS = json.dumps({"selected": {}, "right": {"score.prompt": "crop"}})
+WAYS = Ways({"selected": {}, "right": {"score.prompt": "crop"}})
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,9 @@ def root_of(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ref_id, image_id=(ref_id + 1) // 2, size=SIZE, chosen=[2 * ((ref_id - 1) // 2) + pick],
                 scores=np.zeros((1, 2)), rles=rle.encode(np.stack([(LEFT, RIGHT)[pick]])),
             )  # fmt: skip
+    asked = [{"ref_id": n, "image_id": (n + 1) // 2, "nouns": [[]], "classes": [[]], "query": "disc"}
+             for n in range(1, 2 * PHOTOS + 1)]  # fmt: skip
+    write_nouns(source / "val" / "nouns.parquet", asked)
     own = source / "val" / "selected.h5"
     with (
         MaskStore(source / "val" / "masks.h5") as masks,
@@ -78,7 +81,7 @@ def root_of(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(root_of: Path) -> Path:
     out = root_of / "report"
     write_select_table(
-        evaluation=root_of / "refcoco" / "val" / "select" / "eval.json", variants=VARIANTS,
+        evaluation=root_of / "refcoco" / "val" / "select" / "eval.json", ways=WAYS,
         figures=out / "select.json", table=out / "select.csv",
     )  # fmt: skip
     return out
@@ -86,7 +89,7 @@ def written(root_of: Path) -> Path:
 
 def report_of(results: Path, photos_folder: Path) -> Page:
     out = results / "report" / "index.html"
-    build_report(results=results, out=out, images={"refcoco": photos_folder}, selections=json.loads(VARIANTS))
+    write_report(results, PhotoFolders({"refcoco": photos_folder}), WAYS, out)
     return Page(out.read_text(encoding="utf-8"))
 
 
@@ -100,7 +103,7 @@ def tags(root_of: Path, photos_folder: Path) -> list[set[str]]:
     """Tags of the section's cards."""
     folder = DatasetFolder(root_of / "refcoco")
     shelf = PhotoShelf(open_photos(folder("refs"), photos_folder).or_grey, "photo")
-    return [card.tags for card in select_view(folder, "val", {}, shelf)["gallery"].cards]
+    return [card.tags for card in select_view(folder, "val", Ways({}), shelf)["gallery"].cards]
 
 
 def test_ways_to_select_alone_are_a_report(root_of: Path, photos_folder: Path, tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_numbers_on_cards_are_not_cut_by_the_photos_border() -> None:
     for rows, columns in ((slice(0, 3), slice(0, 3)), (slice(-3, None), slice(-3, None))):
         mask = np.zeros(size, bool)
         mask[rows, columns] = True
-        x, y = select_cards._place(mask, ShelfPhoto("id", np.zeros((*size, 3), np.uint8)))
+        x, y = number_place(mask.astype(np.float32), NUMBER / 2)
         assert NUMBER / 2 <= x <= 359 - NUMBER / 2
         assert NUMBER / 2 <= y <= 199 - NUMBER / 2
 
@@ -162,7 +165,7 @@ def test_numbers_on_cards_are_not_cut_by_the_photos_border() -> None:
 def test_an_evaluation_of_a_network_is_refused(results: Path, tmp_path: Path) -> None:
     with pytest.raises(SscError, match="holds no choices of Select"):
         write_select_table(
-            evaluation=results / "refcoco" / "eval_val.json", variants=VARIANTS,
+            evaluation=results / "refcoco" / "eval_val.json", ways=WAYS,
             figures=tmp_path / "x.json", table=tmp_path / "x.csv",
         )  # fmt: skip
 
@@ -178,16 +181,9 @@ def test_choices_that_were_made_anew_are_not_shown_with_old_figures(
     assert any("chosen anew since" in word for word in page.words)
 
 
-def test_a_margin_needs_two_candidates_that_are_large_enough(root_of: Path) -> None:
-    source = root_of / "refcoco"
-    with ExitStack() as stack:
-        stores = Stores.open(
-            stack, read_refs(source / "refs.parquet"), TruthStore(source / "truth.h5"),
-            masks=source / "val" / "masks.h5", scores=[source / "val" / "scores.h5"],
-            selected=source / "val" / "selected.h5",
-        )  # fmt: skip
-        assert select_cards.margin(stores, 1, 0, min_area=317) == 0
-        assert np.isnan(select_cards.margin(stores, 1, 0, min_area=318))
+def test_a_margin_needs_two_candidates() -> None:
+    assert margin(np.array([3.0, 25.0, 24.5])) == 0.5
+    assert np.isnan(margin(np.array([25.0])))
 
 
 def test_tags_hold_the_extremes() -> None:
@@ -199,7 +195,7 @@ def test_tags_hold_the_extremes() -> None:
             "margin": [0.5, 0.2, 0.1, np.nan, 3.0],
         }
     )
-    found = {row.Index: tags for row, tags in select_cards.tagged_choices(choices, 1)}
+    found = {row.Index: tags for row, tags in tagged_choices(choices, 1)}
     assert found == {3: {"hopeless", "none"}, 1: {"wrong"}, 2: {"doubtful", "wrong"}}
 
 

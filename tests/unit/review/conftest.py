@@ -20,7 +20,7 @@ from ssc_core.contracts import InstanceMasks
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionStore
 from ssc_core.refer.ref_table import open_photos
-from ssc_core.report.label_rows import Run
+from ssc_core.report.run import Run
 from ssc_core.review.queue import Queue
 from ssc_core.review.server import ReviewServer
 from ssc_core.select.stage import select_masks

@@ -1,4 +1,4 @@
-"""The picture of a study: what each variant does to oIoU."""
+"""A study of the config: its table, the same over seeds, and a picture of what each variant does to oIoU."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from matplotlib.axes import Axes
 from ssc_core.config.methods import method_name
 from ssc_core.config.study import BASE
 from ssc_core.drawing.style import INK, PREDICTION, QUIET, css
+from ssc_core.evaluate.eval_table import StudyRows, alike, study_summary, study_table
+from ssc_core.files import atomic_path
 from ssc_core.report.figures import panels, save
 
-_PANELS = (("selected", "native"), ("corrected", "480"), ("corrected", "native"))
-"""Method and resolution of each panel: the choice as published, once per ref in photo pixels, and the network, which is
-told at the one resolution that `evaluate.resolution` says."""
+_DRAWN = ("selected", "corrected")
 
 
-def write_study_plot(table: pd.DataFrame, out: Path) -> None:
+def write_study(evals: list[Path], rows: StudyRows, table: Path, summary: Path, plot: Path) -> None:
+    """rows: variant and seed of each of ``evals``; table, summary: CSV; plot: SVG."""
+    found = study_table(evals, rows.root)
+    for frame, out in ((found, table), (study_summary(found), summary)):
+        with atomic_path(out) as temporary:
+            frame.to_csv(temporary, index=False)
+    draw_study(found, plot)
+
+
+def draw_study(table: pd.DataFrame, out: Path) -> None:
     """A panel a dataset, split and method, a line per variant: oIoU of every seed with its 95 % interval, and the mean
     over seeds.
 
-    table: ``evaluate.study_table.study_table``; out: SVG. The dotted line is the config without a change.
+    table: ``eval_table.study_table``; out: SVG. The dotted line is the config without a change.
     """
     splits = [rows for _, rows in table.groupby(["dataset", "split"], sort=False)]
-    found = [_panel(rows, method, resolution) for rows in splits for method, resolution in _PANELS]
-    found = [rows for rows in found if len(rows)]
+    found = [rows for split in splits for method in _DRAWN if len(rows := alike(split, method))]
     heights = [rows["variant"].nunique() for rows in found]
     height = 1.4 + 0.34 * sum(heights) + 0.9 * len(found)
     figure, axes = panels(9, height, len(found), 1, height_ratios=heights)
@@ -34,10 +42,6 @@ def write_study_plot(table: pd.DataFrame, out: Path) -> None:
         _draw(axis, rows)
     figure.suptitle(f"Variants of the config, {' and '.join(table['world'].unique())} world")
     save(figure, out)
-
-
-def _panel(table: pd.DataFrame, method: str, resolution: str) -> pd.DataFrame:
-    return table[(table["method"] == method) & (table["resolution"] == resolution)]
 
 
 def _draw(axis: Axes, rows: pd.DataFrame) -> None:

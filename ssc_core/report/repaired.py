@@ -1,14 +1,16 @@
-"""The picture of docs/results.md: what Correct repaired."""
+"""What Correct repaired: sentences that Select got wrong and the corrected network right, counted and drawn."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from ssc_core.evaluate.schema import read_eval
+from ssc_core.refer.ref_table import open_photos
 from ssc_core.report.example_sheet import example_sheet
-from ssc_core.report.examples import RIGHT, ExampleFiles, beside_picks, load_example
+from ssc_core.report.examples import RIGHT, ExampleFiles, beside_picks, evenly, load_example
 from ssc_core.report.sheet import Below, render, text, write_picture
 from ssc_core.tables import read_frame
 
@@ -43,21 +45,37 @@ def repairs(compared: pd.DataFrame) -> dict[str, int]:
 
 
 def write_repaired_picture(
-    compared: pd.DataFrame, sources: ExampleFiles, out: Path, *, where: str, count: int = 6, columns: int = 2
+    *,
+    refs: Path,
+    truth: Path,
+    masks: Path,
+    selected: Path,
+    network: Path,
+    candidates: Path,
+    images: Path,
+    out: Path,
+    count: int = 3,
+    columns: int = 1,
 ) -> None:
     """Contact sheet of ``count`` repaired sentences of different photos, evenly spaced by IoU, best first; where
-    nothing was repaired, its words alone."""
-    counts = repairs(compared)
+    nothing was repaired, its words alone.
+
+    network, candidates: eval files of the corrected network and of the candidates, on the same split; images: folder of
+    the photos.
+    """
+    compared = compare(network, candidates)
     found = compared[(compared["select_iou"] < RIGHT) & (compared["iou_native"] >= RIGHT)]
     found = found.sort_values(["iou_native", "sent_id"], ascending=[False, True]).drop_duplicates("image_id")
-    places = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
-    title = f"Picked wrong by Select, repaired by Correct: {where}"
+    with ExitStack() as stack:
+        sources = ExampleFiles.open(stack, open_photos(refs, images).or_grey, truth, masks, selected)
+        examples = [load_example(row, sources) for row in evenly(found, count).itertuples()]
+    about, counts = read_eval(network), repairs(compared)
+    title = f"Picked wrong by Select, repaired by Correct: {about.dataset} {about.split}, {about.world} world"
     subtitle = (
         f"{counts['repaired']} of {counts['wrong']} sentences with a wrong pick (IoU under 0.5) come out right from "
         f"the network; {counts['lost']} of {counts['right']} with a right pick come out wrong. "
         "Evenly spaced by IoU among the repaired, one per photo."
     )
-    examples = [load_example(row, sources) for row in found.iloc[places].itertuples()]
     if examples:
         picture = example_sheet(examples, columns=columns, panel=200, title=title, subtitle=subtitle)
     else:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import RootModel
 
 from ssc_core.config.methods import method_name
-from ssc_core.config.variants import Changes
+from ssc_core.evaluate.eval_table import over_seeds, records
 from ssc_core.evaluate.schema import ModelEval
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
@@ -25,23 +26,20 @@ from ssc_core.report.examples import ExampleFiles, tagged_sentences
 from ssc_core.report.figures import Chart
 from ssc_core.report.pages import write_page
 from ssc_core.report.published import RUN_TO_RUN
-from ssc_core.report.seeds import over_seeds, records
+from ssc_core.report.select_table import Ways
 from ssc_core.report.ways_to_select import select_view
 from ssc_core.wording import counted
 
+_GALLERY = 60
+"""About how many examples an evaluation shows."""
 
-def build_report(
-    *,
-    results: Path,
-    out: Path,
-    images: Mapping[str, Path],
-    selections: Mapping[str, Changes] | None = None,
-    gallery_size: int = 60,
-) -> None:
-    """Write the report of every dataset below ``results`` that has an eval file to ``out``.
 
-    images: folder of the photos by dataset. selections: what each way to select changes, by name.
-    gallery_size: about how many examples an evaluation shows.
+class PhotoFolders(RootModel[dict[str, Path]]):
+    """Folder of the photos by dataset, as JSON."""
+
+
+def write_report(results: Path, images: PhotoFolders, selections: Ways, page: Path) -> None:
+    """Write the report of every dataset below ``results`` that has an eval file to ``page``.
 
     Raises SscError when there is no eval file, or one of the files that belong to it is missing or damaged.
     """
@@ -49,17 +47,15 @@ def build_report(
     links = [(f"#{dataset.name}", dataset.name) for dataset in datasets] if len(datasets) > 1 else []
     write_page(
         "report.html",
-        out,
+        page,
         title="Segment, Select, Correct",
         worlds=[dataset.world for dataset in datasets],
         links=links,
-        datasets=[_view(dataset, images[dataset.name], selections or {}, gallery_size) for dataset in datasets],
+        datasets=[_view(dataset, images.root[dataset.name], selections) for dataset in datasets],
     )
 
 
-def _view(
-    dataset: DatasetResults, photos: Path, selections: Mapping[str, Changes], gallery_size: int
-) -> dict[str, Any]:
+def _view(dataset: DatasetResults, photos: Path, selections: Ways) -> dict[str, Any]:
     """What templates/report.html shows of a dataset."""
     over = records(over_seeds(dataset.figures))
     shelf = PhotoShelf(open_photos(dataset.folder("refs"), photos).or_grey, f"{dataset.name}-photo")
@@ -72,7 +68,7 @@ def _view(
         "variants": [row for row in over if row["variant"]],
         "notes": list(_notes(dataset)),
         "curves": list(_curves(dataset)),
-        "models": list(_models(dataset, shelf, gallery_size)),
+        "models": list(_models(dataset, shelf)),
         "photos": shelf,
         "training": [
             *matching_chart(dataset.matching),
@@ -101,16 +97,15 @@ def _notes(dataset: DatasetResults) -> Iterator[str]:
         )
     if len({m.resolution for m in methods}) > 1:
         yield "Lines measured at 480 × 480 and lines in photo pixels differ a little for that reason alone."
-    left_out = {e.content.split: e.content.refs_without_truth for e in dataset.evaluations}
-    yield from (f"{split}: left out {counted(n, 'ref')} without ground truth." for split, n in left_out.items() if n)
-    unreadable = {
-        e.content.split: e.content.unreadable_photos for e in dataset.evaluations if isinstance(e.content, ModelEval)
-    }
-    yield from (
-        f"{split}: {counted(n, 'photo')} cannot be read; masks there count as empty."
-        for split, n in unreadable.items()
-        if n
-    )
+    for split in dict.fromkeys(one.content.split for one in dataset.evaluations):
+        here = [one.content for one in dataset.evaluations if one.content.split == split]
+        # what reads no photos, or no refs of such, counts none: a network's choices, and choices among candidates
+        if left_out := max(content.refs_without_truth for content in here):
+            yield f"{split}: left out {counted(left_out, 'ref')} without ground truth."
+        if unreadable := max(
+            (content.unreadable_photos for content in here if isinstance(content, ModelEval)), default=0
+        ):
+            yield f"{split}: {counted(unreadable, 'photo')} cannot be read; masks there count as empty."
     if published := [m.published for m in methods if m.published]:
         second_hand = any(one.second_hand for one in published)
         yield (
@@ -129,7 +124,7 @@ def _curves(dataset: DatasetResults) -> Iterator[Chart]:
                 yield iou_histogram(m, f"{split}: IoU, {method_name(m.name)}", method_colour(m, here))
 
 
-def _models(dataset: DatasetResults, shelf: PhotoShelf, size: int) -> Iterator[dict[str, Any]]:
+def _models(dataset: DatasetResults, shelf: PhotoShelf) -> Iterator[dict[str, Any]]:
     """Breakdowns and examples of each model; ``main``: shown from the start, the corrected one, else the first."""
     methods = [model.content.method for model in dataset.models]
     main = methods.index("corrected") if "corrected" in methods else 0
@@ -138,7 +133,7 @@ def _models(dataset: DatasetResults, shelf: PhotoShelf, size: int) -> Iterator[d
             sources = _sources(dataset, model.content.split, shelf, stack)
             picked = dataset.masks_of(model.content.split)
             rows = picked.rows if picked is not None and "iou_selected" in picked.rows else None
-            shown = tagged_sentences(model.rows, rows, size)
+            shown = tagged_sentences(model.rows, rows, _GALLERY)
             gallery = examples_gallery(shown, sources, shelf, key=f"{dataset.name}-{i}")
         yield {"title": _title(model), "content": model.content, "main": i == main, "gallery": gallery}
 

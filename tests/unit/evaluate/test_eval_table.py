@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import pandas as pd
 import pytest
 
 from ssc_core.config.labelling import EvaluateSettings
+from ssc_core.evaluate.eval_table import study_summary, study_table
 from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.evaluate.schema import MasksEval, read_eval, write_eval
-from ssc_core.evaluate.study_table import study_summary, study_table
 from tests.unit.evaluate.conftest import SIZE, Truths
 
 MEASURED = {"oIoU": 50.0, "mIoU": 40.0, "precision": {"0.5": 30.0}, "ci95": None}
@@ -58,6 +59,30 @@ def test_a_masks_row_is_given_in_both_measures(masks_eval: Path) -> None:
         ["crop", 0, "best", "sentence", "480", 51.0],
     ]
     assert table["candidates"].tolist() == [2.5] * 4
+
+
+def test_a_study_without_seeds_has_those_of_its_trainings(
+    refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], masks_eval: Path, tmp_path: Path
+) -> None:
+    network = model_eval(refs, truth, {**meta, "seed": 3}, tmp_path, seed=3, full=True)
+    table = study_table([masks_eval, network], [("config", None), ("config", None)])
+    assert table.loc[table["method"] == "corrected", "seed"].tolist() == [3]
+    assert study_summary(table).set_index("method").loc["corrected", "seeds"] == 1
+
+
+@pytest.mark.parametrize(("per", "resolution", "told"), [
+    ("ref", "native", [("ref", "native", 50.0), ("sentence", "native", 52.0)]),
+    ("sentence", "native", [("sentence", "native", 52.0)]),
+    ("sentence", "480", [("sentence", "native", 50.0), ("sentence", "480", 51.0)]),
+])  # fmt: skip
+def test_no_measure_of_a_choice_is_told_twice(masks_eval: Path, per: str, resolution: str, told: list[Any]) -> None:
+    content = json.loads(masks_eval.read_text())
+    content |= {"per": per, "settings": {"evaluate": {"resolution": resolution}}}
+    content["choices"]["selected"]["per_sentence"]["native"]["oIoU"] = 52.0
+    masks_eval.write_text(json.dumps(content))
+    table = study_table([masks_eval], [("config", 0)])
+    rows = table.loc[table["method"] == "selected", ["per", "resolution", "oIoU"]]
+    assert list(rows.itertuples(index=False, name=None)) == told
 
 
 def test_seeds_have_a_mean_and_a_spread(

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from ssc_core.errors import SscError
+from ssc_core.evaluate.eval_table import over_seeds, records
 from ssc_core.report.collect import collect
-from ssc_core.report.html import build_report
 from ssc_core.report.published import PUBLISHED
-from ssc_core.report.seeds import over_seeds, records
+from ssc_core.report.report_page import PhotoFolders, write_report
+from ssc_core.report.select_table import Ways
 from tests.unit.report.conftest import NASTY, PHOTOS
 
 VOID = {"meta", "link", "input", "br", "img"}
@@ -51,7 +52,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def text(results: Path, photos_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("report") / "index.html"
-    build_report(results=results, out=out, images={"refcoco": photos_folder})
+    write_report(results, PhotoFolders({"refcoco": photos_folder}), Ways({}), out)
     return out.read_text(encoding="utf-8")
 
 
@@ -116,9 +117,20 @@ def test_report_of_an_evaluation_without_masks(results: Path, photos_folder: Pat
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     for name in ("eval_masks_val.json", "val/masks.h5"):
         (copy / "refcoco" / name).unlink()
-    build_report(results=copy, out=tmp_path / "index.html", images={"refcoco": photos_folder})
+    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
     tags = Page((tmp_path / "index.html").read_text(encoding="utf-8")).all("data-layer")
     assert set(tags) == {"prediction", "truth"}
+
+
+def test_photos_that_one_method_could_not_read_are_told_whatever_others_read(
+    results: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    path = copy / "refcoco" / "eval_val_pretrained.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"unreadable_photos": 3}))
+    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
+    words = Page((tmp_path / "index.html").read_text(encoding="utf-8")).words
+    assert "val: 3 photos cannot be read; masks there count as empty." in words
 
 
 def test_a_damaged_file_leaves_the_last_report(results: Path, photos_folder: Path, tmp_path: Path) -> None:
@@ -127,7 +139,7 @@ def test_a_damaged_file_leaves_the_last_report(results: Path, photos_folder: Pat
     out = tmp_path / "index.html"
     out.write_text("the last one")
     with pytest.raises(SscError, match=r"eval_val\.json is not valid JSON"):
-        build_report(results=copy, out=out, images={"refcoco": photos_folder})
+        write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), out)
     assert out.read_text() == "the last one"
 
 
@@ -155,7 +167,7 @@ def test_several_seeds_have_a_table(results: Path, photos_folder: Path, tmp_path
     (copy / "refcoco" / "seed1").mkdir()
     (copy / "refcoco" / "eval_val.json").write_text(json.dumps(content | {"seed": 0}))
     (copy / "refcoco" / "seed1" / "eval_val.json").write_text(json.dumps(content | {"seed": 1}))
-    build_report(results=copy, out=tmp_path / "index.html", images={"refcoco": photos_folder})
+    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text())
     assert "refcoco: mean and standard deviation over seeds" in page.words
     assert "± 0.0" in page.words
@@ -190,11 +202,11 @@ def test_variants_are_shown_beside_the_config_and_without_it(
     (row,) = (row for row in records(over_seeds(changed.figures)) if row["variant"])
     assert (row["variant"], row["method"], row["seeds"]) == ("correct.lr=0.1", "corrected", 2)
     assert row["gain"] == pytest.approx(-15)
-    build_report(results=copy.parent, out=tmp_path / "a.html", images={"refcoco": photos_folder})
+    write_report(copy.parent, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "a.html")
     shown = Page((tmp_path / "a.html").read_text())
     assert "val: correct.lr=0.1" in shown.words
     assert "-15.0" in shown.words
     for path in copy.glob("eval_*"):
         path.unlink()
-    build_report(results=copy.parent, out=tmp_path / "b.html", images={"refcoco": photos_folder})
+    write_report(copy.parent, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "b.html")
     assert "val: correct.lr=0.1" in Page((tmp_path / "b.html").read_text()).words
