@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -51,7 +52,7 @@ class KnownRefs:
         self._places: dict[tuple[str, str], int] = {}
         for ref_id, ref in self._refs.items():
             for text in noted(ref.sentences):
-                self._places.setdefault((ref.file_name, text), ref_id)
+                self._places.setdefault((_composed(ref.file_name), text), ref_id)
 
     def get(self, ref_id: int) -> ReviewedRef | None:
         return self._refs.get(ref_id)
@@ -61,10 +62,19 @@ class KnownRefs:
 
         Without sentences, id and photo say which: it goes unnoticed then that rows of one photo moved.
         """
-        ref, said = self.get(ref_id), noted(sentences)
-        if ref is not None and ref.file_name == photo and (not said or set(said) & set(noted(ref.sentences))):
+        photo, ref, said = _composed(photo), self.get(ref_id), noted(sentences)
+        if (
+            ref is not None
+            and _composed(ref.file_name) == photo
+            and (not said or set(said) & set(noted(ref.sentences)))
+        ):
             return ref
         return next((self._refs[self._places[key]] for text in said if (key := (photo, text)) in self._places), None)
+
+
+def _composed(name: str) -> str:
+    """A photo's name as names are compared: macOS writes ö as o and two dots."""
+    return unicodedata.normalize("NFC", name)
 
 
 def those_of(lines: Iterable[Review], refs: KnownRefs) -> tuple[dict[int, Review], list[Unfit]]:
@@ -92,7 +102,7 @@ def _unfit(review: Review, ref: ReviewedRef | None) -> Unfit:
     if ref is None:
         return Unfit(review, "there is no such ref", "nothing, unless its row has another place now")
     why = f"the ref is of {ref.file_name} now"
-    if ref.file_name == review.photo:
+    if _composed(ref.file_name) == _composed(review.photo):
         why = f"the ref says “{' | '.join(ref.sentences):.200}” now"
     todo = "the table's rows have moved: decide this ref, and the one that was meant, in `ssc review`"
     return Unfit(review, why, todo)

@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import pwd
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,6 +218,17 @@ def test_reviews_of_refs_that_are_another_photos_now_are_named() -> None:
         "there is no such ref",
         "the photo had another size",
     ]
+
+
+def test_a_decision_counts_whichever_computer_spelled_the_photo() -> None:
+    composed, apart = (unicodedata.normalize(form, "Bär.jpg") for form in ("NFC", "NFD"))
+    for photo, file_name in ((composed, apart), (apart, composed)):
+        line = replace(review(1), photo=photo)
+        kept, others = those_of([line], KnownRefs([Ref(1, file_name=file_name)]))
+        assert (list(kept), others) == ([1], [])
+        moved = replace(line, sentences=("dog",))
+        kept, others = those_of([moved], KnownRefs([Ref(1, file_name="a.jpg"), Ref(2, ("dog",), file_name)]))
+        assert (list(kept), others) == ([2], [])
 
 
 def test_a_row_is_found_again_after_others_were_put_before_it(tmp_path: Path) -> None:
