@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import warm_python
 
 COPIED = (
     *("Snakefile", "config.yaml", "rules", "profiles", "workflow_scripts"),
@@ -60,17 +62,46 @@ def clone() -> Callable[[Path], Path]:
 
 
 @pytest.fixture(scope="session")
-def snakemake() -> Callable[..., subprocess.CompletedProcess[str]]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A python that runs modules (``-m``) as this one does, and has imported the libraries of others before."""
+    with warm_python.running(tmp_path_factory.mktemp("warm") / "server") as python:
+        yield python
+
+
+@pytest.fixture(scope="session")
+def warm_environment(warm: Path) -> dict[str, str]:
+    """An environment in which rules' jobs run by it."""
+    places = (str(warm.parent), str(Path(sys.executable).parent), os.environ["PATH"])
+    return {**os.environ, "PATH": os.pathsep.join(places)}
+
+
+@pytest.fixture(scope="session")
+def snakemake(warm: Path, warm_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run Snakemake in the repository: ``snakemake("-n", "results/...", cwd=..., check=True)``; output is merged."""
 
     def run(*arguments: str, cwd: Path = ROOT, check: bool = True) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *arguments]
+        command = [str(warm), "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *arguments]
         result = subprocess.run(
-            command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
+            command, cwd=cwd, env=warm_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False,
+        )  # fmt: skip
         if check and result.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{result.stdout[-6000:]}")
         return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ssc(warm: Path, warm_environment: dict[str, str]) -> Callable[..., str]:
+    """Run ``ssc`` as a user does: ``ssc(folder, "predict", ..., fails=False)``; what it said, output merged."""
+
+    def run(folder: Path, *arguments: object, fails: bool = False) -> str:
+        done = subprocess.run(
+            [warm, "-m", "ssc_core.cli.main", *map(str, arguments)], cwd=folder, env=warm_environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, done.stdout[-4000:]
+        return done.stdout
 
     return run

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -18,15 +16,6 @@ from pycocotools import mask as coco
 from microworld.scenes import Scene, generate_scene, scene_seed
 from ssc_core.cli.config_files import read_config
 from ssc_core.config.world import WorldSettings
-
-
-def ssc(folder: Path, *arguments: object) -> str:
-    """Run ``ssc`` in ``folder``; what it printed."""
-    command = [sys.executable, "-m", "ssc_core.cli.main", *map(str, arguments)]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
-
 
 TOYS = "--allow-toy-models"
 """The pictures are of the micro world, but do not lie in it; the real sample has no encoder that knows photos."""
@@ -52,7 +41,7 @@ def scene_with_a_lone_object() -> tuple[Scene, int]:
     raise AssertionError("no such scene among the first 100")
 
 
-def test_zero_shot_on_a_micro_picture(tmp_path: Path) -> None:
+def test_zero_shot_on_a_micro_picture(ssc, tmp_path: Path) -> None:
     scene, number = scene_with_a_lone_object()
     target = scene.objects[number]
     Image.fromarray(scene.image).save(tmp_path / "scene.png")
@@ -66,7 +55,7 @@ def test_zero_shot_on_a_micro_picture(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "out/scene_1.overlay.png").size[0] >= 480
 
 
-def test_a_checkpoint_that_names_the_micro_bert_works_from_any_folder(tmp_path: Path) -> None:
+def test_a_checkpoint_that_names_the_micro_bert_works_from_any_folder(ssc, tmp_path: Path) -> None:
     from ssc_core.correct.checkpoints import save_checkpoint
     from ssc_core.correct.start import build_segmenter
 
@@ -97,7 +86,7 @@ def test_a_checkpoint_that_names_the_micro_bert_works_from_any_folder(tmp_path: 
     assert iou(decoded(row), target.mask) > 0.5, "the outlines are Segment's, whatever an untrained network sees"
 
 
-def test_zero_shot_on_a_photo_with_real_models(real_sample: Path, tmp_path: Path) -> None:
+def test_zero_shot_on_a_photo_with_real_models(ssc, real_sample: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     file = real_sample / "onnx_backends.py"
     config = {

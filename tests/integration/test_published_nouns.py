@@ -46,8 +46,8 @@ def test_nouns_are_those_of_the_published_way(published: NounSettings, pipeline:
     whole = spacy.load(pipeline)
 
     def published_way(sentence: str) -> list[str]:
-        doc = whole(sentence)
-        return head_nouns(doc if len(doc) and doc[0].text == "the" else whole(f"the {sentence}"))
+        first = whole.make_doc(sentence)[:1].text  # a parse leaves words as they are, so the first one may wait
+        return head_nouns(whole(sentence if first == "the" else f"the {sentence}"))
 
     expected = [published_way(sentence) for sentence in sentences]
     found = NounFinder(published, threads=2)(sentences)

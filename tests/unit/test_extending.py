@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -292,7 +291,7 @@ def test_doctor_tries_the_network(plugins: Path) -> None:
     assert "did you mean 'channels'?" in found["plug-in network.name"].text
 
 
-def test_a_stage(clone: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_a_stage(clone: Callable[[Path], Path], warm: Path, tmp_path: Path) -> None:
     house = clone(tmp_path / "house")
     (house / "ssc_core/masks/areas.py").write_text(FILES["ssc_core/masks/areas.py"])
     (entry,) = [text for _, text in BLOCKS if "in STAGES\n" in text]
@@ -303,7 +302,7 @@ def test_a_stage(clone: Callable[[Path], Path], tmp_path: Path) -> None:
     stages.write_text(stages.read_text().replace(table, table + entry))
     with (house / "rules/segment.smk").open("a") as file:
         file.write(f"\n\n{rule}")
-    command = [sys.executable, "-m", "snakemake", "-n", "results/refcoco/val/areas.parquet"]
+    command = [warm, "-m", "snakemake", "-n", "results/refcoco/val/areas.parquet"]
     result = subprocess.run(command, cwd=house, capture_output=True, text=True, check=False)
     plan = result.stdout + result.stderr
     assert result.returncode == 0, plan[-3000:]

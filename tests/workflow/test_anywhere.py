@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,19 +33,23 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mine.yaml"
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def run(warm: Path, warm_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Snakemake as a user calls it. What lies in the current folder or is installed must not stand in for the checkout:
     PYTHONPATH is not set, and python does not look where it runs."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment.pop("PYTHONPATH", None)
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "snakemake", "--cores", "1", *arguments],
-        cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+    environment = {name: value for name, value in warm_environment.items() if name != "PYTHONPATH"}
+
+    def snakemake(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [warm, "-P", "-m", "snakemake", "--cores", "1", *arguments],
+            cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+
+    return snakemake
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_clone_in_a_folder_of_any_name(tmp_path: Path, clone, table: Path, name: str) -> None:
+def test_a_clone_in_a_folder_of_any_name(run, tmp_path: Path, clone, table: Path, name: str) -> None:
     checkout = clone(tmp_path / name / "ssc")
     # proof of whose code runs: the installed package and other checkouts know nothing of it
     with (checkout / "workflow_scripts" / "index_refs.py").open("a") as script:
@@ -59,7 +62,7 @@ def test_a_clone_in_a_folder_of_any_name(tmp_path: Path, clone, table: Path, nam
     assert not list(tmp_path.rglob("X"))
 
 
-def test_a_folder_that_snakemake_cannot_read(tmp_path: Path, clone) -> None:
+def test_a_folder_that_snakemake_cannot_read(run, tmp_path: Path, clone) -> None:
     refused = run("-n", cwd=clone(tmp_path / "{braces}"))
     assert refused.returncode
     assert "for wildcards, also in the path of this checkout; move it" in refused.stdout
@@ -67,7 +70,7 @@ def test_a_folder_that_snakemake_cannot_read(tmp_path: Path, clone) -> None:
 
 
 @pytest.mark.parametrize("how", ["snakefile", "directory"])
-def test_from_another_folder(tmp_path: Path, root: Path, table: Path, how: str) -> None:
+def test_from_another_folder(run, tmp_path: Path, root: Path, table: Path, how: str) -> None:
     """Results go where it runs, and models of the default config are found in the checkout."""
     (tmp_path / "tiny.yaml").write_text("micro: {images: {train: 2, val: 2, testA: 2, testB: 2, test: 2}}\n")
     where = {"snakefile": ("--snakefile", str(root / "Snakefile")), "directory": ("--directory", str(tmp_path))}[how]
@@ -84,7 +87,7 @@ def test_from_another_folder(tmp_path: Path, root: Path, table: Path, how: str) 
 @pytest.mark.parametrize(
     ("results", "target"), [("out/", "out"), ("./out", "./out"), (".//out", "out/"), ("~/out", "{home}/out")]
 )
-def test_the_results_folder_however_it_is_spelt(root: Path, table: Path, results: str, target: str) -> None:
+def test_the_results_folder_however_it_is_spelt(run, root: Path, table: Path, results: str, target: str) -> None:
     target = f"{target.format(home=Path.home())}/mine/refs.parquet"
     plan = run("-n", "--configfile", str(table), "--config", f"results='{results}'", "--", target, cwd=root)
     assert plan.returncode == 0, plan.stdout[-3000:]
@@ -103,7 +106,7 @@ def test_the_results_folder_however_it_is_spelt(root: Path, table: Path, results
     ],
 )
 def test_a_job_that_fails_after_it_has_written_its_outputs(
-    tmp_path: Path, clone, table: Path, end: str, words: list[str]
+    run, tmp_path: Path, clone, table: Path, end: str, words: list[str]
 ) -> None:
     checkout = clone(tmp_path / "ssc")
     (checkout / "workflow_scripts" / "index_refs.py").write_text(WRITES_THEN.format(end=end))

@@ -51,9 +51,9 @@ def pbs(tmp_path: Path) -> Path:
     return folder
 
 
-def _environment(pbs: Path) -> dict[str, str]:
-    paths = [str(pbs), str(Path(sys.executable).parent), os.environ["PATH"]]
-    return {**os.environ, "PATH": os.pathsep.join(paths)}
+def _environment(pbs: Path, python: Path = Path(sys.executable)) -> dict[str, str]:
+    folders = (pbs, python.parent, Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]])}
 
 
 @pytest.mark.parametrize(("gpus", "select"), [("0", "select=1:ncpus=4:mem=8000mb"), ("2", ":ngpus=2")])
@@ -88,10 +88,10 @@ def test_status(pbs: Path, answer: str, status: str) -> None:
     )
 
 
-def test_a_split_is_labelled_through_the_scheduler(pbs: Path, tmp_path: Path, clone) -> None:
+def test_a_split_is_labelled_through_the_scheduler(pbs: Path, warm: Path, tmp_path: Path, clone) -> None:
     repository = clone(tmp_path / "c$(touch X) (1)")
     (repository / "tiny.yaml").write_text("micro: {images: {train: 3, val: 3, testA: 2, testB: 2, test: 2}}\n")
-    done = _snakemake(repository, pbs, "results/refcoco/val/selected.h5")
+    done = _snakemake(repository, pbs, warm, "results/refcoco/val/selected.h5")
     assert done.returncode == 0, done.stdout[-4000:]
     assert (repository / "results/refcoco/val/selected.h5").is_file()
     asked = (pbs / "asked").read_text().splitlines()
@@ -111,12 +111,12 @@ def test_a_split_is_labelled_through_the_scheduler(pbs: Path, tmp_path: Path, cl
     ],
 )
 def test_a_job_that_fails_is_seen_and_its_log_is_shown(
-    pbs: Path, tmp_path: Path, clone, end: str, words: list[str]
+    pbs: Path, warm: Path, tmp_path: Path, clone, end: str, words: list[str]
 ) -> None:
     repository = clone(tmp_path / "repository")
     (repository / "tiny.yaml").write_text("micro: {images: {train: 3, val: 3, testA: 2, testB: 2, test: 2}}\n")
     (repository / "workflow_scripts" / "make_world.py").write_text(FAILING.format(end=end, pbs=pbs))
-    failed = _snakemake(repository, pbs, "results/refcoco/world/world.json")
+    failed = _snakemake(repository, pbs, warm, "results/refcoco/world/world.json")
     assert failed.returncode
     assert "Error in" in failed.stdout
     assert "make_world" in failed.stdout
@@ -125,15 +125,16 @@ def test_a_job_that_fails_is_seen_and_its_log_is_shown(
     assert not (repository / "results/refcoco/world/world.json").exists()
 
 
-def _snakemake(repository: Path, pbs: Path, target: str) -> subprocess.CompletedProcess[str]:
+def _snakemake(repository: Path, pbs: Path, python: Path, target: str) -> subprocess.CompletedProcess[str]:
     if importlib.util.find_spec("snakemake_executor_plugin_cluster_generic") is None:
         pytest.skip("snakemake-executor-plugin-cluster-generic is not installed (extra `cluster`)")
     command = [
-        *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--latency-wait", "5"),
+        *(python, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--latency-wait", "5"),
         *("--seconds-between-status-checks", "1"),
         *("--configfile", "tiny.yaml", "--", target),
     ]
     return subprocess.run(
         ["timeout", "600", *command],
-        cwd=repository, env=_environment(pbs), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        cwd=repository, env=_environment(pbs, python), text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

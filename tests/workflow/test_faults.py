@@ -231,22 +231,25 @@ def repository(tmp_path_factory: pytest.TempPathFactory, clone) -> Path:
     return clone(tmp_path_factory.mktemp("faults"))
 
 
-def run(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "1", *arguments], cwd=repository, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def run(warm: Path, warm_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def snakemake(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [warm, "-m", "snakemake", "--cores", "1", *arguments], cwd=repository, env=warm_environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+
+    return snakemake
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def test_a_second_snakemake_is_refused_and_a_killed_one_is_forgotten(repository: Path) -> None:
+def test_a_second_snakemake_is_refused_and_a_killed_one_is_forgotten(run, repository: Path) -> None:
     target = "results/refcoco/world/world.json"
     many = ("--config", "micro={images: {train: 3000}}", "--", target)
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *many]
-    first = subprocess.Popen(command, cwd=repository, env=environment(), start_new_session=True, stderr=subprocess.PIPE)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    first = subprocess.Popen(
+        command, cwd=repository, env={**os.environ, "PATH": path}, start_new_session=True, stderr=subprocess.PIPE
+    )
     try:
         deadline = time.monotonic() + 120
         while not list((repository / ".snakemake" / "locks").glob("*.lock")):
@@ -266,7 +269,7 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_forgotten(repository:
     assert json.loads((repository / target).read_text())
 
 
-def test_results_on_a_read_only_drive(repository: Path, small_drive: Path) -> None:
+def test_results_on_a_read_only_drive(run, repository: Path, small_drive: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_drive)], check=True)
     try:
         refused = run(

@@ -24,21 +24,6 @@ BACKENDS = Path(__file__).parents[1] / "unit/predict/toy_backends.py"
 DARK, LIGHT = (slice(10, 40), slice(10, 40)), (slice(50, 90), slice(60, 100))
 
 
-def ssc(folder: Path, *arguments: object, fails: bool = False) -> str:
-    command = [sys.executable, "-m", "ssc_core.cli.main", *map(str, arguments)]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode != 0) == fails, done.stdout[-4000:]
-    return done.stdout
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A photo with a dark and a light red square, one with a light one, one that no row names, and a note."""
@@ -69,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_labels_of_a_folder(folder: Path) -> None:
+def test_labels_of_a_folder(ssc, folder: Path) -> None:
     command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
     said = ssc(folder, *command)
     assert "4 rows about 3 photos; not there: gone.png; passed over, since no row names them: 1 .txt, 1 photo" in said
@@ -118,7 +103,7 @@ def test_labels_of_a_folder(folder: Path) -> None:
     assert json.loads((folder / "out/labels.json").read_text()) == content
 
 
-def test_code_that_cannot_be_used_is_named_before_anything_starts(folder: Path) -> None:
+def test_code_that_cannot_be_used_is_named_before_anything_starts(ssc, folder: Path) -> None:
     config = read_config_file(folder / "mine.yaml")
     config["detect"]["backend"]["name"] = "backends.py:Sqares"
     config["segment"]["backend"]["settings"] = {"margn": 1}
@@ -148,7 +133,7 @@ def test_a_module_beside_the_config_is_found_by_every_command(folder: Path) -> N
     assert "1 mask, 0 of them empty" in done.stdout
 
 
-def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(folder: Path) -> None:
+def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(ssc, folder: Path) -> None:
     truth = np.zeros((100, 120), np.uint8)
     truth[DARK] = 255
     Image.fromarray(truth).save(folder / "dark.png")
@@ -163,7 +148,9 @@ def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(folder: Path)
     assert sorted(one["ref_id"] for one in content["annotations"] if one["image_id"] == both) == [1, 2]
 
 
-def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(folder: Path) -> None:
+def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(
+    ssc, warm: Path, warm_environment: dict[str, str], folder: Path
+) -> None:
     quiet, killed = folder / "quiet", folder / "killed"
     for place in (quiet, killed):
         shutil.copytree(folder / "photos", place / "photos")
@@ -172,8 +159,8 @@ def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(fol
     command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
     ssc(quiet, *command)
     for appears in ("shards/boxes.0-of-1.h5", "selected.h5"):
-        started = [sys.executable, "-m", "ssc_core.cli.main", *map(str, command)]
-        kill_when((killed / "out/results/labels/train" / appears).exists, started, killed)
+        started = [str(warm), "-m", "ssc_core.cli.main", *map(str, command)]
+        kill_when((killed / "out/results/labels/train" / appears).exists, started, killed, warm_environment)
         assert not (killed / "out/labels.json").exists(), "it was killed before the end"
     ssc(killed, *command)
     assert made(killed / "out") == made(quiet / "out")
@@ -187,7 +174,7 @@ def made(out: Path) -> dict[str, bytes]:
     }
 
 
-def test_toys_do_not_label_photos(folder: Path) -> None:
+def test_toys_do_not_label_photos(ssc, folder: Path) -> None:
     (folder / "mine.yaml").write_text("select: {min_area: 1}\n")
     said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", fails=True)
     assert "score.backend.settings.model: resources/micro/clip" in said
@@ -195,7 +182,7 @@ def test_toys_do_not_label_photos(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
-def test_what_would_be_fetched_is_said_and_asked(folder: Path) -> None:
+def test_what_would_be_fetched_is_said_and_asked(ssc, folder: Path) -> None:
     said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", fails=True)  # nobody answers
     assert "sam2_1_tiny_model" in said
     assert "files are not here" in said
@@ -211,7 +198,9 @@ def test_what_would_be_fetched_is_said_and_asked(folder: Path) -> None:
         ("image,sentences,mask\nunnamed.png,a cup,gone.png\n", r"line 2: the mask .*gone\.png is not there"),
     ],
 )
-def test_what_is_wrong_with_the_table_is_said_before_anything_is_fetched(folder: Path, rows: str, message: str) -> None:
+def test_what_is_wrong_with_the_table_is_said_before_anything_is_fetched(
+    ssc, folder: Path, rows: str, message: str
+) -> None:
     (folder / "refs.csv").write_text(rows.format(photos=folder / "photos"))
     said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", fails=True)
     assert re.search(f"error: .*{message}", said)
@@ -219,7 +208,7 @@ def test_what_is_wrong_with_the_table_is_said_before_anything_is_fetched(folder:
     assert not (folder / "out").exists()
 
 
-def test_a_start(tmp_path: Path) -> None:
+def test_a_start(ssc, tmp_path: Path) -> None:
     ssc(tmp_path, "init", "new")
     assert "image,sentences" in (tmp_path / "new/refs.csv").read_text()
     assert read_config_file(tmp_path / "new/mine.yaml")["select"] == {"min_area": 500}

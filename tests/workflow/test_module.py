@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 OUTER = """
 module ssc:
@@ -33,22 +34,25 @@ use rule * from ssc
 """What `snakedeploy deploy-workflow` writes, but for the forge."""
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-P", "-m", "snakemake", "--cores", "1", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def outer_snakemake(warm: Path, warm_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [warm, "-P", "-m", "snakemake", "--cores", "1", *arguments]
+        return subprocess.run(command, cwd=folder, env=warm_environment, capture_output=True, text=True, check=False)
+
+    return run
 
 
-def test_as_a_module_of_another_workflow(tmp_path: Path, root: Path) -> None:
+def test_as_a_module_of_another_workflow(outer_snakemake, tmp_path: Path, root: Path) -> None:
     (tmp_path / "Snakefile").write_text(OUTER.format(snakefile=str(root / "Snakefile")))
     (tmp_path / "tiny.yaml").write_text("micro: {images: {train: 2, val: 2, testA: 2, testB: 2, test: 2}}\n")
-    done = snakemake(tmp_path, "--configfile", "tiny.yaml")
+    done = outer_snakemake(tmp_path, "--configfile", "tiny.yaml")
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert (tmp_path / "mine.txt").is_file()
     assert (tmp_path / "results/refcoco/val/nouns.parquet").is_file()
 
 
-def test_deployed_from_a_repository(tmp_path: Path, root: Path) -> None:
+def test_deployed_from_a_repository(outer_snakemake, tmp_path: Path, root: Path) -> None:
     """Snakemake fetches rules alone; the package is the installed one, and the config is the outer workflow's."""
     repository, outer = tmp_path / "repository", tmp_path / "outer"
     repository.mkdir()
@@ -63,7 +67,7 @@ def test_deployed_from_a_repository(tmp_path: Path, root: Path) -> None:
     (outer / "workflow/Snakefile").write_text(DEPLOYED.format(repository=str(repository)))
     with (outer / "config/config.yaml").open("a") as file:
         file.write("results: elsewhere\n")
-    done = snakemake(outer, "-n", "-p")
+    done = outer_snakemake(outer, "-n", "-p")
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-3000:]
     assert "elsewhere/refcoco/eval_val.json" in said

@@ -22,10 +22,10 @@ from ssc_core.config.variants import label
 from ssc_core.masks.selection import ScoreStore, SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.select.ensemble import weights_of
+from tests import warm_python
 from tests.unit.segment import tiny_networks as tiny
 from tests.unit.select.tiny_chat_models import make_qwen3_vl
 from tests.unit.select.tiny_open_clip import TAGS, has_own_tokenizer, save_weights, small
-from tests.workflow.warm_python import write_client
 
 PHOTOS = 6
 SHARDS = 2
@@ -95,15 +95,10 @@ def config(results: str, words: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PATH whose python is warm."""
-    folder = tmp_path_factory.mktemp("warm")
-    address = folder / "socket"
-    command = [sys.executable, "-m", "tests.workflow.warm_python", str(address), str(root / "resources/micro/clip")]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env=environment) as server:
-        assert server.stdout is not None and server.stdout.readline() == "ready\n"
-        yield f"{write_client(folder / 'bin', address)}{os.pathsep}{Path(sys.executable).parent}"
-        server.kill()
+    """A PATH whose python is warm, has small networks, and dies in the middle of each stage."""
+    command = [sys.executable, "-m", "tests.workflow.dying_python", str(root / "resources/micro/clip")]
+    with warm_python.running(tmp_path_factory.mktemp("dying") / "server", command) as client:
+        yield f"{client.parent}{os.pathsep}{Path(sys.executable).parent}"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -219,21 +218,18 @@ ROWS = [
 class House:
     """A copy of the repository with finished results, and a Snakemake that is asked for plans."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: Path, environment: dict[str, str]) -> None:
         self.folder = folder
-        server = [sys.executable, str(Path(__file__).with_name("warm_snakemake.py"))]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._server = subprocess.Popen(
-            server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path}
-        )
+        self._command, self._environment = (str(python), "-m", "snakemake"), environment
 
     def snakemake(self, *arguments: str, code: int = 0) -> str:
         """Output of a call in the copy."""
-        self._server.stdin.write(json.dumps({"arguments": arguments, "cwd": str(self.folder)}) + "\n")
-        self._server.stdin.flush()
-        answer = json.loads(self._server.stdout.readline())
-        assert answer["code"] == code, answer["output"][-6000:]
-        return answer["output"]
+        answer = subprocess.run(
+            [*self._command, *arguments], cwd=self.folder, env=self._environment, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert answer.returncode == code, answer.stdout[-6000:]
+        return answer.stdout
 
     def add_code(self) -> None:
         """A dataset and plug-ins of the user's own."""
@@ -282,18 +278,13 @@ class House:
         for path, text in before.items():
             path.write_text(text)
 
-    def close(self) -> None:
-        self._server.stdin.close()
-        self._server.wait()
-
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, clone) -> Iterator[House]:
-    house = House(clone(tmp_path_factory.mktemp("rerun")))
+def house(tmp_path_factory: pytest.TempPathFactory, clone, warm: Path, warm_environment: dict[str, str]) -> House:
+    house = House(clone(tmp_path_factory.mktemp("rerun")), warm, warm_environment)
     house.add_code()
     house.finish()
-    yield house
-    house.close()
+    return house
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,10 +125,10 @@ def test_both_models_as_one_concept_segmenter_find_what_they_find_one_after_the_
             assert concepts.candidates(ref).rows.tolist() == store.candidates(ref).rows.tolist()
 
 
-def test_a_shard_killed_in_its_middle_is_made_again_with_the_same_bytes(world: World, root: Path) -> None:
+def test_a_shard_killed_in_its_middle_is_made_again_with_the_same_bytes(world: World, warm: Path, root: Path) -> None:
     halt, out = world.folder / "halt", world.folder / "killed" / "boxes.h5"
     settings = _halting(world, halt, after=PHOTOS - 4)
-    command = _detect_command(world, settings, out)
+    command = _detect_command(warm, world, settings, out)
     halt.write_text("please")
     process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
     try:
@@ -155,7 +154,7 @@ def test_a_shard_killed_in_its_middle_is_made_again_with_the_same_bytes(world: W
 
 
 def test_a_photo_that_is_cut_short_stops_the_job_or_is_skipped_and_counted(
-    world: World, root: Path, caplog: pytest.LogCaptureFixture
+    world: World, warm: Path, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     photos = world.folder / "damaged"
     shutil.copytree(world.images, photos)
@@ -167,7 +166,9 @@ def test_a_photo_that_is_cut_short_stops_the_job_or_is_skipped_and_counted(
     stop, skip = (world.settings.detect.model_copy(update={"on_bad_image": how}) for how in ("stop", "skip"))
 
     out = world.folder / "damaged.h5"
-    stopped = subprocess.run(_detect_command(damaged, stop, out), cwd=root, capture_output=True, text=True, check=False)
+    stopped = subprocess.run(
+        _detect_command(warm, damaged, stop, out), cwd=root, capture_output=True, text=True, check=False
+    )
     assert stopped.returncode == 1
     assert f"error: {photos / bad.file_name} cannot be read" in stopped.stderr
     assert "Traceback" not in stopped.stderr
@@ -191,11 +192,11 @@ def _halting(world: World, halt: Path, after: int) -> DetectSettings:
     return plain.model_copy(update={"backend": backend})
 
 
-def _detect_command(world: World, settings: DetectSettings, out: Path) -> list[str]:
+def _detect_command(python: Path, world: World, settings: DetectSettings, out: Path) -> list[str]:
     own = {"split": "train", "shard": 0, "shards": 1, "device": "cpu", "threads": 1, "out": out}
     options = {**world.tables, **own, "settings": settings.model_dump_json(), "compat": "{}"}
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "workflow_scripts.call", STAGES["detect_boxes"].calls, *arguments]
+    return [str(python), "-m", "workflow_scripts.call", STAGES["detect_boxes"].calls, *arguments]
 
 
 def _wait_until(there, process: subprocess.Popen) -> None:

@@ -7,9 +7,7 @@ also where the change does not reach. So a param that the table forgets shows: i
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,6 @@ from ssc_core.provenance import code_version
 from ssc_core.studies import named_changes
 
 ROOT = Path(__file__).resolve().parents[2]
-PLANNER = Path(__file__).with_name("planned_jobs.py")
 ELSEWHERE = "elsewhere.pt"
 WHERE = {"dataset": "refcoco", "split": "val", "shard": 0, "shards": 1}
 SCORER = "dense"
@@ -76,8 +73,9 @@ class Job:
 class Workflow:
     """The rules of a checkout, planned in an empty folder."""
 
-    def __init__(self, checkout: Path, folder: Path) -> None:
+    def __init__(self, checkout: Path, folder: Path, python: Path, environment: dict[str, str]) -> None:
         self.checkout, self.folder = checkout, folder
+        self.python, self.environment = python, {**environment, "PYTHONPATH": str(ROOT)}
         (folder / ELSEWHERE).write_text("a network")
         self.config = folder / "mine.yaml"
         score = yaml.safe_load((ROOT / "config.yaml").read_text())["score"]
@@ -93,9 +91,17 @@ class Workflow:
     def plan(self, stages: Sequence[str], variants: Sequence[str] = ("",)) -> list[Job]:
         """The jobs of stages, and of all before them."""
         targets = [self.path(next(iter(self.stages[name].writes)), variant) for name in stages for variant in variants]
-        command = [sys.executable, str(PLANNER), str(self.checkout / "Snakefile"), str(self.config), *targets]
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        command = [
+            self.python,
+            "-m",
+            "tests.workflow.planned_jobs",
+            str(self.checkout / "Snakefile"),
+            str(self.config),
+            *targets,
+        ]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr[-6000:]
         return list(self._jobs(json.loads(done.stdout)))
 
@@ -192,8 +198,8 @@ def _models(settings: Settings, places: Sequence[str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    return Workflow(ROOT, tmp_path_factory.mktemp("plan"))
+def workflow(tmp_path_factory: pytest.TempPathFactory, warm: Path, warm_environment: dict[str, str]) -> Workflow:
+    return Workflow(ROOT, tmp_path_factory.mktemp("plan"), warm, warm_environment)
 
 
 @pytest.fixture(scope="module")
@@ -257,12 +263,19 @@ LEFT_OUT = [
 
 @pytest.mark.parametrize(("stage", "name", "old", "new"), LEFT_OUT)
 def test_what_is_left_out_is_found(
-    clone: Callable[[Path], Path], tmp_path: Path, stage: str, name: str, old: str, new: str
+    clone: Callable[[Path], Path],
+    warm: Path,
+    warm_environment: dict[str, str],
+    tmp_path: Path,
+    stage: str,
+    name: str,
+    old: str,
+    new: str,
 ) -> None:
     checkout, folder = clone(tmp_path / "checkout"), tmp_path / "run"
     folder.mkdir()
     text = (checkout / name).read_text()
     assert old in text, f"{name} does not hold {old!r} any more: update this test"
     (checkout / name).write_text(text.replace(old, new))
-    edited = Workflow(checkout, folder)
+    edited = Workflow(checkout, folder, warm, warm_environment)
     assert [line for job in edited.plan([stage]) if job.stage == stage for line in edited.mistakes(job)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,24 +33,20 @@ def server() -> Iterator[str]:
     server.stop()
 
 
-def _command(server: str | None, *more: str) -> list[str]:
+def _command(python: Path, server: str | None, *more: str) -> list[str]:
     """server: None for results on this drive."""
     storage = ("--default-storage-provider", "s3", "--default-storage-prefix", "s3://ssc/mine")
     return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"),
+        *(str(python), "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"),
         *("--workflow-profile", str(ROOT / "profiles/default"), "--configfile", "tiny.yaml"),
         *((*storage, "--storage-s3-endpoint-url", server) if server else ()),
         *(*more, "--", TARGET),
     ]
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, **KEYS, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def _run(folder: Path, server: str | None, *more: str) -> tuple[int, str]:
+def _run(python: Path, environment: dict[str, str], folder: Path, server: str | None, *more: str) -> tuple[int, str]:
     done = subprocess.run(
-        _command(server, *more), cwd=folder, env=_environment(), text=True, check=False, timeout=60 * MINUTES,
+        _command(python, server, *more), cwd=folder, env=environment, text=True, check=False, timeout=60 * MINUTES,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     return done.returncode, done.stdout
@@ -72,7 +66,10 @@ def _stored(server: str) -> set[str]:
     return {one["Key"] for one in client.list_objects_v2(Bucket="ssc").get("Contents", [])}
 
 
-def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str, tmp_path: Path) -> None:
+def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(
+    server: str, tmp_path: Path, warm: Path, warm_environment: dict[str, str]
+) -> None:
+    environment = {**warm_environment, **KEYS}
     photos = "{train: 2, val: 3, testA: 2, testB: 2, test: 2}"
     (tmp_path / "tiny.yaml").write_text(f"micro: {{images: {photos}}}\ncompute: {{shards: 2}}\n")
     boxes, masks = (f"mine/results/refcoco/val/shards/{kind}.{{}}-of-2.h5" for kind in ("boxes", "masks"))
@@ -81,12 +78,12 @@ def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str,
         stored = _stored(server)
         return {shard for shard in (0, 1) if masks.format(shard) in stored}
 
-    kill_when(lambda: bool(segmented()), _command(server), tmp_path, _environment())
+    kill_when(lambda: bool(segmented()), _command(warm, server), tmp_path, environment)
     (done, *_) = segmented()
     assert boxes.format(done) in _stored(server)
     assert f"mine/{TARGET}" not in _stored(server)
 
-    code, output = _run(tmp_path, server)
+    code, output = _run(warm, environment, tmp_path, server)
     assert code == 0, output
     assert f"detecting boxes, shard {done}" not in output  # masks were made of them, so they were whole
     assert {f"mine/{TARGET}", "mine/results/refcoco/val/selected.h5"} <= _stored(server)
@@ -94,7 +91,7 @@ def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str,
     assert list(tmp_path.glob("results/refcoco/world/**/*.jpg"))
     assert not [*tmp_path.glob("results/**/*.h5"), *tmp_path.glob(".snakemake/storage/**/*.tmp")]
 
-    code, output = _run(tmp_path, server)
+    code, output = _run(warm, environment, tmp_path, server)
     assert code == 0, output
     assert "Nothing to be done" in output
 
@@ -102,7 +99,7 @@ def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str,
     on_drive = tmp_path / "on_drive"
     on_drive.mkdir()
     (on_drive / "tiny.yaml").write_text(f"micro: {{images: {photos}}}\n")
-    code, output = _run(on_drive, None)
+    code, output = _run(warm, environment, on_drive, None)
     assert code == 0, output
     for name in LABELS:
         stored = _client(server).get_object(Bucket="ssc", Key=f"mine/{name}")["Body"].read()
@@ -112,6 +109,6 @@ def test_labels_are_made_in_a_storage_also_by_a_run_that_was_killed(server: str,
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "tiny.yaml").write_text(f"micro: {{images: {photos}, seed: 5}}\n")
-    code, output = _run(elsewhere, server, "--dry-run")
+    code, output = _run(warm, environment, elsewhere, server, "--dry-run")
     assert code != 0
     assert "was built from other data than the config names now" in output
