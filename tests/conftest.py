@@ -18,6 +18,8 @@ COPIED = (
     *("ssc_core", "microworld", "presets", "envs", "docs"),
 )
 """What a checkout needs to run."""
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*", "*.tmp")
+"""Compiled files that a process of another worker is writing."""
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
@@ -51,7 +53,7 @@ def clone() -> Callable[[Path], Path]:
     def copy(folder: Path) -> Path:
         for name in COPIED:
             if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, folder / name)
+                shutil.copytree(ROOT / name, folder / name, ignore=HALF_WRITTEN)
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
