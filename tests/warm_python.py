@@ -4,7 +4,8 @@ a job of a rule would first import PyTorch and Transformers for five.
 The server (``python warm_python.py SOCKET``) forks a process for every call; the client, which lies first on PATH under
 the name of python, hands over its arguments, folder, environment, stdin, stdout and stderr, and ends as the call ended,
 by the same signal too. Where the client is killed, so is all that the call started. Nothing of this repository is
-imported before the fork: each call imports that itself, from where its folder and PYTHONPATH say.
+imported before the fork: each call imports that itself, from where its folder and PYTHONPATH say. What a library reads
+of the environment when it is imported, as Kubernetes' does KUBECONFIG, is the server's.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 LIBRARIES = """
 cv2 h5py matplotlib.figure nltk open_clip pandas PIL.ImageDraw PIL.ImageFont PIL.JpegImagePlugin PIL.PngImagePlugin
@@ -87,7 +89,7 @@ def import_all(names: Sequence[str]) -> None:
             importlib.import_module(name)
 
 
-def serve(address: str) -> None:
+def serve(address: str) -> NoReturn:
     """Answer calls for as long as whoever started this lives, and stdin is open with it."""
     client = str(Path(address).parent / CLIENTS_PLACE)
     calls: dict[int, socket.socket] = {}
@@ -112,6 +114,7 @@ def serve(address: str) -> None:
                 _reap(calls)
     for pid in calls:
         os.killpg(pid, signal.SIGKILL)
+    os._exit(0)  # what was imported need not be taken apart
 
 
 def _accept(server: socket.socket, calls: dict[int, socket.socket], client: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ MINUTES = 20
 
 
 def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
-    tmp_path: Path, clone: Callable[[Path], Path], warm: Path, warm_environment: dict[str, str]
+    tmp_path: Path, clone: Callable[[Path], Path]
 ) -> None:
     checkout = clone(tmp_path / "checkout")
     subprocess.run("git init -q && git add -A", shell=True, cwd=checkout, check=True)  # what is sent to the pods
@@ -31,7 +32,7 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
     tools.mkdir()
     (tools / "pip").write_text("#!/bin/sh\n")  # the image has the plug-in, which each job asks for first
     (tools / "pip").chmod(0o755)
-    path = os.pathsep.join([str(tools), warm_environment["PATH"]])
+    path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
     pods = tmp_path / "pods"
     pods.mkdir()
     storage = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -44,7 +45,7 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
     try:
         done = subprocess.run(
             [
-                *(warm, "-m", "snakemake", "--workflow-profile", "profiles/kubernetes", "--jobs", "1"),
+                *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/kubernetes", "--jobs", "1"),
                 *("--configfile", "tiny.yaml", "--container-image", "ssc:1", "--default-storage-prefix", "s3://ssc"),
                 *("--storage-s3-endpoint-url", f"http://{host}:{port}", "--kubernetes-persistent-volumes"),
                 *(f"photos:{volume}", "--seconds-between-status-checks", "1", "--", target),
