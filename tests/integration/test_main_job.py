@@ -17,8 +17,8 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import read_refs
 from tests.killing import kill_when
 
-PHOTOS = "{train: 8, val: 4, testA: 1, testB: 1, test: 1}"
-"""Half of what the preset has."""
+PHOTOS = "{train: 8, val: 6, testA: 1, testB: 1, test: 1}"
+"""Half of what the preset trains on."""
 
 
 @pytest.fixture(scope="module")
