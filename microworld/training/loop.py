@@ -74,7 +74,7 @@ def save_weights(weights: Mapping[str, torch.Tensor], path: Path, dtype: torch.d
         save_file(state, temporary, metadata={"format": "pt"})
 
 
-def write_card(folder: Path, *, title: str, what: str, data: str, figures: dict[str, float | int | str]) -> None:
+def write_card(folder: Path, *, title: str, what: str, data: str, figures: Mapping[str, float | int | str]) -> None:
     """Write the model card. ``figures`` are measured, never typed."""
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.suffix != ".md")
     rows = "\n".join(

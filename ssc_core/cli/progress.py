@@ -14,8 +14,8 @@ SECONDS = {
     "detecting boxes": 12,
     "segmenting": 10,
     "scoring candidates": 11,
-    "phase pretrain": 76,
-    "phase correct": 304,
+    "phase pretrain": 121,
+    "phase correct": 198,
     "evaluating the": 18,
     "": 2,
 }
