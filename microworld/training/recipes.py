@@ -79,7 +79,7 @@ def card_sam(build: Path, out: Path, *, threads: int) -> None:
         title="SAM of the micro world",
         what="The `segment_anything` package's `Sam` with a small ViT, trained from random weights on box prompts.",
         data=_SCENES.format(count=len(train), labels="masks, without classes"),
-        figures=measure.measure_sam(out, unseen, threads=threads),  # type: ignore[arg-type]
+        figures=measure.measure_sam(out, unseen, threads=threads),
     )
 
 
