@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -72,22 +74,32 @@ def _time(arguments: Sequence[str], seconds: float) -> str:
 
 def show(folder: Path, split: str) -> None:
     """Print the figures of a dataset's split, and where its pictures are."""
-    from ssc_core.config.methods import method_name, method_order
+    from ssc_core.config.methods import method_order
     from ssc_core.evaluate.eval_table import folder_table, over_seeds
+    from ssc_core.evaluate.schema import read_eval
     from ssc_core.layout import DatasetFolder
     from ssc_core.report.repaired import compare, repaired_line
 
     table = folder_table(DatasetFolder(folder).all_eval_files())
     rows = over_seeds(table[(table["split"] == split) & (table["variant"] == "")]).to_dict("records")
-    print(f"\n{folder.name} {split}, world: {rows[0]['world']}; every sentence counts, at 480 x 480")
+    network, candidates = folder / f"eval_{split}.json", folder / f"eval_masks_{split}.json"
+    size = "at the photo's size" if read_eval(network).resolution == "native" else "at 480 x 480"
+    print(f"\n{folder.name} {split}, world: {rows[0]['world']}; every sentence counts, {size}")
     print(f"\n{'':<44}{'oIoU':>6}   {'95 % interval':<15}{'mIoU':>6}{'P@0.5':>8}")
     for row in sorted(rows, key=lambda row: method_order(str(row["method"]))):
-        name, interval = method_name(str(row["method"])), f"{row['oIoU_low']:.1f} to {row['oIoU_high']:.1f}"
-        print(f"  {name:<42}{row['oIoU']:6.1f}   {interval:<15}{row['mIoU']:6.1f}{row['P@0.5']:8.1f}")
-    network, candidates = folder / f"eval_{split}.json", folder / f"eval_masks_{split}.json"
+        print(_line(row))
     print(f"\n{repaired_line(compare(network, candidates))}")
     print(f"\nfigures: {network}, {candidates}")
     print(
         f"pictures: {network.with_suffix('.png')}; sentences that Correct repaired: {folder / split / 'repaired.png'}"
     )
     print(f"`ssc run {folder.parent}/report/index.html` makes one page of all")
+
+
+def _line(row: Mapping[Any, Any]) -> str:
+    """A method's figures; without an interval where none was computed (``evaluate.bootstrap_samples: 0``)."""
+    from ssc_core.config.methods import method_name
+
+    name, low, high = method_name(str(row["method"])), row["oIoU_low"], row["oIoU_high"]
+    interval = "" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
+    return f"  {name:<42}{row['oIoU']:6.1f}   {interval:<15}{row['mIoU']:6.1f}{row['P@0.5']:8.1f}"

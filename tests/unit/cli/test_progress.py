@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssc_core.cli.demo import _time
+from ssc_core.cli.demo import _line, _time
 from ssc_core.cli.progress import Progress, planned, seconds_of
 
 DRY_RUN = [
@@ -47,3 +47,12 @@ def test_minutes_are_told_of_the_config_that_was_measured() -> None:
     assert _time(["--configfile", "presets/tiny.yaml"], 600) == ""
     assert _time(["--configfile=mine.yaml"], 600) == ""
     assert _time(["--config", "correct={epochs: 3}"], 600) == ""
+
+
+def test_a_line_of_the_table_has_an_interval_where_one_was_computed() -> None:
+    figures = {"method": "selected", "oIoU": 38.91, "oIoU_low": 35.6, "oIoU_high": 41.88, "mIoU": 50.9, "P@0.5": 56.1}
+    assert _line(figures).split("  ")[-1] == "56.1"
+    assert "  38.9   35.6 to 41.9" in _line(figures)
+    without = _line(figures | {"oIoU_low": float("nan"), "oIoU_high": float("nan")})
+    assert without.split()[-3:] == ["38.9", "50.9", "56.1"]
+    assert len(without) == len(_line(figures)), "columns stay below their names"
