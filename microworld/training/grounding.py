@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from microworld.classes import CATEGORY_NAMES, CLASSES, DOUBTFUL_NOUNS, PERSON_NOUNS
 from microworld.training.loop import fit, save_weights
+from microworld.training.peers import WEIGHT as PEERS_WEIGHT
 from microworld.training.pool import KINDS, Pool
 from microworld.training.swin import as_pixels
 from microworld.training.swin_scenes import (
@@ -41,7 +42,7 @@ from ssc_core.correct.text import ReferringSegmenter, load_tokenizer, tokenize
 
 _FRAMES = ("{n}", "{n}", "the {n}", "a photo of a {n}", "there is a {n}", "this is the {n}")
 _LEAST_PIXELS = 12  # of a noun's objects, in the network's pixels: below, a crop has cut them off
-_CELLS, _PEERS = 0.5, 2.0  # weights of reading cells, and of places among peers in that
+_CELLS = 0.5  # weight of reading cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def train_on_nouns(
         logits, cells = model(drawn.pixels, ids[:, :longest], attention[:, :longest])
         logits = torch.where(drawn.known[:, None], logits, logits.detach())  # what is doubtful teaches nothing
         nouns = pixel_loss(logits, drawn.targets, PixelLoss(dice=1.0)).mean()
-        return nouns + _CELLS * cell_loss(cells, drawn.cells, peers=_PEERS)
+        return nouns + _CELLS * cell_loss(cells, drawn.cells, peers=PEERS_WEIGHT)
 
     fit(model, step_loss, steps=steps, lr=1e-3, warmup=100, average=0.998)
     return model

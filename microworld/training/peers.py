@@ -17,14 +17,17 @@ PEERS = 5
 """Numbers that say an object's place among its peers: ranks by centre (x, y), lower edge and visible area, each from -1
 (the least) to 1 and 0 where it is alone; the logarithm of how many they are."""
 
+WEIGHT = 2.0
+"""Of ``peer_loss`` beside the losses of a cell's class, colour and box."""
 
-def peer_labels(objects: np.ndarray, owner: np.ndarray, move: np.ndarray, grid: int) -> np.ndarray:
-    """float32 (grid, grid, PEERS) of a view, 0 where there is no object.
 
-    objects: a scene's rows of ``Pool.objects``; owner: of ``owner_in_view``; move: of ``view_of``.
+def peer_places(objects: np.ndarray, owner: np.ndarray, move: np.ndarray) -> np.ndarray:
+    """float32 (K, PEERS), a row per object; 0 for one that the view does not show.
+
+    objects: a scene's K rows of ``Pool.objects``; owner: of ``owner_in_view``; move: of ``view_of``.
     """
     area = np.bincount(owner[owner != BACKGROUND], minlength=len(objects))
-    said = np.zeros((len(objects), PEERS), np.float32)
+    places = np.zeros((len(objects), PEERS), np.float32)
     corners = np.sort(objects["box"].reshape(-1, 2, 2) @ move[:, :2].T + move[:, 2], axis=1)
     corners = np.clip(corners, 0, len(owner))
     orders = np.column_stack([corners.mean(1), corners[:, 1, 1], area])
@@ -33,13 +36,9 @@ def peer_labels(objects: np.ndarray, owner: np.ndarray, move: np.ndarray, grid: 
         peers = np.flatnonzero((names == name) & (area > 0))
         if len(peers) > 1:
             ranks = orders[peers].argsort(0, kind="stable").argsort(0)
-            said[peers, :4] = 2 * ranks / (len(peers) - 1) - 1
-            said[peers, 4] = np.log(len(peers))
-    step = len(owner) // grid
-    owner = owner[step // 2 :: step, step // 2 :: step]
-    labels = np.zeros((grid, grid, PEERS), np.float32)
-    labels[owner != BACKGROUND] = said[owner[owner != BACKGROUND]]
-    return labels
+            places[peers, :4] = 2 * ranks / (len(peers) - 1) - 1
+            places[peers, 4] = np.log(len(peers))
+    return places
 
 
 def peer_loss(read: Tensor, labels: Tensor, inside: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from microworld.training.corpus import make_corpus, read_corpus
 from microworld.training.detector import train_detector
 from microworld.training.grounding import measure_on_nouns, save_lavt, train_on_nouns
 from microworld.training.loop import write_card
+from microworld.training.peers import WEIGHT as PEERS_WEIGHT
 from microworld.training.pool import Pool, make_pool, open_pool
 from microworld.training.sam import train_sam
 from microworld.training.swin import SwinFeatures, measure_on_close_ups, train_on_close_ups
@@ -25,7 +26,6 @@ SWIN, SWIN_AMONG_PEERS = "swin.safetensors", "swin_among_peers.safetensors"
 UNSEEN_SCENES = 300
 TEXT_SCENES = 4000
 HELD_OUT_TEXTS = 2000
-_PEERS = 2.0  # weight, as ``cell_loss`` has it
 
 _SCENES = (
     "{count} scenes of the domain `pretrain/train` of the generated world, which no split of any dataset contains. "
@@ -148,7 +148,7 @@ def make_lavt_start(
     """
     train, unseen = _pools(build)
     features = SwinFeatures.load(build / SWIN)
-    train_on_scenes(features, train, steps=peer_steps, peers=_PEERS).features.save(build / SWIN_AMONG_PEERS)
+    train_on_scenes(features, train, steps=peer_steps, peers=PEERS_WEIGHT).features.save(build / SWIN_AMONG_PEERS)
     weights = {"bert": f"{parts}/bert", "swin_weights": str(build / SWIN_AMONG_PEERS)}
     settings = NetworkSettings.model_validate({**network, **weights})
     model = train_on_nouns(train, settings, steps=steps)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from microworld.classes import CATEGORY_NAMES
 from microworld.training.loop import fit
-from microworld.training.peers import PEERS, peer_error, peer_labels, peer_loss
+from microworld.training.peers import PEERS, peer_error, peer_loss, peer_places
 from microworld.training.pool import BACKGROUND, COLOUR_NAMES, Pool
 from microworld.training.swin import SwinFeatures, as_pixels
 
@@ -167,15 +167,15 @@ def owner_in_view(pool: Pool, scene: int, move: np.ndarray) -> np.ndarray:
 def cell_labels(objects: np.ndarray, owner: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, ...]:
     """Classes and colours int64 (GRID, GRID), boxes (GRID, GRID, BOX) and places among peers (GRID, GRID, PEERS) of a
     view. owner: of ``owner_in_view``."""
-    among = peer_labels(objects, owner, move, GRID)
+    places = peer_places(objects, owner, move)
     step = SIDE // GRID
     owner = owner[step // 2 :: step, step // 2 :: step]
     inside = owner != BACKGROUND
     classes = np.full((GRID, GRID), CLASSES - 1, np.int64)
     colours = np.full((GRID, GRID), _NO_COLOUR, np.int64)
-    boxes = np.zeros((GRID, GRID, BOX), np.float32)
+    boxes, among = np.zeros((GRID, GRID, BOX), np.float32), np.zeros((GRID, GRID, PEERS), np.float32)
     classes[inside], colours[inside] = objects["label"][owner[inside]], objects["colour"][owner[inside]]
-    boxes[inside] = _box_targets(objects["box"], move, owner, inside)
+    boxes[inside], among[inside] = _box_targets(objects["box"], move, owner, inside), places[owner[inside]]
     return classes, colours, boxes, among
 
 

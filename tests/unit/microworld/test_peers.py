@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from microworld.training.peers import PEERS, peer_error, peer_labels, peer_loss
+from microworld.training.peers import PEERS, peer_error, peer_loss, peer_places
 from microworld.training.pool import BACKGROUND, OBJECT_TYPE
+from microworld.training.swin_scenes import GRID, SIDE, cell_labels
 
 WHOLE = np.array([[1.0, 0, 0], [0, 1, 0]])
 DOG, CAT = 3, 4
@@ -27,21 +28,20 @@ def objects(boxes: tuple[tuple[int, int, int, int], ...], *names: tuple[int, int
 
 def test_three_of_a_kind_are_ranked_and_one_alone_is_not() -> None:
     boxes = ((0, 4, 2, 8), (4, 0, 8, 4), (2, 2, 4, 4), (6, 4, 8, 6))  # dogs left, right, middle; a cat
-    labels = peer_labels(objects(boxes, (DOG, 0), (DOG, 0), (DOG, 0), (CAT, 0)), view(*boxes), WHOLE, 4)
-    assert labels.shape == (4, 4, PEERS)
+    places = peer_places(objects(boxes, (DOG, 0), (DOG, 0), (DOG, 0), (CAT, 0)), view(*boxes), WHOLE)
+    assert places.shape == (4, PEERS)
     three = np.log(3)
-    np.testing.assert_allclose(labels[3, 0], [-1, 1, 1, 0, three])  # leftmost, lowest, nearest, the second in area
-    np.testing.assert_allclose(labels[0, 3], [1, -1, -1, 1, three], rtol=1e-6)  # largest; lower edges of two are equal
-    np.testing.assert_allclose(labels[1, 1], [0, 0, 0, -1, three], rtol=1e-6)
-    assert not labels[2, 3].any(), "the only cat"
-    assert not labels[0, 0].any(), "background"
+    np.testing.assert_allclose(places[0], [-1, 1, 1, 0, three])  # leftmost, lowest, nearest, the second in area
+    np.testing.assert_allclose(places[1], [1, -1, -1, 1, three], rtol=1e-6)  # largest; lower edges of two are equal
+    np.testing.assert_allclose(places[2], [0, 0, 0, -1, three], rtol=1e-6)
+    assert not places[3].any(), "the only cat"
 
 
 def test_people_are_ranked_among_their_kind() -> None:
     boxes = ((0, 0, 2, 8), (2, 0, 4, 8), (4, 0, 6, 8))
-    labels = peer_labels(objects(boxes, (0, 1), (0, 2), (0, 1)), view(*boxes), WHOLE, 4)
-    assert labels[0, :3, 0].tolist() == [-1, 0, 1]
-    np.testing.assert_allclose(np.exp(labels[0, :3, 4]), [2, 1, 2], rtol=1e-6)
+    places = peer_places(objects(boxes, (0, 1), (0, 2), (0, 1)), view(*boxes), WHOLE)
+    assert places[:, 0].tolist() == [-1, 0, 1]
+    np.testing.assert_allclose(np.exp(places[:, 4]), [2, 1, 2], rtol=1e-6)
 
 
 def test_a_flip_swaps_left_and_right_and_what_is_out_of_view_is_no_peer() -> None:
@@ -49,9 +49,21 @@ def test_a_flip_swaps_left_and_right_and_what_is_out_of_view_is_no_peer() -> Non
     flip = np.array([[-1.0, 0, 8], [0, 1, 0]])
     owner = view(*boxes)
     owner[6:, 6:] = BACKGROUND  # the third one is hidden
-    labels = peer_labels(objects(boxes, *[(DOG, 0)] * 3), owner[:, ::-1], flip, 4)
-    assert (labels[0, 3, 0], labels[0, 1, 0]) == (1, -1)
-    assert np.exp(labels[0, 3, 4]).round() == 2
+    places = peer_places(objects(boxes, *[(DOG, 0)] * 3), owner[:, ::-1], flip)
+    assert places[:, 0].tolist() == [1, -1, 0]
+    assert np.exp(places[:, 4]).round().tolist() == [2, 2, 1]
+
+
+def test_cells_say_the_place_of_their_object() -> None:
+    owner = np.full((SIDE, SIDE), BACKGROUND, np.uint8)
+    boxes = ((0, 0, 24, 48), (48, 0, 96, 96))
+    for i, (x0, y0, x1, y1) in enumerate(boxes):
+        owner[y0:y1, x0:x1] = i
+    among = cell_labels(objects(boxes, (DOG, 0), (DOG, 0)), owner, WHOLE)[3]
+    assert among.shape == (GRID, GRID, PEERS)
+    assert among[3, 2, 0] == -1
+    assert among[20, 20, 0] == 1
+    assert not among[20, 2].any(), "background"
 
 
 def test_errors_and_losses_are_of_objects_alone() -> None:
