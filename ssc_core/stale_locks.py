@@ -38,9 +38,11 @@ class Run:
     cleared: bool = False
 
     def owns(self, locks: Iterable[str | Path]) -> None:
-        """Say which lock files are this run's, once Snakemake has made them. Until then any later one may be."""
+        """Say which lock files are this run's, once Snakemake has made them. Until then, and where it cannot be written
+        (a full drive), any later one may be."""
         if self.note:
-            _write(self.note, {Path(lock).name: Path(lock).stat().st_mtime_ns for lock in locks})
+            with suppress(OSError):
+                _write(self.note, {Path(lock).name: Path(lock).stat().st_mtime_ns for lock in locks})
 
 
 def begin_run(folder: Path = Path(".snakemake")) -> Run:
@@ -54,7 +56,7 @@ def begin_run(folder: Path = Path(".snakemake")) -> Run:
         notes.mkdir(parents=True, exist_ok=True)
         with (notes / _MUTEX).open("a") as mutex:  # so that nobody sees half a note
             fcntl.flock(mutex, fcntl.LOCK_EX)
-            cleared = _clear(folder / "locks", [_Note.read(path) for path in notes.glob("*.json")])
+            cleared = _clear(folder / "locks", list(filter(None, map(_Note.read, notes.glob("*.json")))))
             return Run(_mark(notes / f"{uuid4().hex}.json"), cleared)
     except OSError:
         return Run(None)  # a read-only folder: Snakemake says so
@@ -93,9 +95,13 @@ class _Note:
     written: int
 
     @classmethod
-    def read(cls, path: Path) -> _Note:
-        """``alive`` and ``dead`` are both False of what cannot be told."""
-        with path.open("r+", encoding="utf-8") as file:
+    def read(cls, path: Path) -> _Note | None:
+        """``alive`` and ``dead`` are both False of what cannot be told. None where the run has just ended."""
+        try:
+            note = path.open("r+", encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        with note as file:
             held = _is_held(file)
             written = os.fstat(file.fileno()).st_mtime_ns
             try:
@@ -107,9 +113,8 @@ class _Note:
         planning = locks is None and time.time() - written / 1e9 < _PLANNING_SECONDS
         return cls(path, held or (not here and (planning or bool(locks))), here and not held, locks, written)
 
-    def may_mean(self, lock: Path) -> bool:
-        made = lock.stat().st_mtime_ns
-        return self.written <= made if self.locks is None else self.locks.get(lock.name) == made
+    def may_mean(self, lock: str, made: int) -> bool:
+        return self.written <= made if self.locks is None else self.locks.get(lock) == made
 
 
 def _is_held(file: IO[str]) -> bool:
@@ -122,15 +127,18 @@ def _is_held(file: IO[str]) -> bool:
 
 def _clear(folder: Path, notes: list[_Note]) -> bool:
     """Remove the locks of dead runs, and the notes of those of which none is left."""
-    locks = sorted(folder.glob("*.lock")) if folder.is_dir() else []
+    locks: dict[str, int] = {}
+    for path in folder.glob("*.lock"):
+        with suppress(FileNotFoundError):  # its run has just ended
+            locks[path.name] = path.stat().st_mtime_ns
     alive, dead = [note for note in notes if note.alive], [note for note in notes if note.dead]
-    left = [
+    left = {
         lock
-        for lock in locks
-        if any(note.may_mean(lock) for note in dead) and not any(note.may_mean(lock) for note in alive)
-    ]
-    kept = [lock for lock in locks if lock not in left]
-    done = [note for note in dead if not any(note.may_mean(lock) for lock in kept)]
-    for path in (*left, *(note.path for note in done)):
+        for lock, made in locks.items()
+        if any(note.may_mean(lock, made) for note in dead) and not any(note.may_mean(lock, made) for note in alive)
+    }
+    kept = {lock: made for lock, made in locks.items() if lock not in left}
+    done = [note for note in dead if not any(note.may_mean(lock, made) for lock, made in kept.items())]
+    for path in (*(folder / lock for lock in left), *(note.path for note in done)):
         path.unlink(missing_ok=True)
     return bool(left)

@@ -150,3 +150,13 @@ def test_a_run_that_ends_takes_its_note_along(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     assert list(tmp_path.glob("alive/*.json")) == []
+
+
+@pytest.mark.parametrize("gone", ["alive/gone.json", "locks/7.input.lock"])
+def test_what_another_run_takes_away_meanwhile_is_no_hindrance(start: Start, tmp_path: Path, gone: str) -> None:
+    killed, _ = start("0.input.lock")
+    kill(killed)
+    (tmp_path / gone).symlink_to(tmp_path / "nowhere")  # listed, and not there when it is opened
+    run = begin_run(tmp_path)
+    assert run.cleared
+    assert run.note is not None
