@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_python
 from tests.workflow.kubernetes_stand_in import kubeconfig, serve
 
 pytest.importorskip("snakemake_executor_plugin_kubernetes", reason="needs the extra `kubernetes`")
@@ -21,7 +22,7 @@ MINUTES = 20
 
 
 def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
-    tmp_path: Path, clone: Callable[[Path], Path]
+    tmp_path: Path, clone: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = clone(tmp_path / "checkout")
     subprocess.run("git init -q && git add -A", shell=True, cwd=checkout, check=True)  # what is sent to the pods
@@ -32,7 +33,8 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
     tools.mkdir()
     (tools / "pip").write_text("#!/bin/sh\n")  # the image has the plug-in, which each job asks for first
     (tools / "pip").chmod(0o755)
-    path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
+    client = tmp_path / "warm" / warm_python.CLIENTS_PLACE
+    path = os.pathsep.join([*map(str, (tools, client.parent, Path(sys.executable).parent)), os.environ["PATH"]])
     pods = tmp_path / "pods"
     pods.mkdir()
     storage = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -42,20 +44,20 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
     host, port = storage.get_host_and_port()
     target = f"{volume}/results/refcoco/val/shards/boxes.0-of-1.h5"
     keys = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "anyone", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "anything"}
+    for name, value in (keys | kubeconfig(server, tmp_path / "kubeconfig")).items():
+        monkeypatch.setenv(name, value)  # before the server of warm Pythons, whose Kubernetes reads it when imported
+    command = (
+        *("-m", "snakemake", "--workflow-profile", "profiles/kubernetes", "--jobs", "1"),
+        *("--configfile", "tiny.yaml", "--container-image", "ssc:1", "--default-storage-prefix", "s3://ssc"),
+        *("--storage-s3-endpoint-url", f"http://{host}:{port}", "--kubernetes-persistent-volumes"),
+        *(f"photos:{volume}", "--seconds-between-status-checks", "1", "--", target),
+    )
     try:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/kubernetes", "--jobs", "1"),
-                *("--configfile", "tiny.yaml", "--container-image", "ssc:1", "--default-storage-prefix", "s3://ssc"),
-                *("--storage-s3-endpoint-url", f"http://{host}:{port}", "--kubernetes-persistent-volumes"),
-                *(f"photos:{volume}", "--seconds-between-status-checks", "1", "--", target),
-            ],
-            cwd=checkout,
-            env={**os.environ, **keys, **kubeconfig(server, tmp_path / "kubeconfig"), "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=60 * MINUTES,
-        )
+        with warm_python.running(tmp_path / "warm") as python:
+            done = subprocess.run(
+                [python, *command], cwd=checkout, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+                timeout=60 * MINUTES,
+            )  # fmt: skip
     finally:
         server.shutdown()
         storage.stop()
