@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from ssc_core.config.paths import NameOrPath, tidy_if_path
 from ssc_core.errors import SscError
@@ -55,9 +65,30 @@ def name_schema(kind: Kind) -> WithJsonSchema:
 
 
 class Section(BaseModel):
-    """A config section: immutable, and an unknown key is an error."""
+    """A config section: immutable; an unknown key is an error, and so is true or false for a number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic takes them for 1 and 0: ``nms_iou: off`` would leave no two boxes that touch."""
+        types = _leaves(cls.model_fields[str(info.field_name)].annotation)
+        if {int, float} & types and bool not in types and _has_truth(value):
+            none = ", or null for none" if type(None) in types else ""
+            raise ValueError(f"takes numbers{none}: true and false (on, off, yes, no) are no numbers")
+        return value
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of."""
+    inner = get_args(annotation)
+    return set().union(*map(_leaves, inner)) if inner else {annotation} if isinstance(annotation, type) else set()
+
+
+def _has_truth(value: Any) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return isinstance(value, bool) or any(map(_has_truth, inner))
 
 
 class Backend(Section):

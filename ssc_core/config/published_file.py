@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from ssc_core.config.base import Section
 
 
 def _inside_project(text: str) -> str:
@@ -19,11 +21,7 @@ ProjectPath = Annotated[str, AfterValidator(_inside_project)]
 """POSIX path relative to the folder that the workflow runs in."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Unpack(_Model):
+class Unpack(Section):
     """What becomes of an archive. The archive itself is deleted afterwards."""
 
     to: ProjectPath = Field(description="folder to unpack into")
@@ -32,7 +30,7 @@ class Unpack(_Model):
     most_bytes: int = Field(default=4 * 2**30, ge=1, description="refuse archives that unpack to more, bytes")
 
 
-class PublishedFile(_Model):
+class PublishedFile(Section):
     """One file, where it goes, where it comes from, and how it is known to be the right one."""
 
     path: ProjectPath = Field(description="where the file (or the archive, until it is unpacked) is put")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from ssc_core.config.base import name_schema, named
+from ssc_core.config.base import Section, name_schema, named
 from ssc_core.config.paths import FilePath, NameOrPath
 from ssc_core.registry import LAYOUT
 
@@ -31,10 +31,8 @@ def images_folder_of(root: Path, name: str) -> Path:
     return next((root / folder for folder in folders if (root / folder).is_dir()), root / folders[0])
 
 
-class DatasetSource(BaseModel):
+class DatasetSource(Section):
     """Files of one dataset, in the published REFER layout, as a user's own table, or for a reader of the user's own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Annotated[NameOrPath, named(LAYOUT), name_schema(LAYOUT)] = Field(
         description="refer (published layout), table (your own CSV or JSONL), or a reader of your own: "

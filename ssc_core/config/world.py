@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ssc_core.config.base import Section
 
 WORLD_EDITIONS = {"refcoco": 5, "refcoco+": 5, "refcocog": 5}
 """Of each dataset, the edition that changed it last. They count up whenever scenes, sentences or the small models of
@@ -29,11 +31,7 @@ _ABSENT_KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SentenceMix(_Frozen):
+class SentenceMix(Section):
     """Relative weights of the kinds of sentence; a kind that an object does not allow is left out of its draw."""
 
     location: float = Field(
@@ -72,7 +70,7 @@ PLAIN_LOOKS = SentenceMix(
 RefCOCO's pictures do not change with RefCOCO+'s sentences."""
 
 
-class SplitImages(_Frozen):
+class SplitImages(Section):
     """Images generated for each split, where the dataset has that split."""
 
     train: int = Field(default=1600, ge=1, description="Images of the train split.")
@@ -90,7 +88,7 @@ def of_dataset(world: Mapping[str, Any], name: str) -> dict[str, Any]:
     return kept | {"images": {split: count for split, count in world["images"].items() if split in SPLITS[name]}}
 
 
-class WorldSettings(_Frozen):
+class WorldSettings(Section):
     """The generated world: how scenes are composed and how they are described."""
 
     seed: int = Field(default=7, ge=0, description="Seed of the whole world; another seed is another world.")

@@ -55,9 +55,13 @@ def collect(name: str, path: Path, photos: Sequence[Photo], passed_over: LeftOut
 def _of_known_refs(
     photo: Photo, masks: Sequence[ForeignMask], known: KnownRefs, passed_over: LeftOut
 ) -> Iterator[ForeignMask]:
-    """Masks with those of their refs that the photo has, under their ids of today where rows of the table moved."""
+    """Masks with those of their refs that the photo has, under their ids of today where rows of the table moved.
+
+    What a mask of several refs says is of all of them together, and tells none of them apart.
+    """
     for one in masks:
-        found = [known.find(ref_id, photo.file_name, one.sentences) for ref_id in one.ref_ids]
+        said = one.sentences if len(one.ref_ids) == 1 else ()
+        found = [known.find(ref_id, photo.file_name, said) for ref_id in one.ref_ids]
         refs = tuple(dict.fromkeys(ref.ref_id for ref in found if ref is not None))
         if one.ref_ids and not refs:
             passed_over.add("masks of refs, or of sentences, that their photo does not have", one.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -49,27 +50,31 @@ class KnownRefs:
 
     def __init__(self, refs: Iterable[ReviewedRef]) -> None:
         self._refs = {ref.ref_id: ref for ref in refs}
-        self._places: dict[tuple[str, str], int] = {}
+        self._texts = {ref_id: frozenset(noted(ref.sentences)) for ref_id, ref in self._refs.items()}
+        self._saying: dict[tuple[str, str], list[int]] = {}
         for ref_id, ref in self._refs.items():
-            for text in noted(ref.sentences):
-                self._places.setdefault((_composed(ref.file_name), text), ref_id)
+            for text in self._texts[ref_id]:
+                self._saying.setdefault((_composed(ref.file_name), text), []).append(ref_id)
 
     def get(self, ref_id: int) -> ReviewedRef | None:
         return self._refs.get(ref_id)
 
     def find(self, ref_id: int, photo: str, sentences: Iterable[str]) -> ReviewedRef | None:
-        """The ref of this id where photo and a sentence are the same, else the one that has both, else none.
+        """The ref of a photo that says most of the sentences; None where none says any, or where it is in doubt which.
 
-        Without sentences, id and photo say which: it goes unnoticed then that rows of one photo moved.
+        Of several, it is the only one that says nothing else, or the one with this id. Without sentences, id and photo
+        say which: it goes unnoticed then that rows of one photo moved.
         """
-        photo, ref, said = _composed(photo), self.get(ref_id), noted(sentences)
-        if (
-            ref is not None
-            and _composed(ref.file_name) == photo
-            and (not said or set(said) & set(noted(ref.sentences)))
-        ):
-            return ref
-        return next((self._refs[self._places[key]] for text in said if (key := (photo, text)) in self._places), None)
+        photo, said = _composed(photo), frozenset(noted(sentences))
+        if not said:
+            ref = self.get(ref_id)
+            return ref if ref is not None and _composed(ref.file_name) == photo else None
+        shared = Counter(one for text in said for one in self._saying.get((photo, text), ()))
+        most = [one for one, count in shared.items() if count == max(shared.values())]
+        same = [one for one in most if self._texts[one] == said] or most
+        if ref_id in same:
+            return self._refs[ref_id]
+        return self._refs[same[0]] if len(same) == 1 and ref_id not in most else None
 
 
 def _composed(name: str) -> str:

@@ -11,7 +11,8 @@ from scipy.special import log_softmax
 from ssc_core.masks.choice import NONE
 
 FORBIDDEN = 1e6
-"""Cost of a pair that cannot be, far above any sum of real costs (log-probabilities of an image's refs)."""
+"""Least cost of a pair that cannot be. Weights of scores may lead real costs (log-probabilities) beyond it; then it is
+more than the real costs of all refs of an image together."""
 
 
 def assign_jointly(
@@ -25,12 +26,16 @@ def assign_jointly(
     so that it fares no worse than alone. Returns indices into each ref's candidates, ``NONE`` where none is allowed.
     """
     instances = np.unique(np.concatenate([*candidates, np.zeros(0, dtype=np.int64)]))
-    costs = np.full((len(values), len(instances)), FORBIDDEN)
+    costs = np.full((len(values), len(instances)), np.inf)
     for cost, value, own, may in zip(costs, values, candidates, allowed, strict=True):
-        cost[np.searchsorted(instances, own[may])] = -log_softmax(value[may]) if may.any() else FORBIDDEN
+        if may.any():
+            cost[np.searchsorted(instances, own[may])] = -log_softmax(value[may])
+    possible = np.isfinite(costs)
+    highest = costs[possible].max(initial=0.0)
+    costs[~possible] = max(FORBIDDEN, 2 * len(values) * highest)
     chosen = [_own_best(value, may) for value, may in zip(values, allowed, strict=True)]
     for ref, column in zip(*linear_sum_assignment(costs), strict=True):
-        if costs[ref, column] < FORBIDDEN:
+        if possible[ref, column]:
             chosen[ref] = int(np.flatnonzero(candidates[ref] == instances[column])[-1])
     return chosen
 

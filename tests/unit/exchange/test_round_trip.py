@@ -85,6 +85,20 @@ def test_choices_follow_their_rows(
     }
 
 
+def test_a_mask_of_several_refs_says_what_all_of_them_say(
+    export: Callable[..., Export], split: list[Photo], tmp_path: Path
+) -> None:
+    path = place("coco", tmp_path)
+    FORMATS["coco"].write(export(), path)
+    content = json.loads(path.read_text())
+    of_both = next(one for one in content["annotations"] if len(one.get("ref_ids", ())) == 2)
+    said = {ref.ref_id: ref.sentences for photo in split for ref in photo.refs}
+    of_both["sentences"] = [text for ref_id in of_both["ref_ids"] for text in said[ref_id]]
+    path.write_text(json.dumps(content))
+    found = collect("coco", path, split, LeftOut(), per_ref=False)
+    assert tuple(of_both["ref_ids"]) in [one.ref_ids for masks in found.values() for one in masks]
+
+
 def test_photos_of_other_splits_are_passed_over_by_name(written: tuple[str, Path], split: list[Photo]) -> None:
     name, path = written
     passed_over = LeftOut()

@@ -261,6 +261,26 @@ def test_a_row_is_found_again_after_others_were_put_before_it(tmp_path: Path) ->
     assert those_of(lines, KnownRefs(before))[0].keys() == {2, 3}, "a row that is gone again takes nobody's decision"
 
 
+def test_rows_that_share_a_sentence_keep_their_own_decisions_when_they_move() -> None:
+    """Two objects of a photo are both called "man": the row that says more of what was said was meant."""
+    left, right = ("man", "left man"), ("man", "right man")
+    lines = [replace(review(1, "chosen"), sentences=left), replace(review(2, "none"), sentences=right)]
+
+    def found(*rows: tuple[str, ...]) -> dict[int, str]:
+        now = KnownRefs([Ref(number, texts) for number, texts in enumerate(rows, 1)])
+        return {ref: one.decision for ref, one in those_of(lines, now)[0].items()}
+
+    assert found(left, right) == {1: "chosen", 2: "none"}
+    assert found(("the dog",), left, right) == {2: "chosen", 3: "none"}
+    assert found(right, left) == {1: "none", 2: "chosen"}
+    assert found(("man", "man at the left"), ("man", "right man", "more")) == {1: "chosen", 2: "none"}, "reworded"
+    lines = [replace(review(number, decision), sentences=("man",)) for number, decision in ((1, "none"), (2, "chosen"))]
+    assert found(("man",), ("man",)) == {1: "none", 2: "chosen"}, "nothing but the id tells them apart"
+    assert found(("dog",), ("man",), ("man",)) == {2: "chosen"}, "no other takes the first one's"
+    assert found(("man", "boy"), ("man",)) == {2: "chosen"}, "a new sentence, or rows that moved: in doubt, nobody's"
+    assert found(("boy",), ("cat",), ("man", "dog"), ("man",)) == {4: "chosen"}, "the one that says nothing else"
+
+
 def test_a_file_that_was_begun_without_sentences_goes_on_without_them(tmp_path: Path) -> None:
     path = tmp_path / "reviews.csv"
     path.write_text("ref,photo,decision,mask,who,when\n1,a.jpg,none,,ana,2026-11-26T09:30:12Z\n")

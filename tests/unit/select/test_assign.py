@@ -25,6 +25,7 @@ def assign(values, candidates=None, allowed=None) -> list[int]:
         pytest.param([[5, 4], [5, 1]], [1, 0], id="conflict: who loses least gives way"),
         pytest.param([[5, 1], [5, 4]], [0, 1], id="and the other way round"),
         pytest.param([[9, 8, 0], [9, 0, 8], [9, 1, 1]], [1, 2, 0], id="three"),
+        pytest.param([[0, 2e6], [0, 1e6]], [1, 0], id="weights of scores may make costs of any size"),
         pytest.param([], [], id="no refs"),
         pytest.param([[]], [NONE], id="no candidates"),
     ],
