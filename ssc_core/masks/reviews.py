@@ -23,7 +23,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -167,8 +167,12 @@ def read_reviews(path: Path) -> dict[int, Review]:
     return that_count(read_lines(path))
 
 
-def read_lines(path: Path) -> Iterator[Review]:
-    """Every line in order, those that no longer count and ``undo`` too. Errors as ``read_reviews``."""
+def read_lines(path: Path, known: MutableMapping[bytes, Review] | None = None) -> Iterator[Review]:
+    """Every line in order, those that no longer count and ``undo`` too. Errors as ``read_reviews``.
+
+    known: lines that were read before, and now too: of a file that only grew, what is new alone is parsed.
+    """
+    known = {} if known is None else known
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(_LARGEST_FILE + 1)
@@ -188,7 +192,9 @@ def read_lines(path: Path) -> Iterator[Review]:
             if line.strip():
                 log.warning("%s, line %d: half a line, which a crash left; it is passed over", path, number)
         elif line.strip():
-            yield _review(line, f"{path}, line {number}", columns)
+            if line not in known:
+                known[line] = _review(line, f"{path}, line {number}", columns)
+            yield known[line]
 
 
 def noted(sentences: Iterable[str]) -> tuple[str, ...]:

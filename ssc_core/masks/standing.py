@@ -77,6 +77,11 @@ class KnownRefs:
         return self._refs[same[0]] if len(same) == 1 and ref_id not in most else None
 
 
+def same_photo(review: Review, ref: ReviewedRef) -> bool:
+    """Whether a review names a ref's photo, whichever computer spelled it."""
+    return _composed(review.photo) == _composed(ref.file_name)
+
+
 def _composed(name: str) -> str:
     """A photo's name as names are compared: macOS writes ö as o and two dots."""
     return unicodedata.normalize("NFC", name)
@@ -89,7 +94,7 @@ def those_of(lines: Iterable[Review], refs: KnownRefs) -> tuple[dict[int, Review
     for line in lines:
         ref = refs.find(line.ref_id, line.photo, line.sentences)
         if ref is not None:
-            here.append(replace(line, ref_id=ref.ref_id))
+            here.append(line if line.ref_id == ref.ref_id else replace(line, ref_id=ref.ref_id))
         else:
             lost.setdefault((line.ref_id, line.photo, noted(line.sentences)), []).append(line)
     others = [_unfit(one, refs.get(one.ref_id)) for made in lost.values() for one in that_count(made).values()]
@@ -107,7 +112,7 @@ def _unfit(review: Review, ref: ReviewedRef | None) -> Unfit:
     if ref is None:
         return Unfit(review, "there is no such ref", "nothing, unless its row has another place now")
     why = f"the ref is of {ref.file_name} now"
-    if _composed(ref.file_name) == _composed(review.photo):
+    if same_photo(review, ref):
         why = f"the ref says “{' | '.join(ref.sentences):.200}” now"
     todo = "the table's rows have moved: decide this ref, and the one that was meant, in `ssc review`"
     return Unfit(review, why, todo)

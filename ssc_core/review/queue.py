@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
-from ssc_core.masks.standing import KnownRefs, those_of
+from ssc_core.masks.standing import KnownRefs, same_photo, those_of
 from ssc_core.refer.images import PhotoReader
+from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import refs_by_photo
 from ssc_core.report.label_rows import LabelRow, asked_rows
 from ssc_core.report.overlay import overlay
@@ -36,6 +37,10 @@ OWN: Colour = (255, 255, 255)
 """Of the outline of a mask that a person made."""
 
 WITHOUT_MASK = frozenset({Decision.none, Decision.skipped, Decision.undo})
+
+
+class Overtaken(SscError):
+    """A decision that was to be taken back is not the last one of its ref any more."""
 
 
 def no_segmenter() -> Any:
@@ -61,6 +66,7 @@ class Queue:
     ) -> None:
         self._run, self._photos, self._reviews = run, photos, reviews
         self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
+        self._known: dict[bytes, Review] = {}
         self._rows = {row.ref.ref_id: row for row in asked_rows(run, order)}
         # those of all splits, as for Select: a decision on another split's ref is none on one here that says the same
         photos_here = np.unique([row.ref.image_id for row in self._rows.values()])
@@ -69,7 +75,7 @@ class Queue:
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision fits``, decision "" where there is none."""
         with self._lock:
-            decided = self._decided()
+            decided = those_of(self._lines(), self._refs)[0]
             return [
                 {"ref": ref_id, "photo": row.ref.file_name, **self._decision(decided.get(ref_id))}
                 for ref_id, row in self._rows.items()
@@ -81,7 +87,8 @@ class Queue:
             row = self._row(ref_id)
             candidates, order = self._candidates(ref_id)
             scores = self._run.selected.scores(ref_id).mean(axis=0)
-            review = self._decided().get(ref_id)
+            lines = self._lines_of(row.ref)
+            review = those_of(lines, self._refs)[0].get(ref_id)
             fitting = review.candidate(candidates.rles) if review and not review.drawn else None
             areas = self._run.scores.areas(ref_id) / (row.ref.height * row.ref.width)
             boxes = candidates.boxes_xyxy.round().astype(int).tolist()
@@ -94,6 +101,7 @@ class Queue:
                 "why": row.why,
                 **self._decision(review),
                 "who": review.who if review else "",
+                "turn": self._turn(lines, ref_id),
                 "candidates": [
                     {
                         "number": number,
@@ -118,19 +126,33 @@ class Queue:
             candidates, order = self._candidates(ref_id)
             shown = order[first : first + AT_ONCE]
             masks = candidates.masks()[shown] if shown else np.zeros((0, *candidates.size), dtype=bool)
-            review = self._decided().get(ref_id)
+            review = those_of(self._lines_of(self._row(ref_id).ref), self._refs)[0].get(ref_id)
             own = review.mask() if review is not None and review.drawn else None
         picture = marked(photo, masks) if len(masks) else photo
         return _jpeg(picture if own is None else outline(picture, soften(own, picture.shape[:2]), OWN))
 
-    def decide(self, ref_id: int, decision: str, number: int | None, who: str, draft: int | None = None) -> None:
+    def decide(
+        self,
+        ref_id: int,
+        decision: str,
+        number: int | None,
+        who: str,
+        draft: int | None = None,
+        turn: int | None = None,
+    ) -> None:
         """Append a decision to the file. number: of the candidate, where one was chosen; draft: of the mask, where one
-        was drawn or uploaded.
+        was drawn or uploaded; turn: that of the decision that an undo is to take back, as ``ref`` had it.
 
-        Raises SscError for a ref, decision, candidate or draft that there is not.
+        Raises SscError for a ref, decision, candidate or draft that there is not, Overtaken where another decision came
+        after the one to be taken back.
         """
         with self._lock:
             row = self._row(ref_id)
+            if decision == Decision.undo and turn not in (None, self._turn(self._lines_of(row.ref), ref_id)):
+                raise Overtaken(
+                    f"Ref {ref_id} was decided again since, elsewhere: Z takes back what was decided here alone. If it "
+                    "is wrong, decide it anew."
+                )
             append_review(self._reviews, self._review(row, decision, number, draft, who))
 
     def draw(self, ref_id: int, box: Sequence[float]) -> dict[str, Any]:
@@ -190,11 +212,25 @@ class Queue:
         scores = self._run.selected.scores(ref_id).mean(axis=0)
         return candidates, np.argsort(-scores, kind="stable").tolist()
 
-    def _decided(self) -> dict[int, Review]:
-        """What counts of the file now: other tabs and people write to it too."""
-        if not self._reviews.is_file():
-            return {}
-        return those_of(read_lines(self._reviews), self._refs)[0]
+    def _lines(self) -> Iterator[Review]:
+        """What the file has now: other tabs and people write to it too."""
+        return read_lines(self._reviews, self._known) if self._reviews.is_file() else iter(())
+
+    def _lines_of(self, ref: Ref) -> Sequence[Review]:
+        """The lines about a ref's photo: no others can be of the ref, and a key is not to wait for all of them."""
+        return [line for line in self._lines() if same_photo(line, ref)]
+
+    def _turn(self, lines: Sequence[Review], ref_id: int) -> int:
+        """Which of a ref's lines counts: its place from 1, 0 for none. It tells that decision from all later ones."""
+        found = ((line, self._refs.find(line.ref_id, line.photo, line.sentences)) for line in lines)
+        own = [line for line, ref in found if ref is not None and ref.ref_id == ref_id]
+        standing = [0]
+        for place, line in enumerate(own, start=1):
+            if line.decision is not Decision.undo:
+                standing.append(place)
+            elif len(standing) > 1:
+                standing.pop()
+        return standing[-1]
 
     def _decision(self, review: Review | None) -> dict[str, Any]:
         """What the page is told of it; ``fits``: whether a candidate is the object that was chosen."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from ssc_core.errors import SscError
-from ssc_core.review.queue import Queue
+from ssc_core.review.queue import Overtaken, Queue
 
 LOCAL = frozenset({"localhost", "127.0.0.1"})
 MAX_BYTES = 4096
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # a body that was not read would be taken for the next request
             self._send_json({"error": str(refused)}, refused.status)
         except SscError as error:
-            self._send_json({"error": str(error)}, 400)
+            self._send_json({"error": str(error)}, 409 if isinstance(error, Overtaken) else 400)
         except (ConnectionError, TimeoutError):
             raise  # the browser went away
         except Exception as error:  # a segmenter may fail in any way at all; the page says so and goes on
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         queue, path = self.server.queue, self.path.partition("?")[0]
         if path == "/decide":
             asked = _asked(self._body("application/json", MAX_BYTES))
-            queue.decide(asked.ref_id, asked.decision, asked.number, self.server.who, asked.draft)
+            queue.decide(asked.ref_id, asked.decision, asked.number, self.server.who, asked.draft, asked.turn)
             self._send_json(queue.ref(asked.ref_id))
         elif path == "/draw":
             asked = _asked(self._body("application/json", MAX_BYTES))
@@ -202,6 +202,7 @@ class _Asked:
     decision: str = ""
     number: int | None = None
     draft: int | None = None
+    turn: int | None = None
     box: Sequence[float] = ()
 
 
@@ -211,7 +212,7 @@ def _asked(body: bytes) -> _Asked:
         asked = _Asked(found.pop("ref"), **found)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise _Refused(400, "That is no decision and no box.") from error
-    numbers = (asked.number, asked.draft)
+    numbers = (asked.number, asked.draft, asked.turn)
     if (
         type(asked.ref_id) is not int
         or not isinstance(asked.decision, str)

@@ -9,7 +9,7 @@ const HINTS = {
 };
 let refs = [], place = 0, ref = null, first = 0, plain = false, busy = false;
 let mode = "look", box = null, draft = null;
-const made = [];  // refs that were decided in this tab, for Z
+const made = [];  // decisions of this tab, for Z: whose, and which of its lines
 
 async function ask(path, body, query = "") {
   const kind = body instanceof Blob ? "image/png" : "application/json";
@@ -21,7 +21,7 @@ async function ask(path, body, query = "") {
   } catch {
     throw new Error("No answer: has `ssc review` ended? What was decided is saved; start it again and open its address.");
   }
-  if (!answer.ok) throw new Error(found.error);
+  if (!answer.ok) throw Object.assign(new Error(found.error), { status: answer.status });
   return found;
 }
 
@@ -178,15 +178,22 @@ async function go(to) {
 
 async function decide(decision, more = {}) {
   const found = await ask("/decide", { ref: ref.ref, decision, ...more });
-  made.push(place);
+  made.push({ back: place, turn: found.turn });
   Object.assign(refs[place], { decision: found.decision, fits: found.fits });
   await go(nextPlace(place));
 }
 
 async function undo() {
   if (!made.length) return;
-  const back = made[made.length - 1];
-  await ask("/decide", { ref: refs[back].ref, decision: "undo" });
+  const { back, turn } = made[made.length - 1];
+  try {
+    await ask("/decide", { ref: refs[back].ref, decision: "undo", turn });
+  } catch (error) {
+    if (error.status !== 409) throw error;
+    made.pop();  // what was decided elsewhere since stays, and is shown
+    await go(back);
+    throw error;
+  }
   made.pop();
   await go(back);
 }
@@ -255,6 +262,12 @@ at("file").addEventListener("change", () => {
   const [file] = at("file").files;
   at("file").value = "";
   if (file) once(() => upload(file));
+});
+
+/* A picture that does not come says nothing; its answer says why, as of a photo that is gone. */
+at("picture").addEventListener("error", async () => {
+  const found = await fetch(at("picture").src).then((answer) => answer.json(), () => ({})).catch(() => ({}));
+  if (found.error) Object.assign(at("error"), { textContent: found.error, hidden: false });
 });
 
 let held = null;  // the corner of the box that stays while a pointer drags the other
