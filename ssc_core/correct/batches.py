@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from ssc_core.correct.items import Items
 from ssc_core.correct.matching import Candidates
 from ssc_core.correct.pixels import normalised
 from ssc_core.correct.plan import Plan, Sample
+from ssc_core.errors import SscError
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +94,27 @@ def load_batches(
 ) -> Iterator[Batch]:
     """The batches of all passes in order. What does not fit in memory is decoded ahead by ``workers`` processes."""
     batches = _Batches(items, plan, passes)
-    if items.fits_in_memory:
-        return (batches[index] for index in range(len(batches)))
-    return iter(DataLoader(batches, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin))
+    ready: Iterable[Batch | Exception] = (batches[index] for index in range(len(batches)))
+    if not items.fits_in_memory:
+        ready = DataLoader(batches, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin)
+    for batch in ready:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
 
 
-class _Batches(Dataset[Batch]):
+class _Batches(Dataset["Batch | Exception"]):
+    """What hinders a batch, such as a photo that cannot be read, is given in its place: DataLoader would raise it with
+    the traceback of its worker as message."""
+
     def __init__(self, items: Items, plan: Plan, passes: Sequence[Pass]) -> None:
         self._items, self._plan, self._passes = items, plan, passes
 
     def __len__(self) -> int:
         return len(self._passes)
 
-    def __getitem__(self, index: int) -> Batch:
-        return make_batch(self._items, self._plan.samples(self._items, *self._passes[index]))
+    def __getitem__(self, index: int) -> Batch | Exception:
+        try:
+            return make_batch(self._items, self._plan.samples(self._items, *self._passes[index]))
+        except (SscError, OSError) as error:
+            return error

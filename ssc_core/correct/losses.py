@@ -240,6 +240,9 @@ class CheckedLoss(Checker):
             self._fail("", f"{_shape(found.value)} as value, not a scalar tensor that depends on the logits")
         if not (isinstance(found.soft_iou, Tensor) and found.soft_iou.shape == (count,)):
             self._fail("", f"{_shape(found.soft_iou)} as soft_iou, not a tensor ({count},)")
+        for name, tensor in (("value", found.value), ("soft_iou", found.soft_iou)):
+            if tensor.device != samples.logits.device:
+                self._fail("", f"a {name} on {tensor.device}; the logits are on {samples.logits.device}")
         if not isinstance(found.assignment, Assignment):
             self._fail("", f"{describe(found.assignment)} as assignment, not ssc_core.correct.matching.Assignment")
         rows = self._array("", "assignment.rows", found.assignment.rows, "integer", (count,))

@@ -15,6 +15,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ssc_core.correct.draws import stream
+
 NONE = -1
 """The choice of a sample that gets no candidate."""
 
@@ -155,7 +157,8 @@ def at_random(
     """
     chosen = np.full(len(image_ids), NONE, dtype=np.int64)
     for refs in _refs_by_image(image_ids, ref_ids, rows):
-        rng = _random([*seed, int(image_ids[refs[0].samples[0]])])
+        # The plan draws an image's sentences by the same seed, epoch and id.
+        rng = stream(seed, image_ids[refs[0].samples[0]], kind=1)
         columns = np.unique(np.concatenate([ref.rows for ref in refs]))
         weights = np.where([np.isin(columns, ref.rows) for ref in refs], rng.random((len(refs), len(columns))), -np.inf)
         spare = [rng.choice(ref.rows) for ref in refs]
@@ -166,12 +169,6 @@ def at_random(
     alone = [i for i, own in enumerate(rows) if len(own) == 1]
     chosen[alone] = [rows[i][0] for i in alone]
     return Assignment.once(chosen)
-
-
-def _random(seed: Sequence[int]) -> np.random.Generator:
-    """A stream of its own: the plan draws an image's sentences by the same seed, epoch and id, and what is drawn here
-    must not follow from those."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
 
 
 def _refs_by_image(image_ids: np.ndarray, ref_ids: np.ndarray, rows: Sequence[np.ndarray]) -> Iterator[list[_Ref]]:

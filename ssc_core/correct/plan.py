@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssc_core.correct.draws import stream
 from ssc_core.correct.items import ImageItem, Items
 from ssc_core.errors import SscError
 
@@ -60,8 +61,8 @@ class Plan:
         passes = 1
         while True:
             parts = _split_evenly(counts, processes * passes)
-            largest = max(int(counts[part].sum()) for part in parts)
-            if most_samples is None or largest <= most_samples or processes * (passes + 1) > len(counts):
+            large = [part for part in parts if most_samples is not None and counts[part].sum() > most_samples]
+            if all(len(counts[part]) == 1 for part in large) or processes * (passes + 1) > len(counts):
                 break
             passes += 1
         return [[step.images[part] for part in parts[p * passes : (p + 1) * passes]] for p in range(processes)]
@@ -70,7 +71,7 @@ class Plan:
         counts = [len(ref.ids) for ref in item.refs]
         if self.all_sentences:
             return [(ref, sentence) for ref, count in enumerate(counts) for sentence in range(count)]
-        drawn = np.random.default_rng([self.seed, epoch, item.image_id]).integers(0, counts)
+        drawn = stream([self.seed, epoch], item.image_id).integers(0, counts)
         return list(enumerate(drawn.tolist()))
 
 
@@ -87,8 +88,9 @@ def make_plan(
     """Shuffle the images of every epoch and cut them into steps.
 
     A step takes whole images while their samples are at most ``batch_samples`` together, since the constraints of
-    matching hold over all refs of an image; only an image with more samples than that exceeds it. What is left at the
-    end of an epoch makes a smaller step, or joins the last one when it has fewer images than there are processes.
+    matching hold over all refs of an image; only an image with more samples than that exceeds it, and a step that has
+    an image for each process. What is left at the end of an epoch makes a smaller step, or joins the last one when it
+    has fewer images than there are processes.
 
     skip_images: as the published loop (``drop_first_batch``), an epoch leaves out so many images at its beginning, its
     first loader batch, and what is left at its end. Raises SscError when that, or the number of processes, leaves no
@@ -98,7 +100,7 @@ def make_plan(
     steps = []
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(counts))
-        groups = _cut(order[skip_images:], counts, batch_samples)
+        groups = _cut(order[skip_images:], counts, batch_samples, processes)
         if skip_images and groups and counts[groups[-1]].sum() < batch_samples:
             groups.pop()
         if len(groups) > 1 and len(groups[-1]) < processes:
@@ -116,11 +118,12 @@ def make_plan(
     return Plan(tuple(steps), counts, all_sentences, seed)
 
 
-def _cut(order: np.ndarray, counts: np.ndarray, most: int) -> list[np.ndarray]:
+def _cut(order: np.ndarray, counts: np.ndarray, most: int, images: int) -> list[np.ndarray]:
+    """Rows of at least so many images, of at most so many samples where that can be."""
     groups: list[list[int]] = []
-    filled = most
+    filled = 0
     for image in order.tolist():
-        if filled + counts[image] > most:
+        if not groups or (filled + counts[image] > most and len(groups[-1]) >= images):
             groups.append([])
             filled = 0
         groups[-1].append(image)

@@ -122,16 +122,16 @@ class SelectedTargets:
 
     def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
         per_sentence = self._store.choice_per == "sentence"
-        return tuple(self._chosen(ref, sentence) for sentence in range(len(ref.sentences) if per_sentence else 1))
+        chosen = [self._chosen(ref, sentence) for sentence in range(len(ref.sentences) if per_sentence else 1)]
+        if self._palette:
+            self.corrupted += any(is_corrupted(mask) for mask in chosen if len(mask))
+            chosen = [palette_targets(mask) if len(mask) else mask for mask in chosen]
+        return tuple(chosen)
 
     def _chosen(self, ref: Ref, sentence: int) -> np.ndarray:
         if self._store.rle(ref.ref_id, sentence) is None:
             return _NOTHING
-        mask = self._store.mask(ref.ref_id, sentence)[None]
-        if self._palette:
-            self.corrupted += is_corrupted(mask)
-            return palette_targets(mask)
-        return mask
+        return self._store.mask(ref.ref_id, sentence)[None]
 
 
 class TruthTargets:

@@ -273,6 +273,13 @@ def test_a_segmenter_is_built_from_settings(bert_folder: Path) -> None:
     assert all(torch.equal(value, expected[key]) for key, value in model.bert.state_dict().items())
 
 
+def test_sentences_longer_than_bert_takes_are_refused_before_training(bert_folder: Path) -> None:
+    places = segmenter().bert.config.max_position_embeddings
+    build_segmenter(network_settings(bert_folder, max_tokens=places))
+    with pytest.raises(SscError, match=rf"`network.max_tokens` is {places + 1}, and the BERT of .* takes {places}"):
+        build_segmenter(network_settings(bert_folder, max_tokens=places + 1))
+
+
 def test_swin_weights_are_read_when_asked_for(bert_folder: Path) -> None:
     with pytest.raises(SscError, match=r"swin\.pth does not exist"):
         build_segmenter(network_settings(bert_folder, swin_weights=str(bert_folder / "swin.pth")))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssc_core.correct import items as items_module
-from ssc_core.correct.batches import load_batches, make_batch
+from ssc_core.correct.batches import Pass, load_batches, make_batch
 from ssc_core.correct.items import build_items
 from ssc_core.correct.pixels import resized_photo
 from ssc_core.correct.plan import Sample, make_plan
@@ -123,6 +123,19 @@ def test_a_batch_holds_each_photo_once(tmp_path):
     assert any(np.allclose(colour, value, atol=1) for value in COLOURS.values())
     expected = (batch.photos[1, 5, 6] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     assert np.allclose(batch.pixels[2, :, 5, 6], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_photo_that_cannot_be_read_is_told_of_alike_by_workers(tmp_path, monkeypatch, in_memory):
+    """DataLoader raises what a worker raised with its whole traceback as message."""
+    monkeypatch.setattr(items_module, "CACHE_BYTES", 2**30 if in_memory else 0)
+    items = make_items(tmp_path, images=2)
+    (tmp_path / "2.png").unlink()
+    plan = make_plan(items, epochs=1, batch_samples=4, seed=0)
+    with pytest.raises(SscError) as found:
+        list(load_batches(items, plan, [Pass(0, step.images) for step in plan.steps]))
+    assert str(found.value).startswith(f"{tmp_path / '2.png'} does not exist")
+    assert "\n" not in str(found.value)
 
 
 def test_workers_give_the_same_batches_in_the_same_order(tmp_path, monkeypatch):

@@ -242,6 +242,10 @@ def others(samples, options):
 def too_few(samples, options):
     return greedy_ce(samples, options)._replace(assignment=Assignment.once(np.full(5, 0)))
 
+def elsewhere(samples, options):  # as one that makes its own tensors, and was written on a CPU
+    found = greedy_ce(samples, options)
+    return found._replace(soft_iou=torch.empty(6, device="meta"))
+
 class Half:
     def __call__(self, samples, options):
         found = greedy_ce(samples, options)
@@ -257,6 +261,7 @@ class Half:
         ("a_vector", r"a tensor \(6, 2, 7, 5\) as value"),
         ("others", "no candidates of their samples"),
         ("too_few", r"not a NumPy array int64 \(6,\)"),
+        ("elsewhere", "a soft_iou on meta; the logits are on cpu"),
         ("nowhere", "has no function 'nowhere'"),
     ],
 )

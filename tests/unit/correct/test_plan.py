@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,6 +111,32 @@ def test_a_short_last_step_joins_the_one_before_when_processes_would_go_without(
     assert [len(s.images) for s in make_plan(data, epochs=1, batch_samples=4, seed=0, processes=2).steps] == [4, 5]
     with pytest.raises(SscError, match="too few"):
         make_plan(items((1,)), epochs=1, batch_samples=4, seed=0, processes=2)
+
+
+def test_an_image_of_too_many_samples_for_a_pass_leaves_the_others_together():
+    plan = make_plan(items((1,) * 20, *[(1,) * 3] * 10), epochs=1, batch_samples=50, seed=0)
+    step = plan.steps[0]
+    step = replace(step, images=np.sort(step.images))
+    assert [int(plan.samples_per_image[images].sum()) for images in plan.passes(step, 15, 1)[0]] == [20, 3, 12, 15]
+
+
+def test_a_step_has_an_image_for_each_process_however_many_samples_they_have():
+    data = items(*[(1,) * 5] * 7)
+    assert [len(step.images) for step in make_plan(data, epochs=1, batch_samples=8, seed=0).steps] == [1] * 7
+    plan = make_plan(data, epochs=1, batch_samples=8, seed=0, processes=2)
+    assert [len(step.images) for step in plan.steps] == [2, 2, 3]
+    assert sorted(np.concatenate([step.images for step in plan.steps])) == list(range(7))
+
+
+def test_draws_of_an_image_whose_id_is_negative():
+    """A reader of one's own may have made ids by Python's hash."""
+    data = items((3, 3))
+    image = replace(data.images[0], image_id=-5)
+    data = replace(data, images=(image,))
+    plan = make_plan(data, epochs=1, batch_samples=4, seed=0)
+    drawn = [tuple(sample.sentence for sample in plan.samples(data, epoch, [0])) for epoch in range(30)]
+    assert len(set(drawn)) == 9
+    assert at_random(np.array([-5]), np.array([1]), (np.array([0, 1]),)).rows[0] in (0, 1)
 
 
 def test_which_sentence_is_drawn_says_nothing_of_which_candidate():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,19 @@ def test_a_choice_for_each_sentence(tmp_path):
     first, second = SelectedTargets(tmp_path / "s.h5").masks(ref(1))
     assert np.array_equal(first, SMALL[None])
     assert np.array_equal(second, BIG[None])
+
+
+def test_a_ref_whose_masks_are_changed_is_counted_once_however_many_sentences_it_has(tmp_path):
+    with SelectionWriter(tmp_path / "s.h5", INFO, choice_per="sentence") as writer:
+        codes = rle.encode(np.stack([BIG, SMALL, BIG]))
+        writer.append_ref(1, image_id=4, size=(6, 8), chosen=[0, 1, 0], scores=np.zeros((3, 2)), rles=codes)
+        writer.append_ref(2, image_id=4, size=(6, 8), chosen=[-1] * 3, scores=np.zeros((3, 0)), rles=[None] * 3)
+    targets = SelectedTargets(tmp_path / "s.h5", palette=True)
+    changed, kept, _ = targets.masks(replace(ref(1), sentences=("a", "b", "c")))
+    assert np.array_equal(changed, ~BIG[None])
+    assert np.array_equal(kept, SMALL[None])
+    assert [len(masks) for masks in targets.masks(replace(ref(2), sentences=("a", "b", "c")))] == [0, 0, 0]
+    assert targets.corrupted == 1
 
 
 def test_ground_truth(tmp_path):
