@@ -141,7 +141,7 @@ def some_steps(
 ) -> None:
     """A training of three steps."""
     settings = settings.model_copy(update={"epochs": 3})
-    run = Run(state=RunState(folder / "profiled", "benchmark"), device=device, workers=workers, save_minutes=60)
+    run = Run(state=RunState(folder / "profiled", {}), device=device, workers=workers, save_minutes=60)
     Trainer(model, items, chosen_loss(settings, CompatSettings()), settings, CompatSettings(), run).fit()
 
 

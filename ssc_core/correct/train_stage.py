@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from ssc_core.correct.trainer import Run, Trainer, seed_everything
 from ssc_core.errors import SscError
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, photos_of, refs_by_photo
-from ssc_core.registry import LOSS, NETWORK, own_versions
+from ssc_core.registry import LOSS, NETWORK, model_digests, own_versions
 from ssc_core.tables import write_frame
 from ssc_core.torch_runtime import pick_device
 
@@ -121,30 +121,27 @@ def train(
         checkpoint = load_published(files.init)
         load_weights(model, checkpoint, files.init)
         resumed = read_resumed(checkpoint, model, files.init) if settings.resume else None
-    state = RunState(outputs.state, _fingerprint(items, val_items, files.init, network, settings, compat))
-    if os.environ.get("RANK", "0") == "0":  # one process holds it for all that torchrun started
-        state.hold()
-    trainer = Trainer(
-        model, items, chosen_loss(settings, compat), settings, compat,
-        Run(
-            state=state, device=picked, workers=job.threads, save_minutes=job.save_minutes, logger=logger,
-            log_matches=outputs.matches is not None, compile=job.compile,
-        ),
-        val_items=val_items, resumed=resumed,
+    state = RunState(outputs.state, _made_of(items, val_items, files.init, network, settings, compat))
+    run = Run(
+        state=state, device=picked, workers=job.threads, save_minutes=job.save_minutes, logger=logger,
+        log_matches=outputs.matches is not None, compile=job.compile,
     )  # fmt: skip
-    summary = trainer.fit()
-    if trainer.world.is_first:
-        meta = {
-            "split": files.split, "init": file_sha256(files.init) if files.init else None, "versions": versions(),
-            "images": len(items.images), "refs": items.refs, "dropped_refs": dict(items.dropped),
-            "palette_corrupted_refs": items.corrupted, **summary,
-        }  # fmt: skip
-        state.finish(outputs.curve)
-        if outputs.matches is not None:
-            _write_matches(outputs.matches, state.matches(), items)
-        save_checkpoint(outputs.checkpoint, model, plain, meta)
-        state.remove()
-    trainer.world.wait()
+    loss = chosen_loss(settings, compat)
+    with state.hold() if os.environ.get("RANK", "0") == "0" else nullcontext():  # for all that torchrun started
+        trainer = Trainer(model, items, loss, settings, compat, run, val_items=val_items, resumed=resumed)
+        summary = trainer.fit()
+        if trainer.world.is_first:
+            meta = {
+                "split": files.split, "init": file_sha256(files.init) if files.init else None, "versions": versions(),
+                "images": len(items.images), "refs": items.refs, "dropped_refs": dict(items.dropped),
+                "palette_corrupted_refs": items.corrupted, **summary,
+            }  # fmt: skip
+            state.finish(outputs.curve)
+            if outputs.matches is not None:
+                _write_matches(outputs.matches, state.matches(), items)
+            save_checkpoint(outputs.checkpoint, model, plain, meta)
+            state.remove()
+        trainer.world.wait()
 
 
 def _to_choose_by(build: Callable[[str, Targets], Items], split: str, truth: TruthTargets) -> Items:
@@ -200,21 +197,24 @@ def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:
     write_frame(path, pd.DataFrame(columns))
 
 
-def _fingerprint(
+def _made_of(
     items: Items,
     val_items: Items | None,
     init: Path | None,
     network: NetworkSettings,
     settings: TrainSettings,
     compat: CompatSettings,
-) -> str:
-    parts = [
-        items.digest(),
-        val_items.digest() if val_items else "",
-        file_sha256(init) if init else "",
-        code_version("ssc_core.correct.train_stage"),
-        own_versions(LOSS, settings.loss),
-        own_versions(NETWORK, network.name),
-        json.dumps([section.model_dump(mode="json") for section in (network, settings, compat)], sort_keys=True),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+) -> dict[str, str]:
+    """What a run that was stopped must share with the one that goes on, by a name for people."""
+    files = {"bert": network.bert, "tokenizer": network.tokenizer, "swin_weights": network.swin_weights}
+    start = {"init": file_sha256(init) if init else "", **model_digests({**files, **network.settings}, "network")}
+    settled = {"network settings": network, "training settings": settings, "compat switches": compat}
+    return {
+        "data": items.digest(),
+        "validation data": val_items.digest() if val_items else "",
+        "weights to start from": json.dumps(start, sort_keys=True),
+        "code": code_version("ssc_core.correct.train_stage"),
+        "code of the loss": own_versions(LOSS, settings.loss),
+        "code of the network": own_versions(NETWORK, network.name),
+        **{name: json.dumps(section.model_dump(mode="json"), sort_keys=True) for name, section in settled.items()},
+    }

@@ -106,7 +106,7 @@ class Trainer:
             raise SscError("`keep: best` needs a val split with ground truth; without one, set `keep: last`")
         seed_everything(settings.seed)
         self.world, self.device = join_world(torch.device(run.device))
-        model = model.to(self.device).to(memory_format=torch.channels_last)
+        model = channels_last(model.to(self.device))
         self.model = synchronise_batch_norm(model, self.device) if self.world.size > 1 else model
         self.in_steps: Callable[..., Any] = torch.compile(self.model) if run.compile else self.model
         self.teacher = None if settings.ema_decay is None else Teacher(self.model, settings.ema_decay)
@@ -129,12 +129,13 @@ class Trainer:
         self.resumed, self.first_step = resumed, self._first_step(resumed)
         self.items, self.val_items, self.loss, self.settings = items, val_items, loss, settings
         self.run = run if self.world.is_first else replace(run, logger=None)
+        self.best: dict[str, Tensor] | None = None
         self.bf16 = pick_bf16(settings.precision, self.device, native=True)
 
     def fit(self) -> dict[str, Any]:
         """Train to the end. Returns plain numbers on the run.
 
-        Raises SscError when the loss is not finite, naming the refs of that step.
+        Raises SscError when a loss or its gradient is not finite, naming the refs of that step.
         """
         progress = self._resume()
         steps = self.plan.steps[progress.step :]
@@ -159,28 +160,31 @@ class Trainer:
         self.world.wait()
         if self.run.logger:
             self.run.logger.close()
-        if self.settings.keep == "best":
-            self.model.load_state_dict(self.run.state.load_best())
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
         elif self.teacher:
             self.model.load_state_dict(self.teacher.network.state_dict())
         return self._summary(progress)
 
     def _resume(self) -> Progress:
         state = self.run.state.load()
-        progress = Progress(self.first_step)
+        progress, logged = Progress(self.first_step), 0
         if state is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.teacher:
                 self.teacher.network.load_state_dict(state["teacher"])
+            if "best" in state:
+                self.best = _copied(state["best"])
             progress = Progress(**state["progress"])
+            logged = progress.step
         elif self.resumed is not None:
             self._take_optimizer(self.resumed.state)
         if self.world.is_first:
-            self.run.state.start_log(LOG_COLUMNS, progress.step)
-            self.run.state.start_matches(progress.step)
+            self.run.state.start_log(LOG_COLUMNS, logged)
+            self.run.state.start_matches(logged)
         if self.run.logger:
-            self.run.logger.start(progress.step)
+            self.run.logger.start(logged)
         self.world.wait()
         return progress
 
@@ -229,14 +233,16 @@ class Trainer:
             if self.run.log_matches:
                 self.run.state.log_matches(_matches(batch, matched, index + 1, step.epoch), self.world.rank)
         self.world.sum_gradients(self.parameters)
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         loss, count, soft_iou = self.world.sum(sums).tolist()
-        if not math.isfinite(loss):
-            raise SscError(
-                f"training stopped: the loss of step {index + 1} is {loss}. Try a lower `lr`, a `clip_norm`, or "
-                f"`precision: fp32`. Refs of that step: {', '.join(map(str, ref_ids))}"
-            )
+        for what, value in (("loss", loss), ("norm of the gradient", float(norm))):
+            if not math.isfinite(value):
+                raise SscError(
+                    f"training stopped: the {what} of step {index + 1} is {value}. Try a lower `lr`, a `clip_norm`, or "
+                    f"`precision: fp32`. Refs of that step: {', '.join(map(str, ref_ids))}"
+                )
         if self.settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+            nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip_norm, norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.teacher:
@@ -283,13 +289,14 @@ class Trainer:
         oiou = self._oiou(network, self.val_items, step.epoch)
         if oiou > progress.best_oiou and self.settings.keep == "best":
             progress.best_oiou, progress.best_epoch = oiou, step.epoch
-            if self.world.is_first:
-                self.run.state.save_best(network.state_dict())
+            self.best = _copied(network.state_dict())
         return oiou
 
     @torch.no_grad()
     def _oiou(self, network: nn.Module, items: Items, epoch: int) -> float:
-        plan = make_plan(items, epochs=1, batch_samples=self.settings.batch_samples, seed=self.settings.seed)
+        s = self.settings
+        samples = min(s.batch_samples, s.max_samples_per_pass or s.batch_samples)
+        plan = make_plan(items, epochs=1, batch_samples=samples, seed=s.seed)
         passes = [Pass(epoch, step.images) for step in plan.steps][self.world.rank :: self.world.size]
         sums = torch.zeros(2, dtype=torch.int64, device=self.device)
         network.eval()
@@ -322,7 +329,8 @@ class Trainer:
     def _save(self, progress: Progress) -> None:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         teacher = {"teacher": self.teacher.network.state_dict()} if self.teacher else {}
-        self.run.state.save({**state, **teacher, "progress": asdict(progress)})
+        best = {"best": self.best} if self.best is not None else {}
+        self.run.state.save({**state, **teacher, **best, "progress": asdict(progress)})
 
     def _summary(self, progress: Progress) -> dict[str, Any]:
         best = {"best_epoch": progress.best_epoch + 1, "best_val_oIoU": progress.best_oiou}
@@ -334,6 +342,22 @@ class Trainer:
             "processes": self.world.size,
             **(best if self.settings.keep == "best" else {}),
         }
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The same network, its weights of four dimensions in the layout that GPUs compute convolutions in.
+
+    ``Module.to(memory_format=...)`` asks for it of those of five as well, which cannot have it.
+    """
+    for values in (*network.parameters(), *network.buffers()):
+        if values.dim() == 4:
+            values.data = values.data.to(memory_format=torch.channels_last)
+    return network
+
+
+def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, as they are now."""
+    return {name: value.detach().cpu().clone() for name, value in weights.items()}
 
 
 def _matches(batch: Batch, matched: MatchedLoss, step: int, epoch: int) -> np.ndarray:

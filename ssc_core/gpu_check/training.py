@@ -82,7 +82,7 @@ def main() -> None:
 
     network = networks.make_lavt(small=True)
     settings = TrainSettings(**SETTINGS, precision="fp32")
-    run = Run(state=RunState(options.folder / "state", "check"), device=options.device, save_minutes=0)
+    run = Run(state=RunState(options.folder / "state", {"code": "check"}), device=options.device, save_minutes=0)
     trainer = Trainer(network, make_items(), loss, settings, CompatSettings(), run)
     trainer.fit()
     if trainer.world.is_first:

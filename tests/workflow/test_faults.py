@@ -75,7 +75,7 @@ def save_table(path: Path, rows: int) -> None:
 
 
 def save_state(path: Path, kilobytes: int) -> None:
-    RunState(path.parent, "fingerprint").save({"model": {"weight": torch.rand(256 * kilobytes)}})
+    RunState(path.parent, {}).save({"model": {"weight": torch.rand(256 * kilobytes)}})
 
 
 def save_json(path: Path, count: int) -> None:
@@ -155,7 +155,7 @@ def test_a_checkpoint_that_was_cut_short(tmp_path: Path, share: float) -> None:
 
 
 def test_a_training_state_that_was_cut_short_starts_over(tmp_path: Path) -> None:
-    state = RunState(tmp_path, "fingerprint")
+    state = RunState(tmp_path, {})
     state.save({"model": {"weight": torch.rand(1000)}})
     os.truncate(tmp_path / "state.pt", 2000)
     assert state.load() is None

@@ -69,7 +69,7 @@ def test_the_next_step_is_that_of_the_training_that_was_stopped(tmp_path: Path, 
     chosen = train_settings(path, amsgrad=options.get("amsgrad", False))
     trainer = Trainer(
         model, make_items(tmp_path), chosen_loss(chosen, CompatSettings()), chosen, CompatSettings(),
-        Run(state=RunState(tmp_path / "state", "x")), resumed=read_resumed(load_published(path), model, path),
+        Run(state=RunState(tmp_path / "state", {"data": "x"})), resumed=read_resumed(load_published(path), model, path),
     )  # fmt: skip
     trainer._resume()
     for group in (*trainer.optimizer.param_groups, *optimizer.param_groups):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from transformers import BertConfig
 
 from ssc_core.config.labelling import CompatSettings
@@ -19,6 +22,7 @@ from ssc_core.config.sources import DatasetSource
 from ssc_core.config.training import NetworkSettings, SwinSize, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_segmenter
 from ssc_core.correct.items import Items
+from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import TextEncoder
 from ssc_core.correct.train_stage import TrainFiles, TrainJob, TrainOutputs, train
 from ssc_core.correct.trainer import Trainer
@@ -221,6 +225,49 @@ def test_published_defects_are_counted(files: Path, tmp_path: Path) -> None:
     assert "palette_corrupted_refs" in load_published(tmp_path / "x.pt").meta
 
 
+@pytest.mark.parametrize("changed", ["swin.safetensors", "bert/vocab.txt", "init.pt", None])
+def test_a_run_does_not_go_on_from_one_that_started_from_other_weights(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str | None
+) -> None:
+    """The config is the same, and so are the names of the files: only what is in one of them is not."""
+    shutil.copytree(files / "bert", tmp_path / "bert")
+    run(files, tmp_path / "init.pt", settings={"loss": "greedy_ce", "epochs": 1}, masks=files / "masks.h5")
+    part = {"classifier.conv1_1.bias": torch.zeros(2)}
+    save_file(part, tmp_path / "swin.safetensors")
+
+    def train_again() -> None:
+        network = {"bert": str(tmp_path / "bert"), "swin_weights": str(tmp_path / "swin.safetensors")}
+        init = tmp_path / "init.pt" if changed == "init.pt" else None
+        run(
+            files,
+            tmp_path / "x.pt",
+            settings={"loss": "greedy_ce"},
+            network=network,
+            masks=files / "masks.h5",
+            init=init,
+        )
+
+    loaded = []
+    real = RunState.load
+    monkeypatch.setattr(RunState, "load", lambda state: loaded.append(real(state)) or loaded[-1])
+    monkeypatch.setattr(Trainer, "_validate", lambda trainer, progress, _: trainer._save(progress))
+    monkeypatch.setattr(RunState, "finish", Mock(side_effect=KeyboardInterrupt))  # killed when all was trained
+    with pytest.raises(KeyboardInterrupt):
+        train_again()
+    monkeypatch.undo()
+    monkeypatch.setattr(RunState, "load", lambda state: loaded.append(real(state)) or loaded[-1])
+    if changed == "bert/vocab.txt":
+        (tmp_path / changed).write_text("\n".join([*WORDS[:-1], "other"]))
+    elif changed == "init.pt":
+        run(files, tmp_path / changed, settings={"loss": "greedy_ce", "seed": 1}, masks=files / "masks.h5")
+        loaded.pop()
+    elif changed:
+        save_file({name: value + 1 for name, value in part.items()}, tmp_path / changed)
+    train_again()
+    assert loaded[0] is None
+    assert (loaded[1] is None) == bool(changed)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -235,8 +282,6 @@ def test_settings_that_do_not_fit_the_files(files: Path, tmp_path: Path, setting
 
 
 def test_backbone_weights_from_safetensors(files: Path, tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce", "epochs": 1}, masks=files / "masks.h5")
     model = load_published(tmp_path / "x.pt").model
     backbone = {key: value for key, value in model.items() if key.startswith("backbone.layers.0.blocks")}

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -18,8 +20,9 @@ import torch
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
 from ssc_core.correct.losses import chosen_loss
+from ssc_core.correct.resume import Resumed
 from ssc_core.correct.run_state import RunState
-from ssc_core.correct.trainer import Run, Trainer
+from ssc_core.correct.trainer import LOG_COLUMNS, Run, Trainer
 from ssc_core.errors import SscError
 from tests.unit.correct import toy_run
 from tests.unit.correct.toy import TinySegmenter, make_items
@@ -40,7 +43,7 @@ def trainer(
     model = model or TinySegmenter()
     loss = loss or chosen_loss(chosen, OFF)
     data = {name: options.pop(name) for name in ("val_items", "resumed") if name in options}
-    run = Run(state=RunState(folder / state, "x"), **options)
+    run = Run(state=RunState(folder / state, {"data": "x"}), **options)
     return Trainer(model, items, loss, chosen, compat, run, **data)
 
 
@@ -118,7 +121,7 @@ def test_two_processes_train_as_one(tmp_path, one_thread):
 
 
 def test_a_log_is_cut_where_the_saved_state_is_also_of_a_training_that_began_later(tmp_path):
-    state = RunState(tmp_path / "state", "x")
+    state = RunState(tmp_path / "state", {"data": "x"})
     state.start_log(["step", "loss"], 100)  # 100 steps were another one's
     for step in range(101, 106):
         state.log([step, 0.5])
@@ -132,7 +135,7 @@ def test_a_log_is_cut_where_the_saved_state_is_also_of_a_training_that_began_lat
 
 
 def test_matches_of_processes_and_torn_files_are_put_together(tmp_path):
-    state = RunState(tmp_path / "state", "x")
+    state = RunState(tmp_path / "state", {"data": "x"})
     state.start_log(["a"], 0)
     state.log_matches(np.array([[1, 0, 7, 1], [2, 0, 8, 0]]), process=1)
     state.log_matches(np.array([[1, 0, 5, -1], [2, 0, 6, 1], [3, 0, 4, 0]]))
@@ -200,10 +203,10 @@ def test_a_state_of_another_run_is_not_used(tmp_path):
     items = make_items(tmp_path)
     run = trainer(tmp_path, items, settings(epochs=1), save_minutes=0)
     run.fit()
-    assert RunState(tmp_path / "state", "x").load()["progress"]["step"] == len(run.plan.steps)
-    assert RunState(tmp_path / "state", "other").load() is None
+    assert RunState(tmp_path / "state", {"data": "x"}).load()["progress"]["step"] == len(run.plan.steps)
+    assert RunState(tmp_path / "state", {"data": "other"}).load() is None
     (tmp_path / "state" / "state.pt").write_bytes(b"torn")
-    assert RunState(tmp_path / "state", "x").load() is None
+    assert RunState(tmp_path / "state", {"data": "x"}).load() is None
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_refs(tmp_path):
@@ -266,22 +269,35 @@ def test_bf16_on_demand(tmp_path):
 
 
 def test_a_training_that_outlived_its_snakemake_keeps_others_out(tmp_path: Path) -> None:
-    first, second = RunState(tmp_path / "state", "x"), RunState(tmp_path / "state", "x")
-    first.hold()
-    with pytest.raises(SscError, match=rf"process {os.getpid()} on .* still trains in .*the same command again"):
-        second.hold(wait_seconds=0)
-    first.remove()
-    assert not (tmp_path / "state").exists()
-    second.hold()
-    second.remove()
+    first, second = RunState(tmp_path / "state", {"data": "x"}), RunState(tmp_path / "state", {"data": "x"})
+    with first.hold():
+        still = rf"process {os.getpid()} on .* still trains in .*the same command again"
+        with pytest.raises(SscError, match=still), second.hold(wait_seconds=0):
+            pass
+        first.remove()
+        assert not (tmp_path / "state").exists()
+    with second.hold():
+        second.remove()
+
+
+def test_a_training_that_failed_in_a_notebook_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
+    state = RunState(tmp_path / "state", {})
+    with pytest.raises(ZeroDivisionError), state.hold():
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))  # as DataLoader's
+        worker.start()
+        raise ZeroDivisionError
+    with RunState(tmp_path / "state", {}).hold(wait_seconds=0):
+        worker.kill()
+        worker.join()
 
 
 def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
     code = "import sys; from ssc_core.correct.run_state import RunState; from pathlib import Path;"
-    code += "RunState(Path(sys.argv[1]), 'x').hold(); import os; os.kill(os.getpid(), 9)"
+    code += "RunState(Path(sys.argv[1]), {}).hold().__enter__(); import os; os.kill(os.getpid(), 9)"
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "state")], check=False)
     assert killed.returncode == -9
-    RunState(tmp_path / "state", "x").hold()
+    with RunState(tmp_path / "state", {"data": "x"}).hold():
+        pass
 
 
 def test_the_published_schedule_counts_the_published_loaders_batches(tmp_path):
@@ -299,3 +315,138 @@ def test_the_published_loop_skips_a_loader_batch_an_epoch(tmp_path):
     compat = CompatSettings(drop_first_batch=True, loader_images=7)
     run = trainer(tmp_path, make_items(tmp_path, images=30), settings(epochs=1, batch_samples=4), compat=compat)
     assert sum(len(step.images) for step in run.plan.steps) == 22  # 23 are left, in steps of two: one is dropped
+
+
+class _NoGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(_, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(_, gradient):
+        return gradient * float("nan")
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_lost(tmp_path):
+    """The loss is finite: without a look at the gradient, a state of NaN is saved, or a checkpoint nobody can read."""
+    real = chosen_loss(settings(), OFF)
+
+    def broken(samples):
+        result = real(samples)
+        return result._replace(value=_NoGradient.apply(result.value))
+
+    run = trainer(tmp_path, make_items(tmp_path, images=1), settings(epochs=1), loss=broken, save_minutes=0)
+    with pytest.raises(SscError, match=r"norm of the gradient of step 1 is nan.*Refs of that step: 10, 11"):
+        run.fit()
+    assert all(torch.isfinite(parameter).all() for parameter in run.model.parameters())
+    assert run.run.state.load() is None
+
+
+def test_what_is_kept_is_of_the_epoch_that_is_named_also_where_a_redone_epoch_comes_out_otherwise(tmp_path):
+    """As on a GPU: the killed run had a better second epoch than the one that goes on from the state of the first."""
+    items, truth = make_items(tmp_path), make_items(tmp_path, only_true=True)
+    seen = []
+
+    def start(figures, die_at):
+        calls, real = iter(range(1, 100)), chosen_loss(settings(), OFF)
+
+        def loss(samples):
+            if next(calls) == die_at:
+                raise KeyboardInterrupt
+            return real(samples)
+
+        run = trainer(tmp_path, items, settings(epochs=3, keep="best"), val_items=truth, loss=loss, save_minutes=0)
+        save, given = run._save, iter(figures)
+        run._save = lambda progress: save(progress) if progress.step == 1 else None
+
+        def oiou(network, *_):
+            seen.append({name: value.clone() for name, value in network.state_dict().items()})
+            return next(given)
+
+        run._oiou = oiou
+        return run
+
+    with pytest.raises(KeyboardInterrupt):
+        start([10.0, 30.0], 3).fit()
+    resumed = start([5.0, 4.0], None)
+    summary = resumed.fit()
+    assert (summary["best_epoch"], summary["best_val_oIoU"]) == (1, 10.0)
+    assert all(torch.equal(value, seen[0][name]) for name, value in resumed.model.state_dict().items())
+
+
+def test_validation_takes_no_more_samples_at_once_than_a_pass_may_hold(tmp_path):
+    items, truth = make_items(tmp_path, images=6), make_items(tmp_path, images=6, only_true=True)
+    chosen = settings(epochs=1, keep="best", batch_samples=12, max_samples_per_pass=2)
+    run = trainer(tmp_path, items, chosen, val_items=truth)
+    sizes = []
+    run.model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[1])))
+    run.fit()
+    assert sizes == [2] * 12
+
+
+def test_weights_of_any_number_of_dimensions_are_trained(tmp_path):
+    class Deep(TinySegmenter):
+        def __init__(self):
+            super().__init__()
+            self.place = torch.nn.Parameter(torch.zeros(1, 1, 2, 1, 1))
+
+        def forward(self, pixels, ids, attention):
+            return super().forward(pixels, ids, attention) + self.place[0]
+
+    run = trainer(tmp_path, make_items(tmp_path), settings(epochs=1), model=Deep())
+    run.fit()
+    assert run.model.place.abs().min() > 0
+    assert run.model.mix.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_what_another_run_logged_is_not_taken_over_by_one_that_goes_on_with_a_published_training(tmp_path):
+    """Its steps have the same numbers as those that the published training had done."""
+    other = RunState(tmp_path / "state", {"data": "other"})
+    other.start_log(LOG_COLUMNS, 0)
+    other.log([1, 0, *[0.5] * 6])
+    other.log_matches(np.array([[1, 0, 99, 0]]))
+    begun = Resumed(epochs=1, steps=2, peak=0.01, state={})
+    run = trainer(tmp_path, make_items(tmp_path), settings(epochs=3), resumed=begun, log_matches=True)
+    run.fit()
+    assert run.first_step == 1
+    assert [row["step"] for row in rows(tmp_path)] == ["2", "3"]
+    assert 99 not in run.run.state.matches()[:, 2]
+
+
+def test_a_state_that_is_passed_over_is_told_of(tmp_path, caplog):
+    made_of = {"data": "1", "code": "2", "training settings": "3"}
+    state = RunState(tmp_path / "state", made_of)
+    state.save({"model": {}})
+    assert state.load() is not None
+    assert not caplog.records
+    assert RunState(tmp_path / "state", made_of | {"data": "9", "training settings": "9"}).load() is None
+    assert "begins anew" in caplog.text
+    assert "with other data, training settings." in caplog.text
+    caplog.clear()
+    (tmp_path / "state" / "state.pt").write_bytes(b"torn")
+    assert state.load() is None
+    assert "begins anew" in caplog.text
+    assert "damaged" in caplog.text
+
+
+def test_what_was_being_saved_when_a_run_was_killed_is_not_left(tmp_path):
+    state, half = RunState(tmp_path / "state", {}), tmp_path / "state" / "state.pt.77.tmp"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    with state.hold():
+        assert not half.exists()
+    half.write_bytes(b"another's, on a drive without locks")
+    state.remove()
+    assert not half.parent.exists()
+
+
+def test_matches_are_not_lost_where_a_run_is_killed_while_they_are_cut(tmp_path, monkeypatch):
+    state = RunState(tmp_path / "state", {})
+    state.start_log(["a"], 0)
+    state.log_matches(np.array([[1, 0, 7, 1], [2, 0, 8, 0]]))
+    with monkeypatch.context() as full, pytest.raises(KeyboardInterrupt):
+        full.setattr(Path, "write_bytes", Mock(side_effect=KeyboardInterrupt))
+        state.start_matches(1)
+    assert len(state.matches()) == 2
+    state.start_matches(1)
+    assert state.matches().tolist() == [[1, 0, 7, 1]]

@@ -49,7 +49,7 @@ def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = N
             os.kill(os.getpid(), signal.SIGKILL)
         return loss(*arguments)
 
-    state = RunState(folder / "state", "toy")
+    state = RunState(folder / "state", {"data": "toy"})
     run = Run(state=state, save_minutes=save_minutes, log_matches=True)
     trainer = Trainer(model, items, loss_or_death, settings, CompatSettings(), run)
     trainer.fit()
