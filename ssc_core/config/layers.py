@@ -149,10 +149,15 @@ def lay_over(onto: dict[str, Any], more: Mapping[str, Any]) -> None:
         lay_over(merged, value)
 
 
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> bool:
+    """Whether a key has another value; a dataset, scorer or study may be called so, whose value is a section."""
+    return key in new and not isinstance(new[key], Mapping) and old.get(key) != new[key]
+
+
 def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """What still means something of ``old``: nothing where ``new`` names another layout of a source, and no settings
     where it names another backend or network."""
-    if "layout" in new and old.get("layout") != new["layout"]:
+    if _changes(old, new, "layout"):
         return {}
-    another = "name" in new and old.get("name") != new["name"]
+    another = _changes(old, new, "name")
     return {key: value for key, value in old.items() if not (another and key == "settings")}

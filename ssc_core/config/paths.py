@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ def tidy_path(path: str | Path) -> str:
     expanded = os.path.expanduser(text)  # noqa: PTH111  Path drops the ./ of ./~
     if expanded.startswith("~"):
         raise ValueError(f"{text.split('/')[0]} is nobody's home folder here; a folder of that name is ./{text}")
-    tidy = os.path.normpath(expanded)
+    tidy = re.sub("^//", "/", os.path.normpath(expanded))  # which leaves two slashes in front, as POSIX allows
     return f"./{tidy}" if tidy.startswith("~") else tidy  # a folder that is called ~ stays one when it is read again
 
 

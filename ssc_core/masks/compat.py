@@ -17,7 +17,8 @@ def merge_candidates(masks: np.ndarray) -> np.ndarray:
     covers the whole image is lost, as is the lowest visible one of several that cover it together.
     """
     levels = _levels(masks)
-    return (levels == np.arange(1, len(masks) + 1)[:, None, None]) & (levels > levels.min())
+    levels[levels == levels.min()] = 0
+    return levels == np.arange(1, len(masks) + 1)[:, None, None]
 
 
 def palette_targets(masks: np.ndarray) -> np.ndarray:
@@ -43,5 +44,7 @@ def is_corrupted(masks: np.ndarray) -> bool:
 
 def _levels(masks: np.ndarray) -> np.ndarray:
     """int64 (H, W): 0 for background, k + 1 where candidate k is on top. The last candidate is the topmost."""
-    numbered = masks * np.arange(1, len(masks) + 1)[:, None, None]
-    return numbered.max(axis=0, initial=0)
+    levels = np.zeros(masks.shape[1:], dtype=np.int64)
+    for number, mask in enumerate(masks, start=1):  # one by one: many candidates of a large photo are gigabytes
+        levels[mask] = number
+    return levels

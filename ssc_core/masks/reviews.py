@@ -293,7 +293,7 @@ def _columns(header: bytes, path: Path) -> Sequence[str]:
 
 def _is_start(content: bytes) -> bool:
     """Whether a file is empty, or has half a header."""
-    return any(header.startswith(content) for header in _HEADERS)
+    return any(header.startswith(content.removeprefix(_MARK)) for header in _HEADERS)
 
 
 def _mended_end(descriptor: int, path: Path) -> tuple[bytes, Sequence[str]]:

@@ -21,9 +21,9 @@ from ssc_core.files import parse_json
 SPENT = "requests"
 """File with a byte for every request that was ever sent with this folder: it grows in one step, whoever adds to it."""
 
-_MOST_LINE = 2**16
-_LONGEST_TOKEN = 100
-"""Letters of a token that are kept."""
+_MOST_LINE = 2**18
+_LONGEST_TOKEN, _LONGEST_NOTE = 100, 2000
+"""Letters that are kept of a token, and of what else is noted: so lines stay shorter than what is read of one."""
 _LEAST, _MOST = -1e4, 0.01
 """Of a log probability: servers say -inf, or -9999, for what is ruled out; and rounding may lead above 0."""
 
@@ -48,8 +48,9 @@ class Answers:
         return self._known.get(key)
 
     def put(self, key: str, tokens: Sequence[tuple[str, float]], about: Mapping[str, Any]) -> None:
-        """Keep an answer. about: what a reader of the file may want to know."""
-        line = json.dumps({"key": key, "tokens": tokens, **about}, ensure_ascii=True, allow_nan=False)
+        """Keep an answer. about: what a reader of the file may want to know, the beginning of long texts."""
+        notes = {name: value[:_LONGEST_NOTE] if isinstance(value, str) else value for name, value in about.items()}
+        line = json.dumps({"key": key, "tokens": tokens, **notes}, ensure_ascii=True, allow_nan=False)
         with self._lock, _disk_errors(self._folder):
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)

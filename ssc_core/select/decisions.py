@@ -38,7 +38,7 @@ def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool)
     lines = list(read_lines(reviews))
     kept, unfit = those_of(lines, KnownRefs(_named(lines, refs)))
     unfit = [one for one in unfit if one.review.settled]
-    here = {ref_id for image_id in store.image_ids.tolist() for ref_id in store.all_refs_of(image_id)}
+    here = set(store.ref_ids.tolist())
     chosen: dict[int, int] = {}
     drawn: dict[int, bytes] = {}
     for ref_id, review in kept.items():

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from ssc_core.select.scorers import DECIMALS
 
-MASKS_AT_ONCE = 64
-"""Masks that are made smaller together: 80 MB of photos of 640 x 480."""
+PIXELS_AT_ONCE = 64 * 640 * 480
+"""Of masks that are made smaller together, at least one: 80 MB."""
 
 
 class DenseScorer(ABC):
@@ -50,8 +50,9 @@ def pooled(maps: torch.Tensor, masks: np.ndarray) -> torch.Tensor:
     """Means of maps, float32 (S, h, w), over masks, bool (K, H, W), of the same photo: float32 (S, K)."""
     size = (maps.shape[1], maps.shape[2])
     shares = []
-    for start in range(0, len(masks), MASKS_AT_ONCE):
-        some = torch.from_numpy(np.ascontiguousarray(masks[start : start + MASKS_AT_ONCE])).to(maps.device)
+    at_once = max(1, PIXELS_AT_ONCE // max(1, masks.shape[1] * masks.shape[2]))
+    for start in range(0, len(masks), at_once):
+        some = torch.from_numpy(np.ascontiguousarray(masks[start : start + at_once])).to(maps.device)
         shares.append(functional.adaptive_avg_pool2d(some.float(), size))
     weights = torch.cat(shares).flatten(1).double()
     weights[weights.sum(dim=1) == 0] = 1.0

@@ -75,6 +75,8 @@ def _place_term(place: Place, boxes: np.ndarray, areas: np.ndarray, size: tuple[
 
 def _at_hour(hour: int, boxes: np.ndarray) -> np.ndarray:
     """How well each box lies in an hour's direction from the middle of all: the cosine of the angle between both."""
+    if not len(boxes):
+        return np.zeros(0)
     away = _centres(boxes) - _centres(boxes).mean(axis=0)
     angle = 2 * np.pi * hour / 12
     length = np.hypot(*away.T)

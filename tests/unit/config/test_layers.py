@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssc_core.config.layers import MOST_CHARACTERS, check_size, read_config_file, read_layers
+from ssc_core.config.layers import MOST_CHARACTERS, check_size, lay_over, read_config_file, read_layers
 from ssc_core.errors import SscError
 
 
@@ -123,6 +123,16 @@ def test_another_backend_starts_from_empty_settings(tmp_path: Path, later: str, 
 def test_a_third_file_goes_on_from_the_second(tmp_path: Path) -> None:
     texts = ["b: {name: x, settings: {m: 1}}", "b: {name: y, settings: {n: 2}}", "b: {settings: {o: 3}}"]
     assert layers(tmp_path, *texts)["b"] == {"name": "y", "settings": {"n": 2, "o": 3}}
+
+
+def test_datasets_and_scorers_may_be_called_as_keys_that_others_depend_on() -> None:
+    merged: dict = {}
+    for layer in (
+        {"datasets": {"a": {"splits": ["x"]}, "settings": {"splits": ["y"]}}},
+        {"datasets": {"layout": {"splits": ["z"]}, "name": {"splits": ["z"]}}},
+    ):
+        lay_over(merged, layer)
+    assert list(merged["datasets"]) == ["a", "settings", "layout", "name"]
 
 
 def test_another_layout_starts_from_an_empty_source(tmp_path: Path) -> None:

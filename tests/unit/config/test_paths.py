@@ -22,7 +22,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> None:
     ("typed", "path"),
     [
         ("out", "out"), ("out/", "out"), ("./out", "out"), (".//out//a/./", "out/a"), ("a/../out", "out"),
-        ("../out/", "../out"), ("~/out", "/home/me/out"), ("~", "/home/me"), ("/data/", "/data"), ("./", "."),
+        ("../out/", "../out"), ("~/out", "/home/me/out"), ("~", "/home/me"), ("/data/", "/data"), ("//data//x", "/data/x"), ("./", "."),
         ("my out", "my out"), ("a~b", "a~b"), ("./~", "./~"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,17 @@ def test_merge_candidates(spans: list[tuple[int, int]], expected: list[tuple[int
     before = masks.copy()
     np.testing.assert_array_equal(merge_candidates(masks), rows(*expected))
     np.testing.assert_array_equal(masks, before)
+
+
+def test_many_candidates_of_a_large_photo_take_no_more_memory_than_they_do_themselves() -> None:
+    masks = np.zeros((40, 300, 400), dtype=bool)
+    masks[:, 10:20, 10:20] = True
+    tracemalloc.start()
+    try:
+        merge_candidates(masks)
+        assert tracemalloc.get_traced_memory()[1] < 2 * masks.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.drawing.marks import MARKS
 from ssc_core.errors import SscError
 from ssc_core.masks.selection import ScoreStore
+from ssc_core.select.answers import Answers
 from ssc_core.select.chooser_server import ServerChooser
 from ssc_core.select.score_stage import score_candidates
 from tests.unit.select import chat_stand_in as chat
@@ -229,6 +230,12 @@ def test_a_damaged_line_of_answers_is_named(make, tmp_path: Path, line: str) -> 
     (tmp_path / "answers" / "a.jsonl").write_text(f'{{"key": "x", "tokens": [["1", -1.0]]}}\n{line}\n')
     with pytest.raises(SscError, match=r"a\.jsonl, line 2"):
         make()
+
+
+def test_every_answer_that_is_kept_can_be_read_again(tmp_path: Path) -> None:
+    tokens = [("😀" * 100, -1.0)] * 100
+    Answers(tmp_path).put("key", tokens, {"question": "é" * 50_000, "used_tokens": 3})
+    assert Answers(tmp_path).get("key") == tokens
 
 
 def test_what_a_model_rules_out_is_kept_and_read_again(server: StandIn, make) -> None:

@@ -70,6 +70,19 @@ def test_a_score_is_the_mean_over_the_mask_by_the_share_of_each_cell_that_it_cov
     assert np.allclose(pooled(maps, masks), expected)
 
 
+def test_masks_of_large_photos_are_made_smaller_one_by_one(monkeypatch) -> None:
+    """64 of a photo of 24 megapixels would be 6 GB of floats."""
+    maps, masks = torch.rand(2, 3, 3), np.random.default_rng(0).random((5, 9, 12)) < 0.5
+    together, seen = pooled(maps, masks), []
+    shrink = torch.nn.functional.adaptive_avg_pool2d
+    monkeypatch.setattr("ssc_core.select.dense.PIXELS_AT_ONCE", 2 * 9 * 12 + 1)
+    monkeypatch.setattr(
+        "torch.nn.functional.adaptive_avg_pool2d", lambda some, size: seen.append(len(some)) or shrink(some, size)
+    )
+    assert torch.equal(pooled(maps, masks), together)
+    assert seen == [2, 2, 1]
+
+
 @pytest.mark.parametrize("name", ["open_clip_dense", "tipsv2", "clipseg"])
 def test_each_sees_a_photo_once_and_batches_are_what_each_is_alone(name, request, photo, masks, clip_folder) -> None:
     place = clip_folder if name == "open_clip_dense" else request.getfixturevalue(f"{name}_folder")

@@ -104,5 +104,11 @@ def test_shapes_and_range():
     assert spatial_scores(["left"], np.zeros((0, 4)), np.zeros(0), SIZE).shape == (1, 0)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sentence", ["10 o'clock", "left", "second from left"])
+def test_without_candidates_there_is_nothing_to_measure(sentence):
+    assert spatial_scores([sentence], np.zeros((0, 4)), np.zeros(0), (10, 10)).shape == (1, 0)
+
+
 def test_a_lone_candidate_gets_zeros():
     assert spatial_scores(["left", "second from left"], BOXES[:1], AREAS[:1], SIZE).tolist() == [[0], [0]]
