@@ -113,7 +113,9 @@ _REWRITTEN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?:his|her|their|its) (?:left|right|front|back)", ""),
         (r"<SIDE> <BODY>|(?:front|back) <PART>|middle finger|top hat|table top", ""),
         (r"<COLOUR> (?:top|bottom)(?! (?:<DIR>|row|corner|shelf|one|of)\b)", ""),
-        (r"with(?: \S+){0,4} on (?:top|bottom)", "with"),
+        (r"(chair|couch|sofa|bench|seat|bed) back(?! (?:<SIDE>|row)(?!\S))", r"\1"),
+        (r"with(?: \S+){0,4} on (?:the )?(?:top|bottom|front|back)", "with"),
+        (r"(?:<ORD>|<CARD>) (?:\S+ )?from (?:the )?middle", ""),
         (r"<ORD> <ROW>|<ORD> to last|<ORD> last", ""),
         # relations to all others, or to who looks: those are places
         (r"in behind", "back"),
@@ -133,6 +135,7 @@ _REWRITTEN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"(?:with|in|of|on|to|under|about|eat)(?: (?:<THE>|<COLOUR>|two)){0,3} <SIZE>|<SIZE> (?:bit|hat|hair|ears)",
             STOP,
         ),
+        (r"\. (?!<US>(?!\S))\S+ (?:in|at|on)(?: the)? middle", STOP),
     )
 )
 """Patterns, and what stands in their place, in order."""
@@ -193,7 +196,7 @@ def _places(text: str) -> Iterator[Place]:
 def _words(sentence: str) -> Iterator[str]:
     """Words in one spelling; those that are written together ("bottomright") apart."""
     for word in re.findall(r"[a-z0-9']+", sentence.lower()):
-        for part in _GLUE.sub(r"\1 \2", word).split():
+        for part in _GLUE.sub(r"\1 \2", word.strip("'")).split():
             yield _SPELLED.get(part, part)
 
 

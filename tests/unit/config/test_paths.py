@@ -22,8 +22,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> None:
     ("typed", "path"),
     [
         ("out", "out"), ("out/", "out"), ("./out", "out"), (".//out//a/./", "out/a"), ("a/../out", "out"),
-        ("../out/", "../out"), ("~/out", "/home/me/out"), ("~", "/home/me"), ("/data/", "/data"), ("//data//x", "/data/x"), ("./", "."),
-        ("my out", "my out"), ("a~b", "a~b"), ("./~", "./~"),
+        ("../out/", "../out"), ("~/out", "/home/me/out"), ("~", "/home/me"), ("/data/", "/data"), ("./", "."),
+        ("//data//x", "/data/x"), ("my out", "my out"), ("a~b", "a~b"), ("./~", "./~"),
     ],
 )  # fmt: skip
 def test_a_path_has_one_spelling(typed: str, path: str) -> None:

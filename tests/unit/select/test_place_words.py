@@ -90,6 +90,14 @@ def read(sentence: str) -> str:
         ("mug on right next to bowl", "right"),
         ("mug behind the front bowl", ""),
         ("left mug behind small bowl", "left"),
+        ("mug in front of us in the middle", "middle"),
+        ("mug at the bottom to the right of the bowl in the middle", "bottom"),
+        # beside a part
+        ("far left chair back", "left"),
+        ("chair back left", "left back"),
+        # in quotes
+        ("the 'left' mug", "left"),
+        ("mugs' bottom 'right' corner", "right bottom"),
     ],
 )
 def test_read(sentence: str, expected: str) -> None:
@@ -135,6 +143,10 @@ def test_read(sentence: str, expected: str) -> None:
         "laptop",
         "mug, not the left one",
         "four leftovers",
+        "mug to the left of the bowl in the middle",
+        "second mug from the middle",
+        "shirt above chair back",
+        "motorcycle with a yellow spot on the front",
     ],
 )
 def test_what_is_no_place_of_the_object_or_in_doubt_is_not_read(sentence: str) -> None:
