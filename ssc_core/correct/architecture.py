@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
 from ssc_core.errors import SscError
@@ -34,13 +35,37 @@ def infer_architecture(
     try:
         return {
             "swin": _swin(model),
-            "fusion_heads": [int(heads) for heads in (args.get("mha") or "1-1-1-1").split("-")],
+            "fusion_heads": [int(heads) for heads in str(args.get("mha") or "1-1-1-1").split("-")],
             "text_dim": model["backbone.layers.0.fusion.image_lang_att.f_key.0.weight"].shape[1],
             "decoder_width": model["classifier.conv1_1.weight"].shape[1],
             "bert": _bert(bert_model),
         }
     except (KeyError, IndexError, ValueError) as error:
         raise SscError(f"these are not the weights of a LAVT and a BERT: cannot find {error}") from error
+
+
+class _SavedBert(BaseModel):
+    num_attention_heads: int = Field(ge=1)
+    hidden_act: str
+    layer_norm_eps: float = Field(gt=0)
+
+
+class _Saved(BaseModel):
+    """What leaves no trace in shapes. The sizes beside it say nothing that these do not, and may claim anything."""
+
+    fusion_heads: tuple[int, int, int, int]
+    bert: _SavedBert
+
+
+def with_saved(sizes: Mapping[str, Any], saved: Any) -> dict[str, Any]:
+    """``sizes`` of ``infer_architecture``, with what our files say beside their weights. Raises SscError for others."""
+    try:
+        told = _Saved.model_validate(saved).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, ("architecture", *first["loc"])))
+        raise SscError(f"its settings are not of our form: {where}: {first['msg']}") from error
+    return {**sizes, "fusion_heads": list(told["fusion_heads"]), "bert": {**sizes["bert"], **told["bert"]}}
 
 
 def bert_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import BertConfig
 
 from ssc_core.config.training import NetworkSettings
-from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture, without_bert
+from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture, with_saved, without_bert
 from ssc_core.correct.lavt.network import LAVT
 from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.network import LAVT_NAME, build_network
@@ -56,9 +56,13 @@ class Checkpoint:
         return _name(self.settings)
 
     def architecture(self) -> dict[str, Any]:
-        """The network's sizes: as saved with it, or read off the shapes of its weights (published files)."""
+        """The network's sizes, read off the shapes of its weights; in our files with what is saved beside them.
+
+        Raises SscError when the weights are not those of a LAVT, or what is saved is not of our form.
+        """
+        sizes = infer_architecture(self.model, self.bert_model, self.args)
         saved = self.settings.get("architecture")
-        return saved if saved is not None else infer_architecture(self.model, self.bert_model, self.args)
+        return sizes if saved is None else with_saved(sizes, saved)
 
 
 def load_published(path: Path | str) -> Checkpoint:
@@ -71,8 +75,8 @@ def load_published(path: Path | str) -> Checkpoint:
     checkpoint = Checkpoint(
         model=state_dict_of(path, content, "model"),
         bert_model={},
-        settings=dict(content.get("settings") or {}),
-        meta=dict(content.get("meta") or {}),
+        settings=_dict_of(path, content, "settings"),
+        meta=_dict_of(path, content, "meta"),
         args=_namespace_dict(path, content.get("args")),
         epoch=content.get("epoch"),
         optimizer=content.get("optimizer"),
@@ -135,20 +139,28 @@ def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> Refe
 
 
 def segmenter_of(checkpoint: Checkpoint, path: Path | str) -> ReferringSegmenter:
-    """The segmenter that a checkpoint holds, on the CPU. ``path`` is for messages."""
+    """The segmenter that a checkpoint holds, on the CPU. ``path`` is for messages.
+
+    Raises SscError when there is none that has the shapes of its weights; before that it takes no memory.
+    """
     try:
         sizes = checkpoint.architecture()
-    except SscError as error:
+        swin: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()}
+        config = BertConfig(**sizes["bert"])
+        with torch.device("meta"):
+            lavt = LAVT(
+                SwinArchitecture(**swin),
+                fusion_heads=tuple(sizes["fusion_heads"]),
+                text_dim=sizes["text_dim"],
+                decoder_width=sizes["decoder_width"],
+            )
+            planned = ReferringSegmenter(lavt, TextEncoder(config))
+    except KeyError as error:
+        raise SscError(f"{path}: BERT knows no activation {error}") from error
+    except (SscError, ValueError) as error:  # ValueError: of BertConfig
         raise SscError(f"{path}: {error}") from error
-    swin: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes["swin"].items()}
-    with torch.device("meta"):  # no time for start values that the file replaces
-        lavt = LAVT(
-            SwinArchitecture(**swin),
-            fusion_heads=tuple(sizes["fusion_heads"]),
-            text_dim=sizes["text_dim"],
-            decoder_width=sizes.get("decoder_width"),  # files from before it could be set have the published one
-        )
-    segmenter = ReferringSegmenter(lavt.to_empty(device="cpu"), TextEncoder(BertConfig(**sizes["bert"])))
+    _check_fit(planned, checkpoint, path)
+    segmenter = ReferringSegmenter(lavt.to_empty(device="cpu"), TextEncoder(config))
     load_weights(segmenter, checkpoint, path)
     return segmenter
 
@@ -183,12 +195,17 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -
 
     ``path`` is for messages.
     """
-    name = checkpoint.network_name
-    if name == LAVT_NAME and not isinstance(network, ReferringSegmenter):
+    if checkpoint.network_name == LAVT_NAME and not isinstance(network, ReferringSegmenter):
         raise SscError(f"{path} holds the network '{LAVT_NAME}', and a {type(network).__name__} is to start from it")
-    parts = {entry: (module, getattr(checkpoint, entry)) for entry, module in _parts(network, name).items()}
-    for entry, (module, state) in parts.items():
-        problems = _misfits(module.state_dict(), state)
+    _check_fit(network, checkpoint, path)
+    for entry, module in _parts(network, checkpoint.network_name).items():
+        module.load_state_dict(getattr(checkpoint, entry))
+
+
+def _check_fit(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -> None:
+    name = checkpoint.network_name
+    for entry, module in _parts(network, name).items():
+        problems = _misfits(module.state_dict(), getattr(checkpoint, entry))
         if problems:
             more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
             same = "the swin, window and BERT" if name == LAVT_NAME else f"the network '{name:.80}' and the settings"
@@ -196,8 +213,6 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -
                 f"the weights '{entry}' of {path} do not fit this network: {'; '.join(problems[:5])}{more}. "
                 f"Use {same} that the file was trained with"
             )
-    for module, state in parts.values():
-        module.load_state_dict(state)
 
 
 def architecture_of(segmenter: ReferringSegmenter) -> dict[str, Any]:
@@ -259,6 +274,13 @@ def _check_plain(value: Any, where: str) -> None:
             _check_plain(item, f"{where}[{index}]")
     elif value is not None and type(value) not in (str, int, float, bool):
         raise SscError(f"checkpoint: {where} is a {type(value).__name__}; only plain Python values can be saved")
+
+
+def _dict_of(path: Path | str, content: Mapping[str, Any], entry: str) -> dict[str, Any]:
+    found = content.get(entry)
+    if found is not None and not isinstance(found, Mapping):
+        raise SscError(f"{path}: '{entry}' is a {type(found).__name__}, expected a dict")
+    return dict(found or {})
 
 
 def _namespace_dict(path: Path | str, args: Any) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class PixelWordAttention(nn.Module):
 
     def __init__(self, channels: int, text_dim: int, heads: int) -> None:
         super().__init__()
-        if channels % heads:
+        if heads < 1 or channels % heads:
             raise SscError(f"fusion_heads: {channels} channels do not divide by {heads} heads")
         self.heads = heads
         self.f_key = nn.Sequential(Pointwise(text_dim, channels))

@@ -30,8 +30,10 @@ class SwinArchitecture:
     def __post_init__(self) -> None:
         if len(self.depths) != 4 or len(self.heads) != 4:
             raise SscError(f"a Swin backbone has four stages; got depths {self.depths} and heads {self.heads}")
+        if min(self.depths) < 1:
+            raise SscError(f"each stage of a Swin backbone has at least one block; got depths {self.depths}")
         for channels, heads in zip(self.channels, self.heads, strict=True):
-            if channels % heads:
+            if heads < 1 or channels % heads:
                 raise SscError(f"Swin: {channels} channels do not divide by {heads} heads; change embed_dim or heads")
 
     @property

@@ -25,6 +25,7 @@ from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError
+from ssc_core.tensor_files import read_torch, write_torch
 
 SMALL = SwinArchitecture(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
 SETTINGS = {"swin": "small", "lr": 1e-4, "classes": [0.9, 1.1], "nothing": None}
@@ -123,6 +124,81 @@ def test_files_from_before_the_decoders_width_was_noted_have_the_published_one(t
     saved = load_published(tmp_path / "x.pt")
     del saved.settings["architecture"]["decoder_width"]
     assert torch.equal(predict(segmenter_of(saved, "x.pt")), predict(model))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (5, "architecture: Input should be"),
+        ({}, "architecture.fusion_heads: Field required"),
+        ({"fusion_heads": 5}, "architecture.fusion_heads: Input should be"),
+        ({"fusion_heads": [0, 1, 1, 1]}, "8 channels do not divide by 0 heads"),
+        ({"num_attention_heads": 0}, "architecture.bert.num_attention_heads"),
+        ({"num_attention_heads": 7}, "hidden size .* not a multiple"),
+        ({"hidden_act": "nope"}, "BERT knows no activation 'nope'"),
+        ({"layer_norm_eps": "x"}, "architecture.bert.layer_norm_eps"),
+    ],
+)
+def test_what_is_saved_beside_the_weights_may_be_anything(tmp_path: Path, change: object, message: str) -> None:
+    save_checkpoint(tmp_path / "x.pt", segmenter(), SETTINGS, {})
+    content = read_torch(tmp_path / "x.pt")
+    architecture = content["settings"]["architecture"]
+    if isinstance(change, dict) and change:
+        of = architecture if "fusion_heads" in change else architecture["bert"]
+        of.update(change)
+    else:
+        architecture = change
+    write_torch(tmp_path / "x.pt", {**content, "settings": {**SETTINGS, "architecture": architecture}})
+    with pytest.raises(SscError, match=rf"x\.pt: .*{message}"):
+        load_segmenter(tmp_path / "x.pt")
+
+
+def test_sizes_that_a_small_file_claims_take_no_memory_and_no_time(tmp_path: Path) -> None:
+    model = segmenter()
+    save_checkpoint(tmp_path / "x.pt", model, SETTINGS, {})
+    content = read_torch(tmp_path / "x.pt")
+    sizes = content["settings"]["architecture"]
+    sizes["swin"]["depths"], sizes["bert"]["vocab_size"] = [10**9, 1, 1, 1], 10**12  # shapes say what they are
+    write_torch(tmp_path / "y.pt", {**content, "settings": {**SETTINGS, "architecture": sizes}})
+    assert torch.equal(predict(load_segmenter(tmp_path / "y.pt")), predict(model))
+    tables = [key for key in content["model"] if key.endswith("relative_position_bias_table")]
+    wide = {key: torch.zeros(999**2, content["model"][key].shape[1]) for key in tables}  # 500 GB of places' pairs
+    write_torch(tmp_path / "z.pt", {**content, "model": {**content["model"], **wide}})
+    with pytest.raises(
+        SscError, match=r"do not fit this network: .*relative_position_index is .* instead of \(250000,"
+    ):
+        load_segmenter(tmp_path / "z.pt")
+    long = {**content["bert_model"], "embeddings.position_embeddings.weight": torch.zeros(10**11, 0)}
+    write_torch(tmp_path / "z.pt", {**content, "bert_model": long})
+    with pytest.raises(SscError, match=r"do not fit this network: embeddings.position_embeddings.weight"):
+        load_segmenter(tmp_path / "z.pt")
+
+
+@pytest.mark.parametrize("entry", ["settings", "meta"])
+@pytest.mark.parametrize("value", [5, "abc", [1]])
+def test_entries_that_are_no_dicts(tmp_path: Path, entry: str, value: object) -> None:
+    write_torch(tmp_path / "x.pt", {**published(segmenter()), entry: value})
+    with pytest.raises(SscError, match=rf"x\.pt: '{entry}' is a {type(value).__name__}, expected a dict"):
+        load_published(tmp_path / "x.pt")
+
+
+def test_heads_that_a_namespace_has_as_a_number_are_not_four(tmp_path: Path) -> None:
+    torch.save(published(segmenter(), args=argparse.Namespace(mha=4)), tmp_path / "x.pth")
+    with pytest.raises(SscError, match=r"x\.pth: fusion_heads gives the heads of four stages; got \(4,\)"):
+        load_segmenter(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"depths": (1, 0, 1, 1)}, "at least one block"),
+        ({"heads": (0, 1, 1, 1)}, "do not divide by 0 heads"),
+        ({"heads": (-1, 1, 1, 1)}, "do not divide by -1 heads"),
+    ],
+)
+def test_sizes_that_no_swin_has(sizes: dict, message: str) -> None:
+    with pytest.raises(SscError, match=message):
+        SwinArchitecture(**{"embed_dim": 8, "depths": (1, 1, 1, 1), "heads": (1, 1, 1, 1), **sizes})
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:
