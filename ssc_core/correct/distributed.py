@@ -77,23 +77,30 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
     """``nn.SyncBatchNorm``, which is for GPUs only, on CPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
+        if not self.training and self.running_mean is not None:
             return super().forward(x)
-        count = x.numel() // x.shape[1]
         wide = x.float()
-        sums = torch.stack([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), wide.new_full((x.shape[1],), count)])
-        total, squares, counts = dist_functional.all_reduce(sums)
-        mean = total / counts
-        variance = squares / counts - mean.square()
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        with torch.no_grad():
-            momentum = 0.1 if self.momentum is None else self.momentum
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * counts / (counts - 1), momentum)
-            self.num_batches_tracked += 1
-        scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return (wide * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        count = wide.new_full((x.shape[1],), x.numel() // x.shape[1])
+        total, count = dist_functional.all_reduce(torch.stack([wide.sum((0, 2, 3)), count]))
+        mean = total / count
+        # Not the mean square minus the square of the mean: where these are large, roundings are all that is left of it.
+        centred = wide - mean[:, None, None]
+        variance = dist_functional.all_reduce(centred.square().sum((0, 2, 3))) / count
+        if self.training:
+            self._track(mean, variance * count / (count - 1))
+        normed = centred * (variance + self.eps).rsqrt()[:, None, None]
+        if self.affine:
+            normed = normed * self.weight[:, None, None] + self.bias[:, None, None]
+        return normed.to(x.dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
 
 
 def _buckets(gradients: list[Tensor]) -> Iterable[list[Tensor]]:

@@ -13,9 +13,12 @@ from ssc_core.tensor_files import read_safetensors
 def load_part(lavt: nn.Module, path: Path) -> None:
     """Copy the tensors of a safetensors file, such as a pre-trained ``backbone.*``, into ``lavt``; the rest stays.
 
-    Raises SscError when the file is missing or damaged, or holds a tensor that LAVT has not, or has in another shape.
+    Raises SscError when the file is missing or damaged, or holds no tensor, or one that LAVT has not, or has in another
+    shape.
     """
     weights = read_safetensors(path)
+    if not weights:
+        raise SscError(f"{path} holds no weights to start from")
     own = lavt.state_dict()
     for key, value in weights.items():
         if key not in own:

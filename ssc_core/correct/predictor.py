@@ -14,7 +14,7 @@ from ssc_core.checkout import find_path
 from ssc_core.correct.checkpoints import load_published, restore_network
 from ssc_core.correct.network import LAVT_NAME, checked_logits
 from ssc_core.correct.pixels import normalised, resized_photo
-from ssc_core.correct.text import load_tokenizer, tokenize
+from ssc_core.correct.text import ReferringSegmenter, check_tokens, load_tokenizer, tokenize
 from ssc_core.errors import SscError
 from ssc_core.pictures import MAX_PIXELS
 from ssc_core.torch_runtime import ShrinkingBatches, pick_device
@@ -68,6 +68,8 @@ class Predictor:
             raise SscError(f"{checkpoint} does not say which BERT it was trained with; name the folder of one")
         self.tokenizer = load_tokenizer(find_path(folder))
         model = restore_network(content, checkpoint, network, vocabulary=len(self.tokenizer))
+        if isinstance(model, ReferringSegmenter):
+            check_tokens(model.bert, vocabulary=len(self.tokenizer), longest=self.max_tokens, where=folder)
         self.model: nn.Module = model.to(self.device).eval()
 
     def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:

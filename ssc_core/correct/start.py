@@ -10,7 +10,6 @@ from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.lavt.swin_weights import load_swin_22k
 from ssc_core.correct.part_weights import load_part
 from ssc_core.correct.text import ReferringSegmenter, load_text
-from ssc_core.errors import SscError
 
 
 def build_segmenter(
@@ -21,10 +20,7 @@ def build_segmenter(
     ``swin_weights`` is an official file, or safetensors with LAVT's names. ``checkpoint_activations``: as of ``LAVT``.
     Raises SscError when weights cannot be read or do not fit the sizes.
     """
-    _, bert = load_text(network.bert, network.tokenizer)
-    places = bert.config.max_position_embeddings
-    if network.max_tokens > places:
-        raise SscError(f"`network.max_tokens` is {network.max_tokens}, and the BERT of {network.bert} takes {places}")
+    _, bert = load_text(network.bert, network.tokenizer, longest=network.max_tokens)
     swin = network.swin if isinstance(network.swin, str) else SwinArchitecture(**network.swin.model_dump())
     lavt = LAVT(
         swin,

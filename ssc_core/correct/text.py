@@ -74,22 +74,30 @@ class ReferringSegmenter(nn.Module):
 
 
 def load_text(
-    path_or_name: Path | str, tokenizer_folder: Path | str | None = None
+    path_or_name: Path | str, tokenizer_folder: Path | str | None = None, *, longest: int = 0
 ) -> tuple[BertTokenizer, TextEncoder]:
     """Tokenizer and BERT from a local folder in the ``bert-base-uncased`` layout, or a name in the local cache.
 
-    tokenizer_folder: where the tokenizer lies, if not in the same. Nothing is downloaded. Raises SscError when a folder
-    is missing, incomplete, damaged or holds another kind of model.
+    tokenizer_folder: where the tokenizer lies, if not in the same; longest: tokens of a sentence that it will be given.
+    Nothing is downloaded. Raises SscError when a folder is missing, incomplete, damaged or holds another kind of model,
+    or as ``check_tokens`` does.
     """
     tokenizer = load_tokenizer(tokenizer_folder or path_or_name)
     bert = load_network(TextEncoder, local_folder(path_or_name), unused=OTHER_HEADS)
-    if len(tokenizer) > bert.config.vocab_size:
-        raise SscError(
-            f"{tokenizer_folder or path_or_name}: the tokenizer has {len(tokenizer)} tokens, BERT knows "
-            f"{bert.config.vocab_size}; "
-            "take vocab.txt and the weights from the same model"
-        )
+    check_tokens(bert, vocabulary=len(tokenizer), longest=longest, where=tokenizer_folder or path_or_name)
     return tokenizer, bert
+
+
+def check_tokens(bert: TextEncoder, *, vocabulary: int, longest: int, where: Path | str) -> None:
+    """Raise SscError, which begins with ``where``, unless BERT knows so many tokens, and takes sentences of so many."""
+    known, places = bert.config.vocab_size, bert.config.max_position_embeddings
+    if vocabulary > known:
+        raise SscError(
+            f"{where}: the tokenizer has {vocabulary} tokens, BERT knows {known}; take vocab.txt and the weights from "
+            "the same model"
+        )
+    if longest > places:
+        raise SscError(f"{where}: sentences have {longest} tokens (`network.max_tokens`), and this BERT takes {places}")
 
 
 def load_tokenizer(path_or_name: Path | str) -> BertTokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -33,6 +34,9 @@ from ssc_core.refer.ref_table import open_photos, photos_of, refs_by_photo
 from ssc_core.registry import LOSS, NETWORK, model_digests, own_versions
 from ssc_core.tables import write_frame
 from ssc_core.torch_runtime import pick_device
+from ssc_core.wording import counted
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +106,8 @@ def train(
     sections = {"network": network, "train": settings, "compat": compat}
     plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
     logger = make_logger(job.log_to, outputs.checkpoint.parent / job.log_to / outputs.checkpoint.stem, plain)
-    targets = _targets(settings, compat, files)
+    loss, targets = chosen_loss(settings, compat), _targets(settings, compat, files)
     tokenizer = load_tokenizer(network.tokenizer or network.bert)
-    build = partial(_items, files=files, network=network, tokenizer=tokenizer)
-    items = build(files.split, targets)
-    val_items = None
-    if settings.keep == "best" and files.val_truth is not None:
-        val_items = _to_choose_by(build, files.val_split, TruthTargets(files.val_truth))
     seed_everything(settings.seed)
     model = build_network(
         network,
@@ -121,12 +120,17 @@ def train(
         checkpoint = load_published(files.init)
         load_weights(model, checkpoint, files.init)
         resumed = read_resumed(checkpoint, model, files.init) if settings.resume else None
+    build = partial(_items, files=files, network=network, tokenizer=tokenizer)
+    items = build(files.split, targets)  # it takes long, and what can be wrong was looked at before
+    log.info(_told(items, network, tokenizer))
+    val_items = None
+    if settings.keep == "best" and files.val_truth is not None:
+        val_items = _to_choose_by(build, files.val_split, TruthTargets(files.val_truth))
     state = RunState(outputs.state, _made_of(items, val_items, files.init, network, settings, compat))
     run = Run(
         state=state, device=picked, workers=job.threads, save_minutes=job.save_minutes, logger=logger,
         log_matches=outputs.matches is not None, compile=job.compile,
     )  # fmt: skip
-    loss = chosen_loss(settings, compat)
     with state.hold() if os.environ.get("RANK", "0") == "0" else nullcontext():  # for all that torchrun started
         trainer = Trainer(model, items, loss, settings, compat, run, val_items=val_items, resumed=resumed)
         summary = trainer.fit()
@@ -187,6 +191,15 @@ def _items(
         return photos.skip_bad and photos.or_none(file_name) is None
 
     return build_items(refs, targets, ids_and_attention, photos, side=network.image_size, unreadable=unreadable)
+
+
+def _told(items: Items, network: NetworkSettings, tokenizer: BertTokenizer) -> str:
+    """What is trained on and what is not, for people."""
+    refs = [ref for image in items.images for ref in image.refs]
+    cut = sum(int((ref.attention.all(1) & (ref.ids[:, -1] != tokenizer.sep_token_id)).sum()) for ref in refs)
+    dropped = "".join(f"; left out, {reason}: {counted(count, 'ref')}" for reason, count in items.dropped.items())
+    many = f" ({counted(cut, 'sentence')} cut to {network.max_tokens} tokens, `network.max_tokens`)" if cut else ""
+    return f"training on {counted(len(refs), 'ref')} of {counted(len(items.images), 'photo')}{many}{dropped}"
 
 
 def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:

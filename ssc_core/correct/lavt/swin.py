@@ -127,7 +127,7 @@ class DropPath(nn.Module):
             return branch
         keep = 1.0 - self.rate
         shape = (branch.shape[0],) + (1,) * (branch.ndim - 1)
-        return branch * branch.new_empty(shape).bernoulli_(keep).div_(keep)
+        return branch * branch.new_empty(shape).bernoulli_(keep).div_(keep or 1.0)
 
 
 class SwinBlock(nn.Module):

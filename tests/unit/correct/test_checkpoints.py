@@ -22,6 +22,7 @@ from ssc_core.correct.checkpoints import (
 )
 from ssc_core.correct.lavt.network import LAVT
 from ssc_core.correct.lavt.swin import SwinArchitecture
+from ssc_core.correct.predictor import Predictor
 from ssc_core.correct.start import build_segmenter
 from ssc_core.correct.text import ReferringSegmenter, TextEncoder
 from ssc_core.errors import SscError
@@ -352,7 +353,7 @@ def test_a_segmenter_is_built_from_settings(bert_folder: Path) -> None:
 def test_sentences_longer_than_bert_takes_are_refused_before_training(bert_folder: Path) -> None:
     places = segmenter().bert.config.max_position_embeddings
     build_segmenter(network_settings(bert_folder, max_tokens=places))
-    with pytest.raises(SscError, match=rf"`network.max_tokens` is {places + 1}, and the BERT of .* takes {places}"):
+    with pytest.raises(SscError, match=rf"sentences have {places + 1} tokens .*max_tokens.*takes {places}"):
         build_segmenter(network_settings(bert_folder, max_tokens=places + 1))
 
 
@@ -369,6 +370,23 @@ def test_swin_weights_may_be_safetensors(bert_folder: Path, tmp_path: Path) -> N
     save_file({f"backbone.patch_embed.{key}": value for key, value in state.items()}, path)
     built = build_segmenter(network_settings(bert_folder, swin_weights=str(path))).lavt.backbone.patch_embed
     assert all(torch.equal(value, state[key]) for key, value in built.state_dict().items())
+
+
+def test_a_tokenizer_that_a_checkpoints_bert_does_not_know_is_refused(bert_folder: Path, tmp_path: Path) -> None:
+    """`ssc predict --bert`: its last tokens would have no word embedding."""
+    known = segmenter().bert.config.vocab_size
+    save_checkpoint(tmp_path / "x.pt", segmenter(), {"network": {"image_size": 32, "max_tokens": 8}}, {})
+    Predictor(tmp_path / "x.pt", bert=str(bert_folder), device="cpu")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(known))]
+    (bert_folder / "vocab.txt").write_text("\n".join(words))
+    with pytest.raises(SscError, match=rf"bert: the tokenizer has {known + 5} tokens, BERT knows {known}"):
+        Predictor(tmp_path / "x.pt", bert=str(bert_folder), device="cpu")
+
+
+def test_a_file_without_weights_is_no_start(bert_folder: Path, tmp_path: Path) -> None:
+    save_file({}, tmp_path / "swin.safetensors")
+    with pytest.raises(SscError, match=r"swin\.safetensors holds no weights"):
+        build_segmenter(network_settings(bert_folder, swin_weights=str(tmp_path / "swin.safetensors")))
 
 
 def test_fusion_dropout_and_a_tokenizer_of_its_own_reach_the_network(bert_folder: Path, tmp_path: Path) -> None:

@@ -130,6 +130,29 @@ def test_both_phases_one_after_the_other(files: Path, tmp_path: Path) -> None:
     assert not any(key.startswith(("bert.embeddings", "bert.encoder.layer.1")) for key in changed)
 
 
+def test_the_log_says_what_is_trained_on(files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce", "epochs": 1}, masks=files / "masks.h5")
+    assert "training on 4 refs of 2 photos; left out, no candidate: 2 refs" in caplog.messages
+    network = {"max_tokens": 4}  # [CLS] the left one [SEP] has five, [CLS] left [SEP] three
+    run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce"}, network=network, masks=files / "masks.h5")
+    told = (
+        "training on 4 refs of 2 photos (4 sentences cut to 4 tokens, `network.max_tokens`); left out, no candidate: "
+    )
+    assert f"{told}2 refs" in caplog.messages
+    run(files, tmp_path / "x.pt", settings={"loss": "supervised", "epochs": 1}, truth=files / "truth.h5")
+    assert "training on 6 refs of 3 photos" in caplog.messages
+
+
+def test_a_network_that_cannot_be_built_is_told_of_before_the_masks_are_read(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssc_core.correct.train_stage.build_items", Mock(side_effect=AssertionError("took an hour")))
+    network = {"swin_weights": str(tmp_path / "none.safetensors")}
+    with pytest.raises(SscError, match=r"none\.safetensors"):
+        run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce"}, network=network, masks=files / "masks.h5")
+
+
 def test_matches_of_every_epoch(files: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.matches.parquet"
     run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce"}, masks=files / "masks.h5", matches=path)

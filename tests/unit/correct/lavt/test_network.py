@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import SwinArchitecture
+from ssc_core.correct.lavt.swin import DropPath, SwinArchitecture
 from ssc_core.correct.lavt.windows import shift_mask
 from ssc_core.errors import SscError
 
@@ -164,3 +164,9 @@ def test_window_overrides_the_settings() -> None:
 def test_impossible_settings_are_refused(make, message: str) -> None:
     with pytest.raises(SscError, match=message):
         make()
+
+
+def test_blocks_that_are_always_dropped_add_nothing() -> None:
+    branch = torch.ones(2, 3, 4)
+    assert not DropPath(1.0).train()(branch).any()
+    assert torch.equal(DropPath(1.0).eval()(branch), branch)
