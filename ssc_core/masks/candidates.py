@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ssc_core.masks import rle
 from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.compat import merge_candidates
 from ssc_core.masks.store import MaskStore
+
+PIXELS_AT_ONCE = 64 * 640 * 480
+"""Of masks that are decoded together where all are looked at one by one, at least one mask: 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,40 @@ def read_candidates(store: MaskStore, ref_id: int, *, merged: bool) -> Candidate
     return candidates.merged() if merged else candidates
 
 
-def distinct_masks(refs: Sequence[Candidates]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The masks that the refs of one image, at least one, have as candidates, each once: bool (N, H, W), in the order
-    of the instances; and for each ref which of them are its own, int64 (K,)."""
+class Masks:
+    """N masks of one image, each bool (H, W), decoded when they are asked for: many of a large photo are gigabytes.
+
+    ``masks[places]`` are several of them, bool (K, H, W).
+    """
+
+    def __init__(self, rles: Sequence[bytes], size: tuple[int, int], where: str = "") -> None:
+        self._rles, self._size, self._where = rles, size, where
+
+    def __len__(self) -> int:
+        return len(self._rles)
+
+    def __getitem__(self, places: Any) -> np.ndarray:
+        return self._decoded(np.arange(len(self))[places])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        at_once = max(1, PIXELS_AT_ONCE // (self._size[0] * self._size[1]))
+        for start in range(0, len(self), at_once):
+            yield from self._decoded(np.arange(start, min(start + at_once, len(self))))
+
+    def areas(self) -> np.ndarray:
+        """Pixels of each, int64 (N,)."""
+        return rle.areas(self._rles, self._size, where=self._where)
+
+    def _decoded(self, places: np.ndarray) -> np.ndarray:
+        found = rle.decode([self._rles[place] for place in np.atleast_1d(places)], self._size, where=self._where)
+        return found if places.ndim else found[0]
+
+
+def distinct_masks(refs: Sequence[Candidates]) -> tuple[Masks, list[np.ndarray]]:
+    """The masks that the refs of one image, at least one, have as candidates, each once, in the order of the instances;
+    and for each ref which of them are its own, int64 (K,)."""
     pairs = [list(zip(of.rows.tolist(), of.rles, strict=True)) for of in refs]
     distinct = sorted({pair for of in pairs for pair in of})
     place = {pair: index for index, pair in enumerate(distinct)}
-    masks = replace(refs[0], rles=[code for _, code in distinct]).masks()
+    masks = Masks([code for _, code in distinct], refs[0].size, refs[0].where)
     return masks, [np.array([place[pair] for pair in of], dtype=np.int64) for of in pairs]

@@ -38,9 +38,9 @@ def decode(rles: Sequence[bytes], size: Size, *, where: str = "") -> np.ndarray:
     return np.ascontiguousarray(column_major.transpose(0, 2, 1)).view(np.bool_)
 
 
-def areas(rles: Sequence[bytes], size: Size) -> np.ndarray:
-    """Foreground pixels, int64 (N,). Raises SscError for a malformed RLE."""
-    check(rles, size)
+def areas(rles: Sequence[bytes], size: Size, *, where: str = "") -> np.ndarray:
+    """Foreground pixels, int64 (N,). Raises SscError as ``check`` does."""
+    check(rles, size, where=where)
     return np.asarray(coco.area(_objects(rles, size)), dtype=np.int64)
 
 

@@ -13,7 +13,7 @@ from ssc_core.config.labelling import CandidateSettings
 from ssc_core.config.settings import Settings
 from ssc_core.config.toys import label_stages
 from ssc_core.masks import rle
-from ssc_core.masks.candidates import Candidates, distinct_masks
+from ssc_core.masks.candidates import Candidates, Masks, distinct_masks
 from ssc_core.named_code import check_code
 from ssc_core.segment.coco import COCO_CLASSES
 from ssc_core.segment.finding import names_of
@@ -129,7 +129,7 @@ class ZeroShot:
         """Select alone: answers for the objects that ``found`` is of, as a call gives them; at least one."""
         settings = self.settings
         masks, places = distinct_masks(found.candidates)
-        areas = masks.sum(axis=(1, 2), dtype=np.int64)
+        areas = masks.areas()
         scores = self._scores(photo, masks, places, objects)
         refs = [
             scored_ref(ref_id, candidates, areas[own], of_ref, sentences, settings.select)
@@ -152,7 +152,7 @@ class ZeroShot:
         ]
 
     def _scores(
-        self, photo: np.ndarray, masks: np.ndarray, places: Sequence[np.ndarray], objects: Sequence[Sequence[str]]
+        self, photo: np.ndarray, masks: Masks, places: Sequence[np.ndarray], objects: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
         """float32 (S, K) of each object, by all scorers that have a weight."""
         texts = [text for sentences in objects for text in sentences]

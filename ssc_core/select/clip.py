@@ -53,6 +53,10 @@ PASS_BYTES = 2**29
 """Memory that the activations of a forward pass may take on a CPU, about: more images per pass are no faster there."""
 
 
+LONG = 32
+"""A picture that is more than so many times as long as wide is cut before it is resized."""
+
+
 class OpenClip:
     """An open_clip model behind the ``ImageTextEncoder`` contract, and behind ``StagedEncoder`` of ``scoring``.
 
@@ -304,4 +308,17 @@ def _geometry(config: PreprocessCfg) -> Callable[[Image.Image], Image.Image]:
     """open_clip's own evaluation transform up to, and without, the conversion to a normalised tensor."""
     steps = image_transform_v2(config, is_train=False).transforms
     pixel_steps = (transforms.ToTensor, transforms.Normalize)
-    return transforms.Compose([step for step in steps if not isinstance(step, pixel_steps)])
+    cut = [_cut_long] if config.resize_mode == "shortest" else []
+    return transforms.Compose([*cut, *(step for step in steps if not isinstance(step, pixel_steps))])
+
+
+def _cut_long(image: Image.Image) -> Image.Image:
+    """The middle of a picture of which the middle alone will be seen, where it is ``LONG`` times as long as wide.
+
+    Its short side is made the model's, and all of it is made as many times larger before its ends are cut off: a crop
+    of a pole of 1 x 2400 pixels would be gigabytes.
+    """
+    width, height = image.size
+    most = LONG * min(width, height)
+    across, down = max(0, width - most) // 2, max(0, height - most) // 2
+    return image.crop((across, down, width - across, height - down)) if across or down else image

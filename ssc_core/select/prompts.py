@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from ssc_core.checkers import Checker, describe
+from ssc_core.masks.candidates import Masks
 from ssc_core.plugins import load_function
 from ssc_core.registry import VISUAL_PROMPT
 
@@ -55,9 +56,13 @@ def load_prompt(name: str) -> CheckedPrompt:
 
 
 def prompted_images(
-    image: np.ndarray, masks: np.ndarray, prompts: Sequence[CheckedPrompt], *, blur_sigma: float = BLUR_SIGMA
+    image: np.ndarray,
+    masks: Masks | np.ndarray,
+    prompts: Sequence[CheckedPrompt],
+    *,
+    blur_sigma: float = BLUR_SIGMA,
 ) -> Iterator[np.ndarray]:
-    """Mark every mask of bool (N, H, W) with every prompt: masks outermost, ``N * len(prompts)`` images.
+    """Mark every one of N masks, bool (H, W), with every prompt: masks outermost, ``N * len(prompts)`` images.
 
     The blurred photo, by far the dearest part, is computed once however many masks there are.
     """

@@ -18,6 +18,7 @@ from ssc_core.backends import ImageTextEncoder, PairScorer, load_backend
 from ssc_core.checkers import CheckedPairScorer
 from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.contracts import StagedEncoder
+from ssc_core.masks.candidates import Masks
 from ssc_core.select.prompts import load_prompt, prompted_images
 
 SCORE_SCALE = 100.0
@@ -49,8 +50,8 @@ class Scorer(Protocol):
 
     scale: str
 
-    def prepare(self, image: np.ndarray, masks: np.ndarray) -> Any:
-        """A photo, RGB uint8 (H, W, 3), and its N distinct candidates, bool (N, H, W); several threads call it."""
+    def prepare(self, image: np.ndarray, masks: Masks) -> Any:
+        """A photo, RGB uint8 (H, W, 3), and its N distinct candidates; several threads call it."""
         ...
 
     def scores(self, photos: Iterable[Ready], texts: Iterable[str]) -> Iterator[list[np.ndarray]]:
@@ -81,14 +82,14 @@ class PairwiseScorer:
         self.model = model
         self.scale = model.scale
 
-    def prepare(self, image: np.ndarray, masks: np.ndarray) -> Any:
+    def prepare(self, image: np.ndarray, masks: Masks) -> Any:
         """As the protocol has it."""
         return self.model.prepare(image), masks
 
     def scores(self, photos: Iterable[Ready], texts: Iterable[str]) -> Iterator[list[np.ndarray]]:
         """As the protocol has it."""
         for photo in photos:
-            image, masks = photo.inputs or (None, np.zeros((0, 0, 0), bool))
+            image, masks = photo.inputs or (None, Masks([], (1, 1)))
             yield [
                 self.model.score_pairs(image, masks[own], sentences)
                 for own, sentences in zip(photo.places, photo.sentences, strict=True)
@@ -111,7 +112,7 @@ class EncoderScorer:
         self._prompts = [load_prompt(name) for name in settings.prompts]
         self._sigma, self._bgr, self._batch = settings.blur_sigma, compat.clip_bgr, batch
 
-    def prepare(self, image: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
+    def prepare(self, image: np.ndarray, masks: Masks) -> list[np.ndarray]:
         """The encoder's inputs: the photo with each mask marked by each prompt, masks outermost."""
         prompted = prompted_images(image, masks, self._prompts, blur_sigma=self._sigma)
         return [self._prepare_image(np.ascontiguousarray(one[..., ::-1]) if self._bgr else one) for one in prompted]

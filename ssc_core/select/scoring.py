@@ -63,7 +63,7 @@ class Marker:
         """Read a photo that has candidates, and prepare it with each distinct one."""
         candidates = [read_candidates(self._store, ref.ref_id, merged=self._merged) for ref in photo.refs]
         masks, places = distinct_masks(candidates)
-        areas = masks.sum(axis=(1, 2), dtype=np.int64)
+        areas = masks.areas()
         inputs = self.scorer.prepare(self._read_photo(photo.file_name), masks) if len(masks) else None
         return Marked(
             photo, Ready(inputs, places, [ref.sentences for ref in photo.refs]), [areas[own] for own in places]

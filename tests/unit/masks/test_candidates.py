@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ssc_core.masks import rle
-from ssc_core.masks.candidates import Candidates, distinct_masks, read_candidates
+from ssc_core.masks.candidates import Candidates, Masks, distinct_masks, read_candidates
 from ssc_core.masks.compat import merge_candidates
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from tests.unit.masks.conftest import INFO
@@ -64,7 +65,10 @@ def test_merged_candidates_may_be_none(store: MaskStore) -> None:
 def test_a_mask_that_refs_share_is_one(store: MaskStore) -> None:
     refs = [read_candidates(store, ref_id, merged=False) for ref_id in (11, 12, 10)]
     masks, places = distinct_masks(refs)
-    np.testing.assert_array_equal(masks, MASKS)
+    np.testing.assert_array_equal(list(masks), MASKS)
+    np.testing.assert_array_equal(masks[1], MASKS[1])
+    np.testing.assert_array_equal(masks[:], MASKS)
+    assert masks.areas().tolist() == MASKS.sum(axis=(1, 2)).tolist()
     assert [own.tolist() for own in places] == [[2, 1], [], [0, 1, 2, 3, 4]]
 
 
@@ -79,4 +83,16 @@ def test_what_is_left_of_an_instance_may_differ_from_ref_to_ref(store: MaskStore
 def test_no_candidates_at_all() -> None:
     none = Candidates(SIZE, np.zeros(0, np.int64), np.zeros((0, 4), np.float32), [])
     masks, places = distinct_masks([none, none])
-    assert (masks.shape, [own.tolist() for own in places]) == ((0, *SIZE), [[], []])
+    assert (list(masks), masks[places[0]].shape, [own.tolist() for own in places]) == ([], (0, *SIZE), [[], []])
+
+
+def test_masks_of_a_large_photo_are_never_all_in_memory() -> None:
+    """60 candidates of a photo of 12 megapixels are 720 MB, and as many photos are prepared as there are threads."""
+    size = (1000, 2000)
+    codes = rle.encode(np.arange(1000)[:, None] < np.arange(2000) % 7 * np.arange(60)[:, None, None])
+    tracemalloc.start()
+    try:
+        assert [int(mask.sum()) for mask in Masks(codes, size)] == rle.areas(codes, size).tolist()
+        assert tracemalloc.get_traced_memory()[1] < 60 * 1000 * 2000 / 2
+    finally:
+        tracemalloc.stop()
