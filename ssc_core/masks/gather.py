@@ -20,6 +20,9 @@ from ssc_core.masks.store import MaskStore, MaskStoreWriter
 
 Store = TypeVar("Store", bound=ColumnReader)
 
+MOST_OPEN = 100
+"""Parts that are open at once; systems commonly allow a process 1024 files, and there may be more shards."""
+
 
 def gather_shards(*, kind: str, shards: list[Path], out: Path) -> None:
     """Write one file from the shards of a split. kind: boxes, masks or scores. Raises as ``gather`` does."""
@@ -71,6 +74,8 @@ def _open_all(parts: Sequence[Path], open_one: Callable[[Path], Store], stack: E
     for part in parts:
         stores.append(open_one(part))
         stack.callback(stores[-1].close)
+        if len(stores) > MOST_OPEN:
+            stores[-1].close()  # opened again when it is read
     first = stores[0]
     for store in stores[1:]:
         if store.kind != first.kind:
@@ -93,5 +98,12 @@ def _in_order(stores: Sequence[Store], ids_of: Callable[[Store], np.ndarray], wh
     if len(twice := np.flatnonzero(np.diff(ids) == 0)):
         one, other = (stores[owners[twice[0] + side]].path for side in (0, 1))
         raise SscError(f"{what} {ids[twice[0]]} is in {one} and in {other}: these are not shards of one split")
+    used = dict.fromkeys(range(min(len(stores), MOST_OPEN)))
     for value, owner in zip(ids.tolist(), owners.tolist(), strict=True):
+        used.pop(owner, None)
+        used[owner] = None  # to the end: the one that was used longest ago is first
+        if len(used) > MOST_OPEN:
+            longest_ago = next(iter(used))
+            stores[longest_ago].close()
+            del used[longest_ago]
         yield stores[owner], value

@@ -30,6 +30,29 @@ def test_any_number_of_shards_gives_the_same_bytes(with_masks: bool, photos, tmp
         assert out.read_bytes() == whole
 
 
+def test_more_shards_than_files_may_be_open(photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = photos.write(tmp_path / "whole.h5", sorted(IDS), with_masks=True).read_bytes()
+    parts, most = shards(photos, tmp_path, 6), []
+    stores: list[MaskStore] = []
+    start, open_file = MaskStore.__init__, MaskStore._open
+
+    def noting(store: MaskStore):
+        file = open_file(store)
+        most.append(1 + sum(other._file is not None for other in stores if other is not store))
+        return file
+
+    def started(store: MaskStore, *args: object) -> None:
+        start(store, *args)
+        stores.append(store)
+
+    monkeypatch.setattr("ssc_core.masks.gather.MOST_OPEN", 2)
+    monkeypatch.setattr(MaskStore, "_open", noting)
+    monkeypatch.setattr(MaskStore, "__init__", started)
+    gather(parts, tmp_path / "out.h5")
+    assert (tmp_path / "out.h5").read_bytes() == whole
+    assert max(most) == 3 and len(most) > 6
+
+
 def test_order_and_content(photos, tmp_path: Path) -> None:
     gather(shards(photos, tmp_path, 3), tmp_path / "out.h5")
     with MaskStore.open(tmp_path / "out.h5", with_masks=True) as store:
