@@ -11,6 +11,8 @@ import torch.distributed as dist
 import torch.distributed.nn.functional as dist_functional
 from torch import Tensor, nn
 
+from ssc_core.correct.launch import started_by_torchrun
+
 _BUCKET_BYTES = 64 * 2**20
 """Gradients are sent in pieces of about this size."""
 
@@ -48,9 +50,14 @@ class World:
             dist.barrier()
 
 
+def is_first_process() -> bool:
+    """Before it joined the others: whether this process is alone, or the first that ``torchrun`` started."""
+    return not started_by_torchrun(os.environ) or os.environ["RANK"] == "0"
+
+
 def join_world(device: torch.device) -> tuple[World, torch.device]:
     """Join the processes that ``torchrun`` started, if it did. Returns this process's place and its own GPU."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = int(os.environ["WORLD_SIZE"]) if started_by_torchrun(os.environ) else 1
     if size == 1:
         return World(), device
     if device.type == "cuda":

@@ -11,6 +11,12 @@ PORT = 29511
 """Where the nodes meet, on the first of them."""
 
 
+def started_by_torchrun(environment: Mapping[str, str]) -> bool:
+    """Whether this process is one of several that train together. ``WORLD_SIZE`` and ``RANK`` say so in jobs of some
+    clusters, too, whatever runs there."""
+    return "LOCAL_RANK" in environment
+
+
 def distributed_command(
     module: str, arguments: Sequence[str], *, gpus: int, nodes: int, environment: Mapping[str, str]
 ) -> list[str] | None:
@@ -19,7 +25,7 @@ def distributed_command(
     That is so for one GPU on one node, and where torchrun started this process already. Several nodes are reached by
     Slurm's ``srun`` from inside an allocation; raises SscError outside of one.
     """
-    if (gpus == 1 and nodes == 1) or "LOCAL_RANK" in environment:
+    if (gpus == 1 and nodes == 1) or started_by_torchrun(environment):
         return None
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(gpus)]
     run = ["-m", module, *arguments]

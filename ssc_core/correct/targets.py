@@ -52,12 +52,13 @@ class CandidateTargets:
 
     def masks(self, ref: Ref) -> tuple[np.ndarray, ...]:
         masks = self._decode(ref)
-        if len(masks) and self._palette:
+        if len(masks) and self._merged and not self._palette:
+            masks = merge_candidates(masks)
+        masks = self._decided(ref, masks)
+        if len(masks) and self._palette:  # afterwards: its targets have no places among the candidates any more
             self.corrupted += is_corrupted(masks)
             masks = palette_targets(masks)
-        elif len(masks) and self._merged:
-            masks = merge_candidates(masks)
-        return (self._decided(ref, masks),)
+        return (masks,)
 
     def _decided(self, ref: Ref, masks: np.ndarray) -> np.ndarray:
         """Of a reviewed ref, what was chosen or drawn. The others are emptied, which keeps the places of all."""

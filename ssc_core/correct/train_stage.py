@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import ssc_core.correct.start  # noqa: F401  the network `lavt` by its name: wha
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_weights, save_checkpoint
+from ssc_core.correct.distributed import is_first_process
 from ssc_core.correct.items import Items, build_items
 from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import chosen_loss
@@ -131,7 +131,7 @@ def train(
         state=state, device=picked, workers=job.threads, save_minutes=job.save_minutes, logger=logger,
         log_matches=outputs.matches is not None, compile=job.compile,
     )  # fmt: skip
-    with state.hold() if os.environ.get("RANK", "0") == "0" else nullcontext():  # for all that torchrun started
+    with state.hold() if is_first_process() else nullcontext():  # for all that torchrun started
         trainer = Trainer(model, items, loss, settings, compat, run, val_items=val_items, resumed=resumed)
         summary = trainer.fit()
         if trainer.world.is_first:

@@ -1,16 +1,17 @@
-"""Batch norms over processes on a CPU, in a world of one process, against PyTorch's own."""
+"""Training on several processes: who is among them, and batch norms on a CPU against PyTorch's own."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from ssc_core.correct.distributed import synchronise_batch_norm
+from ssc_core.correct.distributed import World, is_first_process, join_world, synchronise_batch_norm
 
 
 @pytest.fixture
@@ -50,3 +51,17 @@ def test_values_that_are_large_beside_their_spread_are_normed() -> None:
     x = 100 + 0.01 * torch.randn(4, 3, 16, 16)
     synced = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(3)), torch.device("cpu"))
     torch.testing.assert_close(synced(x), nn.BatchNorm2d(3)(x), rtol=0, atol=5e-3)
+
+
+def test_variables_of_a_cluster_alone_start_no_training_on_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some set these two for whatever runs in their jobs; waiting for others would never end."""
+    monkeypatch.setattr(dist, "init_process_group", Mock(side_effect=AssertionError("waits for a process")))
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert join_world(torch.device("cpu")) == (World(), torch.device("cpu"))
+    assert is_first_process()
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert not is_first_process()
+    monkeypatch.setenv("RANK", "0")
+    assert is_first_process()

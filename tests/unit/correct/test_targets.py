@@ -196,3 +196,20 @@ def test_matching_takes_a_decision_for_certain_and_keeps_it_from_the_others(tmp_
 
     assert matched(None) == [0, 1]
     assert matched(tmp_path / "s.h5") == [1, 0]
+
+
+def test_a_decision_is_trained_on_also_where_palettes_put_masks_in_another_order(tmp_path):
+    """Palette mode orders its targets by size, so that the place of a choice among candidates means nothing there."""
+    rest = BIG & ~SMALL
+    with MaskStoreWriter(tmp_path / "m.h5", INFO, with_masks=True) as writer:
+        writer.append_image(
+            4, (6, 8), boxes_xyxy=np.zeros((2, 4)), box_scores=np.ones(2), labels=np.zeros(2, int),
+            rles=rle.encode(np.stack([SMALL, rest])), mask_scores=np.ones(2), candidates={1: [0, 1]},
+        )  # fmt: skip
+    with SelectionWriter(tmp_path / "s.h5", INFO, reviewed=[1]) as writer:
+        codes = rle.encode(SMALL[None])
+        writer.append_ref(1, image_id=4, size=(6, 8), chosen=[0], scores=np.zeros((1, 2)), rles=codes)
+    targets = CandidateTargets(tmp_path / "m.h5", palette=True, reviewed=tmp_path / "s.h5")
+    (masks,) = targets.masks(ref(1))
+    assert [mask.tolist() for mask in masks if mask.any()] == [SMALL.tolist()]
+    assert targets.corrupted == 0
