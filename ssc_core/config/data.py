@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from ssc_core.config.base import FolderName, Section
 from ssc_core.config.paths import NameOrPath, UserPath, WorkflowPath
@@ -18,6 +18,13 @@ class MicroSource(Section):
     layout: Literal["micro"] = Field(default="micro", description="micro: generated")
     name: Literal["refcoco", "refcoco+", "refcocog"] = Field(description="style of the sentences")
     split_by: Literal["unc", "umd", "google"] = Field(description="whose splits")
+
+    @model_validator(mode="after")
+    def _split_by_them(self) -> MicroSource:
+        known = ("umd", "google") if self.name == "refcocog" else ("unc",)
+        if self.split_by not in known:
+            raise ValueError(f"{self.name} of the micro world has splits by {' or '.join(known)}, not {self.split_by}")
+        return self
 
 
 def _member(source: Any) -> str:

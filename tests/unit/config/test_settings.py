@@ -96,6 +96,8 @@ def test_phases_to_compare_with_start_from_the_main_ones(config: dict) -> None:
         ("supervised", {"epohcs": 3}, "supervised.epohcs: unknown key; did you mean 'epochs'? (got 3)"),
         ("studies", {"mine": {"datasets": {"refcoco": ["val"]}, "sedes": [1]}},
          "studies.mine.sedes: unknown key; did you mean 'seeds'? (got [1])"),
+        ("datasets", {"x": {"source": {"layout": "micro", "name": "refcoco", "split_by": "umd"}, "splits": ["val"]}},
+         r"datasets.x.source: refcoco of the micro world has splits by unc, not umd (got .*)"),
         ("detect", {"backend": {"name": "x:Y", "settings": {"when": {1, 2}}}},
          "detect.backend.settings.when: input was not a valid JSON value (got {1, 2})"),
     ],
