@@ -38,6 +38,10 @@ class Candidates:
         """bool (K, H, W)."""
         return rle.decode(self.rles, self.size, where=self.where)
 
+    def each(self) -> Masks:
+        """The same, decoded as they are asked for."""
+        return Masks(self.rles, self.size, self.where)
+
     def merged(self) -> Candidates:
         """What is left of them in one picture, as published: see ``compat.merge_candidates``.
 
@@ -107,5 +111,5 @@ def distinct_masks(refs: Sequence[Candidates]) -> tuple[Masks, list[np.ndarray]]
     pairs = [list(zip(of.rows.tolist(), of.rles, strict=True)) for of in refs]
     distinct = sorted({pair for of in pairs for pair in of})
     place = {pair: index for index, pair in enumerate(distinct)}
-    masks = Masks([code for _, code in distinct], refs[0].size, refs[0].where)
+    masks = replace(refs[0], rles=[code for _, code in distinct]).each()
     return masks, [np.array([place[pair] for pair in of], dtype=np.int64) for of in pairs]

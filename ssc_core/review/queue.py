@@ -125,7 +125,7 @@ class Queue:
                 return _jpeg(photo)
             candidates, order = self._candidates(ref_id)
             shown = order[first : first + AT_ONCE]
-            masks = candidates.masks()[shown] if shown else np.zeros((0, *candidates.size), dtype=bool)
+            masks = candidates.each()[np.array(shown, dtype=np.int64)]
             review = those_of(self._lines_of(self._row(ref_id).ref), self._refs)[0].get(ref_id)
             own = review.mask() if review is not None and review.drawn else None
         picture = marked(photo, masks) if len(masks) else photo

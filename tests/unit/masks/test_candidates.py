@@ -41,6 +41,7 @@ def test_candidates_are_those_of_the_file(store: MaskStore) -> None:
     assert (found.rows.tolist(), found.size) == ([2, 1], SIZE)
     assert found.boxes_xyxy.tolist() == [[8, 9, 10, 11], [4, 5, 6, 7]]
     np.testing.assert_array_equal(found.masks(), MASKS[[2, 1]])
+    np.testing.assert_array_equal(list(found.each()), found.masks())
     assert read_candidates(store, 12, merged=False).masks().shape == (0, *SIZE)
 
 

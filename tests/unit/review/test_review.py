@@ -113,6 +113,18 @@ def test_a_key_waits_for_no_line_that_was_read_before(place, monkeypatch):
     assert len(parsed) == 4
 
 
+def test_a_picture_decodes_the_candidates_that_it_shows(place, monkeypatch):
+    """Not all: 300 of a photo of 12 megapixels are 3.6 GB."""
+    decoded, decode = [], rle.decode
+    monkeypatch.setattr(
+        rle, "decode", lambda codes, *size, **where: decoded.append(len(codes)) or decode(codes, *size, **where)
+    )
+    with queue_of(place) as queue:
+        queue.picture(1, 1)
+        queue.picture(4, 0)
+    assert decoded == [2, 0]
+
+
 def test_what_others_decided_meanwhile_is_seen(place, browser):
     append_review(place.reviews, Review(2, "a.png", Decision.none, who="ben"))
     assert {one["ref"]: one["decision"] for one in browser.json("/refs")}[2] == "none"
