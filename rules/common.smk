@@ -34,6 +34,7 @@ from ssc_core.config.toys import label_stages, toys_of
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
 from ssc_core.config.variants import Variants, change
 from ssc_core.config.datasets import (
+    absent_reviews,
     check_world,
     dataset_identity,
     dataset_source,
@@ -73,6 +74,13 @@ try:
     check_studies(SETTINGS)
 except SscError as error:
     raise WorkflowError(str(error))
+
+if RUN:
+    print(
+        "".join(f"{line}\n" for line in absent_reviews(SETTINGS)),
+        end="",
+        file=sys.stderr,
+    )
 
 RESULTS = SETTINGS.results
 VARIANTS = Variants(SETTINGS)

@@ -43,6 +43,16 @@ def reviews_file(settings: Settings, name: str) -> Path:
     return Path(settings.datasets[name].reviews or dataset_folder(settings, name) / "reviews.csv")
 
 
+def absent_reviews(settings: Settings) -> list[str]:
+    """What to tell people of files of decisions that the config names and that are not there: it may be misspelt."""
+    named = {name: dataset.reviews for name, dataset in settings.datasets.items() if dataset.reviews}
+    return [
+        f"note: datasets.{name}.reviews is {path}, which is not there: nothing is decided of {name}"
+        for name, path in named.items()
+        if not Path(path).is_file()
+    ]
+
+
 def reader_version(settings: Settings, name: str) -> str:
     """Digest of the code of a dataset's own reader; that of the registered layouts is part of the stage's code."""
     return own_versions(LAYOUT, settings.datasets[name].source.layout)

@@ -22,6 +22,17 @@ def test_results_of_another_edition_of_the_micro_world_are_refused(settings: Set
         datasets.check_world(settings)
 
 
+def test_reviews_that_the_config_names_and_that_are_not_there_are_told(settings: Settings, tmp_path: Path) -> None:
+    """A path that is misspelt would lead to labels without any decision, in silence."""
+    assert datasets.absent_reviews(settings) == []
+    dataset = settings.datasets["refcoco"].model_copy(update={"reviews": str(tmp_path / "decided.csv")})
+    settings = settings.model_copy(update={"datasets": settings.datasets | {"refcoco": dataset}})
+    (said,) = datasets.absent_reviews(settings)
+    assert said.startswith("note: datasets.refcoco.reviews is ") and said.endswith("nothing is decided of refcoco")
+    (tmp_path / "decided.csv").touch()
+    assert datasets.absent_reviews(settings) == []
+
+
 def test_refcoco_is_the_same_whatever_refcoco_plus_says(settings: Settings) -> None:
     for name in ("refcoco", "refcoco+"):  # as edition 3 wrote it, with the mixes of all datasets
         stamped = json.loads(datasets.dataset_identity(settings, name))
