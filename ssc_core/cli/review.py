@@ -38,10 +38,11 @@ def review(
     ] = False,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", "-c", help="Config file whose segmenter draws (D), where it is a plug-in's."),
+        typer.Option("--config", "-c", help="Config file: of a plug-in that draws (D), and of where decisions lie."),
     ] = None,
     reviews: Annotated[
-        Path | None, typer.Option(help="File of the decisions. Default: reviews.csv in the dataset's folder.")
+        Path | None,
+        typer.Option(help="File of the decisions. Default: as --config says, or reviews.csv in the dataset's folder."),
     ] = None,
     who: Annotated[str | None, typer.Option(help="Whose decisions they are. Default: the name of this user.")] = None,
     images: Annotated[
@@ -64,7 +65,7 @@ def review(
 
     split = _split(folder)
     refs = nearest(split, "refs.parquet")
-    decisions = reviews or refs.parent / "reviews.csv"
+    decisions = reviews or _place_of_decisions(refs.parent, config)
     with ExitStack() as stack:
         run = open_run(stack, split, split.name)
         if listed:
@@ -81,6 +82,14 @@ def review(
             server.serve_forever()
         except KeyboardInterrupt:
             print()
+
+
+def _place_of_decisions(dataset: Path, config: Sequence[Path] | None) -> Path:
+    """reviews.csv of a dataset's folder, or where the config has it: the workflow reads no other."""
+    from ssc_core.cli.config_files import read_config
+
+    named = read_config(config).datasets.get(dataset.resolve().name) if config else None
+    return Path(named.reviews) if named is not None and named.reviews else dataset / "reviews.csv"
 
 
 def _check_order(order: Order, run: Run, split: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ssc_core.cli.review import _list_unfit, _split
+from ssc_core.cli.review import _list_unfit, _place_of_decisions, _split
 from ssc_core.errors import SscError
 from ssc_core.masks import reviews, rle
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
@@ -222,6 +223,17 @@ def test_the_split_is_found(place, tmp_path):
     (tmp_path / "test" / "selected.h5").touch()
     with pytest.raises(SscError, match="several splits"):
         _split(tmp_path)
+
+
+def test_decisions_lie_where_the_config_has_them(tmp_path):
+    """Those in another file would be read by nobody."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("datasets: {refcoco: {reviews: decided/by_us.csv}}")
+    (tmp_path / "refcoco").mkdir()
+    (tmp_path / "other").mkdir()
+    assert _place_of_decisions(tmp_path / "refcoco", [mine]) == Path("decided/by_us.csv")
+    assert _place_of_decisions(tmp_path / "other", [mine]) == tmp_path / "other" / "reviews.csv"
+    assert _place_of_decisions(tmp_path / "refcoco", None) == tmp_path / "refcoco" / "reviews.csv"
 
 
 def test_the_page_shows_a_decision_where_its_row_is_now_and_notes_its_sentences(place):
