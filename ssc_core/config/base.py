@@ -73,8 +73,8 @@ class Section(BaseModel):
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """pydantic takes them for 1 and 0: ``nms_iou: off`` would leave no two boxes that touch."""
-        types = _leaves(cls.model_fields[str(info.field_name)].annotation)
-        if {int, float} & types and bool not in types and _has_truth(value):
+        types = _leaves(cls.model_fields[str(info.field_name)].annotation) if _has_truth(value) else set()
+        if {int, float} & types and bool not in types:
             none = ", or null for none" if type(None) in types else ""
             raise ValueError(f"takes numbers{none}: true and false (on, off, yes, no) are no numbers")
         return value

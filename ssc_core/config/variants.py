@@ -169,7 +169,9 @@ def _flow(value: Any) -> str:
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
-    if parents and parents[0] in values.keys() - _READ:
+    if not parents:
+        raise SscError(f"'{key}' is a whole section; write section.key, such as select.choice")
+    if parents[0] in values.keys() - _READ:
         raise SscError(
             f"'{key}' is the same in all variants: results do not depend on it, or it says which data they are of; put "
             "it into a config file (other data with another folder, as `results: elsewhere`)"

@@ -149,6 +149,7 @@ def test_what_starts_from_a_phase_follows_its_change(settings: Settings) -> None
     [
         ({"selekt.choice": "first"}, "the config has no 'selekt.choice'"),
         ({"select.choice": "worst"}, "cannot be varied by select.choice=worst: select.choice"),
+        ({"select": {"choice": "first"}}, "'select' is a whole section; write section.key"),
         ({"select.nothing": 1}, "cannot be varied by select.nothing=1: select.nothing"),
         ({"datasets.refcoco.limit": 5}, "'datasets.refcoco.limit' is the same in all variants"),
         ({"micro.seed": 8}, "'micro.seed' is the same in all variants"),
