@@ -122,7 +122,8 @@ def train(
         resumed = read_resumed(checkpoint, model, files.init) if settings.resume else None
     build = partial(_items, files=files, network=network, tokenizer=tokenizer)
     items = build(files.split, targets)  # it takes long, and what can be wrong was looked at before
-    log.info(_told(items, network, tokenizer))
+    if left_out := _left_out(items, network, tokenizer):
+        log.warning("training on %s, without %s", counted(items.refs, "ref"), "; ".join(left_out))
     val_items = None
     if settings.keep == "best" and files.val_truth is not None:
         val_items = _to_choose_by(build, files.val_split, TruthTargets(files.val_truth))
@@ -193,13 +194,13 @@ def _items(
     return build_items(refs, targets, ids_and_attention, photos, side=network.image_size, unreadable=unreadable)
 
 
-def _told(items: Items, network: NetworkSettings, tokenizer: BertTokenizer) -> str:
-    """What is trained on and what is not, for people."""
+def _left_out(items: Items, network: NetworkSettings, tokenizer: BertTokenizer) -> list[str]:
+    """What is not trained on, for people."""
     refs = [ref for image in items.images for ref in image.refs]
     cut = sum(int((ref.attention.all(1) & (ref.ids[:, -1] != tokenizer.sep_token_id)).sum()) for ref in refs)
-    dropped = "".join(f"; left out, {reason}: {counted(count, 'ref')}" for reason, count in items.dropped.items())
-    many = f" ({counted(cut, 'sentence')} cut to {network.max_tokens} tokens, `network.max_tokens`)" if cut else ""
-    return f"training on {counted(len(refs), 'ref')} of {counted(len(items.images), 'photo')}{many}{dropped}"
+    told = [f"{counted(count, 'ref')}: {reason}" for reason, count in items.dropped.items()]
+    longer = f"the end of {counted(cut, 'sentence')}, longer than {network.max_tokens} tokens (`network.max_tokens`)"
+    return [*told, longer] if cut else told
 
 
 def _write_matches(path: Path, matches: np.ndarray, items: Items) -> None:

@@ -80,7 +80,7 @@ def _segment(backend: Any, photos: Sequence[np.ndarray]) -> Outputs:
     boxes = networks.boxes(3)
     features: list[Any] = []
     logits, ious = [], []
-    encode, decode = backend._encode, backend._decode
+    decode = backend._decode
 
     def keep(encoded: Any, prompts: Tensor) -> tuple[Tensor, Tensor]:
         first, second = decode(encoded, prompts)
@@ -93,7 +93,7 @@ def _segment(backend: Any, photos: Sequence[np.ndarray]) -> Outputs:
     try:
         backend.segment(photos, [boxes] * len(photos))
     finally:
-        backend._encode, backend._decode = encode, decode
+        backend._decode = decode
     raw = np.stack(logits)
     found = {"mask logits": raw, "masks": raw > 0, "predicted IoU": np.stack(ious)}
     if all(isinstance(one, Tensor) for one in features):
