@@ -155,7 +155,10 @@ def load_model(
     """The network on the CPU, with weights, and its tokenizer (texts -> int64 (N, context length))."""
     if Path(model).is_dir():
         if own := [key for key, value in (("pretrained", pretrained), ("tag", tag), ("tokenizer", tokenizer)) if value]:
-            raise SscError(f"open_clip: {model} is a folder with its own weights and tokenizer; leave `{own[0]}` out")
+            raise SscError(
+                f"open_clip: {model} is a folder with its own weights and tokenizer; leave `{own[0]}` out, or set it to "
+                "null where a config below has it"
+            )
         check_weights(model)
         name = f"local-dir:{model}"
         network = _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True)

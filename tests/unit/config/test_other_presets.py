@@ -21,6 +21,7 @@ from ssc_core.cli.main import app
 from ssc_core.config.base import Backend
 from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
+from ssc_core.select.scorers import load_scorer
 from ssc_core.weights.catalogue import needed_by, published_files
 from ssc_core.weights.fetch import Depot, size_text, total_text
 from ssc_core.weights.lock import LockFile
@@ -68,6 +69,20 @@ def backends(settings: Settings) -> list[Backend]:
 def test_every_part_takes_its_settings(settings: dict[str, Settings], way: str) -> None:
     for backend in backends(settings[way]):
         backend_class(backend.name, backend.settings)
+
+
+@pytest.mark.parametrize("way", ["modern", "ungated"])
+def test_the_scorers_load(
+    settings: dict[str, Settings], way: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another CLIP in SigLIP 2's place: what paper.yaml says of its own would be merged into their settings."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "siglip2-so400m-378").symlink_to(root / "resources" / "micro" / "clip")
+    monkeypatch.chdir(tmp_path)
+    for name in settings[way].select.scorers:
+        scorer = settings[way].scorer(name)
+        assert scorer.backend.settings == {"model": "weights/siglip2-so400m-378"}
+        load_scorer(scorer, settings[way].compat, device="cpu", threads=1)
 
 
 @pytest.mark.parametrize("way", WAYS)
