@@ -156,8 +156,8 @@ def load_model(
     if Path(model).is_dir():
         if own := [key for key, value in (("pretrained", pretrained), ("tag", tag), ("tokenizer", tokenizer)) if value]:
             raise SscError(
-                f"open_clip: {model} is a folder with its own weights and tokenizer; leave `{own[0]}` out, or set it to "
-                "null where a config below has it"
+                f"open_clip: {model} is a folder with its own weights and tokenizer; leave `{own[0]}` out, or set it "
+                "to null where another config file has it"
             )
         check_weights(model)
         name = f"local-dir:{model}"
