@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -94,13 +94,17 @@ def load_batches(
 ) -> Iterator[Batch]:
     """The batches of all passes in order. What does not fit in memory is decoded ahead by ``workers`` processes."""
     batches = _Batches(items, plan, passes)
-    ready: Iterable[Batch | Exception] = (batches[index] for index in range(len(batches)))
-    if not items.fits_in_memory:
-        ready = DataLoader(batches, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin)
-    for batch in ready:
-        if isinstance(batch, Exception):
-            raise batch
-        yield batch
+    if items.fits_in_memory:
+        return map(_or_raise, (batches[index] for index in range(len(batches))))
+    # Its iterator is made here and not at the first batch: it draws a number from torch's generator, which a training
+    # has seeded for its step by then.
+    return map(_or_raise, iter(DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=pin)))
+
+
+def _or_raise(batch: Batch | Exception) -> Batch:
+    if isinstance(batch, Exception):
+        raise batch
+    return batch
 
 
 class _Batches(Dataset["Batch | Exception"]):

@@ -99,6 +99,19 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, one_thread):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_photos_that_do_not_fit_in_memory_are_trained_on_with_the_same_bits(tmp_path, one_thread, monkeypatch):
+    """Workers draw nothing from the generator that a step has seeded, at its first batch neither."""
+    found = []
+    for name, cache in (("memory", 2**30), ("workers", 0)):
+        monkeypatch.setattr("ssc_core.correct.items.CACHE_BYTES", cache)
+        items = make_items(tmp_path, images=6)
+        run = trainer(tmp_path, items, settings(epochs=1, batch_samples=4, max_samples_per_pass=2), state=name)
+        assert items.fits_in_memory == bool(cache)
+        run.fit()
+        found.append(toy_run.sha256(run.model))
+    assert found[0] == found[1]
+
+
 def test_two_processes_train_as_one(tmp_path, one_thread):
     """Two CPU processes with the variables that torchrun sets: the loss curve of one with the same effective batch."""
     one, two = tmp_path / "one", tmp_path / "two"
