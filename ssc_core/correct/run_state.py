@@ -31,8 +31,8 @@ class RunState:
     """
 
     def __init__(self, folder: Path, made_of: Mapping[str, str]) -> None:
-        self._folder = Path(folder)
-        self._state, self._log, self._running = (self._folder / name for name in ("state.pt", "log.csv", "running"))
+        self.folder = Path(folder)
+        self._state, self._log, self._running = (self.folder / name for name in ("state.pt", "log.csv", "running"))
         self._made_of = dict(made_of)
 
     @contextmanager
@@ -43,12 +43,12 @@ class RunState:
         folder would mix their logs. On a drive without locks nothing is held. Raises SscError when another one still
         trains after ``wait_seconds``, which workers of one that was killed may need to end.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._running.open("a+b", buffering=0) as file:
             if self._lock(file, wait_seconds):
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {platform.node()}".encode())
-                self._remove(self._folder.glob("*.tmp"))  # what was being saved when one was killed
+                self._remove(self.folder.glob("*.tmp"))  # what was being saved when one was killed
             try:
                 yield
             finally:  # workers have the lock as well, and may live for a while
@@ -71,7 +71,7 @@ class RunState:
         file.seek(0)
         who = file.read(200).decode(errors="replace") or "another process"
         raise SscError(
-            f"{who} still trains in {self._folder}: it outlived the Snakemake or the cluster job that started it. "
+            f"{who} still trains in {self.folder}: it outlived the Snakemake or the cluster job that started it. "
             "Let it end or stop it, then run the same command again; nothing is lost"
         )
 
@@ -136,10 +136,10 @@ class RunState:
         return rows[np.lexsort((rows[:, 2], rows[:, 0]))]
 
     def _matches_of(self, process: int) -> Path:
-        return self._folder / f"matches.{process}.int64"
+        return self.folder / f"matches.{process}.int64"
 
     def _matches(self) -> list[Path]:
-        return sorted(self._folder.glob("matches.*.int64"))
+        return sorted(self.folder.glob("matches.*.int64"))
 
     def finish(self, log_csv: Path) -> None:
         """Hand the log over."""
@@ -148,9 +148,9 @@ class RunState:
 
     def remove(self) -> None:
         """Forget the run, once its checkpoint is written: the next run of the rule trains anew."""
-        self._remove((self._state, self._log, self._running, *self._matches(), *self._folder.glob("*.tmp")))
-        if self._folder.is_dir() and not any(self._folder.iterdir()):
-            self._folder.rmdir()
+        self._remove((self._state, self._log, self._running, *self._matches(), *self.folder.glob("*.tmp")))
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     @staticmethod
     def _remove(paths: Iterable[Path]) -> None:

@@ -170,6 +170,11 @@ class Trainer:
         state = self.run.state.load()
         progress, logged = Progress(self.first_step), 0
         if state is not None:
+            if state["images_of_steps"] != self._images_of_steps():
+                raise SscError(
+                    f"the training in {self.run.state.folder} was cut into other steps, since it ran on another number "
+                    "of processes: set `compute.gpus` and `compute.nodes` back, or remove that folder to begin anew"
+                )
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.teacher:
@@ -328,9 +333,14 @@ class Trainer:
 
     def _save(self, progress: Progress) -> None:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        cut = {"images_of_steps": self._images_of_steps()}
         teacher = {"teacher": self.teacher.network.state_dict()} if self.teacher else {}
         best = {"best": self.best} if self.best is not None else {}
-        self.run.state.save({**state, **teacher, **best, "progress": asdict(progress)})
+        self.run.state.save({**state, **teacher, **best, **cut, "progress": asdict(progress)})
+
+    def _images_of_steps(self) -> list[int]:
+        """The order of images follows from the settings; how it is cut into steps, from the number of processes too."""
+        return [len(step.images) for step in self.plan.steps]
 
     def _summary(self, progress: Progress) -> dict[str, Any]:
         best = {"best_epoch": progress.best_epoch + 1, "best_val_oIoU": progress.best_oiou}

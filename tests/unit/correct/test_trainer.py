@@ -20,6 +20,7 @@ import torch
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
 from ssc_core.correct.losses import chosen_loss
+from ssc_core.correct.plan import make_plan
 from ssc_core.correct.resume import Resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.trainer import LOG_COLUMNS, Run, Trainer
@@ -440,6 +441,19 @@ def test_a_state_that_is_passed_over_is_told_of(tmp_path, caplog):
     assert state.load() is None
     assert "begins anew" in caplog.text
     assert "damaged" in caplog.text
+
+
+def test_a_run_does_not_go_on_with_steps_that_other_processes_cut(tmp_path):
+    """Its number of finished steps would stand for other images."""
+    items = make_items(tmp_path, images=5)
+    first = trainer(tmp_path, items, settings(epochs=1, batch_samples=2), save_minutes=0)
+    first.fit()
+    again = trainer(tmp_path, items, settings(epochs=1, batch_samples=2))
+    assert again.fit()["steps"] == 5
+    of_two = trainer(tmp_path, items, settings(epochs=1, batch_samples=2))
+    of_two.plan = make_plan(items, epochs=1, batch_samples=2, seed=0, processes=2)
+    with pytest.raises(SscError, match=r"state was cut .* another number of processes: set `compute\.gpus`"):
+        of_two.fit()
 
 
 def test_what_was_being_saved_when_a_run_was_killed_is_not_left(tmp_path):
