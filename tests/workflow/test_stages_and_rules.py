@@ -44,7 +44,8 @@ CHANGES: dict[str, Any] = {
     "network.bert": "resources/micro/detector",
     **{f"{phase}.lr": 0.001 for phase in PHASES},
     "evaluate.bootstrap_samples": 10,
-    **{f"compat.{switch}": True for switch in CompatSettings.model_fields},
+    **{f"compat.{switch}": True for switch, field in CompatSettings.model_fields.items() if field.annotation is bool},
+    "compat.loader_images": 7,
     "seed": 7,
 }
 """A value of every section and switch that a stage reads."""
