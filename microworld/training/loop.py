@@ -50,7 +50,7 @@ def fit(
             raise RuntimeError(f"the loss is {loss.item()} at step {step}")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm, error_if_nonfinite=True)
         optimiser.step()
         rate.step()
         if averaged is not None:

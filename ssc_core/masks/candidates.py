@@ -14,7 +14,7 @@ from ssc_core.masks.compat import merge_candidates
 from ssc_core.masks.store import MaskStore
 
 PIXELS_AT_ONCE = 64 * 640 * 480
-"""Of masks that are decoded together where all are looked at one by one, at least one mask: 20 MB."""
+"""Of masks that are worked on together where each stands for itself, at least one mask: 20 MB, 80 MB in float32."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ssc_core.drawing.style import Colour
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, read_candidates
-from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, that_count
 from ssc_core.masks.standing import KnownRefs, same_photo, those_of
 from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref import Ref
@@ -223,14 +224,9 @@ class Queue:
     def _turn(self, lines: Sequence[Review], ref_id: int) -> int:
         """Which of a ref's lines counts: its place from 1, 0 for none. It tells that decision from all later ones."""
         found = ((line, self._refs.find(line.ref_id, line.photo, line.sentences)) for line in lines)
-        own = [line for line, ref in found if ref is not None and ref.ref_id == ref_id]
-        standing = [0]
-        for place, line in enumerate(own, start=1):
-            if line.decision is not Decision.undo:
-                standing.append(place)
-            elif len(standing) > 1:
-                standing.pop()
-        return standing[-1]
+        own = [replace(line, ref_id=ref_id) for line, ref in found if ref is not None and ref.ref_id == ref_id]
+        standing = that_count(own).get(ref_id)
+        return next((place for place, line in enumerate(own, start=1) if line is standing), 0)
 
     def _decision(self, review: Review | None) -> dict[str, Any]:
         """What the page is told of it; ``fits``: whether a candidate is the object that was chosen."""

@@ -13,10 +13,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ssc_core.masks.candidates import PIXELS_AT_ONCE
 from ssc_core.select.scorers import DECIMALS
-
-PIXELS_AT_ONCE = 64 * 640 * 480
-"""Of masks that are made smaller together, at least one: 80 MB."""
 
 
 class DenseScorer(ABC):
