@@ -15,7 +15,7 @@ from ssc_core.config.settings import Settings
 from ssc_core.config.toys import label_stages, toys_in
 from ssc_core.correct.predictor import Predictor
 from ssc_core.errors import SscError
-from ssc_core.masks.resize import resize_nearest
+from ssc_core.masks.resize import masks_at
 from ssc_core.predict.run import PHOTOS_A_PASS
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import load_image
@@ -107,9 +107,8 @@ class Network:
     def _masks(self, asked: Iterator[tuple[Photo, Sequence[str]]]) -> Iterator[np.ndarray]:
         while part := list(islice(asked, PHOTOS_A_PASS)):
             images = [_pixels(photo) for photo, _ in part]
-            for image, masks in zip(images, self._predictor(images, [list(of) for _, of in part]), strict=True):
-                size = image.shape[:2]
-                yield np.array([resize_nearest(mask, size) for mask in masks]).reshape(-1, *size).astype(bool)
+            for image, margins in zip(images, self._predictor(images, [list(of) for _, of in part]), strict=True):
+                yield masks_at(margins, image.shape[:2])
 
 
 def _check(photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from ssc_core.correct.matching import soft_iou
@@ -71,24 +70,26 @@ def choose_candidates(
             for groups, pictures in zip(passes, ready, strict=True):
                 read = {i: picture for i, picture in enumerate(pictures) if picture is not None}
                 texts = [[text for ref in groups[i] for text in ref.sentences] for i in read]
-                drawn = dict(zip(read, predictor.foreground(list(read.values()), texts), strict=True))
+                drawn = dict(zip(read, predictor(list(read.values()), texts), strict=True))
                 for i, members in enumerate(groups):
                     _choose_image(members, drawn.get(i), store, writer)
                 progress.update(len(groups))
 
 
-def fit(predicted: Tensor, masks: np.ndarray) -> np.ndarray:
-    """Soft IoU of predictions, float32 (S, side, side), and candidates, bool (K, H, W), at ``side``: float32 (S, K)."""
-    side = predicted.shape[-1]
-    small = torch.from_numpy(resize_nearest(masks, (side, side))).to(predicted.device)
-    return soft_iou(predicted, small).cpu().numpy()
+def fit(margins: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Soft IoU of what a ``Predictor`` gives for S sentences, float32 (S, side, side), with candidates, bool (K, H, W),
+    at ``side``: float32 (S, K)."""
+    small = torch.from_numpy(resize_nearest(masks, margins.shape[-2:]))
+    return soft_iou(torch.from_numpy(margins).sigmoid(), small).numpy()
 
 
-def _choose_image(members: Sequence[Ref], foreground: Tensor | None, store: MaskStore, writer: SelectionWriter) -> None:
-    """foreground: float32 (S, side, side), of all sentences of all refs; None for a photo that is skipped."""
+def _choose_image(
+    members: Sequence[Ref], margins: np.ndarray | None, store: MaskStore, writer: SelectionWriter
+) -> None:
+    """margins: float32 (S, side, side), of all sentences of all refs; None for a photo that is skipped."""
     size = store.image_size(members[0].image_id)
-    counts = [len(ref.sentences) for ref in members]
-    by_ref = [None] * len(members) if foreground is None else foreground.split(counts)
+    firsts = np.cumsum([len(ref.sentences) for ref in members])[:-1]
+    by_ref = [None] * len(members) if margins is None else np.split(margins, firsts)
     for ref, predicted in zip(members, by_ref, strict=True):
         rows, sentences = store.candidates(ref.ref_id).rows, len(ref.sentences)
         if len(rows) and predicted is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ssc_core.checkout import find_path
 from ssc_core.correct.checkpoints import load_published, restore_network
@@ -36,7 +36,7 @@ def checked_sizes(side: Any, tokens: Any, path: Path) -> tuple[int, int]:
 
 
 class Predictor:
-    """Photos and their sentences to masks, in eval mode and without gradients.
+    """Photos and their sentences to what is the object's, in eval mode and without gradients.
 
     checkpoint: ours or a published one. bert: folder of the tokenizer; None takes that which the checkpoint was trained
     with, and ``default_bert`` where it names none. network: its ``network.name``; see ``restore_network``. samples:
@@ -72,32 +72,25 @@ class Predictor:
             check_tokens(model.bert, vocabulary=len(self.tokenizer), longest=self.max_tokens, where=folder)
         self.model: nn.Module = model.to(self.device).eval()
 
-    def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Photos RGB uint8 (H, W, 3) with S_i sentences each to masks bool (S_i, side, side), the network's size."""
-        return [(margins > 0).cpu().numpy() for margins in self._margins(images, sentences)]
-
-    def foreground(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[Tensor]:
-        """As a call, but the probability of every pixel to be the object's, float32, on ``self.device``."""
-        return [margins.sigmoid() for margins in self._margins(images, sentences)]
-
     @torch.inference_mode()
-    def _margins(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[Tensor]:
-        """Foreground minus background logit, float32 (S_i, side, side)."""
+    def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Photos RGB uint8 (H, W, 3) with S_i sentences each to margins, float32 (S_i, side, side): foreground minus
+        background logit at the network's size. ``masks.resize.masks_at`` makes masks of them, at any size."""
         counts = [len(of) for of in sentences]
         owner = torch.from_numpy(np.repeat(np.arange(len(images)), counts))
         if not len(owner):
-            return [torch.zeros(0, self.side, self.side, device=self.device) for _ in images]
+            return [np.zeros((0, self.side, self.side), np.float32) for _ in images]
         photos = torch.from_numpy(np.stack([resized_photo(image, self.side) for image in images]))
         ids, mask = tokenize(self.tokenizer, [text for of in sentences for text in of], self.max_tokens)
 
-        def run(part: Sequence[int]) -> Sequence[Tensor]:
+        def run(part: Sequence[int]) -> list[np.ndarray]:
             rows = torch.tensor(part)
             pixels = normalised(photos[owner[rows]].to(self.device))
             logits = checked_logits(self.model, pixels, ids[rows].to(self.device), mask[rows].to(self.device)).float()
             margins = logits[:, 1] - logits[:, 0]
             if not torch.isfinite(margins).all():  # else every pixel of it would count as background
                 raise SscError("the network gave logits that are NaN or infinite")
-            return margins.unbind()
+            return list(margins.cpu().numpy())
 
-        margins = self._passes(range(len(owner)), run)
-        return list(torch.stack(margins).split(counts))
+        margins = np.stack(self._passes(range(len(owner)), run))
+        return np.split(margins, np.cumsum(counts)[:-1])

@@ -37,10 +37,10 @@ def evaluate_model(
 ) -> ModelEval:
     """Evaluate ``predict`` on a split; write ``out`` (JSON) and its rows (``sentences_path(out)``) beside it.
 
-    A pair is a sentence and its object. At 480 the predicted mask and the truth are each brought to 480 x 480 by
-    nearest neighbour, as published (the published network works at 480, so that only the truth is resized); at native
-    the predicted mask is brought to the photo's size and the truth stays as it is. Refs without ground truth are left
-    out and counted.
+    A pair is a sentence and its object. At 480 the predicted margins (see ``masks.resize.masks_at``) are brought to
+    480 x 480, and the truth by nearest neighbour, as published (the published network works at 480, so that only the
+    truth is resized); at native the margins are brought to the photo's size and the truth stays as it is. Refs without
+    ground truth are left out and counted.
 
     refs: a RefTable of the whole dataset, all splits; meta: fields of ``schema.RunMeta``.
 

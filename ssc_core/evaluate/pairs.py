@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from ssc_core.evaluate import bins
 from ssc_core.masks import rle
-from ssc_core.masks.resize import resize_nearest
+from ssc_core.masks.resize import masks_at, resize_nearest
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.prefetch import batches_ahead, worker_threads
 
@@ -25,7 +26,11 @@ IMAGES_A_CALL = 8
 """Photos handed to the predictor together; as many are read ahead while it works."""
 
 Predict = Callable[[Sequence[np.ndarray], Sequence[Sequence[str]]], Sequence[np.ndarray]]
-"""Photos (RGB uint8) and each one's sentences to masks bool (S, H, W) per photo, at any resolution."""
+"""Photos (RGB uint8) and each one's sentences to margins per photo, float32 (S, h, w) at any resolution: positive where
+the object is, as of ``masks.resize.masks_at``."""
+
+MaskAt = Callable[[tuple[int, ...]], np.ndarray]
+"""A size (height, width) to a mask of it, bool (H, W)."""
 
 MaskOf = Callable[[int], np.ndarray]
 """A sentence's ``sent_id`` to its mask, bool (H, W) at any resolution."""
@@ -66,9 +71,9 @@ def measure_pairs(
     a time.
 
     Row per sentence: ``image_id file_name ref_id category sent_id sentence``, ``intersection_R union_R iou_R`` for R in
-    480 and native (IoU in 0..1), the groups ``sentence_length num_candidates object_size``, and the predicted mask at
-    the predictor's resolution: its ``area`` in pixels and its COCO RLE ``rle rle_height rle_width``. A photo that
-    is skipped is not predicted for: its sentences have empty masks.
+    480 and native (IoU in 0..1), the groups ``sentence_length num_candidates object_size``, and the predicted mask in
+    photo pixels: its ``area`` and its COCO RLE ``rle rle_height rle_width``. A photo that is skipped is not predicted
+    for: its sentences have empty masks.
     """
     by_image = [table for _, table in refs.groupby("image_id", sort=False)]
     batches = [by_image[start : start + IMAGES_A_CALL] for start in range(0, len(by_image), IMAGES_A_CALL)]
@@ -82,14 +87,15 @@ def measure_pairs(
             for photo in batch:
                 if photo.rows and photo.image is None:
                     passed.skipped += 1
-                    rows.extend(_measure(photo, _empty_masks(photo)))
+                    rows.extend(_measure(photo, [_empty] * len(photo.rows)))
             photos = [photo for photo in batch if photo.rows and photo.image is not None]
             pictures = [photo.image for photo in photos if photo.image is not None]
             started = time.perf_counter()
             predictions = predict(pictures, [[r.sentence for r in p.rows] for p in photos])
             passed.model_s += time.perf_counter() - started
-            for photo, masks in zip(photos, predictions, strict=True):
-                rows.extend(_measure(photo, masks))
+            for photo, margins in zip(photos, predictions, strict=True):
+                _check(margins, len(photo.rows))
+                rows.extend(_measure(photo, [partial(masks_at, one) for one in margins]))
             progress.update(len(batch))
             if rows:
                 yield _with_groups(pd.DataFrame(rows))
@@ -104,7 +110,7 @@ def measure_stored(*, refs: pd.DataFrame, truth: Truth, mask_of: MaskOf, passed:
             photo = _read(table, lambda _: np.zeros((0, 0, 3), np.uint8), truth)
             passed.without_truth += photo.without_truth
             for row in photo.rows:
-                rows.extend(_measure(replace(photo, rows=[row]), mask_of(row.sent_id)[None]))
+                rows.extend(_measure(replace(photo, rows=[row]), [partial(resize_nearest, mask_of(row.sent_id))]))
         if rows:
             yield _with_groups(pd.DataFrame(rows))
 
@@ -137,19 +143,23 @@ def _read(table: pd.DataFrame, images: LoadOrSkip, truth: Truth) -> _Photo:
     return _Photo(image, rows, truths, len(masks) - len(truths))
 
 
-def _empty_masks(photo: _Photo) -> np.ndarray:
-    size = next(iter(photo.truths.values())).shape
-    return np.zeros((len(photo.rows), *size), dtype=bool)
+def _empty(size: tuple[int, ...]) -> np.ndarray:
+    return np.zeros(size, dtype=bool)
 
 
-def _measure(photo: _Photo, predictions: np.ndarray) -> Iterator[dict[str, Any]]:
-    if predictions.dtype != np.bool_ or predictions.ndim != 3 or len(predictions) != len(photo.rows):
+def _check(margins: np.ndarray, sentences: int) -> None:
+    if margins.dtype != np.float32 or margins.ndim != 3 or len(margins) != sentences:
         raise ValueError(
-            f"predict gave {predictions.dtype} {predictions.shape} for {len(photo.rows)} sentences; need bool (S, H, W)"
+            f"predict gave {margins.dtype} {margins.shape} for {sentences} sentences; need float32 (S, h, w)"
         )
+
+
+def _measure(photo: _Photo, masks: Sequence[MaskAt]) -> Iterator[dict[str, Any]]:
+    """masks: of each row."""
     truths_480 = {ref_id: resize_nearest(mask, (SIDE, SIDE)) for ref_id, mask in photo.truths.items()}
-    for row, prediction in zip(photo.rows, predictions, strict=True):
+    for row, mask_at in zip(photo.rows, masks, strict=True):
         truth = photo.truths[row.ref_id]
+        prediction = mask_at(truth.shape)
         yield {
             "image_id": row.image_id,
             "file_name": row.file_name,
@@ -157,8 +167,8 @@ def _measure(photo: _Photo, predictions: np.ndarray) -> Iterator[dict[str, Any]]
             "category": row.category,
             "sent_id": row.sent_id,
             "sentence": row.sentence,
-            **_overlap("480", resize_nearest(prediction, (SIDE, SIDE)), truths_480[row.ref_id]),
-            **_overlap("native", resize_nearest(prediction, truth.shape), truth),
+            **_overlap("480", mask_at((SIDE, SIDE)), truths_480[row.ref_id]),
+            **_overlap("native", prediction, truth),
             "same_class": row.same_class,
             "share": np.count_nonzero(truth) / truth.size,
             "area": np.count_nonzero(prediction),

@@ -1,9 +1,15 @@
-"""Nearest-neighbour resizing of masks, with Pillow's pixels: those of the published masks and ground truth."""
+"""Masks at another size.
+
+A mask that is there: by nearest neighbour, with Pillow's pixels, as the published masks and ground truth have it. One
+that a network predicts: its margins are brought to the size, and then the mask is taken. So outlines stay smooth, where
+the pixels of a small mask would grow to blocks.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -19,6 +25,16 @@ def resize_nearest(masks: np.ndarray, size: Size) -> np.ndarray:
         return masks
     rows, columns = (nearest_index(old, new) for old, new in zip(masks.shape[-2:], size, strict=True))
     return masks.take(columns, axis=-1).take(rows, axis=-2)
+
+
+def masks_at(margins: np.ndarray, size: Size) -> np.ndarray:
+    """Masks bool (..., H, W) of ``size`` (height, width), where a network's margins (foreground minus background logit,
+    float32 (..., h, w)) are positive there: bilinear between the centres of their pixels."""
+    flat = margins.reshape(-1, *margins.shape[-2:])
+    if margins.shape[-2:] == tuple(size):
+        return margins > 0
+    found = [cv2.resize(one, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR) > 0 for one in flat]
+    return np.array(found, bool).reshape(*margins.shape[:-2], *size)
 
 
 def taken_before(old: Size, new: Size) -> Measure:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
-from ssc_core.masks.resize import resize_nearest
+from ssc_core.masks.resize import masks_at
 from ssc_core.segment.tasks import RefQuery
 
 if TYPE_CHECKING:
@@ -143,8 +143,7 @@ class Explorer:
     def _by_network(self, name: bytes, photo: np.ndarray, sentence: str) -> np.ndarray:
         def predicted() -> list[bytes]:
             assert self._network is not None, "asked only where there is one"
-            mask = self._network([photo], [[sentence]])[0][0]
-            return rle.encode(resize_nearest(mask, photo.shape[:2])[None].astype(bool))
+            return rle.encode(masks_at(self._network([photo], [[sentence]])[0], photo.shape[:2]))
 
         return rle.decode(self._once(("network", name, sentence), predicted), photo.shape[:2])[0]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 import numpy as np
 from tqdm import tqdm
 
-from ssc_core.masks.resize import resize_nearest
+from ssc_core.masks.resize import masks_at
 from ssc_core.pictures import BadImage
 from ssc_core.predict.outputs import Prediction
 from ssc_core.predict.requests import Request, by_photo
@@ -37,14 +37,14 @@ def _raise(error: BadImage) -> NoReturn:
 def predict_with_network(
     predictor: Predictor, requests: Sequence[Request], on_bad: OnBad = _raise
 ) -> Iterator[Prediction]:
-    """A mask per sentence by a trained network, in photo pixels by nearest neighbour, as evaluation measures it."""
+    """A mask per sentence by a trained network, in photo pixels, as evaluation measures it."""
     asked = _photos(requests, on_bad)
     while part := list(islice(asked, PHOTOS_A_PASS)):
         results = predictor([photo for photo, _ in part], [_sentences(members) for _, members in part])
-        for (photo, members), masks in zip(part, results, strict=True):
+        for (photo, members), margins in zip(part, results, strict=True):
             names = [one.name for one in members for _ in one.sentences]
-            for name, sentence, mask in zip(names, _sentences(members), masks, strict=True):
-                yield Prediction(name, sentence, photo, resize_nearest(mask, photo.shape[:2]), {})
+            for name, sentence, own in zip(names, _sentences(members), margins, strict=True):
+                yield Prediction(name, sentence, photo, masks_at(own, photo.shape[:2]), {})
 
 
 def predict_candidates(
@@ -57,15 +57,14 @@ def predict_candidates(
     from ssc_core.correct.choose import fit
 
     for photo, members in _photos(requests, on_bad):
-        (foreground,) = predictor.foreground([photo], [_sentences(members)])
-        parts = foreground.split([len(one.sentences) for one in members])
+        (margins,) = predictor([photo], [_sentences(members)])
+        parts = np.split(margins, np.cumsum([len(one.sentences) for one in members])[:-1])
         found = model.candidates(photo, [one.sentences for one in members])
         for request, predicted, (query, masks) in zip(members, parts, found, strict=True):
             scores = fit(predicted, masks) if len(masks) else None
             for number, sentence in enumerate(request.sentences):
                 if scores is None:
-                    own = (predicted[number] > 0.5).cpu().numpy()
-                    mask, best = resize_nearest(own, photo.shape[:2]), None
+                    mask, best = masks_at(predicted[number], photo.shape[:2]), None
                 else:
                     mask, best = masks[scores[number].argmax()], _finite(float(scores[number].max()))
                 details = {"class": query, "candidates": len(masks), "fit": best}

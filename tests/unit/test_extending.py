@@ -176,8 +176,8 @@ def test_a_network(files: Path, plugins: Path) -> None:  # noqa: F811
     assert content.model["words.weight"].shape == (len(WORDS), 8)
     predictor = Predictor(path, network="plugins/tiny.py:Tiny", device="cpu")
     photo = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
-    (masks,) = predictor([photo], [["the left one", "right"]])
-    assert (masks.shape, masks.dtype) == ((2, SIDE, SIDE), bool)
+    (margins,) = predictor([photo], [["the left one", "right"]])
+    assert (margins.shape, margins.dtype) == ((2, SIDE, SIDE), np.float32)
     # a phase goes on from the one before, as LAVT's do
     network = {"name": "plugins/tiny.py:Tiny", "settings": {"channels": 8}}
     settings = {"loss": "greedy_ce", "lr": 1e-30, "weight_decay": 0, "epochs": 1}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from ssc_core.config.sources import DatasetSource
@@ -37,14 +36,14 @@ class Told:
     def __init__(self, checkpoint: Path, *, network: str, device: str, threads: int) -> None:
         self.settings = {"train": {"seed": 3}}
 
-    def foreground(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+    def __call__(self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         assert all(image.shape == (*SIZE, 3) for image in images)
-        return [torch.stack([self._see(text) for text in of]) for of in sentences]
+        return [np.stack([self._see(text) for text in of]) for of in sentences]
 
-    def _see(self, sentence: str) -> torch.Tensor:
-        seen = torch.full((6, 6), 0.1)
+    def _see(self, sentence: str) -> np.ndarray:
+        seen = np.full((6, 6), 0.1, np.float32)
         seen[:, slice(0, 3) if "left" in sentence else slice(3, 6)] = 0.9
-        return seen
+        return np.log(seen / (1 - seen))
 
 
 def mask(columns: tuple[slice, ...]) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssc_core.masks.resize import nearest_index, resize_nearest, taken_before
+from ssc_core.masks.resize import masks_at, nearest_index, resize_nearest, taken_before
 from ssc_core.masks.rle import encode
 from ssc_core.masks.runs import foreground
 
@@ -21,6 +21,19 @@ def by_pillow(mask: np.ndarray, size: Size) -> np.ndarray:
 def test_literal() -> None:
     assert resize_nearest(np.array([[True, False]]), (2, 4)).tolist() == [[True, True, False, False]] * 2
     assert resize_nearest(np.array([[True, False, False]]), (1, 1)).tolist() == [[False]]
+
+
+def test_predicted_masks_end_where_the_margin_between_pixels_is_zero() -> None:
+    margins = np.array([[[-1, 1]], [[-5, 1]], [[-1, 5]]], np.float32)
+    # a pixel of four lies at -1/4, 1/4, 3/4 and 5/4 of two
+    assert masks_at(margins, (1, 4)).tolist() == [
+        [[False, False, True, True]],
+        [[False, False, False, True]],
+        [[False, True, True, True]],
+    ]
+    assert masks_at(margins, (1, 2)).tolist() == (margins > 0).tolist()
+    assert masks_at(margins[0], (2, 1)).tolist() == [[False], [False]]  # the middle, where the margin is 0
+    assert masks_at(margins[:0], (6, 4)).shape == (0, 6, 4)
 
 
 def test_every_pixel_of_the_published_size_is_pillows() -> None:

@@ -97,7 +97,7 @@ def test_the_networks_mask_stays_until_a_candidate_is_chosen(photo: np.ndarray) 
 
     def network(images, sentences):
         calls.append(sentences)
-        return [np.ones((1, 24, 24), bool)]
+        return [np.ones((1, 24, 24), np.float32)]
 
     explorer = Explorer(network, ZeroShot(toy_settings()))
     first = explorer.look(photo, Wish.of("dark apple"))

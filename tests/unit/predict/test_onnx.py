@@ -30,16 +30,16 @@ def onnx(micro_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_foregrounds_are_those_of_pytorch_in_every_batch(onnx: Path, micro_network: Path) -> None:
+def test_margins_are_those_of_pytorch_in_every_batch(onnx: Path, micro_network: Path) -> None:
     rng = np.random.default_rng(0)
     photos = [rng.integers(0, 255, (40, 60, 3), np.uint8) for _ in range(3)]
     sentences = [["blue kite"], ["a dog", "the red bus on the left"], []]
-    expected = Predictor(micro_network, device="cpu").foreground(photos, sentences)
+    expected = Predictor(micro_network, device="cpu")(photos, sentences)
     for samples in (1, 2, 8):
-        found = OnnxPredictor(onnx, samples=samples).foreground(photos, sentences)
+        found = OnnxPredictor(onnx, samples=samples)(photos, sentences)
         for one, other in zip(found, expected, strict=True):
             assert one.shape == other.shape
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+            np.testing.assert_allclose(one, other, atol=1e-4, rtol=0)
     assert expected[0].std() > 0
 
 

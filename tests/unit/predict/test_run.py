@@ -122,10 +122,10 @@ class TwoHalves:
 
 
 class SeesTheRight:
-    def foreground(self, images: list[np.ndarray], sentences: list[list[str]]) -> list[torch.Tensor]:
-        seen = torch.full((8, 8), 0.2)
+    def __call__(self, images: list[np.ndarray], sentences: list[list[str]]) -> list[np.ndarray]:
+        seen = np.full((8, 8), 0.2, np.float32)
         seen[:, 5:] = 0.9
-        return [seen.expand(len(of), 8, 8) for of in sentences]
+        return [np.repeat(np.log(seen / (1 - seen))[None], len(of), axis=0) for of in sentences]
 
 
 def test_the_candidate_that_fits_best_and_else_the_networks_own_mask(photos: Path) -> None:

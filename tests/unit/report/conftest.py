@@ -130,6 +130,10 @@ def _masks(folder: Path) -> None:
                 )
 
 
+def _margins(masks: np.ndarray) -> np.ndarray:
+    return np.where(masks, np.float32(1), np.float32(-1))
+
+
 def _evaluate(folder: Path, photos_folder: Path) -> None:
     settings = EvaluateSettings(bootstrap_samples=20)
     refs, truth = read_refs(folder / "refs.parquet"), TruthStore(folder / "truth.h5")
@@ -138,10 +142,11 @@ def _evaluate(folder: Path, photos_folder: Path) -> None:
     def by_words(images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """The right disc for "right", the left one for "left", nothing for other sentences."""
         answers = {"left": LEFT, "right": RIGHT}
-        return [np.stack([answers.get(text.split()[0], np.zeros(SIZE, bool)) for text in texts]) for texts in sentences]
+        masks = [[answers.get(text.split()[0], np.zeros(SIZE, bool)) for text in texts] for texts in sentences]
+        return [_margins(np.stack(of)) for of in masks]
 
     def always_left(images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        return [np.repeat(LEFT[None], len(texts), axis=0) for texts in sentences]
+        return [_margins(np.repeat(LEFT[None], len(texts), axis=0)) for texts in sentences]
 
     for method, predict, name in (
         ("corrected", by_words, "eval_val.json"),
