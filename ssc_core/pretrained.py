@@ -18,6 +18,7 @@ from huggingface_hub import try_to_load_from_cache
 from transformers import AutoProcessor, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from ssc_core.claimed_sizes import as_large_as
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
 from ssc_core.tensor_checks import check_digest, check_tokenizer, check_weights
@@ -65,16 +66,17 @@ def load_network(
         options["attn_implementation"] = attention
     check_weights(folder)
     made_for = _model_type(folder / "config.json")
-    network, report = _call(
-        kind.from_pretrained,
-        f"{kind.__name__} cannot be loaded from {folder}, whose config.json is of '{made_for}'",
-        folder,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # so that they are listed; below they are an error like the others
-        weights_only=True,
-        dtype=held,
-        **options,
-    )
+    with as_large_as(folder):
+        network, report = _call(
+            kind.from_pretrained,
+            f"{kind.__name__} cannot be loaded from {folder}, whose config.json is of '{made_for}'",
+            folder,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are listed; below they are an error like the others
+            weights_only=True,
+            dtype=held,
+            **options,
+        )
     if problems := _misfits(report, [*unused, *INDEX_TABLES]):
         raise SscError(
             f"{folder} does not fit {kind.__name__}: {'; '.join(problems)}. Its config.json is of '{made_for}'. "

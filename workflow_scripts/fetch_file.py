@@ -1,6 +1,5 @@
 """Rule fetch_file: a published file, checked and pinned."""
 
-import logging
 from pathlib import Path
 
 from ssc_core.config.data import SourceSettings
@@ -12,7 +11,7 @@ from workflow_scripts._script import run
 
 def main(name: str, sources: SourceSettings) -> None:
     depot = Depot(root=Path(), lock=LockFile(Path(sources.lock)), mirrors=sources.mirrors)
-    logging.info("%s: %s", name, fetch_file(name, {**published_files(), **sources.files}[name], depot))
+    print(f"{name}: {fetch_file(name, {**published_files(), **sources.files}[name], depot)}")
 
 
 if __name__ == "__main__":

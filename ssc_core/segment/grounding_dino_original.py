@@ -17,6 +17,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from ssc_core.checkout import install
+from ssc_core.claimed_sizes import as_large_as
 from ssc_core.errors import SscError
 from ssc_core.pretrained import Attention, load_tokenizer
 from ssc_core.segment.captions import Caption
@@ -80,7 +81,8 @@ class OriginalGroundingDino(GroundingDino):
             raise SscError("the authors' package of GroundingDINO has one way to compute attention; leave it out")
         folder = tokenizer_folder(model, tokenizer)
         words = load_tokenizer(folder)
-        network = build_original(bert_config(folder), words)
+        with as_large_as(Path(model)):
+            network = build_original(bert_config(folder), words)
         try:
             official = {name: t for name, t in read_official(Path(model)).items() if name in network.state_dict()}
             fit(network, official, may_miss=UNUSED)

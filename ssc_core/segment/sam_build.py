@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
+from ssc_core.claimed_sizes import as_large_as
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import atomic_path, read_json
 from ssc_core.tensor_checks import check_digest
@@ -135,8 +136,10 @@ def load_sam(model: str, checkpoint: str | None = None) -> Sam:
             raise SscError(f"SAM model '{model}' is neither {', '.join(CONFIGS)} nor a folder with config.json")
         check_digest(folder / "config.json")
         config, weights = read_json(folder / "config.json"), Path(checkpoint or folder / "model.safetensors")
-    sam = build_sam(config)
-    mismatch = _load_strictly(sam, read_state_dict(weights))
+    state = read_state_dict(weights)
+    with as_large_as(weights):
+        sam = build_sam(config)
+    mismatch = _load_strictly(sam, state)
     if mismatch:
         raise SscError(f"{weights} does not hold the weights of SAM '{model}': {mismatch}")
     return sam

@@ -43,6 +43,7 @@ from safetensors import SafetensorError
 from torch.nn import functional
 from torchvision import transforms
 
+from ssc_core.claimed_sizes import as_large_as
 from ssc_core.errors import FETCH, SscError
 from ssc_core.select.clip_names import PREPROCESSING, tokenizer_of, trained_ways
 from ssc_core.tensor_checks import check_weights, check_zip
@@ -161,7 +162,8 @@ def load_model(
             )
         check_weights(model)
         name = f"local-dir:{model}"
-        network = _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True)
+        with as_large_as(Path(model)):
+            network = _create(name, quick_gelu=bool(quick_gelu), require_pretrained=True)
         named_tensors(model, network.state_dict())
         return network, _tokenizer(name)
     if open_clip.get_model_config(model) is None:

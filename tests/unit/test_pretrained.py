@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,24 @@ def test_values_that_are_not_finite_are_refused(folder: Path) -> None:
     edit(folder, lambda tensors: {**tensors, "pooler.dense.bias": torch.full((16,), torch.nan)})
     with pytest.raises(SscError, match=r"pooler\.dense\.bias' has values that are not finite"):
         load_network(BertModel, folder)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [{"num_hidden_layers": 10**9}, {"hidden_size": 10**6, "num_attention_heads": 1}, {"vocab_size": 10**9}],
+    ids=str,
+)
+def test_a_config_that_claims_more_than_its_weights_hold_is_refused_before_it_is_built(folder: Path, claim) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **claim}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        SscError, match=r"config\.json is of 'bert': the configuration of .* claims a network many times as large"
+    ):
+        load_network(BertModel, folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
+    (folder / "config.json").write_text(json.dumps(config))
+    load_network(BertModel, folder)
 
 
 def test_code_in_a_folder_is_not_run(folder: Path) -> None:
