@@ -41,6 +41,7 @@ _READ = frozenset(
 
 _KEPT = "[],._-"
 _LONGEST = 200
+_WHOLE = 2**53
 
 Changes = Mapping[str, Any]
 """Values by ``section.key``, or by ``seed``."""
@@ -164,6 +165,8 @@ def _flow(value: Any) -> str:
         return f"[{','.join(map(_flow, value))}]"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value) and _value(value) == value:
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
+        value = int(value)  # 20.0 is 20
     return json.dumps(value, sort_keys=True)
 
 

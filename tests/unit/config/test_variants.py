@@ -60,6 +60,8 @@ def test_a_value_that_is_none_is_refused_and_shown(variants: Variants, value: st
     [
         ("seed4+correct.lr=0.0001/", "correct.lr=0.0001+seed4"),
         ("correct.lr=1e-4/", "correct.lr=0.0001"),
+        ("select.spatial_weight=20.0/", "select.spatial_weight=20"),
+        ("select.weights=[1.0,-2.50]/", "select.weights=[1,-2.5]"),
         ("compat.clip_bgr=True/", "compat.clip_bgr=true"),
         ("score.prompt=[crop, red]/", "score.prompt=[crop,red]"),
         ("seed007/", "seed7"),
