@@ -15,6 +15,7 @@ from ssc_core.correct.items import Items
 from ssc_core.correct.matching import Candidates
 from ssc_core.correct.pixels import normalised
 from ssc_core.correct.plan import Plan, Sample
+from ssc_core.correct.termination import outlive_sigterm
 from ssc_core.errors import SscError
 
 
@@ -96,9 +97,10 @@ def load_batches(
     batches = _Batches(items, plan, passes)
     if items.fits_in_memory:
         return map(_or_raise, (batches[index] for index in range(len(batches))))
+    loader = DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=outlive_sigterm)
     # Its iterator is made here and not at the first batch: it draws a number from torch's generator, which a training
     # has seeded for its step by then.
-    return map(_or_raise, iter(DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=pin)))
+    return map(_or_raise, iter(loader))
 
 
 def _or_raise(batch: Batch | Exception) -> Batch:

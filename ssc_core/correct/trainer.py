@@ -29,6 +29,7 @@ from ssc_core.correct.resume import Resumed, State
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.schedule import learning_rate
 from ssc_core.correct.teacher import Teacher
+from ssc_core.correct.termination import Termination
 from ssc_core.errors import SscError
 from ssc_core.torch_runtime import pick_bf16
 
@@ -135,7 +136,8 @@ class Trainer:
     def fit(self) -> dict[str, Any]:
         """Train to the end. Returns plain numbers on the run.
 
-        Raises SscError when a loss or its gradient is not finite, naming the refs of that step.
+        SIGTERM ends the process after the step that is on, whose state is saved before. Raises SscError when a loss or
+        its gradient is not finite, naming the refs of that step.
         """
         progress = self._resume()
         steps = self.plan.steps[progress.step :]
@@ -146,7 +148,7 @@ class Trainer:
         batches = iter(load_batches(self.items, self.plan, ahead, workers=self.run.workers, pin=pin))
         saved_at = time.monotonic()
         self.model.train()
-        with self._progress_bar(progress) as bar:
+        with self._progress_bar(progress) as bar, Termination() as end:
             for step, own_passes in zip(steps, passes, strict=True):
                 rate = self._set_rate(progress.step)
                 result = self._step(step, progress.step, len(own_passes), batches)
@@ -154,9 +156,11 @@ class Trainer:
                 val_oiou = self._validate(progress, step) if self._ends_epoch(progress.step) else None
                 if self.world.is_first:
                     self._log(bar, progress, step, rate, result, val_oiou)
-                    if time.monotonic() - saved_at >= 60 * self.run.save_minutes:
+                    if end.asked or time.monotonic() - saved_at >= 60 * self.run.save_minutes:
                         self._save(progress)
                         saved_at = time.monotonic()
+                if end.asked:
+                    break
         self.world.wait()
         if self.run.logger:
             self.run.logger.close()

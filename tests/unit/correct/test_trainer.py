@@ -100,6 +100,21 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, one_thread):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_a_run_that_is_asked_to_end_saves_what_it_has(tmp_path, one_thread):
+    whole, ended = tmp_path / "whole", tmp_path / "ended"
+    whole.mkdir()
+    ended.mkdir()
+    process = start_toy_run(ended, 4, 10, 6, int(signal.SIGTERM))  # states are ten minutes apart
+    undisturbed = toy_run.main(whole, 4, 10)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGTERM, errors
+    assert len(rows(ended)) == 6  # that step, too
+    assert RunState(ended / "state", {"data": "toy"}).load()["progress"]["step"] == 6
+    assert toy_run.main(ended, 4, 10) == undisturbed
+    for name in ("log.csv", "matches.txt"):
+        assert (ended / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_photos_that_do_not_fit_in_memory_are_trained_on_with_the_same_bits(tmp_path, one_thread, monkeypatch):
     """Workers draw nothing from the generator that a step has seeded, at its first batch neither."""
     found = []

@@ -1,6 +1,7 @@
-"""A short training of the toy, with a teacher and a log of matches: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL]``.
+"""A short training of the toy, with a teacher and a log of matches: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL
+[SIGNAL]]``.
 
-With KILL the process kills itself (SIGKILL) in the middle of that step.
+With KILL the process sends itself that signal, as it is SIGKILL, in the middle of that step.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ def sha256(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = None, dropout: float = 0.05) -> str:
+def main(
+    folder: Path,
+    epochs: int,
+    save_minutes: float,
+    kill_at: int | None = None,
+    number: int = signal.SIGKILL,
+    dropout: float = 0.05,
+) -> str:
     """Train; returns the SHA-256 of the final weights."""
     settings = TrainSettings(**SETTINGS, epochs=epochs)
     photos = folder / f"photos{os.environ.get('RANK', '')}"
@@ -46,7 +54,7 @@ def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = N
         nonlocal calls
         calls += 1
         if calls == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return loss(*arguments)
 
     state = RunState(folder / "state", {"data": "toy"})
@@ -62,6 +70,6 @@ def main(folder: Path, epochs: int, save_minutes: float, kill_at: int | None = N
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, epochs, save_minutes, *rest = sys.argv[1:]
-    kill_at = int(rest[0]) if rest else None
+    kill_at, number = (*map(int, rest), *(None, signal.SIGKILL)[len(rest) :])
     # stochastic layers draw anew in every process, so a run on several has none
-    main(Path(folder), int(epochs), float(save_minutes), kill_at, dropout=0.0 if "RANK" in os.environ else 0.05)
+    main(Path(folder), int(epochs), float(save_minutes), kill_at, number, dropout=0.0 if "RANK" in os.environ else 0.05)
