@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 from transformers import BertConfig, GroundingDinoForObjectDetection
 
-from ssc_core.claimed_sizes import as_large_as
 from ssc_core.errors import FETCH, SscError
 from ssc_core.files import read_json
 from ssc_core.pretrained import Attention, image_settings, load_network, load_tokenizer, mean_and_std
@@ -50,8 +49,7 @@ def load_grounding_dino(
         if kind is not GroundingDinoForObjectDetection:
             raise SscError(f"{kind.__name__} is loaded from a folder of transformers, and {model} is a file")
         folder = tokenizer_folder(model, tokenizer)
-        with as_large_as(path):
-            network = load_official(path, bert_config(folder), attention)
+        network = load_official(path, bert_config(folder), attention)
         return LoadedDetector(network, load_tokenizer(folder), network.config.max_text_len)
     if not (path / "config.json").is_file():
         raise SscError(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection
 
+from ssc_core.claimed_sizes import as_large_as
 from ssc_core.errors import SscError
 from ssc_core.pretrained import Attention
 from ssc_core.segment.sam_build import read_state_dict
@@ -110,8 +111,9 @@ def load_official(path: Path, bert: BertConfig, attention: Attention | None = No
     # the defaults of this config are the official Swin-T model
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     config = GroundingDinoConfig(text_config=bert, disable_custom_kernels=True, **options)
-    network = GroundingDinoForObjectDetection(config)
     try:
+        with as_large_as(path):
+            network = GroundingDinoForObjectDetection(config)
         fit(network, convert_state_dict(official))
     except SscError as error:
         raise SscError(f"{path} is no GroundingDINO Swin-T checkpoint: {error}") from error

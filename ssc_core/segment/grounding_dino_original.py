@@ -81,9 +81,11 @@ class OriginalGroundingDino(GroundingDino):
             raise SscError("the authors' package of GroundingDINO has one way to compute attention; leave it out")
         folder = tokenizer_folder(model, tokenizer)
         words = load_tokenizer(folder)
-        with as_large_as(Path(model)):
-            network = build_original(bert_config(folder), words)
+        bert = bert_config(folder)
+        _authors_package()
         try:
+            with as_large_as(Path(model)):
+                network = build_original(bert, words)
             official = {name: t for name, t in read_official(Path(model)).items() if name in network.state_dict()}
             fit(network, official, may_miss=UNUSED)
         except SscError as error:
@@ -123,19 +125,24 @@ class BertWithTokenMask(BertModel):
 
 def build_original(bert: BertConfig, tokenizer: Any) -> nn.Module:
     """The authors' network, randomly initialised, with our text encoder. Raises SscError without their package."""
-    try:
-        from groundingdino.models.GroundingDINO import groundingdino as package
-    except ImportError as error:
-        raise SscError(
-            f"the authors' GroundingDINO is not installed ('{error.name}' is missing): {install('original')}, "
-            "or use the backend grounding_dino, which gives the same boxes"
-        ) from error
+    package = _authors_package()
     text = SimpleNamespace(
         get_tokenlizer=lambda _: tokenizer,
         get_pretrained_language_model=lambda _: BertWithTokenMask(bert),
     )
     with _replaced(package, get_tokenlizer=text, BertModelWarper=lambda bert_model: bert_model):
         return package.build_groundingdino(SimpleNamespace(**SWIN_T_OGC))
+
+
+def _authors_package() -> ModuleType:
+    try:
+        from groundingdino.models.GroundingDINO import groundingdino
+    except ImportError as error:
+        raise SscError(
+            f"the authors' GroundingDINO is not installed ('{error.name}' is missing): {install('original')}, "
+            "or use the backend grounding_dino, which gives the same boxes"
+        ) from error
+    return groundingdino  # type: ignore[no-any-return]
 
 
 @contextmanager

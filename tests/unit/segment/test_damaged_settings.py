@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,5 +114,7 @@ def test_a_sam_that_cannot_be(written: Callable[[str, object], Path], changed: d
 
 
 def test_a_list_is_no_sam(written: Callable[[str, object], Path]) -> None:
+    folder = written("config.json", [1])
+    shutil.copy("resources/micro/sam/model.safetensors", folder)
     with pytest.raises(SscError, match="SAM config"):
-        load_sam(str(written("config.json", [1])))
+        load_sam(str(folder))
