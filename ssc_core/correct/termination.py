@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -14,7 +15,9 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 class Termination:
     """A context in which SIGTERM is noted, in ``asked``, and ends the process when the context ends.
 
-    In another thread than the main one, which gets no signals, SIGTERM does what it ever does. Schedulers send it at a
+    In another thread than the main one, which gets no signals, and where it is ignored, SIGTERM does what it ever does.
+    A handler of the caller is called, and SystemExit is raised should it return: what follows the context would take
+    half a training for a whole one. Schedulers send it at a
     time limit, or before another job takes the machine, and SIGKILL some 30 seconds later.
     """
 
@@ -23,10 +26,10 @@ class Termination:
         self._before: Handler = None
 
     def __enter__(self) -> Termination:
-        try:
-            self._before = signal.signal(signal.SIGTERM, self._note) or signal.SIG_DFL
-        except ValueError:  # not the main thread
-            self._before = None
+        before = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+        if before != signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+            self._before = before
+            signal.signal(signal.SIGTERM, self._note)
         return self
 
     def __exit__(
@@ -36,6 +39,7 @@ class Termination:
             signal.signal(signal.SIGTERM, self._before)
         if self.asked:
             os.kill(os.getpid(), signal.SIGTERM)
+            raise SystemExit(128 + signal.SIGTERM)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

@@ -30,9 +30,9 @@ def resize_nearest(masks: np.ndarray, size: Size) -> np.ndarray:
 def masks_at(margins: np.ndarray, size: Size) -> np.ndarray:
     """Masks bool (..., H, W) of ``size`` (height, width), where a network's margins (foreground minus background logit,
     float32 (..., h, w)) are positive there: bilinear between the centres of their pixels."""
-    flat = margins.reshape(-1, *margins.shape[-2:])
     if margins.shape[-2:] == tuple(size):
         return margins > 0
+    flat = margins.reshape(-1, *margins.shape[-2:])
     found = [cv2.resize(one, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR) > 0 for one in flat]
     return np.array(found, bool).reshape(*margins.shape[:-2], *size)
 

@@ -82,7 +82,7 @@ class OriginalGroundingDino(GroundingDino):
         folder = tokenizer_folder(model, tokenizer)
         words = load_tokenizer(folder)
         bert = bert_config(folder)
-        _authors_package()
+        _authors_package()  # where it is not installed, that is no fault of the file
         try:
             with as_large_as(Path(model)):
                 network = build_original(bert, words)

@@ -39,7 +39,7 @@ def test_margins_are_those_of_pytorch_in_every_batch(onnx: Path, micro_network: 
         found = OnnxPredictor(onnx, samples=samples)(photos, sentences)
         for one, other in zip(found, expected, strict=True):
             assert one.shape == other.shape
-            np.testing.assert_allclose(one, other, atol=1e-4, rtol=0)
+            np.testing.assert_allclose(one, other, atol=1e-5, rtol=0)
     assert expected[0].std() > 0
 
 
