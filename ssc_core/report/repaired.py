@@ -25,11 +25,17 @@ def compare(network: Path, candidates: Path) -> pd.DataFrame:
 
 
 def repaired_line(compared: pd.DataFrame) -> str:
-    """One sentence with the counts of ``repairs``."""
+    """The counts of ``repairs`` in words, and what to look at where more was lost than repaired."""
     counts = repairs(compared)
-    return (
+    told = (
         f"Select picks wrong (IoU under 0.5) for {counts['wrong']} of {len(compared)} sentences. The corrected network "
         f"gets {counts['repaired']} of those right, and {counts['lost']} of the {counts['right']} others wrong."
+    )
+    if counts["lost"] <= counts["repaired"]:
+        return told
+    return (
+        f"{told} That is more lost than repaired: matching may not have started in this training. Its curve "
+        "(checkpoints/curves.png) shows it; another seed (seed1/eval_val.json) or more `correct.epochs` may start it."
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ssc_core.report.repaired import compare, repairs, write_repaired_picture
+from ssc_core.report.repaired import compare, repaired_line, repairs, write_repaired_picture
 from ssc_core.tables import read_frame, write_frame
 from tests.unit.report.conftest import PHOTOS
 
@@ -43,6 +43,16 @@ def test_a_choice_per_sentence_is_compared_with_the_answer_to_that_sentence(fold
     found = compared(folder).set_index(["ref_id", "sentence_number"])["select_iou"]
     assert found[1].tolist() == [1.0, 0.0]
     assert repairs(compared(folder))["lost"] == 0, "the network answers that sentence with nothing, too"
+
+
+def test_a_network_that_loses_more_than_it_repairs_is_no_success() -> None:
+    answers = pd.DataFrame({"select_iou": [0.0, 0.9, 0.9], "iou_native": [0.9, 0.0, 0.9]})
+    assert repaired_line(answers).endswith("gets 1 of those right, and 1 of the 2 others wrong.")
+    told = repaired_line(answers.assign(iou_native=[0.9, 0.0, 0.0]))
+    assert (
+        "gets 1 of those right, and 2 of the 2 others wrong. That is more lost than repaired: matching may not" in told
+    )
+    assert "another seed (seed1/eval_val.json)" in told
 
 
 def test_picture(folder: Path, photos_folder: Path, tmp_path: Path) -> None:
