@@ -15,6 +15,7 @@ import pytest
 
 from ssc_core.devices import LEASED, VISIBLE, card_uuids, lease, visible_cards
 from ssc_core.errors import SscError
+from tests.patience import SECONDS
 
 HOLD = """
 import sys, time
@@ -57,7 +58,7 @@ def test_a_third_job_waits_and_a_killed_one_gives_back(tmp_path: Path) -> None:
         assert waiting.poll() is None, "the third job did not wait"
         holders[0].send_signal(signal.SIGKILL)
         assert waiting.stdout.readline().strip() in taken
-        assert waiting.wait(10) == 0
+        assert waiting.wait(SECONDS) == 0
     finally:
         for process in (*holders, waiting):
             process.kill()
@@ -204,7 +205,7 @@ def test_a_card_is_not_lent_while_what_its_killed_job_started_runs(tmp_path: Pat
         assert waiting.poll() is None, "the card was lent although the job's child has it"
         os.kill(child, signal.SIGKILL)
         assert waiting.stdout.readline().strip() == "0"
-        assert waiting.wait(10) == 0
+        assert waiting.wait(SECONDS) == 0
     finally:
         waiting.kill()
         waiting.wait()

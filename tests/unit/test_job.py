@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ssc_core.checkout import HOME
+from tests.patience import SECONDS
 
 # runs one job and exits as the process around it does
 AROUND = "import sys; from pathlib import Path; from ssc_core.job import run; sys.exit(run(Path(sys.argv[1]), *{}))"
@@ -36,7 +37,7 @@ def alive(pid: int) -> bool:
 def test_the_status_is_the_scripts_and_its_output_is_in_the_log(tmp_path: Path, status: int) -> None:
     code = f"import os, sys; os.write(1, b'one\\n'); os.write(2, b'two\\n'); sys.exit({status})"
     job = around(tmp_path / "log", code)
-    assert job.communicate(timeout=60)[0] == "one\ntwo\n"
+    assert job.communicate(timeout=SECONDS)[0] == "one\ntwo\n"
     assert job.returncode == status
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
 
@@ -52,7 +53,7 @@ def test_the_status_is_the_scripts_and_its_output_is_in_the_log(tmp_path: Path, 
 )
 def test_a_killed_job_says_by_what_and_which_memory_it_had_asked_for(tmp_path: Path, number: int, words: str) -> None:
     job = around(tmp_path / "log", f"import os; os.kill(os.getpid(), {int(number)})")
-    shown = job.communicate(timeout=60)[0]
+    shown = job.communicate(timeout=SECONDS)[0]
     assert job.returncode == 128 + number
     assert re.search(words, shown)
     assert "asked for 300 MB of memory (`mem_mb`)" in shown
@@ -72,7 +73,7 @@ def test_an_interrupted_job_says_so_in_one_line(tmp_path: Path) -> None:
         assert job.poll() is None
         time.sleep(0.05)
     os.kill(int(started.read_text()), signal.SIGINT)
-    said = job.communicate(timeout=60)[0].strip()
+    said = job.communicate(timeout=SECONDS)[0].strip()
     assert job.returncode == 128 + signal.SIGINT
     assert said.startswith("error: the job was killed by signal 2 (SIGINT), as Ctrl-C does. Finished work is kept")
     assert "\n" not in said and "memory" not in said
@@ -80,7 +81,7 @@ def test_an_interrupted_job_says_so_in_one_line(tmp_path: Path) -> None:
 
 def test_the_memory_that_a_killed_job_held_is_told(tmp_path: Path) -> None:
     job = around(tmp_path / "log", "import os; full = b'x' * (200 << 20); os.kill(os.getpid(), 9)")
-    held = int(re.search(r"its largest process held (\d+) MB", job.communicate(timeout=60)[0]).group(1))
+    held = int(re.search(r"its largest process held (\d+) MB", job.communicate(timeout=SECONDS)[0]).group(1))
     assert 200 <= held < 300
 
 
@@ -96,7 +97,7 @@ def test_what_a_killed_job_had_started_ends_with_it(tmp_path: Path) -> None:
     pids = [int(job.stdout.readline()) for _ in range(2)]
     script = parent_of(min(pids))
     os.kill(script, signal.SIGKILL)
-    assert job.wait(30) == 137
+    assert job.wait(SECONDS) == 137
     assert not any(alive(pid) for pid in (*pids, script))
 
 
@@ -109,7 +110,7 @@ def test_a_signal_to_all_of_a_job_reaches_the_script_and_is_told(tmp_path: Path)
     job = around(tmp_path / "log", "import time; print('on', flush=True); time.sleep(600)", start_new_session=True)
     assert job.stdout.readline() == "on\n"
     os.killpg(job.pid, signal.SIGTERM)
-    assert job.wait(30) == 143
+    assert job.wait(SECONDS) == 143
     assert "killed by signal 15 (SIGTERM)" in (tmp_path / "log").read_text()
 
 
@@ -117,7 +118,7 @@ def test_a_signal_to_the_process_around_is_passed_on(tmp_path: Path) -> None:
     job = around(tmp_path / "log", "import time; print('on', flush=True); time.sleep(600)")
     assert job.stdout.readline() == "on\n"
     job.terminate()
-    assert job.wait(30) == 143
+    assert job.wait(SECONDS) == 143
     assert "killed by signal 15 (SIGTERM)" in (tmp_path / "log").read_text()
 
 
@@ -126,7 +127,7 @@ def test_a_job_does_not_outlive_the_process_around_it(tmp_path: Path) -> None:
     script = int(job.stdout.readline())
     job.kill()
     job.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SECONDS
     while alive(script):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -150,7 +151,7 @@ def test_the_out_of_memory_killer_is_told(tmp_path: Path) -> None:
     )
     try:
         job = around(tmp_path / "log", code)
-        shown = job.communicate(timeout=60)[0]
+        shown = job.communicate(timeout=SECONDS)[0]
     finally:
         group.rmdir()
     assert job.returncode == 137
@@ -163,4 +164,4 @@ def test_a_worker_that_is_killed_says_what_memory_the_job_had_asked_for(tmp_path
         "from concurrent.futures.process import BrokenProcessPool\nfrom ssc_core.failures import explain\n"
         "print(explain(BrokenProcessPool()))"
     )
-    assert "(`mem_mb`: it had asked for 300 MB)" in around(tmp_path / "log", code).communicate(timeout=60)[0]
+    assert "(`mem_mb`: it had asked for 300 MB)" in around(tmp_path / "log", code).communicate(timeout=SECONDS)[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 from ssc_core.pickle_check import MAX_DEPTH, BrokenPickleError, RefusedPickleError, check_pickle
+from tests.patience import no_hang
 
 MERSENNE = 2**61 - 1
 """Integers are hashed modulo this."""
@@ -60,10 +60,10 @@ def cases() -> dict[str, tuple[bytes, str]]:
         "nothing as a key": (pickle.dumps({None: 3}), "use as a key"),
         "numbers of one hash": (pickle.dumps(same_hash, 2), "use as a key"),
         "numbers of one hash, as text": (pickle.dumps(same_hash, 0), "use as a key"),
-        "a million tuples deep": (b"\x80\x02}" + b")" + b"\x85" * 10**6 + b"K\x01s.", "nest values more than"),
-        "a million lists deep": (b"\x80\x02" + b"]" * 10**6 + b"a" * (10**6 - 1) + b".", "nest values more than"),
+        "100,000 tuples deep": (b"\x80\x02}" + b")" + b"\x85" * 10**5 + b"K\x01s.", "nest values more than"),
+        "100,000 lists deep": (b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b".", "nest values more than"),
         "shared lists, 2**40 in all": (dag + b".", "spell out more than"),
-        "six million lists": (b"\x80\x02" + b"]" * 6 * 10**6, "make more than"),
+        "more lists than may be": (b"\x80\x02" + b"]" * 300_000, "make more than"),
         "a loop": (b"\x80\x02]q\x00h\x00a.", "change a list that lies in another, or in itself"),
         "a loop of two": (b"\x80\x02]q\x00]q\x01h\x00ah\x01a.", "change a list"),
         "a dict in itself": (b"\x80\x02}q\x00K\x01h\x00s.", "change a list"),
@@ -73,12 +73,11 @@ def cases() -> dict[str, tuple[bytes, str]]:
 
 @pytest.mark.parametrize("name", list(cases()))
 @pytest.mark.parametrize("calls", [False, True])
-def test_what_could_hang_or_crash_is_refused_in_seconds(name: str, calls: bool) -> None:
+def test_what_could_hang_or_crash_is_refused(name: str, calls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssc_core.pickle_check.MAX_CONTAINERS", 200_000)
     content, message = cases()[name]
-    started = time.process_time()
-    with pytest.raises(RefusedPickleError, match=message):
+    with no_hang(), pytest.raises(RefusedPickleError, match=message):
         check_pickle(content, calls=calls)
-    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from ssc_core.prefetch import ahead, batches_ahead, worker_threads
+from tests.patience import SECONDS
 
 
 def test_results_come_in_order_and_a_bounded_number_ahead() -> None:
@@ -33,7 +34,7 @@ def test_work_goes_on_while_the_caller_has_an_item() -> None:
     with worker_threads(1) as pool:
         stream = ahead(work, range(3), pool, 1)
         assert next(stream) == 0
-        assert second.wait(10)
+        assert second.wait(SECONDS)
 
 
 def test_batches_keep_their_items_and_memory_is_flat() -> None:

@@ -33,6 +33,7 @@ from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStor
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.tensor_files import read_torch
+from tests.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = StoreInfo(class_names=("dog",), settings={}, code="code", models={})
@@ -251,7 +252,7 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_forgotten(run, reposi
         command, cwd=repository, env={**os.environ, "PATH": path}, start_new_session=True, stderr=subprocess.PIPE
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + SECONDS
         while not list((repository / ".snakemake" / "locks").glob("*.lock")):
             assert first.poll() is None, first.stderr.read().decode()[-3000:]
             assert time.monotonic() < deadline

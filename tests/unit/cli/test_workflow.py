@@ -14,6 +14,7 @@ import pytest
 from ssc_core.checkout import HOME
 from ssc_core.cli import workflow
 from ssc_core.cli.workflow import complete
+from tests.patience import SECONDS
 
 PAPER = f"{HOME}/presets/paper.yaml"
 
@@ -73,7 +74,7 @@ def test_a_signal_reaches_snakemake(number: signal.Signals, tmp_path: Path) -> N
         assert parent.poll() is None
         time.sleep(0.05)
     (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
-    assert parent.wait(timeout=30) == 128 + number
+    assert parent.wait(timeout=SECONDS) == 128 + number
 
 
 def test_what_is_printed_may_be_heard_line_by_line(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import yaml
 
 from ssc_core.config.layers import MOST_CHARACTERS, check_size, lay_over, read_config_file, read_layers
 from ssc_core.errors import SscError
+from tests.patience import no_hang
 
 
 def laughs(pattern: str, top: str, *, levels: int = 9) -> str:
@@ -45,14 +45,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_files_are_refused_at_once(tmp_path: Path, name: str) -> None:
+def test_hostile_files_are_refused(tmp_path: Path, name: str) -> None:
     text, message = HOSTILE[name]
     file = tmp_path / "mine.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    with pytest.raises(SscError, match=message) as error:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with no_hang(), pytest.raises(SscError, match=message) as error:
         read_layers([file])
-    assert time.process_time() - start < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
     assert str(file) in str(error.value)
     assert len(str(error.value)) < 1000

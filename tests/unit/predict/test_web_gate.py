@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ssc_core.predict.web_gate import Gate, private_temporary_folder
+from tests.patience import SECONDS
 
 UPLOAD = "/gradio_api/upload"
 
@@ -148,5 +149,5 @@ def test_a_signal_removes_it_too(number: signal.Signals, tmp_path: Path) -> None
         folder = Path(process.stdout.readline().decode().strip())
         assert (folder / "photo").exists()
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=SECONDS)
     assert not list(tmp_path.iterdir())

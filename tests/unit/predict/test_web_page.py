@@ -16,6 +16,7 @@ from PIL import Image
 from ssc_core.errors import SscError
 from ssc_core.predict.exploring import Explorer
 from ssc_core.predict.web_page import build_page, run_page
+from tests.patience import SECONDS
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def _find(address: str, *data: Any) -> str:
     """What the page answers, as events in text."""
     import httpx
 
-    with httpx.Client(base_url=f"{address}/gradio_api", timeout=60) as client:
+    with httpx.Client(base_url=f"{address}/gradio_api", timeout=SECONDS) as client:
         event = client.post("/call/find", json={"data": [*data, "", None]}).json()["event_id"]
         return client.get(f"/call/find/{event}").text
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pycocotools import mask as coco_mask
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.refer.segmentation import CLIPPED, DEGENERATE, EMPTY, WHOLE, segmentation_to_rle
+from tests.patience import no_hang
 
 HEIGHT, WIDTH = 8, 10
 
@@ -194,10 +194,8 @@ def zigzag(turns: int, side: int) -> list[float]:
 
 
 def test_an_outline_without_an_end_is_refused_before_it_is_walked_along() -> None:
-    started = time.process_time()
     for polygons in ([zigzag(2000, 8000)], [zigzag(300, 8000)] * 2):
-        with pytest.raises(SscError, match=r"its outline is .* pixels long"):
+        with no_hang(), pytest.raises(SscError, match=r"its outline is .* pixels long"):
             segmentation_to_rle(polygons, 8192, 8192, overlap_hole=False, notes=Counter())
-    with pytest.raises(SscError, match="it has 6000 parts"):
+    with no_hang(), pytest.raises(SscError, match="it has 6000 parts"):
         segmentation_to_rle([square(0, 0, 9, 9)] * 6000, 8, 10, overlap_hole=True, notes=Counter())
-    assert time.process_time() - started < 5

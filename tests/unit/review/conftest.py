@@ -25,6 +25,7 @@ from ssc_core.review.queue import Queue
 from ssc_core.review.server import ReviewServer
 from ssc_core.select.stage import select_masks
 from ssc_core.tables import write_frame
+from tests.patience import SECONDS
 from tests.unit.select.conftest import World
 from tests.unit.select.test_stage import AREAS, SCORES
 
@@ -115,7 +116,7 @@ class Browser:
     def ask(
         self, path: str, body: Any = None, *, token: str | None = None, method: str = "", **headers: str
     ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         sent = {"Content-Type": "application/json"} if body is not None else {}
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}

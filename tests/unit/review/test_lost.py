@@ -19,6 +19,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
+from tests.patience import SECONDS
 from tests.unit.review.conftest import serving
 
 
@@ -78,7 +79,7 @@ def test_killed_in_the_middle_every_decision_that_was_answered_is_there(place, r
                     headers = {"Content-Type": "application/json"}
                     try:
                         with urllib.request.urlopen(
-                            urllib.request.Request(f"{base}decide?{token}", body, headers), timeout=20
+                            urllib.request.Request(f"{base}decide?{token}", body, headers), timeout=SECONDS
                         ) as answer:
                             assert json.load(answer)["decision"] == "none"
                     except OSError:
@@ -111,10 +112,10 @@ def test_a_signal_ends_it_in_a_scripts_background_too(place, root: Path, number:
         server, url, _ = (shell.stdout.readline().strip() for _ in range(3))
         base, _, token = url.partition("?")
         body, headers = b'{"ref": 1, "decision": "none"}', {"Content-Type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(f"{base}decide?{token}", body, headers), timeout=20):
+        with urllib.request.urlopen(urllib.request.Request(f"{base}decide?{token}", body, headers), timeout=SECONDS):
             os.kill(int(server), number)
         try:
-            assert shell.communicate(timeout=60)[0].split() == ["0"]
+            assert shell.communicate(timeout=SECONDS)[0].split() == ["0"]
         finally:
             with suppress(ProcessLookupError):
                 os.kill(int(server), signal.SIGKILL)
@@ -139,7 +140,7 @@ def test_a_full_drive_is_said_and_what_was_there_stays(tmp_path: Path, most: int
     path, answers = tmp_path / "reviews.csv", multiprocessing.get_context("spawn").Queue()
     process = multiprocessing.get_context("spawn").Process(target=_fill, args=(path, most, answers))
     process.start()
-    count, said = answers.get(timeout=120)
+    count, said = answers.get(timeout=SECONDS)
     process.join()
     assert count > 2
     assert re.search(r"this decision is not kept: cannot write .*reviews\.csv: \w", said)

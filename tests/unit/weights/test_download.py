@@ -16,6 +16,7 @@ import pytest
 from ssc_core.errors import SscError
 from ssc_core.weights import download as module
 from ssc_core.weights.download import SourceFailed, download, forget
+from tests.patience import no_hang
 from tests.unit.weights.conftest import CONTENT, IMPATIENT, WARNING, BadServer
 
 
@@ -192,10 +193,8 @@ def test_a_file_that_drips_is_taken_up_where_it_stopped(server: BadServer, tmp_p
     ],
 )
 def test_a_server_that_drips_is_given_up(server: BadServer, tmp_path: Path, mode: str, message: str) -> None:
-    started = time.monotonic()
-    with pytest.raises(SourceFailed, match=message):
+    with no_hang(), pytest.raises(SourceFailed, match=message):
         download(server.url(mode), tmp_path / "x.part", patience=HASTY)
-    assert time.monotonic() - started < 5
 
 
 def test_a_handshake_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,10 +212,8 @@ def test_a_handshake_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=drip, args=(listener,), daemon=True).start()
-        started = time.monotonic()
-        with pytest.raises(SourceFailed, match=r"\(2 tries\)"):
+        with no_hang(), pytest.raises(SourceFailed, match=r"\(2 tries\)"):
             download(f"https://127.0.0.1:{listener.getsockname()[1]}/x", tmp_path / "x.part", patience=HASTY)
-        assert time.monotonic() - started < 5
 
 
 def test_a_page_that_leads_away_from_https_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ssc_core.weights.tar_entries import tar_entries
+from tests.patience import SECONDS
 
 MOST = 4 * 2**30
 """As for archives of a config that names no limit."""
@@ -86,7 +87,7 @@ def test_a_tar_that_claims_too_much_is_refused_at_once(tmp_path: Path, what: str
         "except SscError as error: print(error)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS)
     *message, added = done.stdout.splitlines()
     assert "a.tar.gz is" in " ".join(message)
     assert int(added) < 100_000, "kilobytes"
