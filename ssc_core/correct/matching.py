@@ -6,7 +6,7 @@ share them. Matching decides on a small table of soft IoUs that crosses to the C
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -93,7 +93,7 @@ def greedy(
     chosen = np.full(len(image_ids), NONE, dtype=np.int64)
     times = np.zeros(len(image_ids), dtype=np.int64)
     for refs in _refs_by_image(image_ids, ref_ids, rows):
-        columns, table = _table(refs, iou)
+        columns, table = _table(refs, iou, np.max)
         single = np.array([len(ref.rows) == 1 for ref in refs])
         for ref in (r for r, is_single in zip(refs, single, strict=True) if is_single):
             chosen[ref.samples], times[ref.samples] = ref.rows[0], 1
@@ -111,11 +111,12 @@ def greedy(
 def optimal(image_ids: np.ndarray, ref_ids: np.ndarray, iou: np.ndarray, rows: Sequence[np.ndarray]) -> Assignment:
     """As ``greedy``, but the assignment of an image with the highest sum of soft IoU (beyond the paper).
 
-    A ref's soft IoU with a candidate is the highest of its samples, as in the greedy rounds.
+    A ref's soft IoU with a candidate is the mean of its samples: all that is said of it counts, where in the greedy
+    rounds the one sentence that fits best decides.
     """
     chosen = np.full(len(image_ids), NONE, dtype=np.int64)
     for refs in _refs_by_image(image_ids, ref_ids, rows):
-        columns, table = _table(refs, iou)
+        columns, table = _table(refs, iou, np.mean)
         taken = [ref.rows[0] for ref in refs if len(ref.rows) == 1]
         for ref in refs:
             if len(ref.rows) == 1:
@@ -184,12 +185,15 @@ def _refs_by_image(image_ids: np.ndarray, ref_ids: np.ndarray, rows: Sequence[np
         yield [_Ref(samples, np.sort(rows[samples[0]])) for samples in groups]
 
 
-def _table(refs: Sequence[_Ref], iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The candidate rows of an image (C,), and the highest soft IoU of each ref with each (R, C); -inf: not its own."""
+def _table(refs: Sequence[_Ref], iou: np.ndarray, pool: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The candidate rows of an image (C,), and the soft IoU of each ref with each, pooled over its samples (R, C).
+
+    -inf: not its own.
+    """
     columns = np.unique(np.concatenate([ref.rows for ref in refs]))
     table = np.full((len(refs), len(columns)), -np.inf)
     for line, ref in zip(table, refs, strict=True):
-        line[np.searchsorted(columns, ref.rows)] = iou[np.ix_(ref.samples, ref.rows)].max(0)
+        line[np.searchsorted(columns, ref.rows)] = pool(iou[np.ix_(ref.samples, ref.rows)], axis=0)
     return columns, table
 
 

@@ -68,13 +68,13 @@ def brute_force(image_ids, ref_ids, iou, rows, double_count=False):
 
 
 def total(assignment, iou, ref_ids, rows):
-    """Sum over refs with a choice of their best sample's soft IoU with what they got."""
+    """Sum over refs with a choice of their samples' mean soft IoU with what they got."""
     value = 0.0
     for ref in set(ref_ids.tolist()):
         samples = np.flatnonzero(ref_ids == ref)
         row = assignment.rows[samples[0]]
         if row != NONE and len(rows[samples[0]]) > 1:
-            value += iou[samples, row].max()
+            value += iou[samples, row].mean()
     return value
 
 
@@ -100,6 +100,13 @@ def test_optimal_can_beat_greedy():
     assert got.rows.tolist() == [1, 0]
 
 
+def test_optimal_hears_all_sentences_of_a_ref_and_greedy_the_one_that_fits_best():
+    iou = np.array([[0.65, 0.1], [0.3, 0.6], [0.3, 0.6]])
+    case = (np.array([1, 1, 1]), np.array([5, 5, 5]), iou, arrays([0, 1], [0, 1], [0, 1]))
+    assert matching.optimal(*case).rows.tolist() == [1, 1, 1]
+    assert matching.greedy(*case).rows.tolist() == [0, 0, 0]
+
+
 def test_optimal_is_the_best_of_all_assignments():
     for seed in range(100):
         image_ids, ref_ids, iou, rows = random_case(seed, shared=True)
@@ -111,7 +118,7 @@ def test_optimal_is_the_best_of_all_assignments():
             instances = rows[np.flatnonzero(image_ids == image)[0]]
             if len(instances) == 1:
                 continue
-            table = np.array([iou[np.ix_(np.flatnonzero(ref_ids == r), instances)].max(0) for r in refs])
+            table = np.array([iou[np.ix_(np.flatnonzero(ref_ids == r), instances)].mean(0) for r in refs])
             ways = itertools.permutations(range(len(instances)), len(refs))
             best += max(table[range(len(refs)), columns].sum() for columns in ways)
         assert got == pytest.approx(best)
