@@ -40,5 +40,5 @@ def grows_linearly(read: Callable[[int], object], size: int) -> bool:
         return time.process_time() - started
 
     read(size // 10)
-    small = max(max(seconds(size // 10) for _ in range(2)), 0.005)
+    small = max(seconds(size // 10), 0.005)
     return any(seconds(size) < 40 * small for _ in range(2))

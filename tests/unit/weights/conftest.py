@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._drip(CONTENT)
 
     def _drips_headers(self) -> None:
-        self._drip(b"HTTP/1.1 200 OK\r\nX-Endless: " + b"x" * 1000)
+        self._drip(b"HTTP/1.1 200 OK\r\nX-Endless: " + b"x" * 10_000)
 
     def _drips_a_page(self) -> None:
         self._head(200, 10_000, {})

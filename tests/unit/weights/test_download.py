@@ -206,7 +206,7 @@ def test_a_handshake_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.
                 line, _ = listener.accept()
                 with line, suppress(OSError):
                     line.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")  # a ServerHello of 16 kB begins
-                    for _ in range(100):
+                    while True:
                         line.sendall(b"\x03")
                         time.sleep(0.1)
 
