@@ -50,7 +50,7 @@ from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, possible_paths, weights_version
 from ssc_core.config.settings import load_settings
 from ssc_core.stale_locks import begin_run
-from ssc_core.toys import check_stages
+from ssc_core.toys import check_stages, warnings_of_values
 from ssc_core.studies import check_studies, evaluations, find_study, named_changes, rows
 from ssc_core.config.targets import dataset_pattern
 
@@ -69,18 +69,18 @@ CONFIGS, GIVEN = workflow.config_settings, workflow.modifier.skip_configfile
 CONFIG_FILES = [HERE / "config.yaml", *(() if GIVEN else CONFIGS.configfiles)]
 try:
     LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
-    SETTINGS = load_settings(read_layers(LAYERS, config if GIVEN else CONFIGS.config))
+    OVERRIDES = config if GIVEN else CONFIGS.config
+    SETTINGS = load_settings(read_layers(LAYERS, OVERRIDES))
     check_world(SETTINGS, local_copy)
     check_studies(SETTINGS)
 except SscError as error:
     raise WorkflowError(str(error))
 
 if RUN:
-    print(
-        "".join(f"{line}\n" for line in absent_reviews(SETTINGS)),
-        end="",
-        file=sys.stderr,
-    )
+    told = absent_reviews(SETTINGS)
+    if any(dataset_world(SETTINGS, name) == "files" for name in SETTINGS.datasets):
+        told += warnings_of_values(read_layers(CONFIG_FILES[1:], OVERRIDES))
+    print("".join(f"{line}\n" for line in told), end="", file=sys.stderr)
 
 RESULTS = SETTINGS.results
 VARIANTS = Variants(SETTINGS)

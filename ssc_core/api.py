@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ssc_core.checkout import find_path
 from ssc_core.cli.config_files import read_config
 from ssc_core.cli.predict import PUBLISHED_BERT
+from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings
 from ssc_core.config.toys import label_stages, toys_in
 from ssc_core.correct.predictor import Predictor
@@ -20,8 +23,10 @@ from ssc_core.predict.run import PHOTOS_A_PASS
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import load_image
 from ssc_core.segment.coco import COCO_CLASSES
-from ssc_core.toys import check_stages, refuse_toys
+from ssc_core.toys import check_stages, refuse_toys, warnings_of_values
 from ssc_core.wording import counted
+
+log = logging.getLogger(__name__)
 
 Photo: TypeAlias = "str | Path | np.ndarray"
 """A file, or pixels: RGB uint8 (H, W, 3)."""
@@ -33,8 +38,11 @@ def load_config(*files: str | Path) -> Settings:
     """The default config with config files over it, in order, validated.
 
     Paths of models, and files that come with the project (``presets/paper.yaml``), are found from any folder.
-    Raises SscError for a file that is missing or no YAML, and for mistakes in the config.
+    Raises SscError for a file that is missing or no YAML, and for mistakes in the config. Logs a warning of values that
+    stay from the default, were chosen for drawings, and go with models that know photos.
     """
+    for line in warnings_of_values(read_layers(find_path(str(file)) for file in files)):
+        log.warning(line)
     return read_config([Path(file) for file in files], find_models=True)
 
 

@@ -26,9 +26,6 @@ DATASET = "labels"
 VALIDATION = "val"
 """The split by whose ground truth `keep: best` chooses a checkpoint."""
 
-ON_PHOTOS = (("select", "min_area", 500), ("score", "blur_sigma", 50))
-"""Section, key and value where the preset says nothing: the default ones suit pictures of 160 pixels."""
-
 _SHOWN = 5
 """Names of photos in a line."""
 
@@ -139,10 +136,9 @@ def _config(
 ) -> dict[str, Any]:
     """The config over config.yaml, whole: preset, files, and this dataset alone. splits: see ``_count``."""
     from ssc_core.config.layers import lay_over, read_config_file, read_layers
+    from ssc_core.toys import values_for_drawings
 
     content = read_layers(preset_files(preset) if preset else ())
-    for section, key, value in ON_PHOTOS:
-        content.setdefault(section, {}).setdefault(key, value)
     content.setdefault("detect", {})["on_bad_image"] = "skip"  # one of many thousands is no reason to stop
     for file in files:
         lay_over(content, read_config_file(find_path(str(file))))
@@ -152,6 +148,11 @@ def _config(
     if not splits.get(VALIDATION):
         for phase in ("pretrain", "correct"):
             content.setdefault(phase, {})["keep"] = "last"  # a preset's `best` would need masks that nobody has
+    for (*sections, key), kept in values_for_drawings(content).items():
+        section = content
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[key] = kept.published
     content |= {"results": f"{out}/results", "studies": dict.fromkeys(_studies(content))}
     if toys:
         content["allow_toy_models"] = True

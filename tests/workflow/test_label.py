@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 from pycocotools import mask as coco
 
+from ssc_core.cli.label import _config as label_config
 from ssc_core.config.layers import read_config_file
 from tests.killing import kill_when
 
@@ -172,6 +173,16 @@ def made(out: Path) -> dict[str, bytes]:
     return {
         name: path.read_bytes() for name, path in files.items() if not {"logs", "benchmarks"} & set(Path(name).parts)
     }
+
+
+def test_photos_get_no_value_that_was_chosen_for_drawings(folder: Path) -> None:
+    file = folder / "mine.yaml"
+    file.write_text(yaml.safe_dump(read_config_file(file) | {"select": {"seed": 1}}))
+    places = folder / "photos", folder / "refs.csv", folder / "out"
+    written = label_config(*places, {"train": False}, preset=None, files=[file], toys=False)
+    assert (written["select"], written["score"]["blur_sigma"]) == ({"seed": 1, "min_area": 500}, 50)
+    assert written["detect"]["nms_iou"] is None
+    assert "network" not in written, "nothing of a section with toys, which photos never see"
 
 
 def test_toys_do_not_label_photos(ssc, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -144,6 +145,22 @@ def test_the_laptops_preset_plans_for_ones_own_photos(snakemake, root: Path, tmp
     files = ["--configfile", str(root / "presets" / "small.yaml"), str(tmp_path / "mine.yaml"), "--"]
     counts = jobs(snakemake("-n", *files, f"{tmp_path}/results/mine/train/selected.h5").stdout)
     assert counts["detect_boxes"] == counts["segment_boxes"] == counts["score_candidates"] == 1
+
+
+def test_values_for_drawings_are_told_of_where_photos_would_get_them(snakemake, tmp_path: Path) -> None:
+    (tmp_path / "refs.csv").write_text("image,sentences\na.jpg,left one\n")
+    mine = {"score": {"backend": {"settings": {"model": "ViT-B-32"}}, "blur_sigma": 16}, "allow_toy_models": True}
+    (tmp_path / "mine.yaml").write_text(json.dumps({"results": f"{tmp_path}/results", **mine}))
+    source = f"{{layout: table, file: {tmp_path}/refs.csv, images: {tmp_path}}}"
+    table = f"datasets={{mine: {{source: {source}, splits: [train]}}}}"
+    plan = ["-n", "--configfile", str(tmp_path / "mine.yaml")]
+    target = ["--", f"{tmp_path}/results/mine/train/nouns.parquet"]
+    said = snakemake(*plan, "--config", table, *target).stdout
+    assert "\n  select.min_area: 40 (500)\n" in said
+    assert "blur_sigma" not in said, "the user gave it"
+    said = snakemake(*plan, "--config", table, "select={min_area: 90}", *target).stdout
+    assert "select.min_area" not in said
+    assert "select.min_area" not in snakemake(*plan, "--", f"{tmp_path}/results/refcoco/train/nouns.parquet").stdout
 
 
 def test_every_time_of_the_demos_bar_is_that_of_one_of_its_jobs(snakemake, tmp_path: Path) -> None:
