@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from ssc_core.cli.progress import Progress, planned
+from ssc_core.cli.progress import SLOW_CORES, Progress, planned
 from ssc_core.cli.workflow import INTERRUPTED, run_workflow
 from ssc_core.wording import counted
 
@@ -68,8 +68,10 @@ def _run(arguments: list[str], jobs: dict[str, str]) -> int:
 
 def _time(arguments: Sequence[str], seconds: float) -> str:
     """How long jobs take, where that is known: of other configs nobody measured it."""
-    own = any(one.startswith(("--config", "-C")) for one in arguments)
-    return "" if own else f", about {max(1, round(seconds / 60))} minutes on two quiet cores"
+    if any(one.startswith(("--config", "-C")) for one in arguments):
+        return ""
+    fast, slow = (max(1, round(times * seconds / 60)) for times in (1, SLOW_CORES))
+    return f", {fast} to {slow} minutes on two quiet cores"
 
 
 def show(folder: Path, split: str) -> None:

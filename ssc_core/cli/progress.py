@@ -15,11 +15,14 @@ SECONDS = {
     "segmenting": 10,
     "scoring candidates": 11,
     "phase pretrain": 121,
-    "phase correct": 198,
+    "phase correct": 297,
     "evaluating the": 18,
     "": 2,
 }
 """What the jobs take whose message has this in it, the first that fits: on two quiet cores, see docs/performance.md."""
+
+SLOW_CORES = 1.6
+"""How many times as long the slowest two cores took that they were measured on."""
 
 _JOB = re.compile(r"Job (\d+): (.+)")
 _FINISHED = re.compile(r"Finished jobid: (\d+)")

@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 
 from ssc_core.config.toys import toys_in
 
-_CHOSEN_FOR = {"detect": ("detect",), "score": ("score", "select"), "network": ("network", "pretrain", "correct")}
+_CHOSEN_FOR = {
+    "detect": ("detect",),
+    "score": ("score", "select"),
+    "network": ("network", "pretrain", "correct", "supervised"),
+}
 """Sections with such values, by the section whose models they go with."""
 
 Place = tuple[str, ...]

@@ -143,7 +143,8 @@ def test_a_seed_changes_every_training_and_a_random_choice(settings: Settings) -
 
 
 def test_what_starts_from_a_phase_follows_its_change(settings: Settings) -> None:
-    assert change(settings, {"pretrain.lr": 0.5}).training("supervised").lr == 0.5
+    assert change(settings, {"pretrain.clip_norm": 0.5}).training("supervised").clip_norm == 0.5
+    assert change(settings, {"pretrain.lr": 0.5}).training("supervised").lr == settings.supervised.lr, "it has its own"
 
 
 @pytest.mark.parametrize(
