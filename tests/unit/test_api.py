@@ -27,6 +27,15 @@ from ssc_core.errors import SscError
 from ssc_core.pictures import BadImage
 
 
+def test_a_config_for_photos_is_told_of_values_for_drawings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "mine.yaml").write_text("segment: {backend: {settings: {model: mine}}}\n")
+    load_config(tmp_path / "mine.yaml")
+    assert not caplog.messages, "SAM had no such value"
+    (tmp_path / "mine.yaml").write_text("score: {backend: {settings: {model: mine}}}\n")
+    load_config(tmp_path / "mine.yaml")
+    assert "score.blur_sigma: 16 (50)" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def labeler() -> Labeler:
     return Labeler(device="cpu", threads=1, allow_toy_models=True)

@@ -15,7 +15,18 @@ import pytest
 from PIL import Image
 
 from ssc_core.cli import predict as command
+from ssc_core.errors import SscError
 from tests.unit.cli.test_main import run_main
+
+
+def test_values_for_drawings_are_told_of_before_a_model_is_loaded(tmp_path: Path, capsys) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("score: {backend: {settings: {model: no/such/model}}, blur_sigma: 9}\n")
+    with pytest.raises(SscError):
+        command.load_zero_shot([config], None, "cpu", 1)
+    said = capsys.readouterr().err
+    assert "\n  select.min_area: 40 (500)\n" in said
+    assert "blur_sigma" not in said
 
 
 class LeftHalf:
