@@ -10,10 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ssc_core.checkout import find_path
-from ssc_core.cli.config_files import read_config
+from ssc_core.cli.config_files import read_config, values_to_tell
 from ssc_core.cli.predict import PUBLISHED_BERT
-from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings
 from ssc_core.config.toys import label_stages, toys_in
 from ssc_core.correct.predictor import Predictor
@@ -23,7 +21,7 @@ from ssc_core.predict.run import PHOTOS_A_PASS
 from ssc_core.predict.zero_shot import ZeroShot
 from ssc_core.refer.images import load_image
 from ssc_core.segment.coco import COCO_CLASSES
-from ssc_core.toys import check_stages, refuse_toys, warnings_of_values
+from ssc_core.toys import check_stages, refuse_toys
 from ssc_core.wording import counted
 
 log = logging.getLogger(__name__)
@@ -41,9 +39,10 @@ def load_config(*files: str | Path) -> Settings:
     Raises SscError for a file that is missing or no YAML, and for mistakes in the config. Logs a warning of values that
     stay from the default, were chosen for drawings, and go with models that know photos.
     """
-    for line in warnings_of_values(read_layers(find_path(str(file)) for file in files)):
+    paths = [Path(file) for file in files]
+    for line in values_to_tell(paths):
         log.warning(line)
-    return read_config([Path(file) for file in files], find_models=True)
+    return read_config(paths, find_models=True)
 
 
 class Labeler:

@@ -43,3 +43,11 @@ def read_config(files: Iterable[Path] = (), *, find_models: bool = False) -> Set
     if find_models:
         merged |= {name: find_paths(merged[name]) for name in MODELS if name in merged}
     return load_settings(merged)
+
+
+def values_to_tell(files: Iterable[Path]) -> list[str]:
+    """What to tell people whose ``files`` leave values for drawings to photos."""
+    from ssc_core.config.layers import read_layers
+    from ssc_core.toys import warnings_of_values
+
+    return warnings_of_values(read_layers(find_path(str(file)) for file in files))

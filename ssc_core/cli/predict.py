@@ -238,16 +238,13 @@ def _check_folder(bert: str | None) -> None:
 
 def load_zero_shot(config: Sequence[Path], classes: str | None, device: str, threads: int) -> ZeroShot:
     """Segment and Select with the backends of config.yaml and ``config`` over it."""
-    from ssc_core.checkout import find_path
-    from ssc_core.cli.config_files import read_config
-    from ssc_core.config.layers import read_layers
+    from ssc_core.cli.config_files import read_config, values_to_tell
     from ssc_core.predict.zero_shot import ZeroShot
     from ssc_core.segment.coco import COCO_CLASSES
-    from ssc_core.toys import warnings_of_values
 
     names = COCO_CLASSES if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
     if not names:
         raise SscError("--classes names no class; separate them by commas")
-    for line in warnings_of_values(read_layers(find_path(str(file)) for file in config)):
+    for line in values_to_tell(config):
         print(line, file=sys.stderr)
     return ZeroShot(read_config(config, find_models=True), class_names=names, device=device, threads=threads)

@@ -36,22 +36,19 @@ def kept_for_photos(
     for models, sections in _CHOSEN_FOR.items():
         if toys_in(config.get(models)):
             continue
-        for place, value in (leaf for name in sections for leaf in _leaves(_section(default, name), (name,))):
+        for place, value in (leaf for name in sections for leaf in _leaves(default, published, (name,))):
             kept = not _has(given, place) and _has(config, place) and _at(config, place) == value
             if kept and not toys_in(value) and _at(published, place) != value:
                 found[place] = Kept(value, _at(published, place))
     return found
 
 
-def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = config.get(name)
-    return section if isinstance(section, Mapping) else {}
-
-
-def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            yield from _leaves(item, (*place, str(key)))
+def _leaves(default: Mapping[str, Any], published: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, Any]]:
+    """The values of ``default`` from a place on; a section whole where ``published`` has one value, as of a Swin."""
+    value = _at(default, place)
+    if isinstance(value, Mapping) and value and isinstance(_at(published, place), Mapping):
+        for key in value:
+            yield from _leaves(default, published, (*place, str(key)))
     else:
         yield place, value
 
@@ -68,9 +65,7 @@ def _has(config: Any, place: Place) -> bool:
 
 
 def _at(config: Any, place: Place) -> Any:
-    """The value there; of a place that is not, what stands for its section, or None."""
+    """The value there, or None."""
     for key in place:
-        if not isinstance(config, Mapping):
-            return config
-        config = config.get(key)
+        config = config.get(key) if isinstance(config, Mapping) else None
     return config

@@ -16,8 +16,10 @@ import yaml
 from PIL import Image
 from pycocotools import mask as coco
 
+from ssc_core.checkout import HOME
 from ssc_core.cli.label import _config as label_config
-from ssc_core.config.layers import read_config_file
+from ssc_core.config.layers import read_config_file, read_layers
+from ssc_core.config.settings import load_settings
 from tests.killing import kill_when
 
 BACKENDS = Path(__file__).parents[1] / "unit/predict/toy_backends.py"
@@ -183,6 +185,11 @@ def test_photos_get_no_value_that_was_chosen_for_drawings(folder: Path) -> None:
     assert (written["select"], written["score"]["blur_sigma"]) == ({"seed": 1, "min_area": 500}, 50)
     assert written["detect"]["nms_iou"] is None
     assert "network" not in written, "nothing of a section with toys, which photos never see"
+    network = {"bert": "weights/bert", "swin_weights": None}
+    file.write_text(yaml.safe_dump(read_config_file(file) | {"network": network}))
+    written = label_config(*places, {"train": False}, preset=None, files=[file], toys=False)
+    settings = load_settings(read_layers([HOME / "config.yaml"], written))
+    assert (settings.network.swin, settings.network.image_size, settings.correct.epochs) == ("base", 480, 40)
 
 
 def test_toys_do_not_label_photos(ssc, folder: Path) -> None:

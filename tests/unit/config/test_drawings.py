@@ -46,7 +46,10 @@ def test_a_model_that_knows_photos_leaves_what_went_with_the_toy() -> None:
         "detect.nms_iou": (0.4, None),
     }
     assert kept({"score": model}) == {"score.blur_sigma": (16, 50), "select.min_area": (40, 500)}
-    assert kept({"network": {"bert": REAL}}) == {"network.swin.embed_dim": (24, "base"), "pretrain.lr": (6e-4, 5e-5)}
+    assert kept({"network": {"bert": REAL}}) == {
+        "network.swin": ({"embed_dim": 24}, "base"),
+        "pretrain.lr": (6e-4, 5e-5),
+    }
 
 
 @pytest.mark.parametrize("value", [0.17, 0.2])
