@@ -107,7 +107,7 @@ class PausedAfterSteps(RunState):
     """
 
     def __init__(self, folder: Path, pause: Callable[[], object]) -> None:
-        super().__init__(folder, "benchmark")
+        super().__init__(folder, {})
         self.seconds: list[float] = []
         self._pause, self._resumed = pause, clock()
 
