@@ -62,7 +62,7 @@ lint: env ## formatting, lints and types, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/python -m snakefmt --check Snakefile rules
 	$(BIN)/python -m snakemake --lint
-	$(BIN)/python -m mypy ssc_core microworld
+	$(BIN)/python -m mypy ssc_core microworld benchmarks
 
 format: env ## format Python and Snakemake files
 	$(BIN)/ruff check --fix --quiet . || true

@@ -37,7 +37,7 @@ class Vectors:
         self._nlp = spacy.load(pipeline)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        found = np.stack([self._nlp.make_doc(text).vector for text in texts])
+        found = np.stack([np.asarray(self._nlp.make_doc(text).vector) for text in texts])
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -135,7 +135,7 @@ def page(found: Results) -> str:
     for what, _, usage, _ in _measured(found):
         rows = [(f"`{o['name']}`", o["calls"], f"{o['ms']:.1f}", f"{o['share']:.0%}") for o in usage["operators"][:6]]
         lines += [f"Where the time goes, {what}:", _table(("operator", "calls", "ms", "share"), rows)]
-    lines += _settings([one for name in SETTINGS if (one := found.get(name))])
+    lines += _settings([found[name] for name in SETTINGS if found.get(name)])
     lines += ["## Commands", "\n".join(f"    {one['command']}    # {one['seconds']:.0f} s" for one in found.values())]
     return "\n\n".join(lines) + "\n"
 
@@ -146,11 +146,11 @@ def _settings(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     cases = {case["name"]: case for figures in measured_by for case in figures["cases"]}
     seen = "" if any(one["device"] == "cuda" for one in parts) else "; never saw a GPU"
     yield "## Each way to be faster"
-    rows = []
+    ways = []
     for what, setting, names in WAYS:
         measured = [f"{cases[name]['times']:.2f} times ({name})" for name in names if "times" in cases.get(name, {})]
-        rows.append((what, setting, (", ".join(measured) or "not measured") + seen))
-    yield _table(("what", "how to turn it on", "measured"), rows)
+        ways.append((what, setting, (", ".join(measured) or "not measured") + seen))
+    yield _table(("what", "how to turn it on", "measured"), ways)
     if not cases:
         return
     yield (
@@ -208,6 +208,6 @@ def _measured(found: Results) -> Iterator[tuple[str, str, dict[str, Any], tuple[
             yield f"correct, samples ({figures['network']})", size, figures["usage"], values
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

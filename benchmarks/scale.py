@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import scale_data
 import yaml
@@ -85,8 +85,10 @@ def index(folder: Path, refs: int) -> int:
     from ssc_core.refer.index import build_index
 
     source = DatasetSource(layout="table", file=folder / "refs.jsonl", images=folder / "photos")
-    out = {"out_refs": folder / "refs.parquet", "out_truth": folder / "truth.h5"}
-    return build_index(dataset="scale", source=source, check_counts=False, **out).n_refs
+    return build_index(
+        dataset="scale", source=source, check_counts=False,
+        out_refs=folder / "refs.parquet", out_truth=folder / "truth.h5",
+    ).n_refs  # fmt: skip
 
 
 def nouns(folder: Path, refs: int) -> int:
@@ -143,7 +145,13 @@ def score(folder: Path, refs: int) -> int:
     return refs // _shard(refs)[1]
 
 
-def _inputs(folder: Path) -> dict[str, Path]:
+class _Inputs(TypedDict):
+    refs: Path
+    nouns: Path
+    images: Path
+
+
+def _inputs(folder: Path) -> _Inputs:
     return {"refs": folder / "refs.parquet", "nouns": folder / "nouns.parquet", "images": folder / "photos"}
 
 
@@ -195,8 +203,8 @@ def export(folder: Path, refs: int) -> int:
     with SelectionStore(folder / "selected.h5") as store:
         photos = refs_by_photo(folder / "refs.parquet", store.image_ids)
         images = annotated_images(store, photos, left_out=left_out)
-        about = {"categories": {}, "split": "val", "photos": Path(), "left_out": left_out}
-        FORMATS["coco"].write(Export(images=images, store=store, **about), folder / "labels.json")
+        labels = Export(images=images, store=store, categories={}, split="val", photos=Path(), left_out=left_out)
+        FORMATS["coco"].write(labels, folder / "labels.json")
     return refs
 
 

@@ -139,10 +139,10 @@ def score_in_batches(
 
 def photos_of(names: list[str], store: MaskStore) -> list[Photo]:
     def ref(ref_id: int, image_id: int, name: str) -> Ref:
-        about = {"ann_id": ref_id, "image_id": image_id, "file_name": name, "height": HEIGHT, "width": WIDTH}
         return Ref(
-            ref_id=ref_id, split="", category_id=0, category="", sent_ids=(), sentences=tuple(SENTENCES), **about
-        )
+            ref_id=ref_id, ann_id=ref_id, image_id=image_id, file_name=name, height=HEIGHT, width=WIDTH,
+            split="", category_id=0, category="", sent_ids=(), sentences=tuple(SENTENCES),
+        )  # fmt: skip
 
     return [
         Photo(name, tuple(ref(ref_id, image_id, name) for ref_id in store.all_refs_of(image_id)))

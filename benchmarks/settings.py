@@ -16,12 +16,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ssc_core.gpu_check.findings import difference
@@ -31,7 +32,8 @@ from ssc_core.torch_runtime import pick_bf16, pick_device
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Case:
     """A way to be faster: what does the same without and with it, per ``count`` images or samples."""
 
     name: str
@@ -52,7 +54,7 @@ def encoder_cases(options: argparse.Namespace, device: torch.device) -> Iterator
     pixels = torch.randn(options.images, 3, fused.img_size, fused.img_size, device=device)
     chosen = pick_bf16("auto", device)
 
-    def encode(encoder: nn.Module, bf16: bool = chosen, pixels: Tensor = pixels) -> Tensor:
+    def encode(encoder: Callable[[Tensor], Tensor], bf16: bool = chosen, pixels: Tensor = pixels) -> Tensor:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             return encoder(pixels).float()
 

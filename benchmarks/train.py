@@ -84,7 +84,7 @@ def make_data(folder: Path, images: int, side: int) -> Items:
             members.append(Ref(ref_id, 0, image_id, name, HEIGHT, WIDTH, "train", 1, "box", (0,), ("a box",)))
         refs[image_id] = members
 
-    def tokenize(sentences: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def tokenize(sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         return rng.integers(1, 400, (len(sentences), TOKENS)), np.ones((len(sentences), TOKENS), dtype=np.int64)
 
     return build_items(refs.items(), boxes, tokenize, lambda name: load_image(folder / name), side=side)
@@ -93,11 +93,14 @@ def make_data(folder: Path, images: int, side: int) -> Items:
 def make_model(swin: str, device: torch.device) -> ReferringSegmenter:
     """LAVT on BERT base, or with ``micro`` on a BERT as small as the embedded default's."""
     torch.manual_seed(0)
-    small = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
-    config = BertConfig(vocab_size=30522, **(small if swin == "micro" else {}))
+    config = BertConfig(vocab_size=30522)
+    if swin == "micro":
+        config = BertConfig(
+            vocab_size=30522, hidden_size=128, num_hidden_layers=3, num_attention_heads=4, intermediate_size=256
+        )
     size = SwinArchitecture(**MICRO_SWIN.model_dump(), window=6) if swin == "micro" else swin
     lavt = LAVT(size, text_dim=config.hidden_size)
-    return ReferringSegmenter(lavt, TextEncoder(config)).to(device, memory_format=torch.channels_last)
+    return ReferringSegmenter(lavt, TextEncoder(config)).to(device).to(memory_format=torch.channels_last)
 
 
 class PausedAfterSteps(RunState):
@@ -173,10 +176,10 @@ def published_seconds(
             picture = Image.open(folder / image.file_name, formats=("JPEG", "PNG")).convert("RGB")
             photo = picture.resize((items.side, items.side), 2)
             photos.append((torch.from_numpy(np.array(photo)).float() / 255 - MEAN) / STD)
-            picture = np.array(
+            levels = np.array(
                 Image.open(folder / f"ref{ref.ref_id}.png", formats=("PNG",)).resize((items.side, items.side), 0)
             )
-            candidates.append([torch.from_numpy(picture == v).to(device) for v in np.unique(picture) if v])
+            candidates.append([torch.from_numpy(levels == v).to(device) for v in np.unique(levels) if v])
             ids.append(torch.from_numpy(ref.ids[0]))
         pixels = torch.stack(photos).permute(0, 3, 1, 2).contiguous().to(device)
         words = torch.stack(ids).to(device)
@@ -204,7 +207,7 @@ def greedy_one_by_one(logits: torch.Tensor, candidates: list[list[torch.Tensor]]
             m = mask.float()
             both = (foreground[i] * m).sum()
             table.append(((both / (foreground[i].sum() + m.sum() - both)).item(), i, k))
-    losses, done, taken = [], set(), []
+    losses, done, taken = [], set(), list[tuple[int, int]]()
     for _, i, k in sorted(table, reverse=True):
         same_image = [other for other, _ in taken if torch.equal(pixels[i], pixels[other])]
         if i in done or any(torch.equal(candidates[i][k], candidates[o][c]) for o, c in taken if o in same_image):
