@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import transformers
 from torch import nn
 from transformers import BertConfig, GroundingDinoForObjectDetection
 
@@ -50,12 +53,14 @@ def load_grounding_dino(
             raise SscError(f"{kind.__name__} is loaded from a folder of transformers, and {model} is a file")
         folder = tokenizer_folder(model, tokenizer)
         network = load_official(path, bert_config(folder), attention)
+        check_token_positions(network)
         return LoadedDetector(network, load_tokenizer(folder), network.config.max_text_len)
     if not (path / "config.json").is_file():
         raise SscError(
             f"GroundingDINO model '{model}' is neither a folder with config.json nor a checkpoint file; {FETCH}"
         )
     network = load_network(kind, path, attention=attention, disable_custom_kernels=True)
+    check_token_positions(network)
     short_side, long_side = _input_sides(path)
     mean, std = mean_and_std(path, (IMAGENET_MEAN, IMAGENET_STD))
     return LoadedDetector(
@@ -67,6 +72,48 @@ def load_grounding_dino(
         mean=mean,
         std=std,
     )
+
+
+CLS, SEP, STOP, WORD = 101, 102, 1012, 2000
+"""Ids of BERT's vocabulary: "[CLS]", "[SEP]", "." and one of a word."""
+
+
+class _Seen(Exception):
+    """Ends a forward pass once the text encoder has its arguments."""
+
+
+def check_token_positions(network: Any) -> None:
+    """Raise SscError unless ``network`` numbers a caption's tokens as it was trained to: from 0 in every class, the
+    full stop after it counted with it, and no class sees another (Liu et al., arXiv 2303.05499, section 3.4).
+
+    Several releases of transformers before 5.23 count the full stop as 0. Nothing fails then: on the micro world 8 % of
+    the boxes were others, and scores were off by 0.05.
+    """
+    seen: list[Any] = []
+
+    def see(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        names = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+        seen.append({**dict(zip(names, arguments, strict=False)), **named})
+        raise _Seen
+
+    ids = torch.tensor([[CLS, WORD, WORD, STOP, WORD, STOP, SEP]])
+    pixels = torch.zeros(1, 3, 32, 32, dtype=next(network.parameters()).dtype)
+    hook = network.model.text_backbone.register_forward_pre_hook(see, with_kwargs=True)
+    try:
+        with torch.inference_mode(), suppress(_Seen):
+            network(pixel_values=pixels, input_ids=ids)
+    finally:
+        hook.remove()
+    phrase = torch.tensor([0, 1, 1, 1, 2, 2, 3])
+    positions = [0, 0, 1, 2, 0, 1, 0]
+    if seen[0]["position_ids"].tolist() != [positions] or not seen[0]["attention_mask"].reshape(7, 7).bool().equal(
+        phrase[:, None] == phrase
+    ):
+        raise SscError(
+            f"transformers {transformers.__version__} numbers the words of a caption otherwise than GroundingDINO was "
+            f"trained with: {seen[0]['position_ids'].tolist()[0]}, not {positions}. Boxes and scores would be off, and "
+            "nothing else would tell. Install the version in requirements.lock, or 5.23 at least"
+        )
 
 
 def _input_sides(folder: Path) -> tuple[int, int]:

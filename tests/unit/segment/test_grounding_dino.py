@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers.models.grounding_dino import modeling_grounding_dino
 
 from ssc_core.backends import Detector, load_backend
 from ssc_core.errors import SscError
@@ -143,3 +144,28 @@ def test_weights_that_do_not_fit_the_config_are_an_error(tiny_grounding_dino, tm
     (tmp_path / "config.json").write_text(json.dumps({**config, "encoder_layers": 2}))
     with pytest.raises(SscError, match="weights missing: 50"):
         GroundingDino(str(tmp_path), device="cpu")
+
+
+def test_a_transformers_that_numbers_words_otherwise_is_refused(tiny_grounding_dino, monkeypatch):
+    """As 5.17 to 5.22 did: the token that ends a class had the position 0."""
+    right = modeling_grounding_dino.generate_masks_with_special_tokens_and_transfer_map
+
+    def wrong(ids, **options):
+        masks, positions = right(ids, **options)
+        return masks, torch.where(torch.isin(ids, torch.tensor([101, 102, 1012, 1029])), 0, positions)
+
+    monkeypatch.setattr(modeling_grounding_dino, right.__name__, wrong)
+    with pytest.raises(SscError, match=r"\[0, 0, 1, 0, 0, 0, 0\], not \[0, 0, 1, 2, 0, 1, 0\]"):
+        GroundingDino(str(tiny_grounding_dino), device="cpu")
+
+
+def test_classes_that_see_each_other_are_refused(tiny_grounding_dino, monkeypatch):
+    right = modeling_grounding_dino.generate_masks_with_special_tokens_and_transfer_map
+
+    def wrong(ids, **options):
+        masks, positions = right(ids, **options)
+        return torch.ones_like(masks), positions
+
+    monkeypatch.setattr(modeling_grounding_dino, right.__name__, wrong)
+    with pytest.raises(SscError, match="numbers the words of a caption otherwise"):
+        GroundingDino(str(tiny_grounding_dino), device="cpu")
