@@ -16,6 +16,7 @@ from ssc_core.backends import Detections
 from ssc_core.errors import SscError
 from ssc_core.pretrained import Attention
 from ssc_core.segment.captions import Caption, captions_of, labels_by_exact_phrase, labels_by_token_spans
+from ssc_core.segment.deformable_attention import fuse_deformable_attention
 from ssc_core.segment.grounding_dino_build import LoadedDetector, load_grounding_dino
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
@@ -81,6 +82,8 @@ class GroundingDino:
         self._threads = threads
         loaded = self._load(model, tokenizer, attention)
         self.network = loaded.network.to(self.device).eval().requires_grad_(False)
+        if self.device.type == "cuda":
+            fuse_deformable_attention(self.network)
         self._tokenizer, self._max_tokens = loaded.tokenizer, loaded.max_tokens
         self._short_side = short_side or loaded.short_side
         self._long_side = long_side or loaded.long_side
