@@ -36,8 +36,8 @@ RIGHT = ("segment", "select", "correct", "memory", "resume", "lease", "torchrun"
 FAST = {
     "fast_segment_vit_h": "segment.py --images 64 --boxes 5 --sam vit_h --threads 16",
     "fast_segment_vit_b": "segment.py --images 64 --boxes 5 --sam vit_b --threads 16 --stages segment",
-    "fast_select": "select_stage.py --model ViT-L-14-336 --photos 200 --threads 16",
-    "fast_correct": "train.py --swin base --side 480 --samples 60 --steps 10",
+    "fast_select": "select_stage.py --model ViT-L-14-336 --photos 60 --threads 16",
+    "fast_correct": "train.py --swin base --side 480 --samples 60 --published-samples 15 --steps 10",
     "fast_settings": "settings.py --leave-out compile --threads 16",
     "fast_compile": "settings.py --only compile --threads 16",
 }

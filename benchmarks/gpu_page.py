@@ -18,10 +18,10 @@ HOW = """\
 writes this page. `ssc doctor --gpu` runs the quick ones. Nothing is downloaded: all weights are random, made on the
 spot.
 
-A bare machine needs a copy of the checkout; Python 3.11 or later with torch, torchvision, transformers, timm, h5py,
-SciPy and OpenCV; and a folder of what else the check imports (envs/gpu-check.txt: segment-anything, open-clip-torch,
-ftfy, wcwidth, pycocotools, pydantic, pydantic-core, annotated-types, typing-inspection; 16 MB). Nothing is installed
-there:
+A bare machine needs a copy of the checkout; Python 3.11 or later with torch, torchvision, timm, h5py, SciPy, OpenCV and
+what transformers needs; and a folder of what else the check imports (envs/gpu-check.txt: segment-anything,
+open-clip-torch, transformers, ftfy, wcwidth, pycocotools, pydantic, pydantic-core, annotated-types, typing-inspection;
+74 MB). Nothing is installed there:
 
     make gpu-wheels THERE=3.12               # here: build/gpu-wheels, for a machine with Python 3.12 on x86-64 Linux
     export PYTHONPATH=$PWD/build/gpu-wheels  # there, in the copy, that folder included
@@ -30,15 +30,13 @@ there:
     python benchmarks/gpu.py fast_segment_vit_h --out "$OUT"
     python benchmarks/gpu.py --out FOLDER --page                                 # here, from the files that came back
 
+What this page is made of lies in `benchmarks/gpu_found`; what a machine finds anew goes there, in place of the part's
+file or beside it, and `python benchmarks/gpu.py --out benchmarks/gpu_found --page` writes the page again.
+
 The parts that say whether it is right: `segment`, `select`, `correct`, `memory`, `resume`, `lease`, `torchrun`; how
 fast: `fast_segment_vit_h`, `fast_segment_vit_b`, `fast_select`, `fast_correct`, `fast_settings`, `fast_compile`. Each
 is a process that is stopped after 570 s, and writes PART.json after every finding; one that breaks or is stopped keeps
 what it found, says why, and ends with a status that is not 0. What is missing is named below, and its case is skipped.
-
-Tried with just that on 26 November 2026, on a CPU at small size beside much other work: Python 3.12.1, torch 2.11.0,
-torchvision 0.26.0, transformers 5.17.0, timm 1.0.31, h5py 3.16.0, SciPy 1.18.1, OpenCV 5.0.0, NumPy 2.5.2. `segment`,
-`select`, `correct`, `resume`, `lease`, `torchrun`, `fast_segment_vit_b`, `fast_select`, `fast_correct` and
-`fast_settings` ended right; for the others there was no time.
 
 fp32 is compared without TF32, so that its bounds can be tight; the device is always compared with fp32 on the CPU;
 "relative" is ||found - expected|| / ||expected||. Of GroundingDINO's proposals both take the same, since those of
@@ -53,6 +51,12 @@ WAYS = (
         "and flex attention is not needed. The others: `attention:` of their `settings` (`sdpa`, `eager`, "
         "`flash_attention_2`, `flex_attention`); open_clip chooses by itself",
         ("attention: fused, SAM",),
+    ),
+    (
+        "GroundingDINO's deformable attention by one kernel (`ssc_core/segment/deformable_attention.py`)",
+        "always on for `grounding_dino` and `mm_grounding_dino` on a GPU, where it gives what transformers gives; "
+        "needs a C compiler, as everything of Triton, and says so where there is none",
+        ("attention: fused, GroundingDINO",),
     ),
     (
         "`torch.compile`",
@@ -99,7 +103,10 @@ def page(found: Results) -> str:
     """Markdown. found: by part, in order, what each of them wrote."""
     devices = sorted({one["device_name"] for one in found.values()})
     dates = sorted({one["date"] for one in found.values()})
-    versions = {name: value for one in found.values() for name, value in one["versions"].items()}
+    versions: dict[str, set[str]] = {}
+    for one in found.values():
+        for name, value in one["versions"].items():
+            versions.setdefault(name, set()).add(value)
     lines = [
         "# On a GPU",
         "Written by `make gpu-check` from what its parts found: no figure below was typed.",
@@ -112,7 +119,8 @@ def page(found: Results) -> str:
         )
     lines += [
         f"Device: {', '.join(devices)}. Date: {', '.join(dates)}. "
-        f"{', '.join(f'{name} {value}' for name, value in versions.items())}.",
+        + ", ".join(f"{name} {' and '.join(sorted(values))}" for name, values in versions.items())
+        + ".",
         HOW.strip(),
         "## Right",
         _table(("", "part", "size", "what", "off by", "at most", "unit"), list(_right(found))),
@@ -144,7 +152,7 @@ def _settings(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Each way to be faster: what turns it on, and what that gives."""
     measured_by = [one["figures"] for one in parts if one.get("figures")]
     cases = {case["name"]: case for figures in measured_by for case in figures["cases"]}
-    seen = "" if any(one["device"] == "cuda" for one in parts) else "; never saw a GPU"
+    seen = "" if any(one["device"] == "cuda" for one in parts) else "; not on a GPU by itself"
     yield "## Each way to be faster"
     ways = []
     for what, setting, names in WAYS:

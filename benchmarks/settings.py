@@ -26,7 +26,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssc_core.gpu_check.findings import difference
-from ssc_core.gpu_check.networks import make_lavt, save_sam_folder, words
+from ssc_core.gpu_check.networks import PROMPT, make_lavt, save_detector, save_sam_folder, words
+from ssc_core.gpu_check.networks import photos as some_photos
+from ssc_core.segment.deformable_attention import FusedDeformableAttention
 from ssc_core.torch_runtime import pick_bf16, pick_device
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -69,6 +71,30 @@ def encoder_cases(options: argparse.Namespace, device: torch.device) -> Iterator
         pageable = torch.zeros(options.images, fused.img_size, fused.img_size, 3, dtype=torch.uint8)
         pinned = pageable.pin_memory()
         yield Case("pinned memory", lambda: pageable.to(device), lambda: pinned.to(device, non_blocking=True), count)
+
+
+def detector_cases(options: argparse.Namespace, device: torch.device) -> Iterator[Case]:
+    """GroundingDINO, as ``detect_boxes`` calls it: on a GPU, where it has a kernel of ours."""
+    from transformers.models.grounding_dino.modeling_grounding_dino import MultiScaleDeformableAttention
+
+    from ssc_core.segment.grounding_dino import GroundingDino
+
+    if device.type != "cuda":
+        return
+    photos, prompts = some_photos(options.images), [PROMPT] * options.images
+    with tempfile.TemporaryDirectory() as folder:
+        save_detector(Path(folder), small=options.size == "small", noise=0)
+        fused = GroundingDino(folder, box_threshold=0.0, batch_size=options.images)
+        published = copy.deepcopy(fused)
+    for part in list(published.network.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, FusedDeformableAttention):
+                setattr(part, name, MultiScaleDeformableAttention())
+
+    def scores(detector: GroundingDino) -> Tensor:
+        return torch.cat([torch.from_numpy(found.scores).sort().values for found in detector.detect(photos, prompts)])
+
+    yield Case("attention: fused, GroundingDINO", partial(scores, published), partial(scores, fused), options.images)
 
 
 def training_cases(options: argparse.Namespace, device: torch.device) -> Iterator[Case]:
@@ -138,7 +164,7 @@ def main() -> None:
     device = pick_device(options.device, options.threads)
     about = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "size": options.size}
     rows: list[dict[str, Any]] = []
-    for cases in (encoder_cases, training_cases):
+    for cases in (encoder_cases, detector_cases, training_cases):
         try:
             for case in cases(options, device):
                 wanted = not options.only or any(word in case.name for word in options.only)

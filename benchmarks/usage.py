@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 ROWS = 12
@@ -18,7 +19,8 @@ def usage_of(run: Callable[[], object], device: torch.device) -> dict[str, Any]:
     """Run twice more, once to measure and once under the profiler, whose cost is in no other figure.
 
     ``peak_mib``: memory that PyTorch took on the GPU; ``utilisation``: mean percent by nvidia-smi; both None on a CPU.
-    ``operators``: those with the most time of their own: name, calls, milliseconds, share of all operators' time.
+    ``operators``: those with the most time of their own: name, calls, milliseconds, share of all their time (on a GPU:
+    of all kernels', those that no operator started included).
     """
     peak = utilisation = None
     gpu = device.type == "cuda"
@@ -31,8 +33,14 @@ def usage_of(run: Callable[[], object], device: torch.device) -> dict[str, Any]:
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]) as profiler:
         run()
     time = "self_device_time_total" if gpu else "self_cpu_time_total"
-    rows = sorted(profiler.key_averages(), key=lambda row: -getattr(row, time))
-    total = sum(getattr(row, time) for row in rows) or 1
+    found = profiler.key_averages()
+    # a kernel is a row of its own, too, and its time is also that of the operator that started it
+    kernels = [row for row in found if row.device_type != DeviceType.CPU]
+    operators = [
+        row for row in found if row.device_type == DeviceType.CPU and "::" in row.key
+    ]  # not the profiler's own
+    rows = sorted(operators, key=lambda row: -getattr(row, time))
+    total = sum(getattr(row, time) for row in (kernels if gpu else rows)) or 1
     return {
         "peak_mib": peak,
         "utilisation": utilisation,

@@ -157,6 +157,8 @@ def make_lavt(*, small: bool, drop_path: float = 0.0, checkpoint_activations: bo
 
 def stir(network: nn.Module, scale: float = NOISE) -> None:
     """Add noise to all weights: many are zeros or ones at first, with which half of a network would do nothing."""
+    if not scale:
+        return
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * scale)

@@ -281,7 +281,7 @@ def test_the_page_says_what_never_saw_a_gpu_and_what_is_wrong(monkeypatch: pytes
     assert "segment, sam: skipped: x is not installed." in text
     assert "segment, sam2: error: RuntimeError: y." in text
     assert "never seen" not in page({"segment": {**part, "device": "cuda", "device_name": "a card"}})
-    assert "| fused AdamW | always on | not measured; never saw a GPU |" in text
+    assert "| fused AdamW | always on | not measured; not on a GPU by itself |" in text
 
     case = {"name": "fused AdamW, training", "off_ms": 3, "on_ms": 2, "times": 1.5, "off_by": 0}
     cases = [{**case, "off_mib": None, "on_mib": None}, {"name": "compile, SAM", "error": "no compiler"}]
