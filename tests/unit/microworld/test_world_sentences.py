@@ -221,6 +221,24 @@ def test_refcoco_says_what_it_said_in_edition_3():
     assert hashlib.sha256("\n".join(said).encode()).hexdigest()[:16] == "cf9d6d87827ef154"
 
 
+def share_of_one_kind(settings: WorldSettings, style: str = "refcoco+") -> float:
+    """Of the refs, whose three sentences are all of one kind."""
+    scenes = [split_scene("refcoco", "train", index, ("refcoco", "refcoco+"), SETTINGS) for index in range(60)]
+    refs = [ref for scene in scenes for ref in describe(scene, style, settings)]
+    return float(np.mean([len({sentence.kind for sentence in ref.sentences}) == 1 for ref in refs]))
+
+
+def test_people_say_different_things_of_a_ref_of_refcoco_plus():
+    """Of real refs of RefCOCO 0.34 have three sentences that are alike (benchmarks/agreement.py)."""
+    same_people = SETTINGS.refcoco_plus.model_copy(update={"again": 0.7})
+    assert (
+        share_of_one_kind(SETTINGS)
+        < 0.42
+        < 0.5
+        < share_of_one_kind(SETTINGS.model_copy(update={"refcoco_plus": same_people}))
+    )
+
+
 def test_the_pictures_of_refcoco_do_not_depend_on_what_refcoco_plus_says():
     nothing = dict.fromkeys(SentenceMix.model_fields, 0.0)
     other = SETTINGS.model_copy(update={"refcoco_plus": SentenceMix(**(nothing | {"relation": 1.0}))})
