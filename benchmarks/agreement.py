@@ -1,6 +1,6 @@
 """How alike what different people say of one object is: real sentences, and those of the micro world.
 
-    python benchmarks/agreement.py sentences.jsonl    # lines {"ref_id": 1, "sent": "..."} of a real dataset; and the world
+    python benchmarks/agreement.py sentences.jsonl    # lines {"ref_id": 1, "sent": "..."} of a real dataset
 
 A sentence has the kinds whose words it has: place, depth, size, another thing, colour. ``pairs``: share of pairs of a
 ref's first three sentences with the same kinds; ``chance``: of pairs of any refs; ``kappa``: (pairs - chance) /
