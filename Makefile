@@ -63,6 +63,7 @@ lint: env ## formatting, lints and types, changing nothing
 	$(BIN)/python -m snakefmt --check Snakefile rules
 	$(BIN)/python -m snakemake --lint
 	$(BIN)/python -m mypy ssc_core microworld benchmarks
+	$(BIN)/python -m mypy --explicit-package-bases workflow_scripts
 
 format: env ## format Python and Snakemake files
 	$(BIN)/ruff check --fix --quiet . || true
@@ -82,9 +83,9 @@ report: env ## one HTML page of everything in results/; where ways to select wer
 bench: env ## all benchmarks of the stages against the published way, as docs/benchmarks.md (SAMPLE=folder of real data)
 	$(BIN)/python benchmarks/page.py $(if $(SAMPLE),--sample $(SAMPLE))
 
-gpu-check: env ## every stage on the GPU against the CPU, and how fast, as docs/gpu.md (SIZE=small: on any machine, as build/gpu/page.md)
+gpu-check: env ## every stage on the GPU against the CPU, and how fast, as docs/gpu.md (on a CPU, small: as build/gpu/page.md)
 	rm -rf build/gpu
-	$(BIN)/python benchmarks/gpu.py $(if $(SIZE),--size $(SIZE) --page build/gpu/page.md,--page)
+	$(BIN)/python benchmarks/gpu.py $(if $(SIZE),--size $(SIZE)) --page
 
 gpu-wheels: env ## what the GPU check needs on a bare machine, in build/gpu-wheels (THERE=3.12: its Python)
 	rm -rf build/gpu-wheels

@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py                                    # all parts; at the published sizes where there is a GPU
     python benchmarks/gpu.py segment fast_select --size small   # some of them with small networks, on any machine
-    python benchmarks/gpu.py --page                             # the page alone, from what is in --out
+    python benchmarks/gpu.py --out benchmarks/gpu_found --page  # the page alone, from what is there
 
 Each part is a process of its own, of ten minutes at most, and leaves PART.json in ``--out``, also where it is cut or
 breaks. It starts in a checkout without an installation, on Python 3.11 or later with torch, torchvision, transformers,
@@ -18,6 +18,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -49,6 +50,9 @@ FAST_SMALL = {
     "fast_settings": "settings.py --leave-out compile --size small --images 2 --repeats 3 --threads 1",
     "fast_compile": "settings.py --only compile --size small --images 2 --repeats 3 --threads 1",
 }
+KEPT = "benchmarks/gpu_found"
+"""What GPUs found at the published sizes: docs/gpu.md is made of it."""
+
 LIMIT = 570
 """Seconds of a part: less than the ten minutes of a lent machine, so that what was found is written before they end."""
 
@@ -58,24 +62,25 @@ def main() -> None:
     names = [*RIGHT, *FAST]
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(names)}; default: all")
     parser.add_argument("--size", choices=("small", "official"), help="of the networks; default: official on a GPU")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "gpu", help="folder of the findings")
-    parser.add_argument("--page", nargs="?", type=Path, const=ROOT / "docs" / "gpu.md", help="write the page, too")
+    parser.add_argument("--out", type=Path, help=f"folder of the findings; default: {KEPT}, and of others build/gpu")
+    parser.add_argument("--page", action="store_true", help="write the page, too: of what is kept docs/gpu.md")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(names):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     size = options.size or ("official" if torch.cuda.is_available() else "small")
-    options.out.mkdir(parents=True, exist_ok=True)
+    keep = torch.cuda.is_available() and size == "official"
+    out = (options.out or ROOT / (KEPT if keep else "build/gpu")).resolve()
+    out.mkdir(parents=True, exist_ok=True)
     wrong = [
         name
-        for name in options.parts or ([] if options.page and any(options.out.glob("*.json")) else names)
-        if not (run_right if name in RIGHT else run_fast)(name, size, options.out.resolve())
+        for name in options.parts or ([] if options.page and options.out and any(out.glob("*.json")) else names)
+        if not (run_right if name in RIGHT else run_fast)(name, size, out)
     ]
     if options.page:
-        found = {
-            name: json.loads(file.read_text()) for name in names if (file := options.out / f"{name}.json").is_file()
-        }
-        options.page.write_text(page(found), encoding="utf-8")
-        print(options.page)
+        found = {name: json.loads(file.read_text()) for name in names if (file := out / f"{name}.json").is_file()}
+        target = ROOT / "docs" / "gpu.md" if out == ROOT / KEPT else out / "page.md"
+        target.write_text(page(found), encoding="utf-8")
+        print(target)
     if wrong:
         sys.exit(f"not right: {', '.join(wrong)}")
 
@@ -96,13 +101,12 @@ def run_right(name: str, size: str, out: Path) -> bool:
 def run_fast(name: str, size: str, out: Path) -> bool:
     """A benchmark, and its figures with what they were measured on."""
     script, *arguments = (FAST_SMALL if size == "small" else FAST)[name].split()
-    figures = out / "figures" / f"{name}.json"
-    figures.parent.mkdir(exist_ok=True)
-    figures.unlink(missing_ok=True)
     arguments = [f"benchmarks/{script}", *arguments]
-    status, seconds, why = _run([*arguments, "--json", str(figures)])
-    result = _about(name, size, arguments, seconds)
-    result["figures"] = json.loads(figures.read_text()) if figures.is_file() else None
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "figures.json"
+        status, seconds, why = _run([*arguments, "--json", str(figures)])
+        result = _about(name, size, arguments, seconds)
+        result["figures"] = json.loads(figures.read_text()) if figures.is_file() else None
     result["failed"] = why if status else ""
     _write(out / f"{name}.json", result)
     return status == 0

@@ -14,9 +14,9 @@ SETTINGS = ("fast_settings", "fast_compile")
 HOW = """\
 ## How to run it
 
-`make gpu-check` runs all parts, at the published sizes where there is a GPU and with small networks elsewhere, and
-writes this page. `ssc doctor --gpu` runs the quick ones. Nothing is downloaded: all weights are random, made on the
-spot.
+`make gpu-check` runs all parts, at the published sizes where there is a GPU and with small networks elsewhere. On a GPU
+each part's findings replace those in `benchmarks/gpu_found`, of which this page is made. `ssc doctor --gpu` runs the
+quick ones. Nothing is downloaded: all weights are random, made on the spot.
 
 A bare machine needs a copy of the checkout; Python 3.11 or later with torch, torchvision, timm, h5py, SciPy, OpenCV and
 what transformers needs; and a folder of what else the check imports (envs/gpu-check.txt: segment-anything,
@@ -28,10 +28,7 @@ open-clip-torch, transformers, ftfy, wcwidth, pycocotools, pydantic, pydantic-co
     python benchmarks/gpu.py segment select correct --size small --out "$OUT"    # is all there? minutes
     python benchmarks/gpu.py segment --out "$OUT"                                # one part, ten minutes at most
     python benchmarks/gpu.py fast_segment_vit_h --out "$OUT"
-    python benchmarks/gpu.py --out FOLDER --page                                 # here, from the files that came back
-
-What this page is made of lies in `benchmarks/gpu_found`; what a machine finds anew goes there, in place of the part's
-file or beside it, and `python benchmarks/gpu.py --out benchmarks/gpu_found --page` writes the page again.
+    python benchmarks/gpu.py --out benchmarks/gpu_found --page                   # here, where the files came back to
 
 The parts that say whether it is right: `segment`, `select`, `correct`, `memory`, `resume`, `lease`, `torchrun`; how
 fast: `fast_segment_vit_h`, `fast_segment_vit_b`, `fast_select`, `fast_correct`, `fast_settings`, `fast_compile`. Each

@@ -36,9 +36,8 @@ def usage_of(run: Callable[[], object], device: torch.device) -> dict[str, Any]:
     found = profiler.key_averages()
     # a kernel is a row of its own, too, and its time is also that of the operator that started it
     kernels = [row for row in found if row.device_type != DeviceType.CPU]
-    operators = [
-        row for row in found if row.device_type == DeviceType.CPU and "::" in row.key
-    ]  # not the profiler's own
+    own = "::"  # in names of operators, and not in those of the profiler's own rows
+    operators = [row for row in found if row.device_type == DeviceType.CPU and own in row.key]
     rows = sorted(operators, key=lambda row: -getattr(row, time))
     total = sum(getattr(row, time) for row in (kernels if gpu else rows)) or 1
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*", "*.tmp")
 """Compiled files that a process of another worker is writing."""
 
 ROOT = Path(__file__).resolve().parents[1]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs, and children inherit
 REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
 
 

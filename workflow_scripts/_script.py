@@ -52,7 +52,7 @@ def run(main: Callable[..., Any], arguments: Sequence[str] | None = None) -> Non
         sys.exit(1)
 
 
-def _parameters(of: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+def _parameters(of: Any) -> Iterator[inspect.Parameter]:
     """What a function is called with; the fields of a dataclass in its place."""
     for parameter in inspect.signature(of, eval_str=True).parameters.values():
         if is_dataclass(parameter.annotation):
@@ -61,7 +61,7 @@ def _parameters(of: Callable[..., Any]) -> Iterator[inspect.Parameter]:
             yield parameter
 
 
-def _call(of: Callable[..., Any], options: dict[str, Any]) -> Any:
+def _call(of: Any, options: dict[str, Any]) -> Any:
     """Call a function with options by name, dataclasses made from theirs."""
     kinds = {name: one.annotation for name, one in inspect.signature(of, eval_str=True).parameters.items()}
     return of(**{name: _call(kind, options) if is_dataclass(kind) else options[name] for name, kind in kinds.items()})

@@ -8,6 +8,7 @@ import torch
 from microworld.training import recipes
 from microworld.training.loop import pin_files
 from ssc_core.config.world import WorldSettings
+from ssc_core.errors import SscError
 from workflow_scripts._script import run
 
 
@@ -16,8 +17,10 @@ def main(
 ) -> None:
     torch.set_num_threads(threads)
     chosen = json.loads(options)
-    if step == "data":
+    if world is not None:  # the step `data`
         recipes.make_data(build, settings=world, workers=threads, **chosen)
+    elif out is None:
+        raise SscError(f"the step '{step}' needs a folder for what it makes: --out")
     elif step.startswith("card"):
         getattr(recipes, step)(build, out, threads=threads, **chosen)
     else:

@@ -119,7 +119,15 @@ class WorldSettings(Section):
     )
     refcoco_plus: SentenceMix = Field(
         default_factory=lambda: SentenceMix(
-            location=0.36, colour=0.03, size=0.26, attribute=0.06, mixed=0.04, noun=0.03, bare=0, relation=0.22, again=0
+            location=0.36,
+            colour=0.03,
+            size=0.26,
+            attribute=0.06,
+            mixed=0.04,
+            noun=0.03,
+            bare=0,
+            relation=0.22,
+            again=0,  # what an object allows makes its sentences alike enough, as benchmarks/agreement.py measures
         ),
         description="Kinds of sentence in RefCOCO+'s style: depth is its only place, and bare must stay zero.",
     )

@@ -8,7 +8,7 @@ with PyTorch's builds for GPUs, keeps the sum in registers.
 from __future__ import annotations
 
 import logging
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,9 +26,9 @@ TOLERANCE = 1e-4
 class FusedDeformableAttention(nn.Module):
     """Multi-scale deformable attention (Zhu et al., arXiv 2010.04159, equation 3), as transformers' modules call it."""
 
-    def __init__(self, kernels: ModuleType) -> None:
+    def __init__(self, sample: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
         super().__init__()
-        self._sample = kernels.sample
+        self._sample = sample
 
     def forward(
         self,
@@ -61,9 +61,9 @@ def fuse_deformable_attention(network: nn.Module) -> bool:
     if not places:
         return False
     try:
-        from ssc_core.segment import deformable_kernel
+        from ssc_core.segment.deformable_kernel import sample
 
-        fused = FusedDeformableAttention(deformable_kernel)
+        fused = FusedDeformableAttention(sample)
         off = _difference(fused, places[0][2], next(network.parameters()).device)
     except Exception as error:  # no Triton, no C compiler, a GPU that it does not know
         log.warning("the detector runs without its fused attention, slower: %s", f"{error!r:.200}")

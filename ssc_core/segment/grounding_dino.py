@@ -17,7 +17,7 @@ from ssc_core.errors import SscError
 from ssc_core.pretrained import Attention
 from ssc_core.segment.captions import Caption, captions_of, labels_by_exact_phrase, labels_by_token_spans
 from ssc_core.segment.deformable_attention import fuse_deformable_attention
-from ssc_core.segment.grounding_dino_build import LoadedDetector, load_grounding_dino
+from ssc_core.segment.grounding_dino_build import LoadedDetector, check_token_positions, load_grounding_dino
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
 ClassAssignment = Literal["token_spans", "exact_phrase"]
@@ -125,7 +125,9 @@ class GroundingDino:
 
     @classmethod
     def _load(cls, model: str, tokenizer: str | None, attention: Attention | None) -> LoadedDetector:
-        return load_grounding_dino(model, tokenizer, kind=cls.kind, attention=attention)
+        loaded = load_grounding_dino(model, tokenizer, kind=cls.kind, attention=attention)
+        check_token_positions(loaded.network)
+        return loaded
 
     def _answer(self, batch: Sequence[_Question]) -> list[Detections]:
         pixels, pixel_mask = self._pixels([question.image for question in batch])

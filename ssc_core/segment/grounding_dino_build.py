@@ -53,14 +53,12 @@ def load_grounding_dino(
             raise SscError(f"{kind.__name__} is loaded from a folder of transformers, and {model} is a file")
         folder = tokenizer_folder(model, tokenizer)
         network = load_official(path, bert_config(folder), attention)
-        check_token_positions(network)
         return LoadedDetector(network, load_tokenizer(folder), network.config.max_text_len)
     if not (path / "config.json").is_file():
         raise SscError(
             f"GroundingDINO model '{model}' is neither a folder with config.json nor a checkpoint file; {FETCH}"
         )
     network = load_network(kind, path, attention=attention, disable_custom_kernels=True)
-    check_token_positions(network)
     short_side, long_side = _input_sides(path)
     mean, std = mean_and_std(path, (IMAGENET_MEAN, IMAGENET_STD))
     return LoadedDetector(
