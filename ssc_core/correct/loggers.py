@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,16 +42,28 @@ class TensorBoardLog:
 
 
 class WandbLog:
-    """A run of Weights & Biases; account, project and offline mode come from its own environment variables."""
+    """A run of Weights & Biases; account, project and offline mode come from its own environment variables.
+
+    A training that goes on goes on in its run, whose id is kept in ``folder``. Of steps that are done again, the run
+    keeps the first numbers: it takes no step twice.
+    """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self._wandb = _need("wandb", "wandb")
         self._folder, self._settings = folder, settings
 
     def start(self, steps: int) -> None:
+        self._run = self._wandb.init(
+            dir=str(self._folder), name="/".join(self._folder.parts[-4:]), config=dict(self._settings),
+            id=self._run_id(new=steps == 0), resume="allow",
+        )  # fmt: skip
+
+    def _run_id(self, new: bool) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
-        name = "/".join(self._folder.parts[-4:])
-        self._run = self._wandb.init(dir=str(self._folder), name=name, config=dict(self._settings))
+        kept = self._folder / "run_id"
+        if new or not kept.is_file():
+            kept.write_text(secrets.token_hex(4), encoding="utf-8")
+        return kept.read_text(encoding="utf-8")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)

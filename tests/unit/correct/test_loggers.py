@@ -69,6 +69,26 @@ def test_weights_and_biases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     logger.start(0)
     logger.log(1, {"loss": 0.5})
     logger.close()
-    opened = {"dir": str(folder), "name": "refcoco/checkpoints/wandb/correct", "config": {"train": {"lr": 1}}}
-    assert Recorder.calls == [("open", opened), ("log", {"loss": 0.5}, 1), ("close",)]
-    assert folder.is_dir()
+    (_, opened), *rest = Recorder.calls
+    assert opened["name"] == "refcoco/checkpoints/wandb/correct"
+    assert (opened["dir"], opened["config"]) == (str(folder), {"train": {"lr": 1}})
+    assert rest == [("log", {"loss": 0.5}, 1), ("close",)]
+
+
+def test_a_training_that_goes_on_goes_on_in_its_run_of_weights_and_biases(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", module("wandb", init=Recorder))
+
+    def run_after(steps: int) -> str:
+        logger = make_logger("wandb", tmp_path / "wandb" / "correct", {})
+        logger.start(steps)
+        ((_, opened),) = Recorder.calls
+        assert opened["resume"] == "allow"
+        return opened["id"]
+
+    first = run_after(0)
+    assert run_after(7) == first
+    assert run_after(0) != first  # it began anew: what was trained before is another run
+    (tmp_path / "wandb/correct/run_id").unlink()
+    assert len(run_after(7)) == 8
