@@ -17,7 +17,7 @@ rule extract_nouns:
     resources:
         mem_mb=4000,
         runtime=60,
-        device=SETTINGS.compute.device,
+        device="cpu",  # some thousand different nouns, minutes at most: no reason to wait for a GPU
     params:
         **reads("extract_nouns"),
     message:

@@ -1,6 +1,7 @@
 """The jobs of a plan as JSON: ``python planned_jobs.py SNAKEFILE CONFIG TARGET ...``, in the folder of a run.
 
-Of each job: rule, wildcards, input, output, params and shell line, as Snakemake has them once it has called functions.
+Of each job: rule, wildcards, input, output, params, resources and shell line, as Snakemake has them once it has called
+functions.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def planned_jobs(snakefile: Path, config: Path, targets: list[str]) -> list[dict
                 "input": [str(path) for path in job.input],
                 "output": [str(path) for path in job.output],
                 "params": {name: str(value) for name, value in job.params.items()},
+                "resources": {name: job.resources.get(name) for name in ("gpu", "device")},
                 "shell": job.rule.shellcmd,
             }
             for job in workflow.dag.jobs

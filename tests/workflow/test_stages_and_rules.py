@@ -64,11 +64,16 @@ class Job:
     input: set[str]
     output: set[str]
     params: dict[str, str]
+    resources: dict[str, Any]
     shell: str
 
     @property
     def decisive(self) -> tuple[set[str], dict[str, str]]:
         return self.input, {name: value for name, value in self.params.items() if name not in NAMED_AFTER_FILES}
+
+
+VALUES = ("params", "resources", "shell")
+"""Of a job, as they are."""
 
 
 class Workflow:
@@ -118,7 +123,7 @@ class Workflow:
                 for name, stage in self.stages.items()
                 if {self.path(result, variant, where) for result in stage.writes} & set(job["output"])
             )
-            yield Job(stage, variant, where, set(job["input"]), set(job["output"]), job["params"], job["shell"])
+            yield Job(stage, variant, where, set(job["input"]), set(job["output"]), *map(job.get, VALUES))
 
     def mistakes(self, job: Job) -> list[str]:
         """What the rule of a job does and its stage does not say, or the reverse."""
@@ -141,6 +146,7 @@ class Workflow:
                 [name for name in _models(settings, stage.models) if name not in params.get("models", "")],
                 [],
             ),
+            "a GPU": (bool(job.resources["gpu"]), job.resources["device"] not in (None, "cpu")),
             "params that reach the function": (
                 {name for name in ("settings", "compat") if f"{{params.{name}:q}}" in job.shell},
                 {name for name, has in (("settings", stage.sections), ("compat", stage.compat)) if has},
@@ -250,6 +256,7 @@ LEFT_OUT = [
     ("select_masks", SELECT, '**reads("select_masks"),', 'code=code("ssc_core.select.stage:select_masks"),'),
     ("select_masks", SELECT, 'params.compat"\n            " reviews', '"\n            " reviews'),
     ("score_candidates", SELECT, 'masks=found("masks_shard"),', ""),
+    ("extract_nouns", SEGMENT, 'device="cpu",', "device=SETTINGS.compute.device,"),
     ("segment_boxes", SEGMENT, "boxes=boxes_if_any,", 'boxes=boxes_if_any, more=found("boxes"),'),
     ("select_masks", SELECT, "scores=scores_of_all,", 'scores=found("scores@dense"),'),
     ("score_candidates@dense", SELECT, '**reads("score_candidates@{scorer}"),', '**reads("score_candidates"),'),
