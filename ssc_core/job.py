@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ssc_core.failures import AGAIN, ASKED_MEMORY
+from ssc_core.spinning import sleep_soon
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 """Of Linux's ``prctl(2)``."""
@@ -38,8 +39,8 @@ def run(log: Path, mem_mb: str, command: Sequence[str]) -> int:
     """
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes whose parent dies become children of this one
     output, into = os.pipe()
-    asked = {**os.environ, ASKED_MEMORY: mem_mb}
-    script = subprocess.Popen(command, stdout=into, stderr=into, env=asked, preexec_fn=_die_with_parent)
+    environment = {**os.environ, **sleep_soon(os.environ), ASKED_MEMORY: mem_mb}
+    script = subprocess.Popen(command, stdout=into, stderr=into, env=environment, preexec_fn=_die_with_parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # tee inherits this: what is sent to all must not silence the log
     tee = subprocess.Popen(["tee", "--", log], stdin=output)

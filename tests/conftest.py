@@ -23,6 +23,7 @@ HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*", "*.tmp")
 """Compiled files that a process of another worker is writing."""
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # workers share the cores with each other and with each other's jobs
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs, and children inherit
 REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
 
