@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from packaging.version import Version
 from torch import Tensor, nn
 
 from ssc_core.checkout import install
@@ -28,6 +29,9 @@ ABOUT = "ssc"
 
 CLOSE = 1e-3
 """Largest difference of a logit that rounding in another order makes; published networks have logits of about 10."""
+
+READS_ONE_FILE = Version("1.24.1")
+"""Of onnxruntime. Older ones (1.20, 1.22 and 1.23 were tried) follow a link to weights outside of the file's folder."""
 
 _MOST_BATCH = 4096
 
@@ -110,8 +114,14 @@ def _onnx_logits(path: Path, inputs: tuple[Tensor, ...]) -> np.ndarray:
 
 
 def open_session(path: Path, threads: int = 1) -> Any:
-    """The file in onnxruntime, on the CPU. Raises SscError for one that it cannot read, and without onnxruntime."""
+    """The file in onnxruntime, on the CPU. Raises SscError for one that it cannot read, and without an onnxruntime that
+    reads that file alone."""
     runtime = _need("onnxruntime")
+    if not Version(runtime.__version__) >= READS_ONE_FILE:
+        raise SscError(
+            f"onnxruntime {runtime.__version__} is too old: a network's file could have it read any other file of this "
+            f"machine, which {READS_ONE_FILE} refuses: {install('onnx')}"
+        )
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     try:

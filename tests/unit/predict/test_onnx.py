@@ -152,6 +152,17 @@ def test_what_a_strangers_network_gives_is_checked(tmp_path: Path) -> None:
             ask(strangers(path, node, **constants))
 
 
+def test_an_onnxruntime_that_reads_other_files_too_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    path = strangers(tmp_path / "a.onnx")
+    monkeypatch.setattr(onnxruntime, "__version__", "1.23.2")
+    with pytest.raises(SscError, match=r"onnxruntime 1\.23\.2 is too old.* 1\.24\.1 refuses"):
+        ask(path)
+    monkeypatch.setattr(onnxruntime, "__version__", "1.24.1")
+    assert ask(path)[0].shape == (1, 32, 32)
+
+
 @pytest.mark.parametrize("place", ["/etc/passwd", "../secret", "link"])
 def test_no_file_of_strangers_reads_another_of_this_machine(tmp_path: Path, place: str) -> None:
     import onnx

@@ -30,7 +30,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     start = uvicorn.Server.run
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, **given: (servers.append(self), start(self, **given)))
     listener = socket.create_server(("127.0.0.1", 0))
-    network = lambda images, sentences: [np.eye(24, dtype=bool)[None]]  # noqa: E731
+    network = lambda images, sentences: [np.eye(24, dtype=np.float32)[None]]  # noqa: E731
     thread = threading.Thread(target=run_page, args=(build_page(Explorer(network, None)), listener), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
