@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ssc_core.errors import SscError
+from ssc_core.files import atomic_path
 
 
 class Logger(Protocol):
@@ -62,7 +63,8 @@ class WandbLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         kept = self._folder / "run_id"
         if new or not kept.is_file():
-            kept.write_text(secrets.token_hex(4), encoding="utf-8")
+            with atomic_path(kept) as temporary:
+                temporary.write_text(secrets.token_hex(4), encoding="utf-8")
         return kept.read_text(encoding="utf-8")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
