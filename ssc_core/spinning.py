@@ -1,7 +1,7 @@
 """How long the threads by which PyTorch computes on a CPU wait for each other before they sleep.
 
-By default GNU's OpenMP lets them spin for milliseconds. Where other work has their cores that is lost: what they wait
-for cannot go on meanwhile. Imports nothing heavy: the environment is read when PyTorch is imported.
+GNU's OpenMP lets them spin first, 300,000 turns by default. Where other work has their cores that is lost: what they
+wait for cannot go on meanwhile. Imports nothing heavy: the environment is read when PyTorch is imported.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 SPINS = "GOMP_SPINCOUNT"
 TURNS = "10000"
-"""Tenths of a millisecond, of a default of 300,000: docs/performance.md says what was measured."""
+"""Of those tried, the fewest that cost nothing where a job has its cores for itself (docs/performance.md)."""
 
 
 def sleep_soon(environment: Mapping[str, str]) -> dict[str, str]:

@@ -117,7 +117,7 @@ def open_session(path: Path, threads: int = 1) -> Any:
     """The file in onnxruntime, on the CPU. Raises SscError for one that it cannot read, and without an onnxruntime that
     reads that file alone."""
     runtime = _need("onnxruntime")
-    if not Version(runtime.__version__) >= READS_ONE_FILE:
+    if Version(runtime.__version__) < READS_ONE_FILE:
         raise SscError(
             f"onnxruntime {runtime.__version__} is too old: a network's file could have it read any other file of this "
             f"machine, which {READS_ONE_FILE} refuses: {install('onnx')}"
