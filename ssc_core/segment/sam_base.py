@@ -101,13 +101,13 @@ class BoxSegmenter(ABC):
         pixels = self._pixels([image for image, _ in batch])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             encoded = self._encode(pixels)
-        results = []
+        queued = []
         for (image, boxes), one in zip(batch, encoded, strict=True):
             rows: Any = boxes  # an array is sliced as a sequence is
-            pairs = self._boxes(rows, partial(self._masks, one, image))
-            masks, scores = zip(*pairs, strict=True)
-            results.append(InstanceMasks(masks=np.stack(masks), scores=np.array(scores, dtype=np.float32)))
-        return results
+            queued.append(self._boxes(rows, partial(self._masks, one, image)))
+        if self.device.type == "cuda":  # once, when all images are under way: to wait is to leave the GPU idle
+            torch.cuda.synchronize(self.device)
+        return [_copied(pairs) for pairs in queued]
 
     def _pixels(self, images: Sequence[EncoderInput]) -> torch.Tensor:
         """Normalised pixels float32 (B, 3, side, side); 0 beyond an image."""
@@ -118,23 +118,34 @@ class BoxSegmenter(ABC):
             pixels[row, :, :height, :width] = (one - self._mean) / self._std
         return pixels
 
-    def _masks(self, encoded: Any, image: EncoderInput, boxes: np.ndarray) -> list[tuple[np.ndarray, float]]:
-        """Mask bool (H, W) and predicted IoU of each of the boxes (n, 4), absolute pixels of the original image."""
+    def _masks(self, encoded: Any, image: EncoderInput, boxes: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Mask bool (H, W) and predicted IoU of each of the boxes (n, 4), absolute pixels of the original image.
+
+        They are on their way from a GPU: its work has to be waited for before they are read.
+        """
         (height, width), (rows, columns) = image.size, image.pixels.shape[:2]
         scale = np.array([columns / width, rows / height] * 2)
-        prompts = torch.as_tensor(np.asarray(boxes, np.float64) * scale, dtype=torch.float32, device=self.device)
+        prompts = torch.from_numpy((np.asarray(boxes, np.float64) * scale).astype(np.float32))
+        prompts = prompts.to(self.device, non_blocking=True)
         logits, ious = self._decode(encoded, prompts)
         # choosing first leaves one mask in three to enlarge
         best = ious.argmax(dim=1, keepdim=True)
         chosen = torch.take_along_dim(logits, best[:, :, None, None], dim=1).float()
         masks = self._enlarge(chosen, (rows, columns), image.size)[:, 0] > 0
-        return list(zip(masks.cpu().numpy(), ious.gather(1, best)[:, 0].tolist(), strict=True))
+        scores = ious.gather(1, best)[:, 0].float()
+        return list(zip(*(found.to("cpu", non_blocking=True) for found in (masks, scores)), strict=True))
 
     def _enlarge(self, logits: torch.Tensor, shown: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
         """Mask logits (n, 1, h, w) to the photo's ``size`` by way of the input, cut to what the image fills there."""
         logits = functional.interpolate(logits, (self.side, self.side), mode="bilinear", align_corners=False)
         logits = logits[..., : shown[0], : shown[1]]
         return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+
+def _copied(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> InstanceMasks:
+    """The masks and predicted IoUs of an image's boxes, in memory of their own."""
+    masks, scores = zip(*pairs, strict=True)
+    return InstanceMasks(masks=torch.stack(masks).numpy(), scores=torch.stack(scores).numpy())
 
 
 def _nothing(image: np.ndarray | EncoderInput) -> InstanceMasks:

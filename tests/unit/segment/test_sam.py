@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from segment_anything import SamPredictor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ssc_core.backends import Segmenter, load_backend
 from ssc_core.errors import SscError
@@ -73,6 +75,35 @@ def test_fused_attention_equals_the_packages(tiny_sam, segmenter):
         expected = load_sam(str(tiny_sam)).image_encoder(pixels)
         assert torch.allclose(segmenter.network.image_encoder(pixels), expected, atol=1e-4)
     assert expected.std() > 0.1
+
+
+class Crossings(TorchDispatchMode):
+    """The operators that meet tensors of two devices, single numbers left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, operator, types, arguments=(), options=None):
+        result = operator(*arguments, **(options or {}))
+        tensors = [one for one in tree_leaves((arguments, options, result)) if isinstance(one, torch.Tensor)]
+        if len({one.device for one in tensors if one.ndim}) > 1:
+            self.found.append(str(operator))
+        return result
+
+
+def test_a_second_pass_brings_nothing_to_its_device(tiny_sam):
+    """On a GPU each such copy waits for all work before it. No GPU is needed to see them: meta is another device."""
+    encoder = SegmentAnything(str(tiny_sam)).network.image_encoder.to("meta")
+    pixels = torch.empty(2, 3, encoder.img_size, encoder.img_size, device="meta")
+    found = []
+    with torch.inference_mode():
+        for _ in range(2):
+            with Crossings() as crossings:
+                encoder(pixels)
+            found.append(len(crossings.found))
+    assert found[0] > 0  # what is kept from then on
+    assert found[1] == 0
 
 
 def test_full_batches_go_through_the_compiled_encoder_and_give_the_same_masks(tiny_sam, photos, monkeypatch):
