@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_functional
 from torch import Tensor, nn
 
 from ssc_core.correct.launch import started_by_torchrun
@@ -80,6 +80,22 @@ def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     return model
 
 
+class _Sum(torch.autograd.Function):
+    """Sum over all processes. What one of them puts in changes the results of all, so gradients are summed, too."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
 class _SyncedBatchNorm2d(nn.BatchNorm2d):
     """``nn.SyncBatchNorm``, which is for GPUs only, on CPUs."""
 
@@ -88,11 +104,11 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         wide = x.float()
         count = wide.new_full((x.shape[1],), x.numel() // x.shape[1])
-        total, count = dist_functional.all_reduce(torch.stack([wide.sum((0, 2, 3)), count]))
+        total, count = _Sum.apply(torch.stack([wide.sum((0, 2, 3)), count]))
         mean = total / count
         # Not the mean square minus the square of the mean: where these are large, roundings are all that is left of it.
         centred = wide - mean[:, None, None]
-        variance = dist_functional.all_reduce(centred.square().sum((0, 2, 3))) / count
+        variance = _Sum.apply(centred.square().sum((0, 2, 3))) / count
         if self.training:
             self._track(mean, variance * count / (count - 1))
         normed = centred * (variance + self.eps).rsqrt()[:, None, None]

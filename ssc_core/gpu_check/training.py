@@ -1,6 +1,7 @@
 """A short training of a small LAVT: ``python -m ssc_core.gpu_check.training FOLDER --device cuda [--kill-at STEP]``.
 
-Writes FOLDER/weights.npy, all trained weights in a row. With ``--kill-at`` the process kills itself in that step.
+Writes FOLDER/weights.npy, all trained weights in a row. With ``--kill-at`` the process kills itself in that step; with
+``--apart`` it begins a rounding away from where others begin.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ssc_core.gpu_check import networks
 from ssc_core.refer.ref import Ref
 
 SIDE, IMAGES, REFS = 96, 8, 2
+ROUNDING = 3e-7
+"""Of a weight: some units in the last place of float32."""
 SETTINGS: dict[str, Any] = {"loss": "greedy_ce", "epochs": 4, "batch_samples": 8, "lr": 1e-3, "keep": "last"}
 
 
@@ -63,11 +66,20 @@ def weights(network: torch.nn.Module) -> np.ndarray:
     return np.concatenate([p.detach().cpu().numpy().ravel() for p in network.parameters() if p.requires_grad])
 
 
+def set_apart(network: torch.nn.Module) -> None:
+    """Change each weight by about as much as a sum in another order does."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(1 + ROUNDING * torch.randn(weight.shape, generator=generator))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", required=True)
     parser.add_argument("--kill-at", type=int, help="step in which the process kills itself")
+    parser.add_argument("--apart", action="store_true", help="begin a rounding away")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.backends.cudnn.allow_tf32 = False
@@ -81,6 +93,8 @@ def main() -> None:
         return greedy_ce(*arguments)
 
     network = networks.make_lavt(small=True)
+    if options.apart:
+        set_apart(network)
     settings = TrainSettings(**SETTINGS, precision="fp32")
     run = Run(state=RunState(options.folder / "state", {"code": "check"}), device=options.device, save_minutes=0)
     trainer = Trainer(network, make_items(), loss, settings, CompatSettings(), run)

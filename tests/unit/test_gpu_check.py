@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from ssc_core.cli.main import app
 from ssc_core.errors import SscError
-from ssc_core.gpu_check import memory, networks, parts, processes, stages
+from ssc_core.gpu_check import memory, networks, parts, processes, stages, training
 from ssc_core.gpu_check.findings import BOUNDS, Finding, compare, difference
 from ssc_core.gpu_check.machine import Place
 from ssc_core.gpu_check.replay import Choices
@@ -102,6 +102,23 @@ def test_two_jobs_that_do_not_share_a_lease_overlap(place: Place, monkeypatch: p
 
     monkeypatch.setattr(processes.subprocess, "Popen", apart)
     assert wrong(processes.one_card_for_two(place)) == ["lease: overlap of two jobs of 2 s"]
+
+
+@pytest.mark.parametrize(("away", "expected"), [(0.2, []), (1.0, ["training: two processes (gloo) against one"])])
+def test_two_processes_may_differ_as_roundings_do(
+    away: float, expected: list[str], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = training.first_weights()
+    ends = {"one": 0.0, "apart": 0.1, "two": away}  # of the way, beside where the first one ends
+
+    def train(command: list[str]) -> int:
+        folder = next(Path(word) for word in command if word.startswith(str(place.folder)))
+        step = np.where(np.arange(len(first)) % 2, 1.0, ends[folder.name])
+        np.save(folder / "weights.npy", first + step)
+        return 0
+
+    monkeypatch.setattr(processes, "_run", train)
+    assert wrong(processes.two_processes(place)) == expected
 
 
 def test_what_is_missing_or_broken_is_said_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
