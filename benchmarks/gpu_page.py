@@ -38,8 +38,8 @@ what it found, says why, and ends with a status that is not 0. What is missing i
 fp32 is compared without TF32, so that its bounds can be tight; the device is always compared with fp32 on the CPU;
 "relative" is ||found - expected|| / ||expected||. Of GroundingDINO's proposals both take the same, since those of
 random weights are nearly ties. A killed training may differ from an undisturbed one by ten times what two of these
-differ by, one of two processes from one of one by three times what one does that began a rounding away. Out of memory is a real
-limit on a GPU; on a CPU the network says so.
+differ by, one of two processes from one of one by three times what one does that began a rounding away. Out of memory
+is a real limit on a GPU; on a CPU the network says so.
 """
 
 WAYS = (

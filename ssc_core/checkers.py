@@ -23,6 +23,7 @@ from ssc_core.contracts import (
     Segmenter,
     StagedEncoder,
 )
+from ssc_core.distinct import distinct
 from ssc_core.errors import SscError
 
 UNIT_NORM = 0.01
@@ -122,8 +123,11 @@ class PhotoChecker(Checker):
     def threshold(self, value: float) -> None:
         self._backend.threshold = value
 
-    def _ready(self, image: Any) -> Prepared:
-        return image if isinstance(image, Prepared) else self.prepare(image)
+    def _ready(self, images: Sequence[Any]) -> list[Prepared]:
+        """One that is given several times, the same object, is prepared once and given so to the backend."""
+        different, places = distinct(images)
+        ready = [image if isinstance(image, Prepared) else self.prepare(image) for image in different]
+        return [ready[place] for place in places]
 
     def _detections(
         self, method: str, where: str, one: Detections, prompt: tuple[str, int], size: tuple[int, int], least: int
@@ -175,7 +179,7 @@ class CheckedDetector(PhotoChecker):
 
     def detect(self, images: Sequence[Any], prompts: Sequence[Sequence[str]]) -> list[Detections]:
         """As the protocol has it."""
-        ready = [self._ready(image) for image in images]
+        ready = self._ready(images)
         found = self._backend.detect([photo.value for photo in ready], prompts)
         results = self._results(found, len(ready), Detections, "detect")
         return [
@@ -191,7 +195,7 @@ class CheckedSegmenter(PhotoChecker):
 
     def segment(self, images: Sequence[Any], boxes_xyxy: Sequence[np.ndarray]) -> list[InstanceMasks]:
         """As the protocol has it."""
-        ready = [self._ready(image) for image in images]
+        ready = self._ready(images)
         found = self._backend.segment([photo.value for photo in ready], boxes_xyxy)
         results = self._results(found, len(ready), InstanceMasks, "segment")
         return [
@@ -211,7 +215,7 @@ class CheckedConceptSegmenter(PhotoChecker):
 
     def segment_concepts(self, images: Sequence[Any], phrases: Sequence[Sequence[str]]) -> list[ConceptInstances]:
         """As the protocol has it."""
-        ready = [self._ready(image) for image in images]
+        ready = self._ready(images)
         found = self._backend.segment_concepts([photo.value for photo in ready], phrases)
         results = self._results(found, len(ready), ConceptInstances, "segment_concepts")
         return [
@@ -248,7 +252,8 @@ class CheckedPairScorer(PhotoChecker):
         shape = (len(sentences), len(masks))
         if 0 in shape:
             return np.zeros(shape, np.float32)
-        found = self._backend.score_pairs(self._ready(image).value, masks, sentences)
+        (ready,) = self._ready([image])
+        found = self._backend.score_pairs(ready.value, masks, sentences)
         return self._array("score_pairs", "scores", found, "float", shape)
 
 

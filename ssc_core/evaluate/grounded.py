@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ Ground = Callable[[Sequence[np.ndarray], Sequence[str]], Sequence[tuple[float, n
 """Photos and a sentence each to the score and the mask, bool (H, W), of the best instance; NaN without one."""
 
 SENTENCES_A_CALL = 16
-"""Sentences, of one photo or several, that they are asked for together."""
+"""So many sentences at least, and all of each photo, are asked for together: models share work among those of one."""
 
 
 def ground_sentences(
@@ -38,13 +39,11 @@ def ground_sentences(
     values for ``read_grounded``.
     """
     rows: list[dict[str, Any]] = []
-    asked = list(refs.itertuples())
-    batches = [asked[start : start + SENTENCES_A_CALL] for start in range(0, len(asked), SENTENCES_A_CALL)]
     with (
         worker_threads(1) as pool,
         tqdm(total=len(refs), desc="ground", unit="sentence", mininterval=10) as progress,
     ):
-        for batch in ahead(lambda part: _load(part, images), batches, pool, 1):
+        for batch in ahead(lambda part: _load(part, images), _batches(refs), pool, 1):
             rows += [_row(row, rle.empty((row.height, row.width))) for row, photo in batch if photo is None]
             read = [(row, photo) for row, photo in batch if photo is not None]
             if read:
@@ -79,6 +78,17 @@ class GroundedMasks:
             raise SscError(f"{self._path} has no sentence {sent_id}; was it made from other annotations?")
         row: Any = self._rows[sent_id]
         return rle.decode([row.rle.encode("ascii")], (row.height, row.width))[0]
+
+
+def _batches(refs: pd.DataFrame) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    for _, of_photo in groupby(refs.itertuples(), key=lambda row: row.file_name):
+        batch += of_photo
+        if len(batch) >= SENTENCES_A_CALL:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _load(sentences: Sequence[Any], images: LoadOrSkip) -> list[tuple[Any, np.ndarray | None]]:

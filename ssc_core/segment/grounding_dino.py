@@ -13,11 +13,13 @@ from PIL import Image
 from transformers import GroundingDinoForObjectDetection, MMGroundingDinoForObjectDetection
 
 from ssc_core.backends import Detections
+from ssc_core.distinct import distinct
 from ssc_core.errors import SscError
 from ssc_core.pretrained import Attention
 from ssc_core.segment.captions import Caption, captions_of, labels_by_exact_phrase, labels_by_token_spans
 from ssc_core.segment.deformable_attention import fuse_deformable_attention
 from ssc_core.segment.grounding_dino_build import LoadedDetector, check_token_positions, load_grounding_dino
+from ssc_core.segment.shared_backbone import seen_once
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
 ClassAssignment = Literal["token_spans", "exact_phrase"]
@@ -81,7 +83,7 @@ class GroundingDino:
         self._bf16 = pick_bf16(precision, self.device)
         self._threads = threads
         loaded = self._load(model, tokenizer, attention)
-        self.network = loaded.network.to(self.device).eval().requires_grad_(False)
+        self.network: Any = loaded.network.to(self.device).eval().requires_grad_(False)
         if self.device.type == "cuda":
             fuse_deformable_attention(self.network)
         self._tokenizer, self._max_tokens = loaded.tokenizer, loaded.max_tokens
@@ -105,16 +107,21 @@ class GroundingDino:
     def detect(
         self, images: Sequence[np.ndarray | DetectorInput], prompts: Sequence[Sequence[str]]
     ) -> list[Detections]:
-        """Boxes of each image for its own prompt, in the order of the network's queries."""
+        """Boxes of each image for its own prompt, in the order of the network's queries.
+
+        An image that is given several times, the same object, is resized once, and its captions share the backbone's
+        work where they share a batch.
+        """
+        different, places = distinct(images)
         with ThreadPoolExecutor(self._threads) as pool:
-            ready = list(pool.map(self._as_prepared, images))
+            ready = list(pool.map(self._as_prepared, different))
         limit = self._max_tokens
         questions = [
-            _Question(row, image, caption)
-            for row, (image, prompt) in enumerate(zip(ready, prompts, strict=True))
+            _Question(row, ready[place], caption)
+            for row, (place, prompt) in enumerate(zip(places, prompts, strict=True))
             for caption in captions_of(prompt, self._tokenizer, limit, self.separator)
         ]
-        answers: list[list[Detections]] = [[] for _ in ready]
+        answers: list[list[Detections]] = [[] for _ in images]
         for bucket in _buckets(questions, self._max_padding):
             for question, answer in zip(bucket, self._batches(bucket, self._answer), strict=True):
                 answers[question.row].append(answer)
@@ -130,18 +137,27 @@ class GroundingDino:
         return loaded
 
     def _answer(self, batch: Sequence[_Question]) -> list[Detections]:
-        pixels, pixel_mask = self._pixels([question.image for question in batch])
+        images, rows = distinct([question.image for question in batch])
+        pixels, pixel_mask = self._pixels(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            logits, boxes = self._forward(pixels, pixel_mask, [question.caption for question in batch])
+            logits, boxes = self._forward(pixels, pixel_mask, rows, [question.caption for question in batch])
         probabilities, found = logits.float().sigmoid().cpu().numpy(), boxes.float().cpu().numpy()
         return [self._read(*row) for row in zip(batch, probabilities, found, strict=True)]
 
     def _forward(
-        self, pixels: torch.Tensor, pixel_mask: torch.Tensor, captions: Sequence[Caption]
+        self, pixels: torch.Tensor, pixel_mask: torch.Tensor, rows: Sequence[int], captions: Sequence[Caption]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token logits (B, Q, at least T) and boxes (B, Q, 4), centre and size relative to the image."""
+        """Token logits (B, Q, at least T) and boxes (B, Q, 4), centre and size relative to the image.
+
+        pixels, pixel_mask: of U different images, as ``_pixels`` gives them; rows: (B,), which of them each caption is
+        asked of.
+        """
         ids, text_mask = self._tokens(captions)
-        out = self.network(pixel_values=pixels, pixel_mask=pixel_mask, input_ids=ids, attention_mask=text_mask)
+        of_image = torch.tensor(rows).to(self.device, non_blocking=True)
+        with seen_once(self.network.model.backbone.conv_encoder.model, pixels, of_image) as shown:
+            out = self.network(
+                pixel_values=shown, pixel_mask=pixel_mask[of_image], input_ids=ids, attention_mask=text_mask
+            )
         return out.logits, out.pred_boxes
 
     def _pixels(self, images: Sequence[DetectorInput]) -> tuple[torch.Tensor, torch.Tensor]:

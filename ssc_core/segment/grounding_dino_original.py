@@ -93,14 +93,14 @@ class OriginalGroundingDino(GroundingDino):
         return LoadedDetector(network.eval(), words, MAX_TOKENS)
 
     def _forward(
-        self, pixels: torch.Tensor, pixel_mask: torch.Tensor, captions: Sequence[Caption]
+        self, pixels: torch.Tensor, pixel_mask: torch.Tensor, rows: Sequence[int], captions: Sequence[Caption]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """One image at a time: in a batch, the package gives most heads of its text layers another image's mask."""
+        """One caption at a time: in a batch, the package gives most heads of its text layers another image's mask."""
         from groundingdino.util.misc import NestedTensor
 
         found = [
             self.network(NestedTensor(pixels[i : i + 1], pixel_mask[i : i + 1] == 0), captions=[caption.text])
-            for i, caption in enumerate(captions)
+            for i, caption in zip(rows, captions, strict=True)
         ]
         return torch.cat([out["pred_logits"] for out in found]), torch.cat([out["pred_boxes"] for out in found])
 

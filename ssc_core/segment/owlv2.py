@@ -9,6 +9,7 @@ import torch
 from transformers import Owlv2ForObjectDetection, Owlv2ImageProcessor
 
 from ssc_core.backends import Detections
+from ssc_core.distinct import distinct
 from ssc_core.errors import SscError
 from ssc_core.photo_network import PhotoNetwork, PreparedPhoto
 from ssc_core.pretrained import Attention, Dtype
@@ -63,18 +64,25 @@ class Owlv2(PhotoNetwork):
     def detect(
         self, images: Sequence[np.ndarray | PreparedPhoto], prompts: Sequence[Sequence[str]]
     ) -> list[Detections]:
-        """As the protocol has it, in the order of the patches; each image passes the network once."""
+        """As the protocol has it, in the order of the patches.
+
+        An image passes the network once; one that is given several times, the same object, once a batch.
+        """
+        different, places = distinct(images)
+        photos = self._as_prepared(different)
         with torch.inference_mode():
-            return self._photos(list(zip(self._as_prepared(images), prompts, strict=True)), self._detect_batch)
+            asked = [(photos[place], prompt) for place, prompt in zip(places, prompts, strict=True)]
+            return self._photos(asked, self._detect_batch)
 
     def _detect_batch(self, batch: Sequence[tuple[PreparedPhoto, Sequence[str]]]) -> list[Detections]:
         with self._computing():
             texts = self._text_features([name for _, prompt in batch for name in prompt])
-            grid, _ = self.network.image_embedder(self._pixels([photo for photo, _ in batch]))
+            different, places = distinct([photo for photo, _ in batch])
+            grid, _ = self.network.image_embedder(self._pixels(different))
         patches = grid.float().flatten(1, 2)
         boxes = self.network.box_predictor(patches, grid).cpu().numpy()
         results = []
-        for row, (photo, prompt) in enumerate(batch):
+        for row, (photo, prompt) in zip(places, batch, strict=True):
             if not prompt:
                 results.append(Detections.joined([]))
                 continue
@@ -89,12 +97,12 @@ class Owlv2(PhotoNetwork):
         return network.compute_box_bias(network.num_patches_height, network.num_patches_width).to(self.device)
 
     def _text_features(self, names: Sequence[str]) -> dict[str, torch.Tensor]:
-        distinct = list(dict.fromkeys(names))
-        if not distinct:
+        different = list(dict.fromkeys(names))
+        if not different:
             return {}
-        tokens = self._tokens([self._template.format(" ".join(name.lower().split())) for name in distinct])
+        tokens = self._tokens([self._template.format(" ".join(name.lower().split())) for name in different])
         found = self.network.owlv2.get_text_features(**tokens)
-        return dict(zip(distinct, found.pooler_output.float(), strict=True))
+        return dict(zip(different, found.pooler_output.float(), strict=True))
 
     def _read(self, logits: torch.Tensor, boxes_cxcywh: np.ndarray, size: tuple[int, int]) -> Detections:
         """Logits (Q, classes) and boxes (Q, 4) relative to the square of one photo."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from ssc_core.backends import ConceptInstances, Detections
+from ssc_core.distinct import distinct
 from ssc_core.photo_network import PhotoNetwork, PreparedPhoto
 from ssc_core.pretrained import Attention, Dtype
 from ssc_core.torch_runtime import Precision, ShrinkingBatches
@@ -90,17 +92,29 @@ class Sam3(PhotoNetwork):
     def segment_concepts(
         self, images: Sequence[np.ndarray | PreparedPhoto], phrases: Sequence[Sequence[str]]
     ) -> list[ConceptInstances]:
-        """As the protocol has it: instances by phrase, those of a phrase in the order of the network's queries."""
-        with self._computing():
-            return self._photos(list(zip(self._as_prepared(images), phrases, strict=True)), self._segment_batch)
+        """As the protocol has it: instances by phrase, those of a phrase in the order of the network's queries.
 
-    def _segment_batch(self, batch: Sequence[tuple[PreparedPhoto, Sequence[str]]]) -> list[ConceptInstances]:
+        A photo that is given several times, the same object, is encoded once.
+        """
+        different, places = distinct(images)
+        photos = self._as_prepared(different)
+        asked: list[list[str]] = [[] for _ in photos]
+        for place, some in zip(places, phrases, strict=True):
+            asked[place] += some
+        with self._computing():
+            found = self._photos(list(zip(photos, asked, strict=True)), self._answer_batch)
+        answers = [iter(of_photo) for of_photo in found]
+        return [
+            _joined(list(islice(answers[place], len(some))), photos[place].size)
+            for place, some in zip(places, phrases, strict=True)
+        ]
+
+    def _answer_batch(self, batch: Sequence[tuple[PreparedPhoto, Sequence[str]]]) -> list[list[_Answer]]:
         seen = self.network.get_vision_features(self._pixels([photo for photo, _ in batch]))
         results = []
         for row, (photo, phrases) in enumerate(batch):
             levels, places = (_row(kind, row) for kind in (seen.fpn_hidden_states, seen.fpn_position_encoding))
-            answers = self._passes(phrases, partial(self._answer, levels, places, photo.size))
-            results.append(_joined(answers, photo.size))
+            results.append(self._passes(phrases, partial(self._answer, levels, places, photo.size)))
         return results
 
     def _answer(

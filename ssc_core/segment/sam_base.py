@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from PIL import Image
 from torch.nn import functional
 
 from ssc_core.backends import InstanceMasks
+from ssc_core.distinct import distinct
 from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
 
 
@@ -84,14 +85,20 @@ class BoxSegmenter(ABC):
     def segment(
         self, images: Sequence[np.ndarray | EncoderInput], boxes_xyxy: Sequence[np.ndarray]
     ) -> list[InstanceMasks]:
-        """Masks of the boxes float32 (N, 4) of each image; an image without boxes costs nothing."""
+        """Masks of the boxes float32 (N, 4) of each image. An image without boxes costs nothing, and one that is given
+        several times, the same object, is encoded once."""
         busy = [i for i, boxes in enumerate(boxes_xyxy) if len(boxes)]
+        different, places = distinct([images[i] for i in busy])
+        asked: list[list[np.ndarray]] = [[] for _ in different]
+        for i, place in zip(busy, places, strict=True):
+            asked[place].append(boxes_xyxy[i])
         with ThreadPoolExecutor(max(1, self._threads)) as pool:
-            ready = list(pool.map(self._as_prepared, [images[i] for i in busy]))
-        found = self._images(list(zip(ready, [boxes_xyxy[i] for i in busy], strict=True)), self._segment_batch)
+            ready = list(pool.map(self._as_prepared, different))
+        found = self._images(list(zip(ready, map(np.concatenate, asked), strict=True)), self._segment_batch)
+        parts = [_parted(one, [len(boxes) for boxes in of]) for one, of in zip(found, asked, strict=True)]
         results = [_nothing(image) for image in images]
-        for i, result in zip(busy, found, strict=True):
-            results[i] = result
+        for i, place in zip(busy, places, strict=True):
+            results[i] = next(parts[place])
         return results
 
     def _as_prepared(self, image: np.ndarray | EncoderInput) -> EncoderInput:
@@ -146,6 +153,13 @@ def _copied(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> InstanceMasks
     """The masks and predicted IoUs of an image's boxes, in memory of their own."""
     masks, scores = zip(*pairs, strict=True)
     return InstanceMasks(masks=torch.stack(masks).numpy(), scores=torch.stack(scores).numpy())
+
+
+def _parted(found: InstanceMasks, counts: Sequence[int]) -> Iterator[InstanceMasks]:
+    """The masks of an image's boxes, so many at a time."""
+    ends = np.cumsum(counts)[:-1]
+    for masks, scores in zip(np.split(found.masks, ends), np.split(found.scores, ends), strict=True):
+        yield InstanceMasks(masks=masks, scores=scores)
 
 
 def _nothing(image: np.ndarray | EncoderInput) -> InstanceMasks:

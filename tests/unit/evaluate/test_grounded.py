@@ -95,6 +95,29 @@ def test_the_best_box_of_each_sentence(grounded: Path) -> None:
     assert not mask_of(30).any(), "no box, no mask"
 
 
+def test_sentences_of_a_photo_are_asked_for_together(
+    refs: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssc_core.evaluate.grounded.SENTENCES_A_CALL", 2)
+    rows = pd.concat([refs[refs["split"] == "val"].head(1)] * 6, ignore_index=True)
+    rows["sent_id"], rows["file_name"] = range(6), list("aaabcd")
+    calls: list[tuple[str, ...]] = []
+    read: list[str] = []
+
+    def ground(photos: Sequence[np.ndarray], sentences: Sequence[str]) -> list[tuple[float, np.ndarray]]:
+        calls.append(tuple(str(photo) for photo in photos))
+        assert len({id(photo) for photo in photos}) == len(set(calls[-1]))
+        return [(1.0, np.zeros(SIZE, bool))] * len(photos)
+
+    out = tmp_path / "grounded.parquet"
+    ground_sentences(
+        refs=rows, images=lambda name: read.append(name) or np.array([name]), ground=ground, out=out, provenance={}
+    )
+    assert calls == [("['a']",) * 3, ("['b']", "['c']"), ("['d']",)]
+    assert read == list("abcd")
+    assert pd.read_parquet(out)["sent_id"].tolist() == list(range(6))
+
+
 def test_evaluation_of_stored_masks(
     refs: pd.DataFrame, truth: Truths, meta: dict[str, Any], grounded: Path, tmp_path: Path
 ) -> None:

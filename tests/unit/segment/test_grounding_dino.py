@@ -37,6 +37,23 @@ def test_an_image_gets_the_same_boxes_alone_and_in_a_batch_with_other_prompts(de
         assert np.array_equal(alone.labels, found.labels)
 
 
+def test_captions_of_one_image_share_the_backbones_work(detector, photos):
+    photo, other = photos[0], photos[0].copy()
+    prompts = [PROMPTS[0], PROMPTS[1], PROMPTS[2], PROMPTS[0]]
+    seen = []
+    backbone = detector.network.model.backbone.conv_encoder.model
+    hook = backbone.swin.embeddings.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    found = detector.detect([photo, photo, other, photo], prompts)
+    hook.remove()
+    # in batches of three: the photo twice and the other, then the photo
+    assert seen == [2, 1]
+    for one, prompt in zip(found, prompts, strict=True):
+        (alone,) = detector.detect([photo.copy()], [prompt])
+        assert np.allclose(alone.boxes_xyxy, one.boxes_xyxy, atol=1e-2)
+        assert np.allclose(alone.scores, one.scores, atol=1e-4)
+        assert np.array_equal(alone.labels, one.labels)
+
+
 def test_types_scores_and_labels(detector, photos):
     for prompt, found in zip(PROMPTS, detector.detect(photos, PROMPTS), strict=True):
         assert found.boxes_xyxy.dtype == np.float32 and found.labels.dtype == np.int64

@@ -40,7 +40,7 @@ def test_both_implementations_give_the_same_boxes_and_logits(checkpoint, tiny_be
     for backend in backends:
         backend.network.double()
         with torch.inference_mode():
-            logits, boxes = backend._forward(pixels.double(), mask, captions)
+            logits, boxes = backend._forward(pixels.double(), mask, range(len(captions)), captions)
         found.append((logits, boxes))
     (logits, boxes), (other_logits, other_boxes) = found
     assert boxes.shape == (2, 900, 4) and boxes.std() > 0.05

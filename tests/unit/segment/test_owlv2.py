@@ -70,8 +70,12 @@ def test_each_image_passes_the_network_once(detector, photos):
         lambda _, args, kwargs, out: seen.append(len(kwargs["pixel_values"])), with_kwargs=True
     )
     detector.detect(photos, PROMPTS)
+    twice = detector.detect([photos[0], photos[0], photos[1]], [PROMPTS[0], PROMPTS[1], PROMPTS[0]])
     hook.remove()
-    assert seen == [2, 1]
+    assert seen == [2, 1, 1, 1]
+    for one, photo, prompt in zip(twice, [photos[0], photos[0], photos[1]], PROMPTS[:2] + PROMPTS[:1], strict=True):
+        (alone,) = detector.detect([photo.copy()], [prompt])
+        assert np.allclose(alone.scores, one.scores, atol=1e-4) and np.array_equal(alone.labels, one.labels)
 
 
 def test_an_image_without_classes_has_no_boxes(detector, photos):

@@ -64,9 +64,15 @@ def test_a_photo_too_thin_for_the_input_is_a_pixel_wide_there(segmenter):
 def test_each_image_is_encoded_once(segmenter, photos):
     batches = []
     hook = segmenter.network.image_encoder.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
-    segmenter.segment([photos[0], photos[2], photos[0]], [BOXES[0], BOXES[2], BOXES[0]])
+    again = photos[0].copy()  # another photo, for all that is known
+    found = segmenter.segment(
+        [photos[0], photos[2], photos[0], again], [BOXES[0][:2], BOXES[2], BOXES[0][2:], BOXES[0]]
+    )
     hook.remove()
     assert batches == [2, 1]
+    assert [len(one.masks) for one in found] == [2, 4, 3, 5]
+    assert np.array_equal(np.concatenate([found[0].masks, found[2].masks]), found[3].masks)
+    assert np.allclose(np.concatenate([found[0].scores, found[2].scores]), found[3].scores, atol=1e-5)
 
 
 def test_fused_attention_equals_the_packages(tiny_sam, segmenter):

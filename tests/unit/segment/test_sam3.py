@@ -91,6 +91,22 @@ def test_a_photo_passes_the_image_encoder_once_and_a_phrase_the_text_encoder_onc
     assert seen == [2, 1, 1] and sum(read) == 4
 
 
+def test_a_photo_that_is_given_several_times_is_encoded_once(model, photos):
+    seen = []
+    hook = model.network.vision_encoder.register_forward_hook(lambda _, args, out: seen.append(len(args[0])))
+    phrases = [PHRASES[0][:1], PHRASES[1], PHRASES[0][1:], []]
+    found = model.segment_concepts([photos[0], photos[1], photos[0], photos[0]], phrases)
+    hook.remove()
+    assert seen == [2]
+    for photo, some, one in zip([photos[0], photos[1], photos[0], photos[0]], phrases, found, strict=True):
+        (alone,) = model.segment_concepts([photo.copy()], [some])
+        assert np.array_equal(one.detections.labels, alone.detections.labels)
+        assert np.allclose(one.detections.scores, alone.detections.scores, atol=1e-5)
+        assert np.allclose(one.presence, alone.presence, atol=1e-5)
+        assert one.masks.shape == alone.masks.shape
+        assert (one.masks == alone.masks).sum() >= 0.999 * alone.masks.size
+
+
 def test_phrases_that_are_kept_are_bounded(folder, photos, monkeypatch):
     monkeypatch.setattr(sam3, "PHRASES_KEPT", 2)
     model = Sam3(str(folder), threshold=THRESHOLD, device="cpu")
