@@ -25,17 +25,23 @@ def compare(network: Path, candidates: Path) -> pd.DataFrame:
 
 
 def repaired_line(compared: pd.DataFrame) -> str:
-    """The counts of ``repairs`` in words, and what to look at where more was lost than repaired."""
+    """The counts of ``repairs`` in words, and what to look at where the network is worse than the picks.
+
+    Worse is a lower mean IoU: a network whose outlines are coarse may lose more sentences than it repairs, by an IoU of
+    0.5, and be better.
+    """
     counts = repairs(compared)
     told = (
         f"Select picks wrong (IoU under 0.5) for {counts['wrong']} of {len(compared)} sentences. The corrected network "
         f"gets {counts['repaired']} of those right, and {counts['lost']} of the {counts['right']} others wrong."
     )
-    if counts["lost"] <= counts["repaired"]:
+    network, picks = (100 * compared[column].mean() for column in ("iou_native", "select_iou"))
+    if not network < picks:
         return told
     return (
-        f"{told} That is more lost than repaired: matching may not have started in this training. Its curve "
-        "(checkpoints/curves.png) shows it; another seed (seed1/eval_val.json) or more `correct.epochs` may start it."
+        f"{told} Its mean IoU of {network:.1f} is below that of the picks, {picks:.1f}: matching may not have started in "
+        "this training. Its curve (checkpoints/curves.png) shows it; another seed (seed1/eval_val.json) or more "
+        "`correct.epochs` may start it."
     )
 
 

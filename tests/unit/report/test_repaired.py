@@ -45,14 +45,17 @@ def test_a_choice_per_sentence_is_compared_with_the_answer_to_that_sentence(fold
     assert repairs(compared(folder))["lost"] == 0, "the network answers that sentence with nothing, too"
 
 
-def test_a_network_that_loses_more_than_it_repairs_is_no_success() -> None:
-    answers = pd.DataFrame({"select_iou": [0.0, 0.9, 0.9], "iou_native": [0.9, 0.0, 0.9]})
+def test_a_network_that_is_worse_than_the_picks_is_no_success() -> None:
+    answers = pd.DataFrame({"select_iou": [0.0, 0.6, 0.9], "iou_native": [0.9, 0.0, 0.6]})
     assert repaired_line(answers).endswith("gets 1 of those right, and 1 of the 2 others wrong.")
     told = repaired_line(answers.assign(iou_native=[0.9, 0.0, 0.0]))
-    assert (
-        "gets 1 of those right, and 2 of the 2 others wrong. That is more lost than repaired: matching may not" in told
-    )
+    assert "right, and 2 of the 2 others wrong. Its mean IoU of 30.0 is below that of the picks, 50.0: matching" in told
     assert "another seed (seed1/eval_val.json)" in told
+
+
+def test_coarse_outlines_are_no_failure() -> None:
+    answers = pd.DataFrame({"select_iou": [0.0, 0.6, 0.6], "iou_native": [0.9, 0.45, 0.45]})
+    assert repaired_line(answers).endswith("gets 1 of those right, and 2 of the 2 others wrong.")
 
 
 def test_picture(folder: Path, photos_folder: Path, tmp_path: Path) -> None:
