@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,29 +101,58 @@ def made(kind: str, folder: Path) -> Path:
     return path
 
 
-def refusal(read: Callable[[Path], object], path: Path) -> str:
-    """The message with which ``read`` refuses a file, in a child that may add 1 GiB."""
-    receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
+class Reader:
+    """A child that reads file after file, each with 1 GiB more than it holds. To fork pytest takes a third of a second,
+    so it is forked once, and again after a file that was not refused as it should be."""
 
-    def child() -> None:
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
+    def __init__(self) -> None:
+        self._process: Any = None
+
+    def refusal(self, kind: str, path: Path) -> str:
+        """The message with which a file of this kind is refused."""
+        if self._process is None:
+            context = multiprocessing.get_context("fork")
+            self._here, there = context.Pipe()
+            self._process = context.Process(target=self._answer, args=(there,), daemon=True)
+            self._process.start()
+            there.close()
+        self._here.send((kind, path))
         try:
-            read(path)
-            sender.send("taken")
-        except SscError as error:
-            sender.send(f"refused: {error}")
-        except BaseException as error:
-            sender.send(repr(error))
+            answer: str = self._here.recv() if self._here.poll(SECONDS) else f"nothing in {SECONDS} s"
+        except EOFError:
+            self._process.join()
+            answer = f"the process died ({self._process.exitcode})"
+        if not answer.startswith("refused: "):
+            self.end()
+        assert answer.startswith("refused: ") and str(path) in answer, answer
+        return answer
 
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    process.join(SECONDS)
-    process.kill()
-    assert receiver.poll(), f"the process died ({process.exitcode})"
-    answer: str = receiver.recv()
-    assert answer.startswith("refused: ") and str(path) in answer, answer
-    return answer
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+    def _answer(self, there: Any) -> None:
+        self._here.close()  # so that this process ends with its parent
+        while True:
+            kind, path = there.recv()
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, resource.RLIM_INFINITY))
+            try:
+                KINDS[kind][1](path)
+                there.send("taken")
+            except SscError as error:
+                there.send(f"refused: {error}")
+            except BaseException as error:
+                there.send(repr(error))
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    one = Reader()
+    yield one
+    one.end()
 
 
 def external(file: h5py.File, name: str) -> None:
@@ -251,11 +280,11 @@ CHANGES: dict[str, Callable[[h5py.File, str], None]] = {
 
 @every_kind
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_column_that_is_not_as_the_writer_makes_it(kind: str, change: str, tmp_path: Path) -> None:
+def test_a_column_that_is_not_as_the_writer_makes_it(kind: str, change: str, reader: Reader, tmp_path: Path) -> None:
     path = made(kind, tmp_path)
     with h5py.File(path, "r+", libver=("v110", "v110")) as file:
         CHANGES[change](file, KINDS[kind][2])
-    assert "is damaged or cut short (" in refusal(KINDS[kind][1], path)
+    assert "is damaged or cut short (" in reader.refusal(kind, path)
 
 
 @every_kind
@@ -333,10 +362,10 @@ def test_what_made_it_is_no_such_thing(kind: str, name: str, value: bytes | None
         ("truth", "ref/rle_first", [0, 0, 5]),
     ],
 )
-def test_values_that_cannot_be(kind: str, name: str, values: list[Any], tmp_path: Path) -> None:
+def test_values_that_cannot_be(kind: str, name: str, values: list[Any], reader: Reader, tmp_path: Path) -> None:
     path = made(kind, tmp_path)
     replace_column(path, name, values)
-    assert "is damaged" in refusal(KINDS[kind][1], path)
+    assert "is damaged" in reader.refusal(kind, path)
 
 
 def test_offsets_that_rise_by_overflow_do_not_rise() -> None:
@@ -345,11 +374,11 @@ def test_offsets_that_rise_by_overflow_do_not_rise() -> None:
 
 
 @pytest.mark.parametrize("kind", ["masks", "selected", "truth"])
-def test_run_lengths_of_another_size_are_refused_when_they_are_read(kind: str, tmp_path: Path) -> None:
+def test_run_lengths_of_another_size_are_refused_when_they_are_read(kind: str, reader: Reader, tmp_path: Path) -> None:
     path = made(kind, tmp_path)
     name, size = ("image/size", [[9, 12], [9, 12]]) if kind == "masks" else ("ref/size", [[9, 12], [9, 12]])
     replace_column(path, name, size)
-    assert "RLE 0 does not fit its image" in refusal(KINDS[kind][1], path)
+    assert "RLE 0 does not fit its image" in reader.refusal(kind, path)
 
 
 def test_a_choice_a_ref_is_one(tmp_path: Path) -> None:
@@ -361,7 +390,7 @@ def test_a_choice_a_ref_is_one(tmp_path: Path) -> None:
             SelectionStore(path)
 
 
-def test_many_ids_that_pack_to_nothing(tmp_path: Path) -> None:
+def test_many_ids_that_pack_to_nothing(reader: Reader, tmp_path: Path) -> None:
     """4 GB of zeros in a megabyte, well formed."""
     path = made("scores", tmp_path)
     with h5py.File(path, "r+", libver=("v110", "v110")) as file:
@@ -370,7 +399,7 @@ def test_many_ids_that_pack_to_nothing(tmp_path: Path) -> None:
         packed = zlib.compress(zeros(data), 9)
         for start in range(0, 2**24, data.chunks[0]):
             data.id.write_direct_chunk((start,), packed, 0)
-    assert "claims to hold" in refusal(read_scores, path)
+    assert "claims to hold" in reader.refusal("scores", path)
 
 
 def test_gather_refuses_what_the_store_refuses(tmp_path: Path) -> None:
