@@ -39,8 +39,8 @@ def repaired_line(compared: pd.DataFrame) -> str:
     if not network < picks:
         return told
     return (
-        f"{told} Its mean IoU of {network:.1f} is below that of the picks, {picks:.1f}: matching may not have started in "
-        "this training. Its curve (checkpoints/curves.png) shows it; another seed (seed1/eval_val.json) or more "
+        f"{told} Its mean IoU of {network:.1f} is below that of the picks, {picks:.1f}: matching may not have started "
+        "in this training. Its curve (checkpoints/curves.png) shows it; another seed (seed1/eval_val.json) or more "
         "`correct.epochs` may start it."
     )
 
