@@ -47,6 +47,20 @@ def pick_bf16(precision: Precision, device: torch.device, *, native: bool = Fals
     return not native or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def to_host(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in host memory. From a GPU it is on its way only: ``wait_for`` the device before it is read.
+
+    To wait for each result by itself would leave the GPU idle while the next batch is made ready.
+    """
+    return tensor.to("cpu", non_blocking=tensor.is_cuda)
+
+
+def wait_for(device: torch.device) -> None:
+    """Until a GPU has done all that it was given, results ``to_host`` included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 class ShrinkingBatches:
     """Runs a function over batches of at most ``size`` items; the size is halved, for good, when memory runs out."""
 

@@ -20,7 +20,7 @@ from ssc_core.segment.captions import Caption, captions_of, labels_by_exact_phra
 from ssc_core.segment.deformable_attention import fuse_deformable_attention
 from ssc_core.segment.grounding_dino_build import LoadedDetector, check_token_positions, load_grounding_dino
 from ssc_core.segment.shared_backbone import seen_once
-from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
+from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device, to_host, wait_for
 
 ClassAssignment = Literal["token_spans", "exact_phrase"]
 
@@ -121,10 +121,13 @@ class GroundingDino:
             for row, (place, prompt) in enumerate(zip(places, prompts, strict=True))
             for caption in captions_of(prompt, self._tokenizer, limit, self.separator)
         ]
-        answers: list[list[Detections]] = [[] for _ in images]
+        asked: list[tuple[_Question, torch.Tensor, torch.Tensor]] = []
         for bucket in _buckets(questions, self._max_padding):
-            for question, answer in zip(bucket, self._batches(bucket, self._answer), strict=True):
-                answers[question.row].append(answer)
+            asked += self._batches(bucket, self._ask)
+        wait_for(self.device)
+        answers: list[list[Detections]] = [[] for _ in images]
+        for question, probabilities, boxes in asked:
+            answers[question.row].append(self._read(question, probabilities.numpy(), boxes.numpy()))
         return [Detections.joined(parts) for parts in answers]
 
     def _as_prepared(self, image: np.ndarray | DetectorInput) -> DetectorInput:
@@ -136,13 +139,13 @@ class GroundingDino:
         check_token_positions(loaded.network)
         return loaded
 
-    def _answer(self, batch: Sequence[_Question]) -> list[Detections]:
+    def _ask(self, batch: Sequence[_Question]) -> list[tuple[_Question, torch.Tensor, torch.Tensor]]:
+        """Questions with their token probabilities (Q, T) and boxes (Q, 4), which are on their way ``to_host``."""
         images, rows = distinct([question.image for question in batch])
         pixels, pixel_mask = self._pixels(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             logits, boxes = self._forward(pixels, pixel_mask, rows, [question.caption for question in batch])
-        probabilities, found = logits.float().sigmoid().cpu().numpy(), boxes.float().cpu().numpy()
-        return [self._read(*row) for row in zip(batch, probabilities, found, strict=True)]
+        return list(zip(batch, to_host(logits.float().sigmoid()), to_host(boxes.float()), strict=True))
 
     def _forward(
         self, pixels: torch.Tensor, pixel_mask: torch.Tensor, rows: Sequence[int], captions: Sequence[Caption]

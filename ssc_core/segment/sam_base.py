@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ssc_core.backends import InstanceMasks
 from ssc_core.distinct import distinct
-from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device
+from ssc_core.torch_runtime import Precision, ShrinkingBatches, pick_bf16, pick_device, to_host, wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,7 @@ class BoxSegmenter(ABC):
         for (image, boxes), one in zip(batch, encoded, strict=True):
             rows: Any = boxes  # an array is sliced as a sequence is
             queued.append(self._boxes(rows, partial(self._masks, one, image)))
-        if self.device.type == "cuda":  # once, when all images are under way: to wait is to leave the GPU idle
-            torch.cuda.synchronize(self.device)
+        wait_for(self.device)
         return [_copied(pairs) for pairs in queued]
 
     def _pixels(self, images: Sequence[EncoderInput]) -> torch.Tensor:
@@ -128,7 +127,7 @@ class BoxSegmenter(ABC):
     def _masks(self, encoded: Any, image: EncoderInput, boxes: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Mask bool (H, W) and predicted IoU of each of the boxes (n, 4), absolute pixels of the original image.
 
-        They are on their way from a GPU: its work has to be waited for before they are read.
+        They are on their way ``to_host``.
         """
         (height, width), (rows, columns) = image.size, image.pixels.shape[:2]
         scale = np.array([columns / width, rows / height] * 2)
@@ -140,7 +139,7 @@ class BoxSegmenter(ABC):
         chosen = torch.take_along_dim(logits, best[:, :, None, None], dim=1).float()
         masks = self._enlarge(chosen, (rows, columns), image.size)[:, 0] > 0
         scores = ious.gather(1, best)[:, 0].float()
-        return list(zip(*(found.to("cpu", non_blocking=True) for found in (masks, scores)), strict=True))
+        return list(zip(to_host(masks), to_host(scores), strict=True))
 
     def _enlarge(self, logits: torch.Tensor, shown: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
         """Mask logits (n, 1, h, w) to the photo's ``size`` by way of the input, cut to what the image fills there."""
