@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ssc_core.config.base import Backend
@@ -16,6 +17,7 @@ from ssc_core.config.labelling import CandidateSettings, CompatSettings, DetectS
 from ssc_core.config.sources import DatasetSource
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import read_refs, refs_by_image
+from ssc_core.segment import grounding_dino, sam_base
 from ssc_core.segment.nouns import most_likely_class
 from tests.files import write_nouns
 from tests.unit.segment.tiny_networks import save_bert, save_grounding_dino
@@ -199,3 +201,21 @@ def smooth_photo(height: int, width: int, seed: int) -> np.ndarray:
     """RGB uint8 (H, W, 3) with large soft blobs."""
     blobs = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(blobs).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture
+def late_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results come to host memory as from a GPU: nothing is there until the device was waited for."""
+    under_way: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def to_host(tensor: torch.Tensor) -> torch.Tensor:
+        under_way.append((torch.zeros_like(tensor), tensor))
+        return under_way[-1][0]
+
+    def wait_for(_: torch.device) -> None:
+        for there, tensor in under_way:
+            there.copy_(tensor)
+
+    for module in (sam_base, grounding_dino):
+        monkeypatch.setattr(module, "to_host", to_host)
+        monkeypatch.setattr(module, "wait_for", wait_for)

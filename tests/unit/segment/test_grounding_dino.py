@@ -54,6 +54,13 @@ def test_captions_of_one_image_share_the_backbones_work(detector, photos):
         assert np.array_equal(alone.labels, one.labels)
 
 
+def test_results_are_read_when_they_are_there(detector, photos, request):
+    expected = detector.detect(photos, PROMPTS)
+    request.getfixturevalue("late_results")
+    for one, other in zip(detector.detect(photos, PROMPTS), expected, strict=True):
+        assert np.array_equal(one.boxes_xyxy, other.boxes_xyxy) and np.array_equal(one.scores, other.scores)
+
+
 def test_types_scores_and_labels(detector, photos):
     for prompt, found in zip(PROMPTS, detector.detect(photos, PROMPTS), strict=True):
         assert found.boxes_xyxy.dtype == np.float32 and found.labels.dtype == np.int64

@@ -49,6 +49,13 @@ def test_masks_equal_the_authors_predictor_one_box_at_a_time(segmenter, tiny_sam
     assert compared == 9
 
 
+def test_results_are_read_when_they_are_there(segmenter, photos, request):
+    expected = segmenter.segment(photos, BOXES)
+    request.getfixturevalue("late_results")
+    for one, other in zip(segmenter.segment(photos, BOXES), expected, strict=True):
+        assert np.array_equal(one.masks, other.masks) and np.array_equal(one.scores, other.scores)
+
+
 def test_an_image_without_boxes_has_no_masks_and_keeps_its_size(segmenter, photos):
     found = segmenter.segment(photos, BOXES)[1]
     assert found.masks.shape == (0, 90, 60) and found.masks.dtype == bool and found.scores.shape == (0,)
