@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from ssc_core.tables import read_frame, write_frame
 Ground = Callable[[Sequence[np.ndarray], Sequence[str]], Sequence[tuple[float, np.ndarray]]]
 """Photos and a sentence each to the score and the mask, bool (H, W), of the best instance; NaN without one."""
 
-SENTENCES_A_CALL = 16
-"""So many sentences at least, and all of each photo, are asked for together: models share work among those of one."""
+SENTENCES_A_CALL, OF_A_PHOTO = 16, 32
+"""So many sentences at least are asked for together, and those of a photo, of which models share work, up to so many:
+each has a mask of the photo's size."""
 
 
 def ground_sentences(
@@ -81,12 +82,14 @@ class GroundedMasks:
 
 
 def _batches(refs: pd.DataFrame) -> Iterator[list[Any]]:
+    """Sentences that are asked for together."""
     batch: list[Any] = []
     for _, of_photo in groupby(refs.itertuples(), key=lambda row: row.file_name):
-        batch += of_photo
-        if len(batch) >= SENTENCES_A_CALL:
-            yield batch
-            batch = []
+        while some := list(islice(of_photo, OF_A_PHOTO)):
+            batch += some
+            if len(batch) >= SENTENCES_A_CALL:
+                yield batch
+                batch = []
     if batch:
         yield batch
 

@@ -145,7 +145,9 @@ class GroundingDino:
         pixels, pixel_mask = self._pixels(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             logits, boxes = self._forward(pixels, pixel_mask, rows, [question.caption for question in batch])
-        return list(zip(batch, to_host(logits.float().sigmoid()), to_host(boxes.float()), strict=True))
+        longest = max(len(question.caption.token_ids) for question in batch)  # what follows is padding
+        probabilities = logits.float().sigmoid()[..., :longest].contiguous()
+        return list(zip(batch, to_host(probabilities), to_host(boxes.float()), strict=True))
 
     def _forward(
         self, pixels: torch.Tensor, pixel_mask: torch.Tensor, rows: Sequence[int], captions: Sequence[Caption]

@@ -99,8 +99,9 @@ def test_sentences_of_a_photo_are_asked_for_together(
     refs: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ssc_core.evaluate.grounded.SENTENCES_A_CALL", 2)
-    rows = pd.concat([refs[refs["split"] == "val"].head(1)] * 6, ignore_index=True)
-    rows["sent_id"], rows["file_name"] = range(6), list("aaabcd")
+    monkeypatch.setattr("ssc_core.evaluate.grounded.OF_A_PHOTO", 3)
+    rows = pd.concat([refs[refs["split"] == "val"].head(1)] * 10, ignore_index=True)
+    rows["sent_id"], rows["file_name"] = range(10), list("aaabcddddd")
     calls: list[tuple[str, ...]] = []
     read: list[str] = []
 
@@ -113,9 +114,9 @@ def test_sentences_of_a_photo_are_asked_for_together(
     ground_sentences(
         refs=rows, images=lambda name: read.append(name) or np.array([name]), ground=ground, out=out, provenance={}
     )
-    assert calls == [("['a']",) * 3, ("['b']", "['c']"), ("['d']",)]
-    assert read == list("abcd")
-    assert pd.read_parquet(out)["sent_id"].tolist() == list(range(6))
+    assert calls == [("['a']",) * 3, ("['b']", "['c']"), ("['d']",) * 3, ("['d']",) * 2]
+    assert read == list("abcdd")
+    assert pd.read_parquet(out)["sent_id"].tolist() == list(range(10))
 
 
 def test_evaluation_of_stored_masks(
