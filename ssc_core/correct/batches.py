@@ -48,8 +48,8 @@ class Batch:
 
     @property
     def pixels(self) -> Tensor:
-        """float32 (B, 3, H, W), ImageNet-normalised, channels-last in memory. A photo crosses to the device once."""
-        return normalised(self.photos)[self.photo_of]
+        """float32 (I, 3, H, W), ImageNet-normalised, channels-last in memory."""
+        return normalised(self.photos)
 
     @property
     def candidates(self) -> Candidates:

@@ -4,7 +4,9 @@ A network is a ``torch.nn.Module`` with
 
 * ``forward(pixels, ids, attention)``: pixels float32 (B, 3, S, S), ImageNet-normalised, S being ``network.image_size``;
   ids, attention int64 (B, T), tokens of ``network.tokenizer`` with T up to ``network.max_tokens``, attention 1 at
-  tokens and 0 at padding. Returns logits, floats (B, 2, S, S), background first;
+  tokens and 0 at padding. Returns logits, floats (B, 2, S, S), background first.
+  If ``forward`` has an argument ``photo_of`` as well, it gets the pixels of P photos, each once, and in ``photo_of``,
+  int64 (B,), which of them each sentence is of;
 * ``parameter_groups(weight_decay)``, if it likes: a list of ``{"params": ..., "weight_decay": ..., "lr_scale": ...}``
   with each trained parameter once. Without it all of them are decayed. ``lr_scale`` (1 if it is not there) is a factor
   of the learning rate.
@@ -17,6 +19,7 @@ trains is what has ``requires_grad`` when it is built; its state dict is what is
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -50,9 +53,19 @@ def build_network(
     return built
 
 
-def checked_logits(network: Callable[..., Any], pixels: Tensor, ids: Tensor, attention: Tensor) -> Tensor:
-    """What a network says, (B, 2, H, W). Raises SscError for anything that is no logits."""
-    logits = network(pixels, ids, attention)
+def takes_each_photo_once(network: nn.Module) -> bool:
+    """Whether a network's ``forward`` takes ``photo_of``."""
+    return "photo_of" in inspect.signature(network.forward).parameters
+
+
+def checked_logits(
+    network: Callable[..., Any], pixels: Tensor, photo_of: Tensor, ids: Tensor, attention: Tensor, *, once: bool
+) -> Tensor:
+    """What a network says, (B, 2, H, W), of B sentences on P photos. Raises SscError for anything that is no logits.
+
+    pixels: (P, 3, H, W); photo_of: int64 (B,), the photo of each sentence; once: ``takes_each_photo_once``.
+    """
+    logits = network(pixels, ids, attention, photo_of) if once else network(pixels[photo_of], ids, attention)
     shape = (len(ids), 2, *pixels.shape[-2:])
     if not isinstance(logits, Tensor):
         found = f"a {type(logits).__name__}"

@@ -12,7 +12,7 @@ from torch import nn
 
 from ssc_core.checkout import find_path
 from ssc_core.correct.checkpoints import load_published, restore_network
-from ssc_core.correct.network import LAVT_NAME, checked_logits
+from ssc_core.correct.network import LAVT_NAME, checked_logits, takes_each_photo_once
 from ssc_core.correct.pixels import normalised, resized_photo
 from ssc_core.correct.text import ReferringSegmenter, check_tokens, load_tokenizer, tokenize
 from ssc_core.errors import SscError
@@ -85,8 +85,13 @@ class Predictor:
 
         def run(part: Sequence[int]) -> list[np.ndarray]:
             rows = torch.tensor(part)
-            pixels = normalised(photos[owner[rows]].to(self.device))
-            logits = checked_logits(self.model, pixels, ids[rows].to(self.device), mask[rows].to(self.device)).float()
+            seen, photo_of = owner[rows].unique(return_inverse=True)
+            logits = checked_logits(
+                self.model,
+                normalised(photos[seen].to(self.device)),
+                *(part.to(self.device) for part in (photo_of, ids[rows], mask[rows])),
+                once=takes_each_photo_once(self.model),
+            ).float()
             margins = logits[:, 1] - logits[:, 0]
             if not torch.isfinite(margins).all():  # else every pixel of it would count as background
                 raise SscError("the network gave logits that are NaN or infinite")

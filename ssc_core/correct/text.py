@@ -60,9 +60,10 @@ class ReferringSegmenter(nn.Module):
             trainable_layers = max(0, bert.config.num_hidden_layers - 2)
         bert.train_only_first(trainable_layers)
 
-    def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """Logits (B, 2, H, W), background first, for pixels (B, 3, H, W), ids and mask (B, T) from ``tokenize``."""
-        return self.lavt(pixels, self.encode(ids, mask), mask.unsqueeze(-1))
+    def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor, photo_of: Tensor | None = None) -> Tensor:
+        """Logits (B, 2, H, W), background first, for pixels (B, 3, H, W), ids and mask (B, T) from ``tokenize``;
+        ``photo_of`` as in ``LAVT.forward``."""
+        return self.lavt(pixels, self.encode(ids, mask), mask.unsqueeze(-1), photo_of)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """As ``decay_groups`` has it."""

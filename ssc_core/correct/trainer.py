@@ -23,7 +23,7 @@ from ssc_core.correct.items import Items
 from ssc_core.correct.loggers import Logger
 from ssc_core.correct.losses import MatchedLoss, Samples, StepSize
 from ssc_core.correct.matching import NONE
-from ssc_core.correct.network import checked_logits, parameter_groups
+from ssc_core.correct.network import checked_logits, parameter_groups, takes_each_photo_once
 from ssc_core.correct.plan import Step, make_plan
 from ssc_core.correct.resume import Resumed, State
 from ssc_core.correct.run_state import RunState
@@ -109,6 +109,7 @@ class Trainer:
         self.world, self.device = join_world(torch.device(run.device))
         model = channels_last(model.to(self.device))
         self.model = synchronise_batch_norm(model, self.device) if self.world.size > 1 else model
+        self.each_photo_once = takes_each_photo_once(self.model)
         self.in_steps: Callable[..., Any] = torch.compile(self.model) if run.compile else self.model
         self.teacher = None if settings.ema_decay is None else Teacher(self.model, settings.ema_decay)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -260,7 +261,9 @@ class Trainer:
 
     def _logits(self, network: Callable[..., Any], batch: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return checked_logits(network, batch.pixels, batch.ids, batch.attention)
+            return checked_logits(
+                network, batch.pixels, batch.photo_of, batch.ids, batch.attention, once=self.each_photo_once
+            )
 
     def _samples(self, batch: Batch, step: StepSize, epoch: int) -> Samples:
         return Samples(

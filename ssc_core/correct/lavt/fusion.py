@@ -49,21 +49,25 @@ class PixelWordAttention(nn.Module):
         for normed in (self.f_query, self.W):
             normed[0].get_parameter("bias").requires_grad_(False)
 
-    def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
-        """(B, N, C), (B, T, D) and (B, T, 1) with 1 at words, 0 at padding; to (B, N, C)."""
+    def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor, photo_of: Tensor | None = None) -> Tensor:
+        """(B, N, C), (B, T, D) and (B, T, 1) with 1 at words, 0 at padding; to (B, N, C).
+
+        With ``photo_of``, int64 (B,), pixels are (P, N, C), and those of sentence b are ``pixels[photo_of[b]]``.
+        """
         key = self._by_head(self.f_key(words) * word_mask)  # (B, heads, T, C / heads)
         value = self._by_head(self.f_value(words) * word_mask)
-        attention = self._attention(pixels, key, word_mask)  # (B, N, heads * T)
+        attention = self._attention(pixels, key, word_mask, photo_of)  # (B, N, heads * T)
 
         out_weight = self._by_head(_matrix(self.W)[None])  # (1, heads, C, C / heads)
         mixed = (value @ out_weight.transpose(-1, -2)).flatten(1, 2)  # W V: (B, heads * T, C)
         return _normed_mixture(attention, mixed)
 
-    def _attention(self, pixels: Tensor, key: Tensor, word_mask: Tensor) -> Tensor:
+    def _attention(self, pixels: Tensor, key: Tensor, word_mask: Tensor, photo_of: Tensor | None) -> Tensor:
         """softmax over the words, (B, N, heads * T), of IN(f_query pixels) key^T / sqrt(C)."""
         channels = pixels.shape[-1]
         query = F.linear(pixels, _matrix(self.f_query))
         variance, mean = torch.var_mean(_exact(query), dim=1, keepdim=True, correction=0)
+        query, variance, mean = (per_sample(part, photo_of) for part in (query, variance, mean))
         key = key * self._by_head(channels**-0.5 * torch.rsqrt(variance + EPSILON))
         padding = (1e4 * word_mask - 1e4).transpose(1, 2)[:, None]  # (B, 1, 1, T)
         scores = self._by_head(query) @ key.transpose(-1, -2)
@@ -73,6 +77,11 @@ class PixelWordAttention(nn.Module):
     def _by_head(self, x: Tensor) -> Tensor:
         """(B, N, C) to (B, heads, N, C / heads)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def per_sample(x: Tensor, photo_of: Tensor | None) -> Tensor:
+    """(P, ...) to (B, ...): row ``photo_of[b]`` for sample b. Without ``photo_of`` each sample has its own already."""
+    return x if photo_of is None else x.index_select(0, photo_of)
 
 
 def _matrix(convolution: nn.Sequential) -> Tensor:
@@ -106,15 +115,19 @@ class Fusion(nn.Module):
 
     def __init__(self, channels: int, text_dim: int, heads: int, dropout: float) -> None:
         super().__init__()
+        self.dropout = dropout
         self.vis_project = nn.Sequential(Pointwise(channels, channels), nn.GELU(), nn.Dropout(dropout))
         self.image_lang_att = PixelWordAttention(channels, text_dim, heads)
         self.project_mm = nn.Sequential(Pointwise(channels, channels), nn.GELU(), nn.Dropout(dropout))
 
-    def forward(self, x: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
-        """(B, H, W, C), (B, T, D), (B, T, 1) to (B, H, W, C)."""
+    def forward(self, x: Tensor, words: Tensor, word_mask: Tensor, photo_of: Tensor | None = None) -> Tensor:
+        """(B, H, W, C), (B, T, D), (B, T, 1) to (B, H, W, C); with ``photo_of`` as ``PixelWordAttention``."""
+        if self.training and self.dropout > 0:  # each sample draws for itself
+            x, photo_of = per_sample(x, photo_of), None
         pixels = x.flatten(1, 2)
-        seen = self.image_lang_att(pixels, words, word_mask)
-        return self.project_mm(self.vis_project(pixels) * seen).view_as(x)
+        seen = self.image_lang_att(pixels, words, word_mask, photo_of)
+        visual = per_sample(self.vis_project(pixels), photo_of)
+        return self.project_mm(visual * seen).unflatten(1, x.shape[1:3])
 
 
 def language_gate(channels: int) -> nn.Sequential:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ssc_core.correct.lavt.decoder import Decoder
-from ssc_core.correct.lavt.fusion import Fusion, language_gate
+from ssc_core.correct.lavt.fusion import Fusion, language_gate, per_sample
 from ssc_core.correct.lavt.swin import (
     PUBLISHED_SIZES,
     PatchEmbed,
@@ -54,13 +54,15 @@ class LAVT(nn.Module):
         )
         self.classifier = Decoder(self.settings.channels, decoder_width)
 
-    def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor, photo_of: Tensor | None = None) -> Tensor:
         """Logits (B, 2, H, W), background first, for ``pixels`` (B, 3, H, W), ``words`` (B, text_dim, T).
 
-        ``word_mask`` is (B, T, 1) with 1 at words and 0 at padding. Pixels are ImageNet-normalised.
+        ``word_mask`` is (B, T, 1) with 1 at words and 0 at padding. Pixels are ImageNet-normalised. Where several
+        sentences are of one photo, ``pixels`` may be those of P photos and ``photo_of``, int64 (B,), each sentence's:
+        what does not depend on the words is computed once per photo.
         """
-        stages = self.backbone(pixels, words.transpose(1, 2), word_mask.to(words.dtype))
-        logits = self.classifier(stages)
+        stages = self.backbone(pixels, words.transpose(1, 2), word_mask.to(words.dtype), photo_of)
+        logits = self.classifier(stages).contiguous()  # two channels, innermost, are slow to interpolate on a CPU
         return F.interpolate(logits, size=pixels.shape[-2:], mode="bilinear", align_corners=True)
 
 
@@ -94,12 +96,13 @@ class Backbone(nn.Module):
         for i, channels in enumerate(swin.channels):
             self.add_module(f"norm{i}", nn.LayerNorm(channels))
 
-    def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor) -> list[Tensor]:
+    def forward(self, pixels: Tensor, words: Tensor, word_mask: Tensor, photo_of: Tensor | None = None) -> list[Tensor]:
         """Stage outputs (B, C_i, H_i, W_i), finest first, in channels-last memory. ``words`` are (B, T, D)."""
         x = self.patch_embed(pixels)
         outputs = []
         for i, stage in enumerate(self.layers):
-            fused, x = stage(x, words, word_mask)
+            fused, x = stage(x, words, word_mask, photo_of)
+            photo_of = None
             outputs.append(self.get_submodule(f"norm{i}")(fused).permute(0, 3, 1, 2))
         return outputs
 
@@ -136,16 +139,21 @@ class Stage(nn.Module):
             self.downsample = PatchMerging(channels)
             self.downsample.apply(initialise_linear)
 
-    def forward(self, x: Tensor, words: Tensor, word_mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, words: Tensor, word_mask: Tensor, photo_of: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The fused features (B, H, W, C) and the input of the next stage (B, H / 2, W / 2, 2 C)."""
         for block in self.blocks:
+            if block.is_random:  # each sample draws for itself
+                x, photo_of = per_sample(x, photo_of), None
             x = self._run(block, x)
-        fused = self._run(self.fusion, x, words, word_mask)
+        fused = self._run(self.fusion, x, words, word_mask, photo_of)
+        x = per_sample(x, photo_of)
         if self.downsample is None:
             return fused, x
         return fused, self.downsample(torch.addcmul(x, self.res_gate(fused), fused))
 
-    def _run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+    def _run(self, module: nn.Module, *inputs: Tensor | None) -> Tensor:
         if self.checkpoint_activations and self.training and torch.is_grad_enabled():
             return checkpoint(module, *inputs, use_reentrant=False)
         return module(*inputs)

@@ -68,39 +68,66 @@ class PatchEmbed(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention within windows, with a learned bias per head and relative position."""
+    """Multi-head self-attention within windows, shifted or not, with a learned bias per head and relative position."""
 
     relative_position_index: Tensor
 
-    def __init__(self, channels: int, window: int, heads: int) -> None:
+    def __init__(self, channels: int, window: int, heads: int, shift: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.window, self.heads, self.shift = window, heads, shift
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         self.register_buffer("relative_position_index", relative_position_index(window))
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
-    def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, windows, N, C) to the same shape. ``mask`` is additive, (windows, N, N)."""
-        batch, count, places, channels = windows.shape
-        qkv = self.qkv(windows).view(batch, count, places, 3, self.heads, channels // self.heads)
-        qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # (3, B, windows, heads, N, C / heads)
-        bias = self._bias(places)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same shape, in windows from its corner (after the shift), with zeros around what is cut.
+
+        The linear layers see the map alone: of zeros, the first gives its bias, and what the padding sees is dropped.
+        """
+        height, width = x.shape[1:3]
+        qkv = self._padded_qkv(x)
+        padded = (qkv.shape[1], qkv.shape[2])
+        bias, mask = self._bias(), None
+        if self.shift:
+            qkv = qkv.roll((-self.shift, -self.shift), dims=(1, 2))
+            mask = shift_mask(*padded, self.window, self.shift, x.device)
+        parts = to_windows(qkv, self.window, self.heads)  # (3, B, windows, heads, N, C / heads)
         if mask is None:
-            query, key, value = qkv.flatten(1, 2).unbind()
+            out = _attention(parts.flatten(1, 2), bias).unflatten(0, (x.shape[0], -1))
         else:
             # Fused attention takes four dimensions: windows join the heads, so that the mask is shared by the batch.
-            query, key, value = qkv.flatten(2, 3).unbind()
             bias = (mask[:, None] + bias).flatten(0, 1)
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-        out = out.view(batch, count, self.heads, places, -1).transpose(2, 3).flatten(3)
-        return self.proj(out)
+            out = _attention(parts.flatten(2, 3), bias).unflatten(1, (-1, self.heads))
+        x = from_windows(out, self.window, *padded)
+        if self.shift:
+            x = x.roll((self.shift, self.shift), dims=(1, 2))
+        return self.proj(x[:, :height, :width])
 
-    def _bias(self, places: int) -> Tensor:
+    def _padded_qkv(self, x: Tensor) -> Tensor:
+        """Query, key and value of each place, (B, H, W, 3 C), H and W filled up to whole windows."""
+        height, width = x.shape[1:3]
+        bottom, right = -height % self.window, -width % self.window
+        if not (bottom or right):
+            return self.qkv(x)
+        without_bias = F.linear(x, self.qkv.weight)
+        return F.pad(without_bias, (0, 0, 0, right, 0, bottom)) + self.qkv.bias.to(without_bias.dtype)
+
+    def _bias(self) -> Tensor:
         """The learned bias of every pair of places: (heads, N, N)."""
         rows = self.relative_position_bias_table.index_select(0, self.relative_position_index.flatten())
+        places = self.window**2
         return rows.t().reshape(self.heads, places, places)
+
+
+def _attention(qkv: Tensor, bias: Tensor) -> Tensor:
+    """(3, B, heads, N, C / heads) to (B, heads, N, C / heads). bias: (heads, N, N)."""
+    query, key, value = qkv.unbind()
+    bias = bias.to(query.dtype)
+    if query.is_cpu and bias.requires_grad:  # no fused one has a gradient for it, and PyTorch's other one takes longer
+        return ((query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + bias).softmax(-1) @ value
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 class Mlp(nn.Module):
@@ -122,8 +149,12 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
+    @property
+    def is_random(self) -> bool:
+        return self.training and self.rate > 0
+
     def forward(self, branch: Tensor) -> Tensor:
-        if self.rate == 0.0 or not self.training:
+        if not self.is_random:
             return branch
         keep = 1.0 - self.rate
         shape = (branch.shape[0],) + (1,) * (branch.ndim - 1)
@@ -135,33 +166,20 @@ class SwinBlock(nn.Module):
 
     def __init__(self, channels: int, heads: int, window: int, shift: int, drop_path: float) -> None:
         super().__init__()
-        self.window = window
-        self.shift = shift
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = WindowAttention(channels, window, heads)
+        self.attn = WindowAttention(channels, window, heads, shift)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = Mlp(channels)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether equal samples may come out differently."""
+        return self.drop_path.is_random
+
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self._attend(self.norm1(x)))
+        x = x + self.drop_path(self.attn(self.norm1(x)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
-
-    def _attend(self, x: Tensor) -> Tensor:
-        height, width = x.shape[1:3]
-        bottom, right = -height % self.window, -width % self.window
-        if bottom or right:
-            x = F.pad(x, (0, 0, 0, right, 0, bottom))
-        padded = (height + bottom, width + right)
-
-        mask = None
-        if self.shift:
-            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
-            mask = shift_mask(*padded, self.window, self.shift, x.device)
-        x = from_windows(self.attn(to_windows(x, self.window), mask), self.window, *padded)
-        if self.shift:
-            x = x.roll((self.shift, self.shift), dims=(1, 2))
-        return x[:, :height, :width]
 
 
 class PatchMerging(nn.Module):

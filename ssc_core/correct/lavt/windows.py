@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 
-def to_windows(x: Tensor, window: int) -> Tensor:
-    """Cut (B, H, W, C) into (B, windows, window * window, C). H and W are multiples of ``window``."""
-    batch, height, width, channels = x.shape
-    x = x.view(batch, height // window, window, width // window, window, channels)
-    return x.transpose(2, 3).reshape(batch, -1, window * window, channels)
+def to_windows(qkv: Tensor, window: int, heads: int) -> Tensor:
+    """Cut (B, H, W, 3 C) into (3, B, windows, heads, window * window, C / heads), in one copy. H and W are multiples of
+    ``window``."""
+    batch, height, width, _ = qkv.shape
+    qkv = qkv.reshape(batch, height // window, window, width // window, window, 3, heads, -1)
+    return qkv.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, batch, -1, heads, window * window, qkv.shape[-1])
 
 
-def from_windows(windows: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Inverse of ``to_windows``: (B, windows, window * window, C) back to (B, height, width, C)."""
-    batch, channels = windows.shape[0], windows.shape[-1]
-    x = windows.view(batch, height // window, width // window, window, window, channels)
-    return x.transpose(2, 3).reshape(batch, height, width, channels)
+def from_windows(parts: Tensor, window: int, height: int, width: int) -> Tensor:
+    """Back again, with one of the three: (B, windows, heads, window * window, C / heads) to (B, height, width, C)."""
+    parts = parts.unflatten(1, (height // window, width // window)).unflatten(4, (window, window))
+    return parts.permute(0, 1, 4, 2, 5, 3, 6).reshape(parts.shape[0], height, width, -1)
 
 
 def relative_position_index(window: int) -> Tensor:
@@ -44,7 +44,7 @@ def shift_mask(height: int, width: int, window: int, shift: int, device: torch.d
     # The cache outlives any inference_mode block that happens to fill it, and training has to be able to use it.
     with torch.inference_mode(False):
         region = _bands(height, window, shift)[:, None] * 3 + _bands(width, window, shift)[None, :]
-        region = to_windows(region[None, :, :, None], window)[0, :, :, 0]
+        region = region.unflatten(1, (-1, window)).unflatten(0, (-1, window)).transpose(1, 2).flatten(2).flatten(0, 1)
         apart = region[:, :, None] != region[:, None, :]
         return (apart * -100.0).to(device)
 

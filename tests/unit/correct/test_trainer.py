@@ -428,6 +428,26 @@ def test_weights_of_any_number_of_dimensions_are_trained(tmp_path):
     assert run.model.mix.weight.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_network_that_takes_photo_of_gets_each_photo_once(tmp_path):
+    class Once(TinySegmenter):
+        def forward(self, pixels, ids, attention, photo_of):
+            seen.append((len(pixels), photo_of.tolist()))
+            return super().forward(pixels[photo_of], ids, attention)
+
+    seen = []
+    chosen, truth = settings(epochs=2, batch_samples=4, keep="best"), make_items(tmp_path, only_true=True)
+    runs = [
+        trainer(tmp_path / name, make_items(tmp_path), chosen, model=model, val_items=truth)
+        for name, model in (("anew", TinySegmenter()), ("once", Once()))
+    ]
+    runs[1].model.load_state_dict(runs[0].model.state_dict())
+    anew, once = (run.fit() for run in runs)
+    assert {(photos, *photo_of) for photos, photo_of in seen} == {(2, 0, 0, 1, 1)}
+    assert once == anew
+    for name, value in runs[0].model.state_dict().items():
+        assert torch.equal(runs[1].model.state_dict()[name], value), name
+
+
 def test_what_another_run_logged_is_not_taken_over_by_one_that_goes_on_with_a_published_training(tmp_path):
     """Its steps have the same numbers as those that the published training had done."""
     other = RunState(tmp_path / "state", {"data": "other"})

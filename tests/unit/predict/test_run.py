@@ -41,8 +41,8 @@ def test_passes_shrink_when_memory_runs_out(micro_network: Path, photos: Path) -
     tight, seen = Predictor(micro_network, device="cpu", samples=8), []
 
     def two_at_most(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        seen.append(len(inputs[0]))
-        if len(inputs[0]) > 2:
+        seen.append(len(inputs[1]))
+        if seen[-1] > 2:
             raise torch.OutOfMemoryError("full")
 
     asked = read_requests(photos, SENTENCES)

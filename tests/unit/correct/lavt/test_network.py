@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -52,6 +54,40 @@ def example(batch: int = 2, size: tuple[int, int] = (48, 48), words: int = 6) ->
 def network(**settings) -> LAVT:
     torch.manual_seed(0)
     return LAVT(SMALL, text_dim=10, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "first_block"),
+    [({}, 2), ({"drop_path": 0.8, "swin": replace(SMALL, depths=(2, 1, 1, 1))}, 2), ({"fusion_dropout": 0.5}, 2)],
+    ids=["plain", "stochastic depth", "dropout"],
+)
+@pytest.mark.parametrize("checkpoint_activations", [False, True])
+def test_what_no_word_changes_is_computed_once_per_photo(settings, first_block, checkpoint_activations) -> None:
+    """Logits, gradients and whatever is random are those of a photo that is given anew with each sentence."""
+    lavt = LAVT(**{"swin": SMALL, "text_dim": 10, "checkpoint_activations": checkpoint_activations, **settings})
+    sizes: list[int] = []
+    lavt.backbone.layers[0].blocks[0].register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    photos, words, mask = example(batch=5)
+    photos, photo_of = photos[:2], torch.tensor([1, 0, 1, 1, 0])
+
+    def trained(*inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        lavt.zero_grad()
+        torch.manual_seed(1)
+        logits = lavt.train()(*inputs)
+        (logits[:, 0] * torch.linspace(-1, 1, 48)).sum().backward()
+        return logits.detach(), {name: p.grad.clone() for name, p in lavt.named_parameters() if p.grad is not None}
+
+    anew, gradients = trained(photos[photo_of], words, mask)
+    once, others = trained(photos, words, mask, photo_of)
+    assert set(sizes) == {5, first_block}
+    torch.testing.assert_close(once, anew, rtol=1e-4, atol=1e-5)
+    assert gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(
+            others[name], gradient, rtol=1e-3, atol=1e-4, msg=lambda text, n=name: f"{n}: {text}"
+        )
+    lavt.eval()
+    torch.testing.assert_close(lavt(photos, words, mask, photo_of), lavt(photos[photo_of], words, mask))
 
 
 @pytest.mark.parametrize(("width", "expected"), [(None, 32), (12, 12)])
