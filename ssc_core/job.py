@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ssc_core.cpu_environment import for_torch
 from ssc_core.failures import AGAIN, ASKED_MEMORY
-from ssc_core.spinning import sleep_soon
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 """Of Linux's ``prctl(2)``."""
@@ -39,7 +39,7 @@ def run(log: Path, mem_mb: str, command: Sequence[str]) -> int:
     """
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes whose parent dies become children of this one
     output, into = os.pipe()
-    environment = {**os.environ, **sleep_soon(os.environ), ASKED_MEMORY: mem_mb}
+    environment = {**os.environ, **for_torch(os.environ), ASKED_MEMORY: mem_mb}
     script = subprocess.Popen(command, stdout=into, stderr=into, env=environment, preexec_fn=_die_with_parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # tee inherits this: what is sent to all must not silence the log
