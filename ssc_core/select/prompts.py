@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -22,6 +23,8 @@ from ssc_core.plugins import load_function
 from ssc_core.registry import VISUAL_PROMPT
 
 BLUR_SIGMA = 50.0
+WIDE_SIGMA = 8.0
+"""From here on floats are faster; below, their rounding and conversion takes longer."""
 LINE_WIDTH = 4
 MARGIN = 4
 OVERLAY_ALPHA = 0.25
@@ -74,8 +77,25 @@ def prompted_images(
 
 
 def blur(image: np.ndarray, sigma: float = BLUR_SIGMA) -> np.ndarray:
-    """Gaussian blur with OpenCV's automatic kernel size (for uint8: ``round(6 sigma + 1) | 1`` pixels)."""
-    return cv2.GaussianBlur(image, (0, 0), sigmaX=sigma)
+    """Gaussian blur: the bytes of OpenCV's ``GaussianBlur``, whose kernel has ``round(6 sigma + 1) | 1`` pixels.
+
+    OpenCV weighs bytes along each axis by whole numbers with a sum of 256, and rounds once, at the end. Sums of a byte
+    that is weighed twice stay below 2^24, so that floats hold them exactly, and it sums floats several times as fast.
+    """
+    if sigma < WIDE_SIGMA:
+        return cv2.GaussianBlur(image, (0, 0), sigmaX=sigma)
+    weights = _byte_weights(sigma)
+    sums = cv2.sepFilter2D(image, cv2.CV_32F, weights, weights, borderType=cv2.BORDER_REFLECT_101)
+    return ((sums.astype(np.int32) + 2**15) >> 16).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _byte_weights(sigma: float) -> np.ndarray:
+    """The whole numbers, float32 (N,): what a blur makes of one bright pixel, (255 w + 128) >> 8, is w up to 128."""
+    radius = round(6 * sigma + 1) // 2
+    row = np.zeros((1, 4 * radius + 1), np.uint8)
+    row[0, 2 * radius] = 255
+    return cv2.GaussianBlur(row, (0, 0), sigmaX=sigma)[0, radius : 3 * radius + 1].astype(np.float32)
 
 
 def reverse_blur(

@@ -58,6 +58,19 @@ def test_reverse_blur_default_is_a_gaussian_of_sigma_50_with_automatic_size(mask
     assert blurred.max() > 0
 
 
+@pytest.mark.parametrize("sigma", [0.4, 3, 7.9, 8, 12.3, 50, 130])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (40, 61)], ids=str)
+def test_the_blur_has_the_bytes_of_opencv(size, sigma):
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    for image in (
+        noise,
+        np.full_like(noise, 255),
+        np.maximum(noise, 250),
+        np.where(noise > 128, 255, 0).astype(np.uint8),
+    ):
+        np.testing.assert_array_equal(prompts.blur(image, sigma), cv2.GaussianBlur(image, (0, 0), sigma))
+
+
 def test_reverse_blur_of_an_empty_mask_is_all_blurred(photo):
     marked = prompts.reverse_blur(photo, np.zeros(photo.shape[:2], dtype=bool), sigma=3)
     np.testing.assert_array_equal(marked, prompts.blur(photo, 3))
