@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from microworld.classes import CLASSES
 from microworld.scenes import Scene, generate_scene, scene_seed
-from microworld.sentences import DescribedObject, describe
+from microworld.sentences import DescribedObject, describe, is_describable
 from ssc_core.config.world import PLAIN_LOOKS, SPLITS, WorldSettings
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
@@ -96,7 +96,7 @@ def split_scene(domain: str, split: str, index: int, styles: Iterable[str], sett
     for attempt in range(_MOST_ATTEMPTS):
         suffix = f"/again{attempt}" if attempt else ""
         scene = generate_scene(scene_seed(settings.seed, f"{domain}/{split}{suffix}", index), settings, theme)
-        if all(describe(scene, style, asked, who) for style in styles):
+        if all(is_describable(scene, style, asked, who) for style in styles):
             return scene
     raise SscError(
         f"{_MOST_ATTEMPTS} scenes of {domain}/{split} gave no ref with three sentences in every style; "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from microworld.classes import CLASSES, DOUBTFUL_NOUNS, NOUN_CLASS, PERSON_NOUNS
@@ -37,15 +38,20 @@ class Description:
 
 def has_noun(obj: SceneObject, noun: str) -> Verdict:
     """Whether the object can be called `noun`; None where some readers would and some would not."""
+    return _is_called(obj.category, obj.kind, noun)
+
+
+@cache
+def _is_called(category: str, kind: str, noun: str) -> Verdict:
     if noun in ("thing", "one"):
         return True
-    if not obj.kind:
-        return noun in CLASSES[obj.category].nouns
+    if not kind:
+        return noun in CLASSES[category].nouns
     if noun == "person":
-        return True if obj.kind in ("man", "woman") else None
-    if obj.kind in DOUBTFUL_NOUNS.get(noun, ()):
+        return True if kind in ("man", "woman") else None
+    if kind in DOUBTFUL_NOUNS.get(noun, ()):
         return None
-    return noun in PERSON_NOUNS[obj.kind]
+    return noun in PERSON_NOUNS[kind]
 
 
 def place_in(obj: SceneObject, scene: Scene, value: str) -> Verdict:
@@ -209,4 +215,9 @@ def referent(description: Description, scene: Scene) -> SceneObject | None:
 
 def nouns_of(obj: SceneObject) -> tuple[str, ...]:
     """Nouns that are certainly true of the object."""
-    return tuple(noun for noun, name in NOUN_CLASS.items() if name == obj.category and has_noun(obj, noun))
+    return _nouns_of(obj.category, obj.kind)
+
+
+@cache
+def _nouns_of(category: str, kind: str) -> tuple[str, ...]:
+    return tuple(noun for noun, name in NOUN_CLASS.items() if name == category and _is_called(category, kind, noun))
