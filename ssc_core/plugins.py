@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from ssc_core.errors import SscError, did_you_mean
+from ssc_core.quick_import import without_collector
 from ssc_core.registry import Kind, place_of
 
 
@@ -101,7 +102,8 @@ def _import_module(place: str, name: str, kind: Kind) -> Any:
     if importlib.util.find_spec(place.partition(".")[0]) is None:
         sys.path.append(str(Path.cwd()))  # `ssc` finds what lies in the current folder, as `python -m` does
     try:
-        return importlib.import_module(place)
+        with without_collector():
+            return importlib.import_module(place)
     except ModuleNotFoundError as error:
         raise SscError(f"{kind.word} '{name}': cannot import '{error.name}'; is it installed, or misspelt?") from error
     except (ImportError, SyntaxError) as error:

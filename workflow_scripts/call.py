@@ -4,6 +4,7 @@ import importlib
 import sys
 from types import TracebackType
 
+from ssc_core.quick_import import without_collector
 from workflow_scripts._script import run
 
 
@@ -17,4 +18,6 @@ sys.excepthook = _without_interrupts
 module, _, function = "".join(sys.argv[1:2]).partition(":")
 if not function:
     sys.exit(__doc__)
-run(getattr(importlib.import_module(module), function), sys.argv[2:])
+with without_collector():
+    main = getattr(importlib.import_module(module), function)
+run(main, sys.argv[2:])
