@@ -16,6 +16,7 @@ rule train:
         benchmarks("{phase}")
     conda:
         "../envs/correct.yaml"
+    priority: 1  # it takes the longest: figures of what is there already can wait for it
     threads: SETTINGS.compute.threads
     resources:
         **gpu_job(SETTINGS.compute.gpus, minutes=2880, memory=32000),

@@ -17,6 +17,9 @@ from ssc_core.wording import counted
 FOLDER, SPLIT = Path("results/refcoco"), "val"
 """Whose figures are shown, of the config's default target."""
 
+ON_ONE_CORE = ("extract_nouns", "detect_boxes", "segment_boxes", "score_candidates", "evaluate")
+"""Rules whose small models gain little from a second core: on one each, jobs of two splits run side by side."""
+
 
 def demo(context: typer.Context) -> None:
     """The main job on a generated world, training included, and its figures. It says at its start how long it takes.
@@ -58,12 +61,18 @@ def _run(arguments: list[str], jobs: dict[str, str]) -> int:
             bar.set_description_str(progress.doing, refresh=False)
             bar.update(progress.done - bar.n)
 
-        status = run_workflow(arguments, heard=heard)
+        status = run_workflow([*side_by_side(), *arguments], heard=heard)
     if status == INTERRUPTED:
         print("interrupted: finished work is kept, and the same command goes on", file=sys.stderr)
     elif status:
         print("\n".join(log.read_text(encoding="utf-8").splitlines()[-40:]), file=sys.stderr)
     return status
+
+
+def side_by_side() -> list[str]:
+    """Options for Snakemake. Where jobs use GPUs, each still waits for one of its own."""
+    # the last one takes no value, so that none of the user's arguments is taken for one
+    return ["--resources", "gpu=2", "--set-threads", *(f"{rule}=1" for rule in ON_ONE_CORE), "--nocolor"]
 
 
 def _time(arguments: Sequence[str], seconds: float) -> str:

@@ -47,7 +47,8 @@ class Progress:
         self.doing = ""
         self._running: dict[str, int] = {}
         self._finished = 0.0
-        self._inside = 0.0  # share of the last job that began, as its own bar says
+        self._inside = 0.0  # share of the only job that runs, as its own bar says
+        self._furthest = 0.0
 
     def read(self, line: str) -> None:
         """The next line."""
@@ -57,11 +58,12 @@ class Progress:
         elif finished := _FINISHED.match(line):
             self._finished += self._running.pop(finished[1], 0)
             self._inside = 0.0
-        elif self._running and (percent := _PERCENT.search(line)):
+        elif len(self._running) == 1 and (percent := _PERCENT.search(line)):  # of several, it is not known whose it is
             self._inside = int(percent[1]) / 100
 
     @property
     def done(self) -> float:
-        """Seconds of ``total`` that lie behind."""
-        last = next(reversed(self._running.values()), 0)
-        return min(self.total, self._finished + self._inside * last)
+        """Seconds of ``total`` that lie behind; never fewer than before."""
+        inside = self._inside * sum(self._running.values()) if len(self._running) == 1 else 0
+        self._furthest = max(self._furthest, min(self.total, self._finished + inside))
+        return self._furthest

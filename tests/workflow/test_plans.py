@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ssc_core.cli.demo import ON_ONE_CORE, side_by_side
 from ssc_core.cli.progress import SECONDS, planned
 
 
@@ -164,6 +165,7 @@ def test_values_for_drawings_are_told_of_where_photos_would_get_them(snakemake, 
 
 
 def test_every_time_of_the_demos_bar_is_that_of_one_of_its_jobs(snakemake, tmp_path: Path) -> None:
-    said = snakemake("-n", "--config", f"results={tmp_path / 'results'}").stdout
+    said = snakemake("-n", *side_by_side(), "--config", f"results={tmp_path / 'results'}").stdout
     messages = planned(said.splitlines()).values()
     assert {next(part for part in SECONDS if part in message) for message in messages} == set(SECONDS)
+    assert set(ON_ONE_CORE) <= {line.split()[0] for line in said.splitlines() if line}, "rules, as the plan counts them"

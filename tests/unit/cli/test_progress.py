@@ -42,6 +42,20 @@ def test_progress_follows_jobs_and_their_own_bars() -> None:
     assert progress.done == progress.total
 
 
+def test_progress_of_jobs_side_by_side_is_that_of_those_that_ended() -> None:
+    progress = Progress(planned(DRY_RUN))
+    first, second = seconds_of("drawing the micro world"), seconds_of("train: detecting boxes")
+    progress.read(DRY_RUN[2])
+    progress.read("drawing refcoco:  50%|#####     | 1100/2200")
+    assert progress.done == first / 2
+    progress.read(DRY_RUN[3])
+    progress.read("drawing refcoco:  60%|######    | 1320/2200")
+    assert progress.done == first / 2, "nor does the bar go back"
+    progress.read("Finished jobid: 2 (Rule: make_world)")
+    progress.read("detect:  25%|##   | 400/1600")
+    assert progress.done == first + second / 4
+
+
 def test_minutes_are_told_of_the_config_that_was_measured() -> None:
     assert _time(["--cores", "4"], 600) == ", 10 to 16 minutes on two quiet cores"
     assert _time(["--configfile", "presets/tiny.yaml"], 600) == ""
