@@ -153,7 +153,7 @@ def bare_seconds(model: ReferringSegmenter, batch: Batch, bf16: bool, device: to
     synchronise(device)
     start = clock()
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        logits = model(batch.pixels, batch.ids, batch.attention)
+        logits = model(batch.pixels, batch.ids, batch.attention, batch.photo_of)
     logits.backward(torch.ones_like(logits))
     synchronise(device)
     seconds = clock() - start
@@ -248,7 +248,7 @@ def kept_for_backward(model: ReferringSegmenter, batch: Batch, bf16: bool, devic
 
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
     with hooks, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        logits = model(batch.pixels, batch.ids, batch.attention)
+        logits = model(batch.pixels, batch.ids, batch.attention, batch.photo_of)
     kept[logits.data_ptr()] = logits.nbytes
     return sum(kept.values())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ssc_core.cpu_environment import for_torch
 from tests import warm_python
 
 COPIED = (
@@ -24,6 +25,7 @@ HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*", "*.tmp")
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # workers share the cores with each other and with each other's jobs
+os.environ.update(for_torch(os.environ))  # workers and what they start compute as jobs do
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs, and children inherit
 REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
 

@@ -172,17 +172,18 @@ def _train_step(network: Any, device: str, side: int, *, bf16: bool) -> Outputs:
     network.to(device, memory_format=torch.channels_last).train()
     counts = (2, 2)
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randn(len(counts), 3, side, side, generator=generator).repeat_interleave(2, 0)
-    ids, attention = networks.words(len(pixels))
-    masks = torch.from_numpy(networks.candidate_masks(side, counts))
+    pixels = torch.randn(len(counts), 3, side, side, generator=generator)
     image_ids = np.repeat(np.arange(len(counts)), 2)
+    ids, attention = networks.words(len(image_ids))
+    masks = torch.from_numpy(networks.candidate_masks(side, counts))
     rows = tuple(2 * image + np.arange(2) for image in image_ids)
     with torch.autocast(device, torch.bfloat16, enabled=bf16):
         logits = network(
-            pixels.to(device, memory_format=torch.channels_last), ids.to(device), attention.to(device)
+            pixels.to(device, memory_format=torch.channels_last),
+            *(part.to(device) for part in (ids, attention, torch.from_numpy(image_ids))),
         ).float()
     size = StepSize.of(image_ids)
-    samples = Samples(image_ids, np.arange(len(pixels)), logits, Candidates(masks.to(device), rows), size)
+    samples = Samples(image_ids, np.arange(len(image_ids)), logits, Candidates(masks.to(device), rows), size)
     matched = greedy_ce(samples)
     matched.value.backward()
     with_one = {name: p.grad.float().cpu().numpy() for name, p in network.named_parameters() if p.grad is not None}
