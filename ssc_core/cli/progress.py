@@ -19,8 +19,8 @@ SECONDS = {
     "evaluating the": 10,
     "": 1,
 }
-"""What a job adds to the run's time on two quiet cores (docs/performance.md), by what its message has in it, the first that
-fits: those of val run beside those of train, and the two networks are evaluated at once."""
+"""What a job adds to the run's time on two quiet cores (docs/performance.md), by what its message has in it, the first
+that fits: those of val run beside those of train, and the two networks are evaluated at once."""
 
 SLOW_CORES = 1.6
 """How many times as long the slowest two cores took that they were measured on."""

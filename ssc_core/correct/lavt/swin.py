@@ -109,10 +109,12 @@ class WindowAttention(nn.Module):
         """Query, key and value of each place, (B, H, W, 3 C), H and W filled up to whole windows."""
         height, width = x.shape[1:3]
         bottom, right = -height % self.window, -width % self.window
+        qkv = self.qkv(x)
         if not (bottom or right):
-            return self.qkv(x)
-        without_bias = F.linear(x, self.qkv.weight)
-        return F.pad(without_bias, (0, 0, 0, right, 0, bottom)) + self.qkv.bias.to(without_bias.dtype)
+            return qkv
+        around = (0, 0, 0, right, 0, bottom)
+        outside = F.pad(qkv.new_zeros(height, width, 1), around, value=1.0)
+        return F.pad(qkv, around) + outside * self.qkv.bias.to(qkv.dtype)
 
     def _bias(self) -> Tensor:
         """The learned bias of every pair of places: (heads, N, N)."""

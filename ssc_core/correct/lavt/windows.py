@@ -44,7 +44,8 @@ def shift_mask(height: int, width: int, window: int, shift: int, device: torch.d
     # The cache outlives any inference_mode block that happens to fill it, and training has to be able to use it.
     with torch.inference_mode(False):
         region = _bands(height, window, shift)[:, None] * 3 + _bands(width, window, shift)[None, :]
-        region = region.unflatten(1, (-1, window)).unflatten(0, (-1, window)).transpose(1, 2).flatten(2).flatten(0, 1)
+        grid = region.unflatten(1, (-1, window)).unflatten(0, (-1, window))  # (rows, window, columns, window)
+        region = grid.transpose(1, 2).reshape(-1, window * window)
         apart = region[:, :, None] != region[:, None, :]
         return (apart * -100.0).to(device)
 

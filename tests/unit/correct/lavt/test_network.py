@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssc_core.correct.lavt.network import LAVT
-from ssc_core.correct.lavt.swin import DropPath, SwinArchitecture
+from ssc_core.correct.lavt.swin import DropPath, SwinArchitecture, WindowAttention
 from ssc_core.correct.lavt.windows import shift_mask
 from ssc_core.errors import SscError
 
@@ -181,6 +181,18 @@ def test_bfloat16_stays_close_to_single_precision() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             rough = lavt(*inputs).float()
     assert (rough - exact).abs().mean() < 0.05 * exact.abs().mean()
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_what_fills_windows_up_is_the_bias_and_costs_no_precision(bf16: bool) -> None:
+    attention, x = WindowAttention(8, window=4, heads=2, shift=0), torch.randn(2, 3, 5, 8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        filled, plain = attention._padded_qkv(x), attention.qkv(x)
+    assert filled.shape == (2, 4, 8, 24)
+    assert torch.equal(filled[:, :3, :5], plain)
+    bias = attention.qkv.bias.detach().to(plain.dtype)
+    for outside in (filled[:, 3:], filled[:, :, 5:]):
+        assert torch.equal(outside, bias.expand_as(outside))
 
 
 def test_window_overrides_the_settings() -> None:
