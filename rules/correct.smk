@@ -14,9 +14,9 @@ rule train:
         logs("{phase}"),
     benchmark:
         benchmarks("{phase}")
+    priority: 1  # it takes the longest: figures of what is there already can wait for it
     conda:
         "../envs/correct.yaml"
-    priority: 1  # it takes the longest: figures of what is there already can wait for it
     threads: SETTINGS.compute.threads
     resources:
         **gpu_job(SETTINGS.compute.gpus, minutes=2880, memory=32000),
