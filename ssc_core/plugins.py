@@ -88,7 +88,8 @@ def load_function(kind: Kind, name: str) -> Any:
 
 def _named(kind: Kind, name: str) -> Any:
     place, member = place_of(kind, name)
-    module = _import_file(Path(place), kind) if place.endswith(".py") else _import_module(place, name, kind)
+    with without_collector():
+        module = _import_file(Path(place), kind) if place.endswith(".py") else _import_module(place, name, kind)
     found = getattr(module, member, None)
     if not callable(found):
         known = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
@@ -102,8 +103,7 @@ def _import_module(place: str, name: str, kind: Kind) -> Any:
     if importlib.util.find_spec(place.partition(".")[0]) is None:
         sys.path.append(str(Path.cwd()))  # `ssc` finds what lies in the current folder, as `python -m` does
     try:
-        with without_collector():
-            return importlib.import_module(place)
+        return importlib.import_module(place)
     except ModuleNotFoundError as error:
         raise SscError(f"{kind.word} '{name}': cannot import '{error.name}'; is it installed, or misspelt?") from error
     except (ImportError, SyntaxError) as error:

@@ -86,7 +86,10 @@ def blur(image: np.ndarray, sigma: float = BLUR_SIGMA) -> np.ndarray:
         return cv2.GaussianBlur(image, (0, 0), sigmaX=sigma)
     weights = _byte_weights(sigma)
     sums = cv2.sepFilter2D(image, cv2.CV_32F, weights, weights, borderType=cv2.BORDER_REFLECT_101)
-    return ((sums.astype(np.int32) + 2**15) >> 16).astype(np.uint8)
+    rounded = sums.astype(np.int32)
+    rounded += 2**15  # in place: a photo of many megapixels has large copies, in each worker
+    rounded >>= 16
+    return rounded.astype(np.uint8)
 
 
 @lru_cache(maxsize=8)
