@@ -65,19 +65,19 @@ sys.exit(ended)
 def running(folder: Path, command: Sequence[str] = ()) -> Iterator[Path]:
     """Start a server in a new folder, and yield the python that calls it, in a folder of its own for PATH.
 
-    command: of a server that has imported more; the socket's path is put behind it.
+    command: of a server that has imported more, or that another Python runs; the socket's path is put behind it.
     """
     folder.mkdir()
     address = folder / "socket"
     client = folder / CLIENTS_PLACE
     client.parent.mkdir()
-    client.write_text(CLIENT.format(python=sys.executable, address=str(address)))
-    client.chmod(0o755)
     started = [*(command or (sys.executable, __file__)), str(address)]
+    client.write_text(CLIENT.format(python=started[0], address=str(address)))
+    client.chmod(0o755)
     # Also where this process may not write such files: without those of our own modules, each call would compile them,
     # and each plan read them all for the digests of code, which takes a second.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    with subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as server:
+    with subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as server:
         assert server.stdout is not None and server.stdin is not None
         assert server.stdout.readline() == "ready\n"
         yield client

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 from microworld.scenes import generate_scene
 from ssc_core.config.world import WorldSettings
 from ssc_core.version import __version__
+from tests import warm_python
 
 MODELS = '''"""One red blob a photo, whatever is asked for."""
 import numpy as np
@@ -49,8 +51,8 @@ TINY = "micro: {images: {train: 2, val: 2, testA: 2, testB: 2, test: 2}}\n"
 
 
 @pytest.fixture(scope="module")
-def ssc(root: Path, tmp_path_factory: pytest.TempPathFactory):
-    """Run the installed ``ssc`` in a folder: ``ssc(folder, "doctor")``; what it printed, both streams."""
+def installed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that has the wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=root, check=True, capture_output=True)
@@ -62,23 +64,37 @@ def ssc(root: Path, tmp_path_factory: pytest.TempPathFactory):
     # what the lock installed is found here as well, but not the checkout: .pth files are not read from added folders
     (site,) = folder.glob("venv/lib/python*/site-packages")
     (site / "locked.pth").write_text(sysconfig.get_path("purelib"))
-
-    def run(cwd: Path, *arguments: object) -> str:
-        environment = {**os.environ, "PATH": os.defpath, "OMP_NUM_THREADS": "1"}
-        environment.pop("PYTHONPATH", None)
-        done = subprocess.run(
-            [folder / "venv/bin/ssc", *map(str, arguments)],
-            cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout[-4000:]
-        assert str(root) not in done.stdout.replace(sys.prefix, ""), "the checkout had a part in it"
-        return done.stdout
-
-    return run
+    return folder / "venv"
 
 
-def test_the_version(ssc, tmp_path: Path) -> None:
-    assert ssc(tmp_path, "--version") == f"segment-select-correct {__version__}\n"
+@pytest.fixture(scope="module")
+def ssc(root: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Run the installed ``ssc`` in a folder: ``ssc(folder, "doctor")``; what it printed, both streams."""
+    command = (str(installed / "bin/python"), warm_python.__file__)
+    with warm_python.running(tmp_path_factory.mktemp("warm") / "server", command) as python:
+
+        def run(folder: Path, *arguments: object) -> str:
+            said = said_by([python, "-P", "-m", "ssc_core.cli.main", *arguments], folder)
+            assert str(root) not in said.replace(sys.prefix, ""), "the checkout had a part in it"
+            return said
+
+        yield run
+
+
+def said_by(command: Sequence[object], folder: Path) -> str:
+    """What it printed, by a shell that knows of no environment."""
+    environment = {**os.environ, "PATH": os.defpath, "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def test_the_command(installed: Path, tmp_path: Path) -> None:
+    assert said_by([installed / "bin/ssc", "--version"], tmp_path) == f"segment-select-correct {__version__}\n"
 
 
 def test_doctor(ssc, tmp_path: Path) -> None:
