@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -30,6 +31,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it f
 REAL_SAMPLE = ROOT.parent / "shared" / "real_sample"
 
 
+gc.disable()  # until all is imported: see `pytest_collection_finish`
+
 SLOW = ("integration", "workflow")
 """Folders whose files take minutes."""
 
@@ -37,6 +40,12 @@ SLOW = ("integration", "workflow")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes start first: at the end, one worker would run such a file and the others wait for it."""
     items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in SLOW)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: to look through its millions of objects for garbage takes a second."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

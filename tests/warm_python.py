@@ -99,6 +99,7 @@ def serve(address: str) -> NoReturn:
     signal.set_wakeup_fd(signals)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     gc.freeze()  # what is shared stays shared
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen(64)
@@ -184,5 +185,6 @@ def _run(client: str, arguments: list[str], folder: str, safe: bool, environment
 
 if __name__ == "__main__":
     sys.path.pop(0)  # the folder of this file
+    gc.disable()  # until the server has frozen what was imported
     import_all(LIBRARIES.split())
     serve(sys.argv[1])

@@ -34,12 +34,17 @@ def relative_position_index(window: int) -> Tensor:
     return row_offset * (2 * window - 1) + column_offset
 
 
+APART = -1e4
+"""Added to the logit of a place that must not be seen. Published Swin adds -100: e^-100 is a denormal number, by which
+processors multiply up to 40 times as slowly; this leaves 0, and no sum of float32 can tell the two apart."""
+
+
 @lru_cache(maxsize=64)
 def shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """Additive attention mask after a cyclic shift: float32 (windows, window^2, window^2), 0 or -100.
+    """Additive attention mask after a cyclic shift: float32 (windows, window^2, window^2), 0 or ``APART``.
 
     The shift brings opposite borders of the picture together in one window; places from different sides of the seam
-    must not see each other. ``height`` and ``width`` are padded to multiples of ``window``. -100 as in published Swin.
+    must not see each other. ``height`` and ``width`` are padded to multiples of ``window``.
     """
     # The cache outlives any inference_mode block that happens to fill it, and training has to be able to use it.
     with torch.inference_mode(False):
@@ -47,7 +52,7 @@ def shift_mask(height: int, width: int, window: int, shift: int, device: torch.d
         grid = region.unflatten(1, (-1, window)).unflatten(0, (-1, window))  # (rows, window, columns, window)
         region = grid.transpose(1, 2).reshape(-1, window * window)
         apart = region[:, :, None] != region[:, None, :]
-        return (apart * -100.0).to(device)
+        return (apart * APART).to(device)
 
 
 def _bands(length: int, window: int, shift: int) -> Tensor:

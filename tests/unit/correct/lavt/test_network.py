@@ -174,6 +174,15 @@ def test_training_after_evaluation_in_inference_mode() -> None:
     lavt.train()(*inputs).sum().backward()
 
 
+def test_a_place_that_must_not_be_seen_weighs_nothing() -> None:
+    """Not even a denormal number, as by the published -100; which changes no float32 of what comes out."""
+    mask = shift_mask(4, 4, 2, 1, torch.device("cpu"))
+    weights = mask.softmax(-1)
+    assert set(weights[mask < 0].tolist()) == {0.0}
+    values = torch.rand(len(mask), 4, 8)
+    assert torch.equal(weights @ values, mask.clamp(min=-100).softmax(-1) @ values)
+
+
 def test_bfloat16_stays_close_to_single_precision() -> None:
     lavt, inputs = network().eval(), example()
     with torch.no_grad():
