@@ -48,6 +48,10 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # libraries count what was not collected at the end as leaks, and say so
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT

@@ -40,6 +40,8 @@ transformers.models.grounding_dino.modeling_grounding_dino transformers.models.s
 
 CLIENTS_PLACE = "bin/python"
 """Beside the socket."""
+KUBECONFIG = "kubeconfig"
+"""Beside the socket, where a call finds its cluster: which file it is, Kubernetes reads of the server's environment."""
 
 CLIENT = """#!{python} -SE
 import os, sys
@@ -76,8 +78,10 @@ def running(folder: Path, command: Sequence[str] = ()) -> Iterator[Path]:
     client.chmod(0o755)
     # Also where this process may not write such files: without those of our own modules, each call would compile them,
     # and each plan read them all for the digests of code, which takes a second.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    with subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as server:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "KUBECONFIG": str(folder / KUBECONFIG)}
+    with subprocess.Popen(
+        started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder
+    ) as server:
         assert server.stdout is not None and server.stdin is not None
         assert server.stdout.readline() == "ready\n"
         yield client

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import subprocess
 from dataclasses import dataclass, field
@@ -110,8 +109,8 @@ def serve(folder: Path, path: str) -> tuple[ThreadingHTTPServer, Cluster]:
     return ThreadingHTTPServer(("127.0.0.1", 0), Handler), cluster
 
 
-def kubeconfig(server: ThreadingHTTPServer, file: Path) -> dict[str, str]:
-    """Write how the server is reached; the variable that names the file."""
+def write_kubeconfig(server: ThreadingHTTPServer, file: Path) -> None:
+    """How the server is reached."""
     context = {"cluster": "here", "user": "me"}
     content = {
         "current-context": "here",
@@ -120,4 +119,3 @@ def kubeconfig(server: ThreadingHTTPServer, file: Path) -> dict[str, str]:
         "users": [{"name": "me", "user": {}}],
     }
     file.write_text(json.dumps(content))
-    return {"KUBECONFIG": os.fspath(file)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import warm_python
-from tests.workflow.kubernetes_stand_in import kubeconfig, serve
+from tests.workflow.kubernetes_stand_in import serve, write_kubeconfig
 
 pytest.importorskip("snakemake_executor_plugin_kubernetes", reason="needs the extra `kubernetes`")
 pytest.importorskip("snakemake_storage_plugin_s3", reason="needs the extra `storage`")
@@ -22,7 +21,7 @@ MINUTES = 20
 
 
 def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
-    tmp_path: Path, clone: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clone: Callable[[Path], Path], warm: Path, warm_environment: dict[str, str]
 ) -> None:
     checkout = clone(tmp_path / "checkout")
     subprocess.run("git init -q && git add -A", shell=True, cwd=checkout, check=True)  # what is sent to the pods
@@ -33,8 +32,7 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
     tools.mkdir()
     (tools / "pip").write_text("#!/bin/sh\n")  # the image has the plug-in, which each job asks for first
     (tools / "pip").chmod(0o755)
-    client = tmp_path / "warm" / warm_python.CLIENTS_PLACE
-    path = os.pathsep.join([*map(str, (tools, client.parent, Path(sys.executable).parent)), os.environ["PATH"]])
+    path = os.pathsep.join([str(tools), warm_environment["PATH"]])
     pods = tmp_path / "pods"
     pods.mkdir()
     storage = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -44,8 +42,7 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
     host, port = storage.get_host_and_port()
     target = f"{volume}/results/refcoco/val/shards/boxes.0-of-1.h5"
     keys = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "anyone", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "anything"}
-    for name, value in (keys | kubeconfig(server, tmp_path / "kubeconfig")).items():
-        monkeypatch.setenv(name, value)  # before the server of warm Pythons, whose Kubernetes reads it when imported
+    write_kubeconfig(server, warm.parents[1] / warm_python.KUBECONFIG)
     command = (
         *("-m", "snakemake", "--workflow-profile", "profiles/kubernetes", "--jobs", "1"),
         *("--configfile", "tiny.yaml", "--container-image", "ssc:1", "--default-storage-prefix", "s3://ssc"),
@@ -53,11 +50,10 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
         *(f"photos:{volume}", "--seconds-between-status-checks", "1", "--", target),
     )
     try:
-        with warm_python.running(tmp_path / "warm") as python:
-            done = subprocess.run(
-                [python, *command], cwd=checkout, env={**os.environ, "PATH": path}, capture_output=True, text=True,
-                timeout=60 * MINUTES,
-            )  # fmt: skip
+        done = subprocess.run(
+            [warm, *command], cwd=checkout, env={**warm_environment, **keys, "PATH": path},
+            capture_output=True, text=True, timeout=60 * MINUTES,
+        )  # fmt: skip
     finally:
         server.shutdown()
         storage.stop()

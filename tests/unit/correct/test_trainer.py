@@ -52,9 +52,9 @@ def rows(folder: Path, state: str = "state") -> list[dict[str, str]]:
     return list(csv.DictReader((folder / state / "log.csv").open()))
 
 
-def start_toy_run(folder: Path, *arguments: object, **environment: str) -> subprocess.Popen:
+def start_toy_run(python: Path, folder: Path, *arguments: object, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(HERE / "toy_run.py"), str(folder), *map(str, arguments)],
+        [str(python), "-m", "tests.unit.correct.toy_run", str(folder), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(HERE.parents[2]), "OMP_NUM_THREADS": "1", **environment},
         stderr=subprocess.PIPE,
         text=True,
@@ -86,11 +86,11 @@ def test_constrained_matching_finds_out_which_square_is_meant(tmp_path):
     assert found["greedy_no_constraints"] < 60
 
 
-def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, one_thread):
+def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, one_thread, warm):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
-    process = start_toy_run(killed, 4, 0, 6)
+    process = start_toy_run(warm, killed, 4, 0, 6)
     undisturbed = toy_run.main(whole, 4, 10)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL, errors
@@ -100,11 +100,11 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, one_thread):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_run_that_is_asked_to_end_saves_what_it_has(tmp_path, one_thread):
+def test_a_run_that_is_asked_to_end_saves_what_it_has(tmp_path, one_thread, warm):
     whole, ended = tmp_path / "whole", tmp_path / "ended"
     whole.mkdir()
     ended.mkdir()
-    process = start_toy_run(ended, 4, 10, 6, int(signal.SIGTERM))  # states are ten minutes apart
+    process = start_toy_run(warm, ended, 4, 10, 6, int(signal.SIGTERM))  # states are ten minutes apart
     undisturbed = toy_run.main(whole, 4, 10)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == -signal.SIGTERM, errors
@@ -128,7 +128,7 @@ def test_photos_that_do_not_fit_in_memory_are_trained_on_with_the_same_bits(tmp_
     assert found[0] == found[1]
 
 
-def test_two_processes_train_as_one(tmp_path, one_thread):
+def test_two_processes_train_as_one(tmp_path, one_thread, warm):
     """Two CPU processes with the variables that torchrun sets: the loss curve of one with the same effective batch."""
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
@@ -136,7 +136,7 @@ def test_two_processes_train_as_one(tmp_path, one_thread):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    pair = [start_toy_run(two, 3, 10, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)]
+    pair = [start_toy_run(warm, two, 3, 10, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)]
     toy_run.main(one, 3, 10, dropout=0.0)
     for process in pair:
         _, errors = process.communicate(timeout=600)

@@ -1,5 +1,5 @@
-"""A short training of the toy, with a teacher and a log of matches: ``toy_run.py FOLDER EPOCHS SAVE_MINUTES [KILL
-[SIGNAL]]``.
+"""A short training of the toy, with a teacher and a log of matches: ``python -m tests.unit.correct.toy_run FOLDER
+EPOCHS SAVE_MINUTES [KILL [SIGNAL]]``.
 
 With KILL the process sends itself that signal, as it is SIGKILL, in the middle of that step.
 """
