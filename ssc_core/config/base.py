@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, get_args
 
 from pydantic import (
@@ -73,11 +74,16 @@ class Section(BaseModel):
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """pydantic takes them for 1 and 0: ``nms_iou: off`` would leave no two boxes that touch."""
-        types = _leaves(cls.model_fields[str(info.field_name)].annotation) if _has_truth(value) else set()
-        if {int, float} & types and bool not in types:
+        types = _types(cls, str(info.field_name))
+        if {int, float} & types and bool not in types and _has_truth(value):
             none = ", or null for none" if type(None) in types else ""
             raise ValueError(f"takes numbers{none}: true and false (on, off, yes, no) are no numbers")
         return value
+
+
+@cache
+def _types(section: type[Section], field: str) -> frozenset[Any]:
+    return frozenset(_leaves(section.model_fields[field].annotation))
 
 
 def _leaves(annotation: Any) -> set[Any]:
