@@ -171,7 +171,7 @@ def _sibling(name: str, content: bytes) -> dict[str, object]:
 def running() -> Iterator[HubStandIn]:
     """The server in a thread, until the block ends."""
     server = HubStandIn()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield server

@@ -1,5 +1,5 @@
-"""A `python` that has imported the libraries of others: what is called with ``-m`` begins in a tenth of a second, where
-a job of a rule would first import PyTorch and Transformers for five.
+"""A `python` that has imported the libraries of others: what is called with ``-m`` or ``-c`` begins in a tenth of a
+second, where a job of a rule would first import PyTorch and Transformers for five.
 
 The server (``python warm_python.py SOCKET``) forks a process for every call; the client, which lies first on PATH under
 the name of python, hands over its arguments, folder, environment, stdin, stdout and stderr, and ends as the call ended,
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,13 +47,13 @@ KUBECONFIG = "kubeconfig"
 CLIENT = """#!{python} -SE
 import os, sys
 safe = sys.argv[1:2] == ["-P"]
-if sys.argv[1 + safe :][:1] != ["-m"]:
+if sys.argv[1 + safe :][:1] not in (["-m"], ["-c"]):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 import json, signal, socket
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     call = {{
-        "arguments": sys.argv[2 + safe :], "folder": os.getcwd(), "safe": safe, "environment": dict(os.environ),
+        "arguments": sys.argv[1 + safe :], "folder": os.getcwd(), "safe": safe, "environment": dict(os.environ),
     }}
     socket.send_fds(server, [b"!"], [0, 1, 2])
     server.sendall(json.dumps(call).encode() + b"\\n")
@@ -160,7 +161,7 @@ def _tell(client: socket.socket | None, status: int) -> None:
 
 
 def _run(client: str, arguments: list[str], folder: str, safe: bool, environment: dict[str, str]) -> int:
-    """What ``python -m`` does, and with ``-P``, where safe; the exit status."""
+    """What ``python -m`` or ``-c`` does, and with ``-P``, where safe; the exit status."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -168,11 +169,16 @@ def _run(client: str, arguments: list[str], folder: str, safe: bool, environment
     own = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
     sys.path[:] = [*([] if safe else [folder]), *own, *sys.path]
     importlib.invalidate_caches()
-    module, *sys.argv[1:] = arguments
+    kind, what, *sys.argv[1:] = arguments
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code = 0
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if kind == "-c":
+            sys.argv[0], main = "-c", types.ModuleType("__main__")
+            sys.modules["__main__"] = main
+            exec(compile(what, "<string>", "exec"), main.__dict__)
+        else:
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):

@@ -29,6 +29,7 @@ def main() -> None:
         numbers = torch.ones(1000, 1000, device=options.device)
         while time.monotonic() - began < SECONDS:
             total = float((numbers @ numbers).sum())
+            time.sleep(0.02)  # the card is held, and need not be kept busy
         ended = time.monotonic()
     options.file.write_text(json.dumps({"began": began, "ended": ended, "cards": cards, "total": total}))
 

@@ -91,7 +91,8 @@ def test_a_batch_that_does_not_shrink_and_one_that_does(place: Place, monkeypatc
     assert wrong(memory.sam2(place)) == ["SAM 2 (small), out of memory: images a batch after"]
 
 
-def test_two_jobs_that_do_not_share_a_lease_overlap(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_jobs_that_do_not_share_a_lease_overlap(place: Place, warm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(warm))
     assert wrong(processes.one_card_for_two(place)) == []
     start = subprocess.Popen
     jobs = []

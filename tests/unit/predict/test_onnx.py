@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,21 @@ from ssc_core.errors import SscError
 from tests.unit.predict.conftest import BERT
 
 pytest.importorskip("onnxscript")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traced_once() -> Iterator[None]:
+    """Both kinds of file are of one program, which takes seconds to trace."""
+    trace, programs = export._traced, []
+
+    def once(*given: Any) -> torch.export.ExportedProgram:
+        if not programs:
+            programs.append(trace(*given))
+        return programs[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_traced", once)
+        yield
 
 
 @pytest.fixture(scope="module")

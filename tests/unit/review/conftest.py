@@ -139,7 +139,7 @@ class Browser:
 @contextmanager
 def serving(place: Place, who: str = "ana", **more: Any) -> Iterator[Browser]:
     with queue_of(place, **more) as queue, ReviewServer(queue, who) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield Browser(server)
