@@ -27,11 +27,25 @@ BACKENDS = Path(__file__).parents[1] / "unit/predict/toy_backends.py"
 DARK, LIGHT = (slice(10, 40), slice(10, 40)), (slice(50, 90), slice(60, 100))
 
 
+LABEL = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    return fill(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def quiet(ssc, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder that was labelled, and what was said."""
+    folder = fill(tmp_path_factory.mktemp("quiet"))
+    return folder, ssc(folder, *LABEL)
+
+
+def fill(folder: Path) -> Path:
     """A photo with a dark and a light red square, one with a light one, one that no row names, and a note."""
-    shutil.copy(BACKENDS, tmp_path / "backends.py")
-    photos = tmp_path / "photos"
+    shutil.copy(BACKENDS, folder / "backends.py")
+    photos = folder / "photos"
     (photos / "day 1").mkdir(parents=True)
     both = np.full((100, 120, 3), 90, np.uint8)
     both[DARK], both[LIGHT] = (110, 15, 15), (220, 30, 30)
@@ -43,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
     (photos / "notes.txt").write_text("x")
     rows = ["both ö.png;the light apple|light apple", "BOTH ö.png;the dark apple|", "day 1\\one.png;a cup"]
     rows.append("gone.png;a cup")
-    (tmp_path / "refs.csv").write_text("\n".join(["image;sentences", *rows]) + "\n", encoding="utf-8")
+    (folder / "refs.csv").write_text("\n".join(["image;sentences", *rows]) + "\n", encoding="utf-8")
     backend = {name: {"backend": {"name": f"backends.py:{kind}"}} for name, kind in
                {"detect": "Squares", "segment": "Boxes", "score": "Brightness"}.items()}  # fmt: skip
     config = {
@@ -53,13 +67,12 @@ def folder(tmp_path: Path) -> Path:
         "score": {**backend["score"], "prompt": "crop"},
         "correct": {"keep": "best"},
     }
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
-    return tmp_path
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    return folder
 
 
-def test_labels_of_a_folder(ssc, folder: Path) -> None:
-    command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
-    said = ssc(folder, *command)
+def test_labels_of_a_folder(ssc, quiet: tuple[Path, str]) -> None:
+    folder, said = quiet
     assert "4 rows about 3 photos; not there: gone.png; passed over, since no row names them: 1 .txt, 1 photo" in said
     assert "of the table, 1 sentence of blanks alone, dropped" in said
     assert "of the table, 1 row left out (1 of 3 photos cannot be read:\n  refs.csv, line 5: photos/gone.png" in said
@@ -101,7 +114,7 @@ def test_labels_of_a_folder(ssc, folder: Path) -> None:
     masks = folder / "out/results/labels/train/masks.h5"
     before = masks.stat().st_mtime_ns
     (folder / "out/labels.json").unlink()
-    ssc(folder, *command)
+    ssc(folder, *LABEL)
     assert masks.stat().st_mtime_ns == before, "a second call runs nothing again"
     assert json.loads((folder / "out/labels.json").read_text()) == content
 
@@ -152,21 +165,14 @@ def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(ssc, folder: 
 
 
 def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(
-    ssc, warm: Path, warm_environment: dict[str, str], folder: Path
+    ssc, warm: Path, warm_environment: dict[str, str], folder: Path, quiet: tuple[Path, str]
 ) -> None:
-    quiet, killed = folder / "quiet", folder / "killed"
-    for place in (quiet, killed):
-        shutil.copytree(folder / "photos", place / "photos")
-        for name in ("backends.py", "refs.csv", "mine.yaml"):
-            shutil.copy(folder / name, place / name)
-    command = ("label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
-    ssc(quiet, *command)
     for appears in ("shards/boxes.0-of-1.h5", "selected.h5"):
-        started = [str(warm), "-m", "ssc_core.cli.main", *map(str, command)]
-        kill_when((killed / "out/results/labels/train" / appears).exists, started, killed, warm_environment)
-        assert not (killed / "out/labels.json").exists(), "it was killed before the end"
-    ssc(killed, *command)
-    assert made(killed / "out") == made(quiet / "out")
+        started = [str(warm), "-m", "ssc_core.cli.main", *map(str, LABEL)]
+        kill_when((folder / "out/results/labels/train" / appears).exists, started, folder, warm_environment)
+        assert not (folder / "out/labels.json").exists(), "it was killed before the end"
+    ssc(folder, *LABEL)
+    assert made(folder / "out") == made(quiet[0] / "out")
 
 
 def made(out: Path) -> dict[str, bytes]:
