@@ -86,7 +86,8 @@ class OriginalGroundingDino(GroundingDino):
         try:
             with as_large_as(Path(model)):
                 network = build_original(bert, words)
-            official = {name: t for name, t in read_official(Path(model)).items() if name in network.state_dict()}
+            own = network.state_dict().keys()
+            official = {name: tensor for name, tensor in read_official(Path(model)).items() if name in own}
             fit(network, official, may_miss=UNUSED)
         except SscError as error:
             raise SscError(f"{model} is no GroundingDINO Swin-T checkpoint: {error}") from error
