@@ -307,7 +307,10 @@ def test_what_a_fetch_will_get_is_told_before_it_begins(config: Path, tmp_path: 
     assert output.splitlines()[0].startswith(f"1 of 1 files are not here: {size}; ")
 
 
-def test_a_size_that_no_server_tells_stays_unknown(server: BadServer, depot: Depot) -> None:
+def test_a_size_that_no_server_tells_stays_unknown(
+    server: BadServer, depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssc_core.weights.fetch.ASKING_S", 1.0)
     files = {
         "told": published(server.url("missing"), server.url("good")),
         "known": published(server.url("good"), size=7),
