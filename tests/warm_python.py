@@ -32,8 +32,8 @@ from typing import NoReturn
 LIBRARIES = """
 cv2 h5py matplotlib.figure nltk open_clip pandas PIL.ImageDraw PIL.ImageFont PIL.JpegImagePlugin PIL.PngImagePlugin
 pyarrow.compute pyarrow.parquet pycocotools.mask pydantic safetensors.torch scipy.optimize scipy.spatial scipy.stats
-segment_anything.modeling smart_open spacy
-snakemake.cli snakemake.dag snakemake.profiles snakemake.report.html_reporter snakemake.workflow snakemake_storage_plugin_s3
+segment_anything.modeling smart_open snakemake_storage_plugin_s3 spacy
+snakemake.cli snakemake.dag snakemake.profiles snakemake.report.html_reporter snakemake.workflow
 torch.utils.checkpoint torch.utils.data torchvision.transforms tqdm transformers.generation typer yaml yte
 transformers.models.bert.modeling_bert transformers.models.bert.tokenization_bert
 transformers.models.grounding_dino.modeling_grounding_dino transformers.models.swin.modeling_swin
