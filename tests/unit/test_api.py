@@ -163,8 +163,8 @@ def test_the_notebook_runs(root: Path, warm: Path, tmp_path: Path) -> None:
     notebook = json.loads((root / "docs/python.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(cells) >= 3
-    (tmp_path / "cells.py").write_text(f"import sys; sys.path.insert(0, {str(root)!r})\n" + "\n".join(cells))
-    done = subprocess.run([warm, "-m", "cells"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    program = f"import sys; sys.path.insert(0, {str(root)!r})\n" + "\n".join(cells)
+    done = subprocess.run([warm, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "IoU" in done.stdout
     assert not any(cell.get("outputs") for cell in notebook["cells"]), "outputs are not kept in git"

@@ -38,7 +38,7 @@ def test_jobs_of_a_split_run_in_pods_and_ask_for_what_their_rules_need(
     storage = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     storage.start()
     server, cluster = serve(pods, path)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     host, port = storage.get_host_and_port()
     target = f"{volume}/results/refcoco/val/shards/boxes.0-of-1.h5"
     keys = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "anyone", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "anything"}

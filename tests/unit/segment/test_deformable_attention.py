@@ -20,7 +20,7 @@ from tests.unit.segment.tiny_networks import save_mm_grounding_dino
 INTERPRETED = """
 import sys
 for name in [name for name in sys.modules if name.split(".")[0] == "triton" and "._C" not in name]:
-    del sys.modules[name]  # it looks at TRITON_INTERPRET when it is imported
+    del sys.modules[name]  # it looks at TRITON_INTERPRET when it is imported; its C library is loaded once
 import torch
 from transformers.models.grounding_dino.modeling_grounding_dino import MultiScaleDeformableAttention
 from ssc_core.segment.deformable_attention import FusedDeformableAttention, example
