@@ -28,7 +28,7 @@ from ssc_core.cli.publish import publish, pull
 from ssc_core.cli.review import review
 from ssc_core.cli.run import PassOn, run
 from ssc_core.cli.serve import serve
-from ssc_core.cpu_environment import for_torch
+from ssc_core.cpu_environment import set_up
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
 from ssc_core.version import __version__
@@ -78,7 +78,7 @@ app.command("compare")(compare)
 
 def main() -> None:
     """Entry point of ``ssc``. What people can mend is printed as its message alone, with exit code 1."""
-    os.environ.update(for_torch(os.environ))
+    set_up(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "transformers", "h5py", "PIL", "root"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

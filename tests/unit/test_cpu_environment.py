@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from ssc_core import cpu_environment
 from ssc_core.cli import main
 from ssc_core.cpu_environment import for_torch
 from tests.patience import SECONDS
 from tests.unit.test_job import around
 
 SPINS = {"GOMP_SPINCOUNT": "10000"}
-MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "134217728"}
+MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 ways = pytest.mark.parametrize(
     ("given", "added"),
     [
@@ -51,8 +55,36 @@ def test_a_job(tmp_path: Path, others: dict[str, str], given: Mapping[str, str],
 
 @ways
 def test_a_command(monkeypatch, others: dict[str, str], given: Mapping[str, str], added: Mapping[str, str]) -> None:
-    environment, seen = {**others, **given}, []
+    environment, seen, kept = {**others, **given}, [], []
     monkeypatch.setattr(main.os, "environ", environment)
     monkeypatch.setattr(main, "app", lambda: seen.append(dict(environment)))
+    monkeypatch.setattr(cpu_environment, "keep_memory", lambda: kept.append(True))
     main.main()
     assert seen == [{**others, **given, **added}]
+    assert bool(kept) == (MEMORY.items() <= added.items())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such setting")
+@pytest.mark.parametrize(
+    ("variables", "call", "keeps"),
+    [({}, "", False), (MEMORY, "", True), ({}, "cpu_environment.keep_memory()", True)],
+    ids=["neither", "as a job", "as a command"],
+)
+def test_freed_memory_stays(others: dict[str, str], variables: Mapping[str, str], call: str, keeps: bool) -> None:
+    code = f"""
+import resource
+from ssc_core import cpu_environment
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+{call}
+before = resident()
+block = bytearray(256 << 20)
+del block
+print(resident() - before > 200 << 20)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**others, **variables}, check=True, capture_output=True, text=True
+    )
+    assert said.stdout.strip() == str(keeps)

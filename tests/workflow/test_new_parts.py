@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssc_core.cpu_environment import KEEPS_MEMORY
 from ssc_core.masks.selection import ScoreStore, SelectionStore
 from ssc_core.masks.store import MaskStore
 
 PLUGIN = '''
 """Parts that find squares by their colour, and kill their process once where a file says so."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -38,6 +41,7 @@ class Squares:
 
     def __init__(self):
         self.photos = 0
+        Path("environment.json").write_text(json.dumps(dict(os.environ)))
 
     def segment_concepts(self, images, phrases):
         self.photos += len(images)
@@ -184,3 +188,5 @@ def test_refs_that_ask_by_phrases_get_their_instances_alone(snakemake, folder: P
     with MaskStore.open(folder / "phrases/squares/train/masks.h5") as masks:
         assert masks.info.class_names == ("blue square", "green square", "red square")
         assert all(len(masks.candidates(ref)) == 1 for ref in masks.ref_ids.tolist())
+    environment = json.loads((folder / "environment.json").read_text())
+    assert KEEPS_MEMORY.items() <= environment.items(), "no shell line says something else"
