@@ -102,6 +102,11 @@ class TrainSettings(Section):
         "passes, each with batch norm statistics of its own; null: no limit",
     )
     sentences: Literal["one", "all"] = Field(default="one", description="one random sentence of a ref an epoch, or all")
+    mirror: Share = Field(
+        default=0.0,
+        description="share of photos that an epoch mirrors, left and right swapped in their English sentences; 0 as "
+        "published",
+    )
     lr: float = Field(default=5e-5, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of AdamW")
     amsgrad: bool = Field(default=False, description="AMSGrad variant of AdamW")

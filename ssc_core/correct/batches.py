@@ -63,13 +63,14 @@ class Batch:
 
 def make_batch(items: Items, samples: Sequence[Sample]) -> Batch:
     """Read the photos and masks of some samples. Padding that all sentences share is cut off."""
-    images = list(dict.fromkeys(sample.image for sample in samples))
-    arrays = [items.arrays(image) for image in images]
+    turned = {sample.image: sample.mirrored for sample in samples}
+    images = list(turned)
+    arrays = [_mirrored(*items.arrays(image)) if turned[image] else items.arrays(image) for image in images]
     photo_of = {image: index for index, image in enumerate(images)}
     first_mask = dict(zip(images, np.cumsum([0, *(len(masks) for _, masks in arrays)]), strict=False))
     refs = [items.images[sample.image].refs[sample.ref] for sample in samples]
-    ids = np.stack([ref.ids[s.sentence] for ref, s in zip(refs, samples, strict=True)])
-    attention = np.stack([ref.attention[s.sentence] for ref, s in zip(refs, samples, strict=True)])
+    tokens = [ref.tokens_of(s.sentence, mirrored=s.mirrored) for ref, s in zip(refs, samples, strict=True)]
+    ids, attention = (np.stack(part) for part in zip(*tokens, strict=True))
     longest = int(attention.sum(1).max())
     return Batch(
         photos=torch.from_numpy(np.stack([photo for photo, _ in arrays])),
@@ -81,6 +82,10 @@ def make_batch(items: Items, samples: Sequence[Sample]) -> Batch:
         image_ids=np.array([items.images[sample.image].image_id for sample in samples]),
         ref_ids=np.array([ref.ref_id for ref in refs]),
     )
+
+
+def _mirrored(photo: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return photo[:, ::-1], masks[:, :, ::-1]
 
 
 class Pass(NamedTuple):

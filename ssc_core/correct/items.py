@@ -16,6 +16,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.resize import resize_nearest
 from ssc_core.refer.ref import Ref
+from ssc_core.refer.sides import mirrored
 from ssc_core.wording import counted
 
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
@@ -29,13 +30,21 @@ CACHE_BYTES = 2 * 2**30
 class RefItem:
     """ids, attention: int64 (S, T), one row per sentence. rows: what the ref may be, rows of its image's masks: an
     int64 (K,) that all sentences share, or one per sentence. sources: of the same shapes, the number of each among the
-    ref's masks in the file."""
+    ref's masks in the file. mirrored: ids and attention of what the sentences become when the photo is mirrored."""
 
     ref_id: int
     ids: np.ndarray
     attention: np.ndarray
     rows: tuple[np.ndarray, ...]
     sources: tuple[np.ndarray, ...]
+    mirrored: tuple[np.ndarray, np.ndarray] | None = None
+
+    def tokens_of(self, sentence: int, *, mirrored: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and attention of a sentence, both int64 (T,)."""
+        if not mirrored:
+            return self.ids[sentence], self.attention[sentence]
+        assert self.mirrored is not None, "built without `mirror`"
+        return self.mirrored[0][sentence], self.mirrored[1][sentence]
 
     def rows_of(self, sentence: int) -> np.ndarray:
         return self.rows[sentence if len(self.rows) > 1 else 0]
@@ -91,6 +100,7 @@ class Items:
             digest.update(f"{image.image_id} {image.file_name}".encode() + b"".join(image.masks))
             for ref in image.refs:
                 digest.update(str(ref.ref_id).encode() + ref.ids.tobytes() + b"".join(r.tobytes() for r in ref.rows))
+                digest.update(b"" if ref.mirrored is None else ref.mirrored[0].tobytes())
         return digest.hexdigest()
 
 
@@ -101,14 +111,15 @@ def build_items(
     photos: Callable[[str], np.ndarray],
     *,
     side: int,
+    mirror: bool = False,
     unreadable: Callable[[str], bool] = lambda file_name: False,
 ) -> Items:
     """Read the masks of all refs; drop refs without a usable one, and images without a ref. refs: ids of images, each
     with its refs.
 
     A mask that is empty or full at the input size is not usable. Masks of one image that are equal in every pixel there
-    are one instance. unreadable: whether a photo, by file name, is to be skipped; its refs are dropped. Raises SscError
-    when nothing is left.
+    are one instance. mirror: with what sentences become when photos are mirrored. unreadable: whether a photo, by file
+    name, is to be skipped; its refs are dropped. Raises SscError when nothing is left.
     """
     dropped: Counter[str] = Counter()
     images = []
@@ -122,8 +133,8 @@ def build_items(
             if reason:
                 dropped[reason] += 1
                 continue
-            ids, attention = tokenize(ref.sentences)
-            kept.append(RefItem(ref.ref_id, ids, attention, rows, sources))
+            swapped = tokenize([mirrored(sentence) for sentence in ref.sentences]) if mirror else None
+            kept.append(RefItem(ref.ref_id, *tokenize(ref.sentences), rows, sources, swapped))
         if kept and unreadable(members[0].file_name):
             dropped["photo cannot be read"] += len(kept)
         elif kept:

@@ -15,13 +15,18 @@ from ssc_core.correct.draws import stream
 from ssc_core.correct.items import ImageItem, Items
 from ssc_core.errors import SscError
 
+_MIRRORED = 2
+"""A kind of what is drawn, as ``draws.stream`` has them."""
+
 
 class Sample(NamedTuple):
-    """Indices: of an image among the items, of a ref of that image, of a sentence of that ref."""
+    """Indices: of an image among the items, of a ref of that image, of a sentence of that ref. mirrored: the photo is,
+    as for all samples of that image."""
 
     image: int
     ref: int
     sentence: int
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +41,20 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All steps of a run. samples_per_image: int (I,)."""
+    """All steps of a run. samples_per_image: int (I,). mirror: share of photos that an epoch mirrors."""
 
     steps: tuple[Step, ...]
     samples_per_image: np.ndarray
     all_sentences: bool
     seed: int
+    mirror: float = 0.0
 
     def samples(self, items: Items, epoch: int, images: Sequence[int] | np.ndarray) -> list[Sample]:
-        """The samples of images in an epoch: all sentences, or one of each ref at random."""
+        """The samples of images in an epoch: all sentences, or one of each ref at random; photos mirrored at random."""
         return [
-            Sample(image, ref, sentence)
+            Sample(image, ref, sentence, turned)
             for image in images
+            for turned in (self._is_mirrored(items.images[image], epoch),)
             for ref, sentence in self._sentences(items.images[image], epoch)
         ]
 
@@ -67,6 +74,9 @@ class Plan:
             passes += 1
         return [[step.images[part] for part in parts[p * passes : (p + 1) * passes]] for p in range(processes)]
 
+    def _is_mirrored(self, item: ImageItem, epoch: int) -> bool:
+        return self.mirror > 0 and stream([self.seed, epoch], item.image_id, kind=_MIRRORED).random() < self.mirror
+
     def _sentences(self, item: ImageItem, epoch: int) -> list[tuple[int, int]]:
         counts = [len(ref.ids) for ref in item.refs]
         if self.all_sentences:
@@ -82,6 +92,7 @@ def make_plan(
     batch_samples: int,
     seed: int,
     all_sentences: bool = False,
+    mirror: float = 0.0,
     processes: int = 1,
     skip_images: int = 0,
 ) -> Plan:
@@ -115,7 +126,7 @@ def make_plan(
             Step(epoch, images, int(counts[images].sum()), int((counts[images] * (counts[images] - 1)).sum()))
             for images in groups
         ]
-    return Plan(tuple(steps), counts, all_sentences, seed)
+    return Plan(tuple(steps), counts, all_sentences, seed, mirror)
 
 
 def _cut(order: np.ndarray, counts: np.ndarray, most: int, images: int) -> list[np.ndarray]:

@@ -121,7 +121,8 @@ def train(
         load_weights(model, checkpoint, files.init)
         resumed = read_resumed(checkpoint, model, files.init) if settings.resume else None
     build = partial(_items, files=files, network=network, tokenizer=tokenizer)
-    items = build(files.split, targets)  # it takes long, and what can be wrong was looked at before
+    # it takes long, and what can be wrong was looked at before
+    items = build(files.split, targets, mirror=settings.mirror > 0)
     if left_out := _left_out(items, network, tokenizer):
         log.warning("training on %s, without %s", counted(items.refs, "ref"), "; ".join(left_out))
     val_items = None
@@ -179,7 +180,13 @@ def _may_learn_from(source: str, loss: str) -> bool:
 
 
 def _items(
-    split: str, targets: Targets, *, files: TrainFiles, network: NetworkSettings, tokenizer: BertTokenizer
+    split: str,
+    targets: Targets,
+    *,
+    mirror: bool = False,
+    files: TrainFiles,
+    network: NetworkSettings,
+    tokenizer: BertTokenizer,
 ) -> Items:
     def ids_and_attention(sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         ids, attention = tokenize(tokenizer, sentences, network.max_tokens)
@@ -191,7 +198,8 @@ def _items(
     def unreadable(file_name: str) -> bool:
         return photos.skip_bad and photos.or_none(file_name) is None
 
-    return build_items(refs, targets, ids_and_attention, photos, side=network.image_size, unreadable=unreadable)
+    side = network.image_size
+    return build_items(refs, targets, ids_and_attention, photos, side=side, mirror=mirror, unreadable=unreadable)
 
 
 def _left_out(items: Items, network: NetworkSettings, tokenizer: BertTokenizer) -> list[str]:

@@ -122,6 +122,7 @@ class Trainer:
             batch_samples=settings.batch_samples,
             seed=settings.seed,
             all_sentences=settings.sentences == "all",
+            mirror=settings.mirror,
             processes=self.world.size,
             skip_images=compat.loader_images if compat.drop_first_batch else 0,
         )

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ssc_core.refer.sides import ADVERB_RIGHT, LEFT, RIGHT
+
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 CARDINALS = ("one", "two", "three", "four", "five", "six")
 _NUMBERS = {word: n for words in (ORDINALS, CARDINALS, "123456") for n, word in enumerate(words, start=1)}
@@ -26,8 +28,8 @@ class Place:
 
 
 _SPELLINGS: dict[str, str] = {
-    "left": "lft lf lef lefy laft eft lefdt leftmost leftest leftish lefthand",
-    "right": "rt rgt rigth righ rihght rgiht roght ruight rght rite rightmost righthand",
+    "left": " ".join(LEFT),
+    "right": " ".join(RIGHT),
     "top": "upper uppermost topmost highest",
     "bottom": "btm botom bootom botto bottome botton botttom bittom bottommost lower lowest lowermost",
     "middle": "midle midlle middel mid center centre central centered ctr cntr",
@@ -81,7 +83,6 @@ _SETS = {
     "BODY": "hands?(?! (?:side|corner|picture))|arms?|legs?|foot|feet|shoulder|eyes?|ears?|thumb|finger|forearm"
     "|elbow|wrist|hip|knee|sleeve|fist|shoes?|breast|cheek",
     "PART": "legs?|wheels?|tires?|paws?|foot|feet|door|pocket|teeth|parts?|ends?|desk|cover|yard|hoof",
-    "ADVERB": "behind|next|beside|above|under|by|in front|there|here|now|against|after|before|on top",
     "PERSON": "guy|man|lady|girl|boy|kid|person|woman|one|dude|child",
 }
 """Sets of words that patterns name in angle brackets."""
@@ -106,7 +107,7 @@ _REWRITTEN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"not .*", ""),
         (r"(\d+) o oclock", r"\1 oclock"),
         # no place, or that of a part, or where something looks
-        (r"(?<!on )(?<!to )(?<!from )(?<!the )(?<!far )(?<!top )(?<!front )right(?= <ADVERB>(?!\S))", ""),
+        (ADVERB_RIGHT, ""),
         (r"(left|right) to (?:left|right)", r"\1"),
         (r"facing(?: (?:to|toward|towards|at|off|out|away|directly|slightly))?(?: <THE>)? <DIR>", "facing"),
         (r"back(?= (?:to|toward|towards|turned|facing|is|against)\b)", ""),

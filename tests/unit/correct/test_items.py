@@ -10,7 +10,7 @@ from ssc_core.correct.pixels import resized_photo
 from ssc_core.correct.plan import Sample, make_plan
 from ssc_core.errors import SscError
 from ssc_core.refer.ref import Ref
-from tests.unit.correct.toy import COLOURS, SIZE, make_items
+from tests.unit.correct.toy import COLOURS, SIZE, WORDS, make_items
 
 
 class Given:
@@ -123,6 +123,24 @@ def test_a_batch_holds_each_photo_once(tmp_path):
     assert any(np.allclose(colour, value, atol=1) for value in COLOURS.values())
     expected = (batch.photos[1, 5, 6] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     assert np.allclose(batch.pixels[1, :, 5, 6], expected, atol=1e-5)
+
+
+def test_a_mirrored_photo_has_its_masks_and_sentences_mirrored(tmp_path):
+    items = make_items(tmp_path, images=2, mirror=True)
+    samples = [Sample(0, 0, 1), Sample(0, 1, 2), Sample(1, 0, 0)]  # "left red", "the right", "the green"
+    plain = make_batch(items, samples)
+    turned = make_batch(items, [s._replace(mirrored=s.image == 0) for s in samples])
+    assert np.array_equal(turned.photos[0], plain.photos[0].numpy()[:, ::-1])
+    assert np.array_equal(turned.masks[:2], plain.masks[:2].numpy()[:, :, ::-1])
+    assert np.array_equal(turned.photos[1], plain.photos[1])
+    assert np.array_equal(turned.masks[2:], plain.masks[2:])
+    left, right = WORDS.index("left"), WORDS.index("right")
+    assert [plain.ids[0, 0], plain.ids[1, 1]] == [left, right]
+    assert [turned.ids[0, 0], turned.ids[1, 1]] == [right, left]
+    assert turned.ids[0, 1] == plain.ids[0, 1]
+    assert np.array_equal(turned.ids[2], plain.ids[2])
+    assert [rows.tolist() for rows in turned.rows] == [rows.tolist() for rows in plain.rows]
+    assert items.digest() != make_items(tmp_path, images=2).digest()
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

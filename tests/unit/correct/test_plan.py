@@ -72,6 +72,19 @@ def test_one_random_sentence_a_ref():
     assert drawn[3] == plan.samples(data, 3, [0])
 
 
+def test_photos_are_mirrored_at_random_with_all_their_samples():
+    data = items((1, 2), (1, 1), (3,), (1,))
+    plan = make_plan(data, epochs=1, batch_samples=4, seed=0, mirror=0.25)
+    drawn = {(epoch, s.image): s.mirrored for epoch in range(200) for s in plan.samples(data, epoch, range(4))}
+    assert 0.2 < np.mean(list(drawn.values())) < 0.3
+    for epoch in range(200):
+        assert all(drawn[epoch, s.image] == s.mirrored for s in plan.samples(data, epoch, range(4)))
+    never, always = (make_plan(data, epochs=1, batch_samples=4, seed=0, mirror=share) for share in (0.0, 1.0))
+    assert not any(s.mirrored for s in never.samples(data, 0, range(4)))
+    assert [s[:3] for s in always.samples(data, 0, range(4))] == [s[:3] for s in never.samples(data, 0, range(4))]
+    assert all(s.mirrored for s in always.samples(data, 0, range(4)))
+
+
 def test_all_sentences():
     data = items((2, 1))
     plan = make_plan(data, epochs=1, batch_samples=4, seed=0, all_sentences=True)

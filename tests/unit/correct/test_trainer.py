@@ -86,6 +86,24 @@ def test_constrained_matching_finds_out_which_square_is_meant(tmp_path):
     assert found["greedy_no_constraints"] < 60
 
 
+def test_mirrored_photos_teach_as_those_that_were_mirrored_before(tmp_path, one_thread):
+    """All of them, to the bit; and a share of them something else than all or none."""
+    learned = {}
+    for name, mirror, turned in (
+        ("all", 1.0, False),
+        ("before", 0.0, True),
+        ("half", 0.5, False),
+        ("none", 0.0, False),
+    ):
+        (tmp_path / name).mkdir()
+        items = make_items(tmp_path / name, mirror=mirror > 0, turned=turned)
+        run = trainer(tmp_path / name, items, settings(mirror=mirror))
+        run.fit()
+        learned[name] = toy_run.sha256(run.model)
+    assert learned["all"] == learned["before"]
+    assert len(set(learned.values())) == 3
+
+
 def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, one_thread, warm):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()

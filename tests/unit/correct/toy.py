@@ -38,8 +38,10 @@ def tokenize(sentences):
     return ids, (ids > 0).astype(np.int64)
 
 
-def make_items(folder: Path, *, images: int = 4, seed: int = 0, only_true: bool = False) -> Items:
-    """Images with two squares of different colours, one left, one right; a ref for each."""
+def make_items(
+    folder: Path, *, images: int = 4, seed: int = 0, only_true: bool = False, mirror: bool = False, turned: bool = False
+) -> Items:
+    """Images with two squares of different colours, one left, one right; a ref for each. turned: the same, mirrored."""
     rng = np.random.default_rng(seed)
     refs: dict[int, tuple[Ref, ...]] = {}
     masks: dict[int, np.ndarray] = {}
@@ -54,11 +56,13 @@ def make_items(folder: Path, *, images: int = 4, seed: int = 0, only_true: bool 
             photo[masks[image_id][side]] = COLOURS[colour]
             ref_id = 10 * image_id + side
             true[ref_id] = side
-            where = "left" if side == 0 else "right"
+            where = "left" if (side == 0) != turned else "right"
             sentences = (f"the {colour}", f"{where} {colour}", f"the {where}")
             members.append(
                 Ref(ref_id, ref_id, image_id, f"{image_id}.png", SIZE, SIZE, "train", 1, "box", (1, 2, 3), sentences)
             )
+        if turned:
+            photo, masks[image_id] = np.ascontiguousarray(photo[:, ::-1]), masks[image_id][:, :, ::-1]
         Image.fromarray(photo).save(folder / f"{image_id}.png")
         refs[image_id] = tuple(members)
     return build_items(
@@ -67,6 +71,7 @@ def make_items(folder: Path, *, images: int = 4, seed: int = 0, only_true: bool 
         tokenize,
         lambda name: load_image(folder / name),
         side=SIZE,
+        mirror=mirror,
     )
 
 

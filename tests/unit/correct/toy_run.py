@@ -1,5 +1,6 @@
-"""A short training of the toy, with a teacher and a log of matches: ``python -m tests.unit.correct.toy_run FOLDER
-EPOCHS SAVE_MINUTES [KILL [SIGNAL]]``.
+"""A short training of the toy, with a teacher, mirrored photos and a log of matches:
+
+    python -m tests.unit.correct.toy_run FOLDER EPOCHS SAVE_MINUTES [KILL [SIGNAL]]
 
 With KILL the process sends itself that signal, as it is SIGKILL, in the middle of that step.
 """
@@ -22,7 +23,10 @@ from ssc_core.correct.run_state import RunState
 from ssc_core.correct.trainer import Run, Trainer
 from tests.unit.correct.toy import TinySegmenter, make_items
 
-SETTINGS = {"loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32", "ema_decay": 0.9}
+SETTINGS = {
+    "loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32", "ema_decay": 0.9,
+    "mirror": 0.5,
+}  # fmt: skip
 
 
 def sha256(model: torch.nn.Module) -> str:
@@ -44,7 +48,7 @@ def main(
     settings = TrainSettings(**SETTINGS, epochs=epochs)
     photos = folder / f"photos{os.environ.get('RANK', '')}"
     photos.mkdir(exist_ok=True)
-    items = make_items(photos, images=8)
+    items = make_items(photos, images=8, mirror=True)
     torch.manual_seed(0)
     model = TinySegmenter(dropout=dropout)
     loss = chosen_loss(settings, CompatSettings())
