@@ -26,7 +26,7 @@ _ADVERB = re.compile(rf"(?<!\S){ADVERB_RIGHT}")
 _SIDE = re.compile(
     rf"\b(?:{'|'.join(_MISSPELT)})\b"
     # within words, too ("bottomright", "leftmost", "picleft"), but for those that have another meaning
-    r"|(?<!b)(?<!up)(?<!al)(?<!copy)(?<!f)(?<!w)right|(?<!c)left(?!over)"
+    r"|(?<!b)(?<!up)(?<!al)(?<!copy)(?<!f)(?<!w)right|(?<!\bc)left(?!over)"
     r"|\b(?:1[0-2]|[1-9])(?=\s?o?\s?'?\s?clock\b)"
 )
 
