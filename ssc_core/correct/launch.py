@@ -17,6 +17,11 @@ def started_by_torchrun(environment: Mapping[str, str]) -> bool:
     return "LOCAL_RANK" in environment
 
 
+def threads_of_each(threads: int, environment: Mapping[str, str]) -> int:
+    """CPU threads for this process: the job's, shared among all that torchrun started with it on this node."""
+    return max(1, threads // int(environment["LOCAL_WORLD_SIZE"])) if started_by_torchrun(environment) else threads
+
+
 def distributed_command(
     module: str, arguments: Sequence[str], *, gpus: int, nodes: int, environment: Mapping[str, str]
 ) -> list[str] | None:

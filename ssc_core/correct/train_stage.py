@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.correct.checkpoints import load_published, load_weights, save_checkpoint
 from ssc_core.correct.distributed import is_first_process
 from ssc_core.correct.items import Items, build_items
+from ssc_core.correct.launch import threads_of_each
 from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.network import build_network
@@ -102,7 +104,8 @@ def train(
     job: TrainJob,
 ) -> None:
     """Train one phase. Raises SscError for data, weights and settings that do not fit together."""
-    picked = pick_device(job.device, job.threads)
+    threads = threads_of_each(job.threads, os.environ)
+    picked = pick_device(job.device, threads)
     sections = {"network": network, "train": settings, "compat": compat}
     plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
     logger = make_logger(job.log_to, outputs.checkpoint.parent / job.log_to / outputs.checkpoint.stem, plain)
@@ -130,7 +133,7 @@ def train(
         val_items = _to_choose_by(build, files.val_split, TruthTargets(files.val_truth))
     state = RunState(outputs.state, _made_of(items, val_items, files.init, network, settings, compat))
     run = Run(
-        state=state, device=picked, workers=job.threads, save_minutes=job.save_minutes, logger=logger,
+        state=state, device=picked, workers=threads, save_minutes=job.save_minutes, logger=logger,
         log_matches=outputs.matches is not None, compile=job.compile,
     )  # fmt: skip
     with state.hold() if is_first_process() else nullcontext():  # for all that torchrun started

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ssc_core.correct.launch import distributed_command
+from ssc_core.correct.launch import distributed_command, threads_of_each
 from ssc_core.errors import SscError
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
@@ -15,6 +15,20 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
 )
 def test_a_process_that_trains_itself(gpus: int, nodes: int, environment: dict[str, str]) -> None:
     assert distributed_command("m", ["--x", "1"], gpus=gpus, nodes=nodes, environment=environment) is None
+
+
+@pytest.mark.parametrize(
+    ("threads", "environment", "expected"),
+    [
+        (8, {}, 8),
+        (8, {"LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "4"}, 2),
+        (8, {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3"}, 2),
+        (2, {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "4"}, 1),
+        (8, {"LOCAL_WORLD_SIZE": "4"}, 8),
+    ],
+)
+def test_processes_share_the_threads_of_their_job(threads: int, environment: dict[str, str], expected: int) -> None:
+    assert threads_of_each(threads, environment) == expected
 
 
 def test_several_gpus() -> None:
