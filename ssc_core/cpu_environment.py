@@ -13,15 +13,19 @@ SPINS = {"GOMP_SPINCOUNT": "10000"}
 work has their cores that is lost: what they wait for cannot go on meanwhile. Of those tried, the fewest that cost
 nothing where a job has its cores for itself (docs/performance.md)."""
 
-KEEPS_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
-"""How many blocks GNU's C library asks the kernel for one by one, and how many freed bytes it keeps. By default a
-network's activations go back when they are freed, and the kernel clears each page when it comes again
-(docs/performance.md)."""
+KEEPS_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""How many blocks GNU's C library asks the kernel for one by one, how many freed bytes it keeps, and that it asks for
+large pages. By default a network's activations go back when they are freed, and the kernel clears each page when it
+comes again (docs/performance.md)."""
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Of glibc's ``mallopt(3)``."""
 
-_SAID = ((SPINS, {"OMP_WAIT_POLICY"}), (KEEPS_MEMORY, {"GLIBC_TUNABLES", "LD_PRELOAD"}))
+_SAID = ((SPINS, {"OMP_WAIT_POLICY"}), (KEEPS_MEMORY, {"LD_PRELOAD"}))
 """Each with the other variables by which people say the same."""
 
 
@@ -34,7 +38,7 @@ def set_up(environment: MutableMapping[str, str]) -> None:
 
 
 def keep_memory() -> None:
-    """What ``KEEPS_MEMORY`` says, for this process, whose C library has read its environment before."""
+    """What ``KEEPS_MEMORY`` says, large pages aside, for this process, whose C library has read its environment."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # not every C library has it
         mallopt(M_MMAP_MAX, 0)

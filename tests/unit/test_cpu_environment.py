@@ -19,7 +19,9 @@ from tests.patience import SECONDS
 from tests.unit.test_job import around
 
 SPINS = {"GOMP_SPINCOUNT": "10000"}
-MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
+MEMORY = {
+    "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}  # fmt: skip
 ways = pytest.mark.parametrize(
     ("given", "added"),
     [
@@ -32,7 +34,7 @@ ways = pytest.mark.parametrize(
     ],
 )
 """What somebody has said, and what is added."""
-NAMES = [*SPINS, *MEMORY, "OMP_WAIT_POLICY", "GLIBC_TUNABLES"]
+NAMES = [*SPINS, *MEMORY, "OMP_WAIT_POLICY"]
 
 
 @pytest.fixture
