@@ -127,6 +127,7 @@ def _module_path(name: str) -> Path:
     return path
 
 
+@cache
 def _find_module(name: str) -> Path | None:
     places = [folder.joinpath(*name.split(".")) for folder in (ROOT.parent, ROOT / "_workflow")]
     files = (path for base in places for path in (base.with_suffix(".py"), base / "__init__.py"))

@@ -31,9 +31,12 @@ _OF_DATASET = r"(?:refs\.parquet|truth\.h5|data\.json)"
 def dataset_pattern(settings: Settings) -> str:
     """Regular expression of a dataset in a path, unless what follows belongs to a split that only others have."""
     every = {split for dataset in settings.datasets.values() for split in dataset.splits}
+    alike: dict[frozenset[str], list[str]] = {}
+    """Names by the splits that they lack: Snakemake compiles the expression for every output of every rule."""
+    for name, dataset in settings.datasets.items():
+        alike.setdefault(frozenset(every.difference(dataset.splits)), []).append(re.escape(name))
     return "|".join(
-        re.escape(name) + (f"(?!/{_split(every - set(dataset.splits))})" if every - set(dataset.splits) else "")
-        for name, dataset in settings.datasets.items()
+        f"(?:{'|'.join(names)})" + (f"(?!/{_split(lacking)})" if lacking else "") for lacking, names in alike.items()
     )
 
 

@@ -28,16 +28,18 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (root / name).write_text(text)
     monkeypatch.setattr(provenance, "ROOT", root)
 
+    def forget() -> None:
+        for function in (provenance.code_version, provenance._read_module, provenance._find_module):
+            function.cache_clear()
+
     def digest(**edits: str) -> str:
         for name, text in edits.items():
             (root / f"{name.replace('__', '/')}.py").write_text(text)
-        provenance.code_version.cache_clear()
-        provenance._read_module.cache_clear()
+        forget()
         return provenance.code_version("ssc_core.main")
 
     yield digest
-    provenance.code_version.cache_clear()
-    provenance._read_module.cache_clear()
+    forget()
 
 
 def test_names_of_plug_ins_and_what_only_refuses_files_do_not_count(package) -> None:
