@@ -74,13 +74,16 @@ def alike(table: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """A ``folder_table`` without its seeds: ``seeds``, how many there were, and mean and sample deviation (``_sd``, NaN
-    for one).
+    """A ``folder_table`` without its seeds: ``seeds``, how many there were, ``each_seed``, the oIoU of each, and mean and
+    sample deviation (``_sd``, NaN for one).
 
     ``oIoU_low oIoU_high``: the mean of the intervals' ends, NaN without intervals. ``gain``: in oIoU over the config's
     own, NaN where that was not measured. By dataset as they come, then by split, variant and method.
     """
     found = _means(table, _OF_FOLDERS)
+    found["each_seed"] = [
+        rows.sort_values("seed")["oIoU"].tolist() for _, rows in table.groupby(_OF_FOLDERS, sort=False)
+    ]
     same = ["dataset", "split", "method"]
     own = found[found["variant"] == ""].set_index(same)["oIoU"].rename("own")
     found["gain"] = found["oIoU"] - found.join(own, on=same)["own"]

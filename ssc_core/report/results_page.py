@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from ssc_core.evaluate.eval_table import (
     study_table,
 )
 from ssc_core.evaluate.schema import read_eval
-from ssc_core.files import atomic_path
+from ssc_core.files import atomic_path, read_json
 from ssc_core.report.curves import write_learning
 from ssc_core.report.pages import render
 from ssc_core.report.published import PUBLISHED
@@ -40,7 +41,7 @@ class PageFiles(BaseModel):
     """What a page is made from.
 
     network, candidates: eval files of the split that pictures show, as refs, truth, masks and selected are of it;
-    matching, curves: of its trainings; beyond: eval files of changed values.
+    matching, curves: of its trainings; beyond: eval files of changed values; data: what the dataset is.
     """
 
     evals: list[Path]
@@ -53,6 +54,7 @@ class PageFiles(BaseModel):
     selected: Path
     network: Path
     candidates: Path
+    data: Path
 
 
 def write_results_page(
@@ -60,7 +62,7 @@ def write_results_page(
 ) -> None:
     """Write the page and its pictures, from eval files and training logs alone.
 
-    images: folder of the photos; rows: variant and seed of ``files.beyond``; note: a sentence for the head of the page.
+    images: folder of the photos; rows: variant and seed of ``files.beyond``; note: sentences for the head of the page.
     """
     about = read_eval(files.network)
     where = f"{about.dataset} {about.split}, {about.world} world"
@@ -87,9 +89,16 @@ def write_results_page(
         [f"{where}: {repaired_line(compare(files.network, files.candidates))}"],
         study_table(files.beyond, rows.root),
         note,
+        edition_of(files.data),
     )
     with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def edition_of(data: Path) -> int | None:
+    """Which edition of the micro world a dataset is, by its data.json; None for photos."""
+    edition: int | None = json.loads(read_json(data)["identity"]).get("edition")
+    return edition
 
 
 class Claim(NamedTuple):
@@ -133,10 +142,12 @@ def results_page(
     notes: Sequence[str] = (),
     beyond: pd.DataFrame | None = None,
     note: str = "",
+    edition: int | None = None,
 ) -> str:
     """Markdown. summary: ``eval_table.over_seeds`` of all datasets; pictures: caption to path, relative to the page.
 
-    beyond: ``study_table`` of variants that go beyond the paper; note: a sentence for the head of the page.
+    beyond: ``study_table`` of variants that go beyond the paper; note: sentences for the head of the page; edition: of
+    the micro world, where its datasets are of one.
     """
     page = render(
         "results.md",
@@ -144,6 +155,7 @@ def results_page(
         tables=list(_tables(summary)),
         notes=notes,
         note=note,
+        edition=edition,
         beyond=None if beyond is None or beyond.empty else _beyond(beyond),
         pictures=pictures,
     )
@@ -176,6 +188,9 @@ _MARGIN = 8.0
 _ABOUT = 5.0
 """Points of oIoU within which the network pre-trained on the picks is called as good as they are; published: 2.6."""
 
+_AGREE = 2.0
+"""Points of oIoU between the best and the worst seed of Correct."""
+
 _PROMISED: Sequence[tuple[str, str, str, _Holds]] = (
     ("Select is better than chance", "selected", "random", _above(0)),
     (f"Correct is at least {_MARGIN:.0f} points above the network pre-trained on the picks", "corrected", "pretrained",
@@ -205,6 +220,10 @@ def claims(rows: Mapping[str, _Row]) -> Iterator[Claim]:
         if pd.notna(low) and pd.notna(high):
             measured = f"from {low:.1f}, and Select's up to {high:.1f}"
             yield Claim("Correct is above Select, their intervals apart", measured, low > high)
+    if "corrected" in rows and len(each := rows["corrected"]["each_seed"]) > 1:
+        apart = max(each) - min(each)
+        measured = f"{apart:.1f} ({', '.join(f'{one:.1f}' for one in each)})"
+        yield Claim(f"Seeds of Correct agree within {_AGREE:.0f} points", measured, apart <= _AGREE)
     if "best" in rows:
         best = rows["best"]["oIoU"]
         yield Claim("Segment finds the object: best candidate at least 80", f"{best:.1f}", best >= 80)

@@ -12,7 +12,7 @@ from ssc_core.report.results_page import claims, results_page
 def row(method: str, oiou: float, **changes: Any) -> dict[str, Any]:
     figures = {"oIoU": oiou, "oIoU_sd": 1.0, "mIoU": oiou, "mIoU_sd": 1.0, "P@0.5": oiou, "P@0.5_sd": 1.0}
     about = {"dataset": "refcoco", "world": "micro", "split": "val", "method": method, "seeds": 3}
-    about |= {"variant": "", "gain": 0.0}
+    about |= {"variant": "", "gain": 0.0, "each_seed": [oiou - 0.5, oiou, oiou + 0.5]}
     return {**about, "oIoU_low": oiou - 3, "oIoU_high": oiou + 3, **figures, **changes}
 
 
@@ -32,7 +32,7 @@ PROMISED = [
 
 def test_the_promised_order_holds() -> None:
     found = list(claims({r["method"]: r for r in PROMISED}))
-    assert len(found) == 11
+    assert len(found) == 12
     assert all(holds for _, _, holds in found)
 
 
@@ -60,7 +60,12 @@ def test_what_does_not_hold_is_told(method: str, oiou: float, broken: list[str])
 
 
 def test_claims_about_what_was_not_measured_are_left_out() -> None:
-    assert [text for text, _, _ in claims({"corrected": row("corrected", 50.0)})] == []
+    assert [text for text, _, _ in claims({"corrected": row("corrected", 50.0, each_seed=[50.0])})] == []
+
+
+def test_seeds_that_differ_are_told() -> None:
+    (claim,) = claims({"corrected": row("corrected", 51.8, each_seed=[49.0, 57.8, 48.6])})
+    assert claim == ("Seeds of Correct agree within 2 points", "9.2 (49.0, 57.8, 48.6)", False)
 
 
 def test_without_intervals_nothing_is_said_of_them() -> None:
@@ -83,11 +88,12 @@ def test_page() -> None:
     assert "a note" in lines
     assert "| Corrected (constrained greedy matching) | **57.2** ± 1.0 (54.2 to 60.2) |" in page
     assert "| Select (zero-shot) | **34.4** (31.4 to 37.4) | 34.4 ± 1.0 | 34.4 ± 1.0 | – | 34.39* |" in lines
+    assert "57.2 ± 1.0 | 57.2 ± 1.0 | 56.7, 57.2, 57.7 |" in page
     assert "published oIoU, real photos (another world)" in page
     assert "![repaired](images/repaired.png)" in lines
     table = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in table} == {5, 7}
-    assert page.count("| yes |") == 11
+    assert page.count("| yes |") == 12
 
 
 def test_a_variant_has_a_table_and_claims_of_its_own() -> None:
@@ -99,13 +105,13 @@ def test_a_variant_has_a_table_and_claims_of_its_own() -> None:
     page = results_page(pd.DataFrame(PROMISED + [one | {"variant": "score.prompt=crop"} for one in varied]), {})
     own, changed = page.split("### refcoco val, `score.prompt=crop`\n")
     lines = changed.splitlines()
-    assert "| Select (zero-shot) | **30.0** ± 1.0 (27.0 to 33.0) | -4.4 | 30.0 ± 1.0 | 30.0 ± 1.0 | 3 |" in lines
-    assert "| Best candidate (oracle) | **85.0** ± 1.0 (82.0 to 88.0) |  | 85.0 ± 1.0 | 85.0 ± 1.0 | 3 |" in lines
+    assert "| Select (zero-shot) | **30.0** ± 1.0 (27.0 to 33.0) | -4.4 | 30.0 ± 1.0 | 30.0 ± 1.0 | 29.5, 30.0, 30.5 |" in lines
+    assert "| Best candidate (oracle) | **85.0** ± 1.0 (82.0 to 88.0) |  | 85.0 ± 1.0 | 85.0 ± 1.0 | 84.5, 85.0, 85.5 |" in lines
     assert "published" not in changed
     head, table = own.split("### refcoco val\n")
-    assert head.count("| refcoco val | ") == 11 and "**57.2**" in table and "**29.0**" not in table
+    assert head.count("| refcoco val | ") == 12 and "**57.2**" in table and "**29.0**" not in table
     told = [line for line in head.splitlines() if line.startswith("| refcoco val, `score.prompt=crop` | ")]
-    assert [line.rsplit("|", 2)[1] for line in told] == [" **no** ", " **no** ", " yes "]
+    assert [line.rsplit("|", 2)[1] for line in told] == [" **no** ", " **no** ", " yes ", " yes "]
     assert "-1.0 (corrected 29.0, selected 30.0)" in told[0]
 
 
@@ -113,6 +119,11 @@ def test_a_presets_page_says_so() -> None:
     assert results_page(pd.DataFrame(PROMISED), {}).startswith("# Results\n")
     page = results_page(pd.DataFrame(PROMISED), {}, note="With `presets/best.yaml`.")
     assert "from the eval files; nothing here was typed. With `presets/best.yaml`." in page
+
+
+def test_the_edition_of_the_micro_world_is_named() -> None:
+    page = results_page(pd.DataFrame(PROMISED), {}, edition=6)
+    assert "World: **micro**, [edition 6](micro-world.md#editions). These are generated scenes." in page
 
 
 def beyond(variant: str, method: str, oiou: float, **changes: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ def test_the_page_says_the_studys_note_and_what_was_repaired(
     results: Path, photos_folder: Path, tmp_path: Path
 ) -> None:
     folder = results / "refcoco"
+    (tmp_path / "data.json").write_text(json.dumps({"identity": json.dumps({"world": "micro", "edition": 7})}))
     write_results_page(
         PageFiles(
             evals=[folder / "eval_val.json", folder / "eval_masks_val.json"],
@@ -24,7 +25,7 @@ def test_the_page_says_the_studys_note_and_what_was_repaired(
             curves=[folder / "checkpoints" / "pretrain.csv"], beyond=[],
             refs=folder / "refs.parquet", truth=folder / "truth.h5", masks=folder / "val" / "masks.h5",
             selected=folder / "val" / "selected.h5", network=folder / "eval_val.json",
-            candidates=folder / "eval_masks_val.json",
+            candidates=folder / "eval_masks_val.json", data=tmp_path / "data.json",
         ),
         images=photos_folder, page=tmp_path / "docs" / "results.md",
         repaired=tmp_path / "docs" / "images" / "repaired.png",
@@ -32,6 +33,7 @@ def test_the_page_says_the_studys_note_and_what_was_repaired(
     )  # fmt: skip
     text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
     assert "nothing here was typed. A note of the study.\n" in text
+    assert "[edition 7]" in text
     assert text.count(f"Select picks wrong (IoU under 0.5) for {PHOTOS} of {3 * PHOTOS} sentences") == 1
     assert "(images/repaired.png)" in text and "(images/learning.svg)" in text
     assert (tmp_path / "docs" / "images" / "learning.svg").is_file()

@@ -46,6 +46,7 @@ def test_mean_and_spread(seeded: Path) -> None:
     summary = over_seeds(folder_table(DatasetFolder(seeded).all_eval_files())).set_index("method")
     corrected = summary.loc["corrected"]
     assert corrected["seeds"] == 2
+    assert corrected["each_seed"] == pytest.approx([own["oIoU"], own["oIoU"] - 10])
     assert corrected["oIoU"] == pytest.approx(own["oIoU"] - 5)
     assert corrected["oIoU_sd"] == pytest.approx(math.sqrt(50))
     assert corrected["oIoU_low"] == pytest.approx(own["ci95"]["oIoU"][0])
