@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ssc_core.correct.both_ways import seen_both_ways
 from ssc_core.correct.predictor import Predictor
 from ssc_core.evaluate.model import evaluate_model
 from ssc_core.provenance import file_sha256
@@ -25,7 +26,7 @@ def main(
         **asked.common,
         refs=read_refs(asked.refs),
         images=open_photos(asked.refs, images).or_none,
-        predict=predictor,
+        predict=seen_both_ways(predictor) if asked.settings.both_ways else predictor,
         meta=asked.meta(
             method=method,
             model={"path": str(checkpoint), "sha256": file_sha256(checkpoint)},

@@ -169,6 +169,11 @@ class EvaluateSettings(Section):
     bootstrap_samples: int = Field(default=1000, ge=0, description="resamples by image for 95 % intervals; 0: none")
     seed: Seed = Field(default=0, description="seed of the bootstrap")
     train_refs: int = Field(default=1000, ge=1, description="refs of the train split that evaluate_masks looks at")
+    both_ways: bool = Field(
+        default=False,
+        description="networks also look at each photo mirrored, left and right swapped in the sentence, which is "
+        "English; the mean of both margins decides, and it takes twice the time",
+    )
 
 
 class CompatSettings(Section):

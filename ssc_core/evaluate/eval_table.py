@@ -74,8 +74,8 @@ def alike(table: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """A ``folder_table`` without its seeds: ``seeds``, how many there were, ``each_seed``, the oIoU of each, and mean and
-    sample deviation (``_sd``, NaN for one).
+    """A ``folder_table`` without its seeds: ``seeds``, how many there were, ``each_seed``, the oIoU of each, and mean
+    and sample deviation (``_sd``, NaN for one).
 
     ``oIoU_low oIoU_high``: the mean of the intervals' ends, NaN without intervals. ``gain``: in oIoU over the config's
     own, NaN where that was not measured. By dataset as they come, then by split, variant and method.

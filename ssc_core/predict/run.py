@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 import numpy as np
 from tqdm import tqdm
 
+from ssc_core.contracts import Predict
 from ssc_core.masks.resize import masks_at
 from ssc_core.pictures import BadImage
 from ssc_core.predict.outputs import Prediction
@@ -21,7 +22,6 @@ from ssc_core.predict.requests import Request, by_photo
 from ssc_core.refer.images import load_image
 
 if TYPE_CHECKING:
-    from ssc_core.correct.predictor import Predictor
     from ssc_core.predict.zero_shot import ZeroShot
 
 PHOTOS_A_PASS = 8
@@ -34,13 +34,11 @@ def _raise(error: BadImage) -> NoReturn:
     raise error
 
 
-def predict_with_network(
-    predictor: Predictor, requests: Sequence[Request], on_bad: OnBad = _raise
-) -> Iterator[Prediction]:
+def predict_with_network(predict: Predict, requests: Sequence[Request], on_bad: OnBad = _raise) -> Iterator[Prediction]:
     """A mask per sentence by a trained network, in photo pixels, as evaluation measures it."""
     asked = _photos(requests, on_bad)
     while part := list(islice(asked, PHOTOS_A_PASS)):
-        results = predictor([photo for photo, _ in part], [_sentences(members) for _, members in part])
+        results = predict([photo for photo, _ in part], [_sentences(members) for _, members in part])
         for (photo, members), margins in zip(part, results, strict=True):
             names = [one.name for one in members for _ in one.sentences]
             for name, sentence, own in zip(names, _sentences(members), margins, strict=True):
@@ -48,7 +46,7 @@ def predict_with_network(
 
 
 def predict_candidates(
-    predictor: Predictor, model: ZeroShot, requests: Sequence[Request], on_bad: OnBad = _raise
+    predict: Predict, model: ZeroShot, requests: Sequence[Request], on_bad: OnBad = _raise
 ) -> Iterator[Prediction]:
     """For every sentence the candidate of Segment that the network's mask fits best, and that mask where there is none.
 
@@ -57,7 +55,7 @@ def predict_candidates(
     from ssc_core.correct.choose import fit
 
     for photo, members in _photos(requests, on_bad):
-        (margins,) = predictor([photo], [_sentences(members)])
+        (margins,) = predict([photo], [_sentences(members)])
         parts = np.split(margins, np.cumsum([len(one.sentences) for one in members])[:-1])
         found = model.candidates(photo, [one.sentences for one in members])
         for request, predicted, (query, masks) in zip(members, parts, found, strict=True):

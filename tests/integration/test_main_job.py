@@ -89,6 +89,15 @@ def test_changing_the_choice_reruns_no_gpu_rule(built, snakemake, tmp_path: Path
         assert f"\n{rule} " not in plan
 
 
+def test_a_network_is_measured_both_ways_without_another_training(built, snakemake) -> None:
+    folder, arguments = built
+    said = snakemake(*arguments[:-3], f"{folder}/evaluate.both_ways=true/eval_val.json").stdout
+    assert "1 of 1 steps" in said
+    once, twice = (read_eval(path / "eval_val.json") for path in (folder, folder / "evaluate.both_ways=true"))
+    assert twice.settings["evaluate"]["both_ways"]
+    assert twice.model == once.model and twice.mIoU != once.mIoU
+
+
 def test_other_data_never_replace_these_silently(built, snakemake) -> None:
     folder, arguments = built
     stamp = folder / "data.json"

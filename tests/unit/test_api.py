@@ -22,6 +22,7 @@ from ssc_core import Labeler, Network, load_config
 from ssc_core.cli.main import app
 from ssc_core.config.world import WorldSettings
 from ssc_core.correct.checkpoints import save_checkpoint
+from ssc_core.correct.predictor import Predictor
 from ssc_core.correct.start import build_segmenter
 from ssc_core.errors import SscError
 from ssc_core.pictures import BadImage
@@ -102,6 +103,28 @@ def test_a_network_gives_what_ssc_predict_gives(checkpoint: Path, tmp_path: Path
         for sentence in range(2):
             written = np.asarray(Image.open(tmp_path / f"out/{number}_{sentence + 1}.mask.png")) > 0
             np.testing.assert_array_equal(written, masks[number][sentence])
+
+
+def test_a_network_may_look_both_ways(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python and by the command alike."""
+    asked = []
+
+    def left_column(self: Predictor, photos: Any, sentences: Any) -> list[np.ndarray]:
+        asked.extend(sentences)
+        return [np.float32([[[3, -1, -1]]]) for _ in photos]
+
+    monkeypatch.setattr(Predictor, "__call__", left_column)
+    photo, both = np.zeros((1, 3, 3), np.uint8), [["dog on the left"], ["dog on the right"]]
+    network = Network(checkpoint, device="cpu", both_ways=True, allow_toy_models=True)
+    (masks,) = network([photo], [["dog on the left"]])
+    assert asked == both and masks.tolist() == [[[True, False, True]]]
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    arguments = ["predict", str(tmp_path / "a.png"), "dog on the left", "--checkpoint", str(checkpoint), "--both-ways"]
+    options = ["--allow-toy-models", "--device", "cpu", "--save", "mask", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, [*arguments, *options])
+    assert done.exit_code == 0, done.output
+    assert asked == both * 2
+    assert (np.asarray(Image.open(tmp_path / "a_1.mask.png")) > 0).tolist() == [[True, False, True]]
 
 
 def test_what_makes_no_sense_is_refused(labeler: Labeler) -> None:

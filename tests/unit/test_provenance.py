@@ -6,6 +6,7 @@ import pytest
 
 from ssc_core import provenance
 from ssc_core.errors import SscError
+from tests.unit.forgotten_digests import forget_digests
 
 
 @pytest.fixture
@@ -28,18 +29,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (root / name).write_text(text)
     monkeypatch.setattr(provenance, "ROOT", root)
 
-    def forget() -> None:
-        for function in (provenance.code_version, provenance._read_module, provenance._find_module):
-            function.cache_clear()
-
     def digest(**edits: str) -> str:
         for name, text in edits.items():
             (root / f"{name.replace('__', '/')}.py").write_text(text)
-        forget()
+        forget_digests()
         return provenance.code_version("ssc_core.main")
 
     yield digest
-    forget()
+    forget_digests()
 
 
 def test_names_of_plug_ins_and_what_only_refuses_files_do_not_count(package) -> None:

@@ -86,6 +86,7 @@ def test_what_is_no_bug_is_explained(monkeypatch: pytest.MonkeyPatch, capsys) ->
         (["photo.jpg", "dog", "--zero-shot", "--checkpoint", "a.pt"], "name one model"),
         (["photo.jpg", "dog", "--zero-shot", "--save", "gif"], "--save gif"),
         (["photo.jpg", "dog", "--zero-shot", "--snap"], "--snap takes a network's decision"),
+        (["photo.jpg", "dog", "--zero-shot", "--both-ways"], "--both-ways is a network's"),
         (["photo.jpg", "dog", "--zero-shot", "--bert", "x"], "--bert belongs to a network"),
         (["photo.jpg", "dog", "--zero-shot", "--network", "x.py:X"], "--network belongs to a network"),
         (

@@ -105,8 +105,14 @@ def test_a_variant_has_a_table_and_claims_of_its_own() -> None:
     page = results_page(pd.DataFrame(PROMISED + [one | {"variant": "score.prompt=crop"} for one in varied]), {})
     own, changed = page.split("### refcoco val, `score.prompt=crop`\n")
     lines = changed.splitlines()
-    assert "| Select (zero-shot) | **30.0** ± 1.0 (27.0 to 33.0) | -4.4 | 30.0 ± 1.0 | 30.0 ± 1.0 | 29.5, 30.0, 30.5 |" in lines
-    assert "| Best candidate (oracle) | **85.0** ± 1.0 (82.0 to 88.0) |  | 85.0 ± 1.0 | 85.0 ± 1.0 | 84.5, 85.0, 85.5 |" in lines
+    assert (
+        "| Select (zero-shot) | **30.0** ± 1.0 (27.0 to 33.0) | -4.4 | 30.0 ± 1.0 | 30.0 ± 1.0 | 29.5, 30.0, 30.5 |"
+        in lines
+    )
+    assert (
+        "| Best candidate (oracle) | **85.0** ± 1.0 (82.0 to 88.0) |  | 85.0 ± 1.0 | 85.0 ± 1.0 | 84.5, 85.0, 85.5 |"
+        in lines
+    )
     assert "published" not in changed
     head, table = own.split("### refcoco val\n")
     assert head.count("| refcoco val | ") == 12 and "**57.2**" in table and "**29.0**" not in table
