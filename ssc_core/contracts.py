@@ -1,4 +1,4 @@
-"""What the models of Segment and Select are, what a trained network is once it is asked, and what they must return.
+"""What the models of Segment and Select are, and what they must return.
 
 Candidates come from a ``Detector`` and a ``Segmenter``, or from a ``ConceptSegmenter`` that is both; scores from an
 ``ImageTextEncoder`` that looks at marked photos, or from a ``PairScorer`` that looks at photo, candidates and
@@ -8,15 +8,11 @@ plug-in returns is checked by ``ssc_core.checkers``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-
-Predict = Callable[[Sequence[np.ndarray], Sequence[Sequence[str]]], Sequence[np.ndarray]]
-"""Photos and each one's sentences to margins per photo, float32 (S, h, w) at any resolution: positive where the object
-is, as of ``masks.resize.masks_at``."""
 
 
 @dataclass(frozen=True, slots=True)

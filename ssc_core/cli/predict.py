@@ -15,8 +15,8 @@ from ssc_core.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ssc_core.contracts import Predict
     from ssc_core.correct.predictor import Predictor
+    from ssc_core.evaluate.pairs import Predict
     from ssc_core.pictures import BadImage
     from ssc_core.predict.outputs import OutputWriter, Prediction
     from ssc_core.predict.requests import Request

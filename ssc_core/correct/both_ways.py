@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ssc_core.contracts import Predict
 from ssc_core.refer.sides import mirrored
+
+if TYPE_CHECKING:
+    from ssc_core.evaluate.pairs import Predict
 
 
 def seen_both_ways(predict: Predict) -> Predict:

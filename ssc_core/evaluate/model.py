@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ssc_core.config.labelling import EvaluateSettings
-from ssc_core.contracts import Predict
 from ssc_core.evaluate import bins
 from ssc_core.evaluate.figures import groups, measured
 from ssc_core.evaluate.metrics import Overlaps, Sums, Tally, ref_weights, require_pairs, summarise
-from ssc_core.evaluate.pairs import LoadOrSkip, MaskOf, Passed, Truth, measure_pairs, measure_stored
+from ssc_core.evaluate.pairs import LoadOrSkip, MaskOf, Passed, Predict, Truth, measure_pairs, measure_stored
 from ssc_core.evaluate.schema import Figures, ModelEval, Resolution, RunMeta, Timing, write_eval
 from ssc_core.tables import write_frames
 

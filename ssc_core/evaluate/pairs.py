@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ssc_core.contracts import Predict
 from ssc_core.evaluate import bins
 from ssc_core.masks import rle
 from ssc_core.masks.resize import masks_at, resize_nearest
@@ -25,6 +24,10 @@ SIDE = 480
 
 IMAGES_A_CALL = 8
 """Photos handed to the predictor together; as many are read ahead while it works."""
+
+Predict = Callable[[Sequence[np.ndarray], Sequence[Sequence[str]]], Sequence[np.ndarray]]
+"""Photos (RGB uint8) and each one's sentences to margins per photo, float32 (S, h, w) at any resolution: positive where
+the object is, as of ``masks.resize.masks_at``."""
 
 MaskAt = Callable[[tuple[int, ...]], np.ndarray]
 """A size (height, width) to a mask of it, bool (H, W)."""

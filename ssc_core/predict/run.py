@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 import numpy as np
 from tqdm import tqdm
 
-from ssc_core.contracts import Predict
 from ssc_core.masks.resize import masks_at
 from ssc_core.pictures import BadImage
 from ssc_core.predict.outputs import Prediction
@@ -22,6 +21,7 @@ from ssc_core.predict.requests import Request, by_photo
 from ssc_core.refer.images import load_image
 
 if TYPE_CHECKING:
+    from ssc_core.evaluate.pairs import Predict
     from ssc_core.predict.zero_shot import ZeroShot
 
 PHOTOS_A_PASS = 8
