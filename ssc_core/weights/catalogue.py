@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 from ssc_core.config.sources import DatasetSource
 
 SOURCES_FILE = Path(__file__).with_name("sources.yaml")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Every plan reads the file, which takes libyaml a millisecond and Python twenty."""
 
 
 @cache
 def published_files() -> Mapping[str, PublishedFile]:
     """The packaged ``sources.yaml``, by name."""
-    raw = yaml.load(SOURCES_FILE.read_text(encoding="utf-8"), Loader=_LOADER)
+    raw = yaml.safe_load(SOURCES_FILE.read_text(encoding="utf-8"))
     return {name: PublishedFile.model_validate(entry) for name, entry in raw.items()}
 
 

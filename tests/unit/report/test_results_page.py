@@ -130,6 +130,8 @@ def test_a_presets_page_says_so() -> None:
 def test_the_edition_of_the_micro_world_is_named() -> None:
     page = results_page(pd.DataFrame(PROMISED), {}, edition=6)
     assert "World: **micro**, [edition 6](micro-world.md#editions). These are generated scenes." in page
+    assert "(micro-world.md#what-it-shows)" in page
+    assert "what-it-shows" not in results_page(pd.DataFrame(PROMISED), {}), "of the user's own photos it knows nothing"
 
 
 def beyond(variant: str, method: str, oiou: float, **changes: Any) -> dict[str, Any]:
