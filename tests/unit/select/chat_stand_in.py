@@ -63,13 +63,20 @@ class Handler(BaseHTTPRequestHandler):
             reply = self.server.replies.pop(0) if self.server.replies else self.server.usual
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+        self.counted = True
         try:
             reply(self, request)
         finally:
-            with self.server.lock:
-                self.server.at_once -= 1
+            self.no_longer_counted()
+
+    def no_longer_counted(self) -> None:
+        """Before the client has its answer: as soon as it has, it may send the next request."""
+        with self.server.lock:
+            self.server.at_once -= self.counted
+            self.counted = False
 
     def send(self, status: int, content: bytes, **headers: str) -> None:
+        self.no_longer_counted()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
