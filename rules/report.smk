@@ -58,7 +58,7 @@ rule write_results:
         selected=page_file("selected"),
         network=page_file("eval.corrected"),
         candidates=page_file("eval.masks"),
-        data=page_file("data"),
+        data=page_data,
     output:
         page=local("docs/results{of}.md"),
         repaired=local("docs/images/repaired{of}.png"),

@@ -72,6 +72,14 @@ def page_file(result):
     return lambda wildcards: path_of(result, page_dataset(wildcards))
 
 
+def page_data(wildcards):
+    """Input: what each dataset of a page is."""
+    return [
+        path_of("data", Fixed({}, {"dataset": dataset, "variant": ""}))
+        for dataset in page_study(wildcards).datasets
+    ]
+
+
 def page_training(kind):
     """Input: logs (csv) or matching accuracy (matching) of the trainings that a page shows."""
 

@@ -41,7 +41,7 @@ class PageFiles(BaseModel):
     """What a page is made from.
 
     network, candidates: eval files of the split that pictures show, as refs, truth, masks and selected are of it;
-    matching, curves: of its trainings; beyond: eval files of changed values; data: what the dataset is.
+    matching, curves: of its trainings; beyond: eval files of changed values; data: what each dataset is.
     """
 
     evals: list[Path]
@@ -54,7 +54,7 @@ class PageFiles(BaseModel):
     selected: Path
     network: Path
     candidates: Path
-    data: Path
+    data: list[Path]
 
 
 def write_results_page(
@@ -89,16 +89,16 @@ def write_results_page(
         [f"{where}: {repaired_line(compare(files.network, files.candidates))}"],
         study_table(files.beyond, rows.root),
         note,
-        edition_of(files.data),
+        editions_of(files.data),
     )
     with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def edition_of(data: Path) -> int | None:
-    """Which edition of the micro world a dataset is, by its data.json; None for photos."""
-    edition: int | None = json.loads(read_json(data)["identity"]).get("edition")
-    return edition
+def editions_of(data: Sequence[Path]) -> list[int]:
+    """The editions of the micro world that datasets are of, by their data.json; photos are of none."""
+    identities = [json.loads(read_json(path)["identity"]) for path in data]
+    return sorted({identity["edition"] for identity in identities if "edition" in identity})
 
 
 class Claim(NamedTuple):
@@ -142,12 +142,12 @@ def results_page(
     notes: Sequence[str] = (),
     beyond: pd.DataFrame | None = None,
     note: str = "",
-    edition: int | None = None,
+    editions: Sequence[int] = (),
 ) -> str:
     """Markdown. summary: ``eval_table.over_seeds`` of all datasets; pictures: caption to path, relative to the page.
 
-    beyond: ``study_table`` of variants that go beyond the paper; note: sentences for the head of the page; edition: of
-    the micro world, where its datasets are of one.
+    beyond: ``study_table`` of variants that go beyond the paper; note: sentences for the head of the page; editions:
+    of the micro world, those of its datasets.
     """
     page = render(
         "results.md",
@@ -155,7 +155,7 @@ def results_page(
         tables=list(_tables(summary)),
         notes=notes,
         note=note,
-        edition=edition,
+        editions=editions,
         beyond=None if beyond is None or beyond.empty else _beyond(beyond),
         pictures=pictures,
     )

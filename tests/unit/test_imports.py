@@ -164,7 +164,7 @@ def copied(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 TRAINING = ("trainer", "train_stage", "loggers", "losses", "batches", "run_state", "start", "targets")
 
 
-@pytest.mark.parametrize("calls", ["workflow_scripts.evaluate", "ssc_core.correct.choose"])
+@pytest.mark.parametrize("calls", ["workflow_scripts.evaluate", "ssc_core.correct.choose", "ssc_core.cli.predict"])
 def test_an_edit_of_training_or_of_downloads_evaluates_nothing_again(copied: Path, calls: str) -> None:
     def edited(module: str) -> str:
         with (copied / f"ssc_core/{module}.py").open("a") as file:

@@ -127,8 +127,9 @@ def test_a_presets_page_says_so() -> None:
     assert "from the eval files; nothing here was typed. With `presets/best.yaml`." in page
 
 
-def test_the_edition_of_the_micro_world_is_named() -> None:
-    page = results_page(pd.DataFrame(PROMISED), {}, edition=6)
+def test_the_editions_of_the_micro_world_are_named() -> None:
+    assert "World: **micro**, [editions 5 and 6](" in results_page(pd.DataFrame(PROMISED), {}, editions=[5, 6])
+    page = results_page(pd.DataFrame(PROMISED), {}, editions=[6])
     assert "World: **micro**, [edition 6](micro-world.md#editions). These are generated scenes." in page
     assert "(micro-world.md#what-it-shows)" in page
     assert "what-it-shows" not in results_page(pd.DataFrame(PROMISED), {}), "of the user's own photos it knows nothing"

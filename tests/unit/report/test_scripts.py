@@ -17,7 +17,9 @@ def test_the_page_says_the_studys_note_and_what_was_repaired(
     results: Path, photos_folder: Path, tmp_path: Path
 ) -> None:
     folder = results / "refcoco"
-    (tmp_path / "data.json").write_text(json.dumps({"identity": json.dumps({"world": "micro", "edition": 7})}))
+    drawn, photos = tmp_path / "drawn.json", tmp_path / "photos.json"
+    drawn.write_text(json.dumps({"identity": json.dumps({"world": "micro", "edition": 7})}))
+    photos.write_text(json.dumps({"identity": json.dumps({"world": "files"})}))
     write_results_page(
         PageFiles(
             evals=[folder / "eval_val.json", folder / "eval_masks_val.json"],
@@ -25,7 +27,7 @@ def test_the_page_says_the_studys_note_and_what_was_repaired(
             curves=[folder / "checkpoints" / "pretrain.csv"], beyond=[],
             refs=folder / "refs.parquet", truth=folder / "truth.h5", masks=folder / "val" / "masks.h5",
             selected=folder / "val" / "selected.h5", network=folder / "eval_val.json",
-            candidates=folder / "eval_masks_val.json", data=tmp_path / "data.json",
+            candidates=folder / "eval_masks_val.json", data=[drawn, photos],
         ),
         images=photos_folder, page=tmp_path / "docs" / "results.md",
         repaired=tmp_path / "docs" / "images" / "repaired.png",
