@@ -130,7 +130,10 @@ def parse(folder: str) -> dict[str, Any]:
         else:
             changes[SEED] = int(name.removeprefix(SEED))
     if folder and (one := label(changes)) != f"{folder.rstrip('/')}/":
-        raise SscError(f"'{folder.rstrip('/')}' is written '{one.rstrip('/')}': a variant has one name, and one folder")
+        raise SscError(
+            f"'{folder.rstrip('/')}' is written '{one.rstrip('/')}': a variant has one name, and one folder. (Several "
+            "changes are joined by +, as select.choice=first+seed7.)"
+        )
     return changes
 
 

@@ -73,6 +73,11 @@ def test_another_spelling_names_the_one_that_is_made(variants: Variants, folder:
         variants.folder("selected", folder)
 
 
+def test_changes_joined_by_a_comma_are_told_of_the_plus(variants: Variants) -> None:
+    with pytest.raises(SscError, match=r"Several changes are joined by \+"):
+        variants.folder("selected", "select.assignment=joint,select.spatial_weight=20/")
+
+
 def test_a_folder_has_an_end() -> None:
     with pytest.raises(SscError, match="too long"):
         label({"network.bert": "x" * 300})
