@@ -6,36 +6,12 @@ import numpy as np
 
 from microworld.scenes import Scene, SceneObject
 
-# {n} is the noun with what was already said of it ('red car')
+# {n} is the noun with what was already said of it ('red car'); places in the picture are in `places`
 SHORT_PICKS: dict[str, tuple[str, ...]] = {
-    "leftmost": (
-        "left {n}", "{n} on left", "{n} on the left", "leftmost {n}", "{n} on far left", "far left {n}",
-        "{n} to the left",
-    ),
-    "rightmost": (
-        "right {n}", "{n} on right", "{n} on the right", "rightmost {n}", "{n} on far right", "far right {n}",
-        "{n} to the right",
-    ),
-    "topmost": ("top {n}", "{n} at top", "upper {n}", "highest {n}"),
-    "bottommost": ("bottom {n}", "{n} at bottom", "lower {n}", "lowest {n}"),
     "nearest": ("front {n}", "{n} in front", "closest {n}", "{n} closest to us", "{n} in the foreground"),
     "furthest": ("back {n}", "{n} in back", "{n} in the back", "{n} in the background", "{n} farthest away"),
-    "middle": ("middle {n}", "{n} in middle", "{n} in the middle", "center {n}", "{n} in the center"),
-    "second from left": ("second {n} from left", "2nd {n} from left", "second {n} from the left"),
-    "second from right": ("second {n} from right", "2nd {n} from right", "second {n} from the right"),
     "largest": ("biggest {n}", "largest {n}", "big {n}", "large {n}"),
     "smallest": ("smallest {n}", "small {n}", "little {n}", "tiny {n}"),
-}  # fmt: skip
-SHORT_PLACES: dict[str, tuple[str, ...]] = {
-    "left": ("{n} on left", "{n} on the left", "left {n}"),
-    "right": ("{n} on right", "{n} on the right", "right {n}"),
-    "top": ("top {n}", "{n} at top"),
-    "bottom": ("bottom {n}", "{n} at bottom"),
-    "middle": ("{n} in middle", "{n} in the middle", "middle {n}", "center {n}"),
-    "top left": ("top left {n}", "upper left {n}", "{n} in top left corner", "{n} on top left"),
-    "top right": ("top right {n}", "upper right {n}", "{n} in top right corner", "{n} on top right"),
-    "bottom left": ("bottom left {n}", "lower left {n}", "{n} in bottom left corner", "{n} on bottom left"),
-    "bottom right": ("bottom right {n}", "lower right {n}", "{n} in bottom right corner", "{n} on bottom right"),
 }
 SHORT_LOOKS: dict[str, tuple[str, ...]] = {
     "hat": ("{n} with hat", "{n} in hat", "{n} wearing a hat", "{n} with the straw hat"),

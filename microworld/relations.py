@@ -183,6 +183,7 @@ _KEYS: dict[str, tuple[Callable[[SceneObject], float], float]] = {
     "furthest": (lambda obj: float(obj.box[3]), 8.0),
 }
 _RANKS = ("middle", "second from left", "second from right")
+PICKS = (*_KEYS, *_RANKS, "largest", "smallest")
 
 
 def picked(pick: str, objects: list[SceneObject]) -> SceneObject | None:

@@ -12,9 +12,9 @@ from itertools import islice
 
 import numpy as np
 
-from microworld import phrases
+from microworld import phrases, places
 from microworld.phrases import choose
-from microworld.relations import RELATIONS, Description, Fact, candidates, holds, nouns_of, referent
+from microworld.relations import PICKS, RELATIONS, Description, Fact, candidates, holds, nouns_of, referent
 from microworld.scenes import Scene, SceneObject, seeded_rng
 from ssc_core.config.world import SentenceMix, WorldSettings
 
@@ -32,7 +32,7 @@ _PLACE_WEIGHTS: dict[str, float] = {
 _PLACES = tuple(_PLACE_WEIGHTS)
 _PLACE_STEPS = np.cumsum(np.array(list(_PLACE_WEIGHTS.values())) / sum(_PLACE_WEIGHTS.values()))
 _PLACE_STEPS /= _PLACE_STEPS[-1]
-_SPATIAL_PICKS = tuple(phrases.SHORT_PICKS)[:9]
+_SPATIAL_PICKS = tuple(phrases.LONG_PICKS)[:9]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ def _placed(obj: SceneObject, scene: Scene, rng: np.random.Generator, phrase: st
     if place in _SPATIAL_PICKS:
         if not _fits(place, obj, scene):
             return None
-        return choose(phrases.SHORT_PICKS[place], rng).format(n=phrase), Description(facts, place)
+        return places.named(place, phrase, rng), Description(facts, place)
     value = place.removeprefix("at ")
     if value == "middle" and sum(map(len, candidates(facts, scene))) > 2:
         return None  # of three, the middle one is the second in the row, wherever the picture's middle is
-    return choose(phrases.SHORT_PLACES[value], rng).format(n=phrase), Description((*facts, Fact("place", value)))
+    return places.named(value, phrase, rng), Description((*facts, Fact("place", value)))
 
 
 def _short_location(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> Proposal:
@@ -149,9 +149,8 @@ def _short_noun(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> Pro
 
 
 def _short_bare(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> Proposal:
-    pick = choose(("leftmost", "rightmost", "nearest"), rng)
-    side = {"leftmost": "on the left", "rightmost": "on the right", "nearest": "in front"}[pick]
-    return choose(("the one {s}", "one {s}"), rng).format(s=side), Description((), pick)
+    place, text = places.bare(rng)
+    return text, Description((), place) if place in PICKS else Description((Fact("place", place),))
 
 
 def _anchor(obj: SceneObject, scene: Scene, rng: np.random.Generator) -> tuple[SceneObject, str] | None:
