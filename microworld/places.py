@@ -41,6 +41,7 @@ _BACK = {
     "{n} in back": 59, "back {n}": 38, "{n} in background": 15, "{n} back": 14, "{n} in the back": 14,
     "background {n}": 2, "{n} in the background": 2, "farthest {n}": 2,
 }  # fmt: skip
+# sentences without a noun; their counts are shared out among the sides
 _BARE: dict[str, dict[str, int]] = {
     "leftmost": {"left": 27, "left one": 12, "on left": 4, "far left": 3, "leftmost": 1, "one on left": 1},
     "rightmost": {"right": 27, "right one": 12, "on right": 3, "far right": 3, "rightmost": 1, "one on right": 1},
