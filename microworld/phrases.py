@@ -6,7 +6,7 @@ import numpy as np
 
 from microworld.scenes import Scene, SceneObject
 
-# {n} is the noun with what was already said of it ('red car'); places in the picture are in `places`
+# {n} is the noun with what was already said of it ('red car'); depth as RefCOCO+ says it, RefCOCO's places: `places`
 SHORT_PICKS: dict[str, tuple[str, ...]] = {
     "nearest": ("front {n}", "{n} in front", "closest {n}", "{n} closest to us", "{n} in the foreground"),
     "furthest": ("back {n}", "{n} in back", "{n} in the back", "{n} in the background", "{n} farthest away"),

@@ -78,7 +78,7 @@ rule write_results:
     params:
         # one option for all that it reads
         files=lambda wildcards, input: as_json(dict(input.items())),
-        images=lambda wildcards: images_of(page_dataset(wildcards).values["dataset"]),
+        images=lambda wildcards: images_of(first_of(page_study(wildcards))["dataset"]),
         rows=lambda wildcards: as_json(
             [(one.row.variant, one.row.seed) for one in page_beyond(wildcards)]
         ),

@@ -52,30 +52,22 @@ def page_study(wildcards):
     return study_of(f"results{wildcards.of}")
 
 
-def page_dataset(wildcards):
-    """The dataset, split and variant that the pictures of a page are taken from: the first of each."""
-    study = page_study(wildcards)
+def first_of(study):
+    """Wildcards of what a study's pictures are taken from: its first dataset, split and seed."""
     dataset, splits = next(iter(study.datasets.items()))
-    seeds = study.seeds[:1]
-    return Fixed(
-        {},
-        {
-            "dataset": dataset,
-            "split": splits[0],
-            "variant": f"seed{seeds[0]}/" if seeds else "",
-        },
-    )
+    variant = "".join(f"seed{seed}/" for seed in study.seeds[:1])
+    return {"dataset": dataset, "split": splits[0], "variant": variant}
 
 
 def page_file(result):
-    """Input: a result of the dataset, split and variant of a page's pictures."""
-    return lambda wildcards: path_of(result, page_dataset(wildcards))
+    """Input: a result of what a page's pictures are taken from."""
+    return lambda wildcards: path_of(result, first_of(page_study(wildcards)))
 
 
 def page_data(wildcards):
     """Input: what each dataset of a page is."""
     return [
-        path_of("data", Fixed({}, {"dataset": dataset, "variant": ""}))
+        path_of("data", {"dataset": dataset})
         for dataset in page_study(wildcards).datasets
     ]
 
@@ -84,12 +76,12 @@ def page_training(kind):
     """Input: logs (csv) or matching accuracy (matching) of the trainings that a page shows."""
 
     def files(wildcards):
-        study, where = page_study(wildcards), page_dataset(wildcards)
+        study = page_study(wildcards)
         phases = ["pretrain", "correct"] if kind == "csv" else ["correct"]
         if kind == "matching" and "without_constraints" in study.methods:
             phases.append("correct_without_constraints")
         return [
-            path_of(f"{phase}.{kind}", Fixed(where, {"variant": variant}))
+            path_of(f"{phase}.{kind}", {**first_of(study), "variant": variant})
             for phase in phases
             for variant in [f"seed{seed}/" for seed in study.seeds] or [""]
         ]
@@ -112,7 +104,7 @@ def page_beyond(wildcards):
 def refs_of_clicks(wildcards):
     """The refs that the study `clicks` is about: of the first of its datasets."""
     dataset = next(iter(study_of("clicks").datasets))
-    return path_of("refs", Fixed({}, {"dataset": dataset, "variant": ""}))
+    return path_of("refs", {"dataset": dataset})
 
 
 def reviewed_variants():
@@ -126,15 +118,11 @@ def reviewed_variants():
     return reviewed
 
 
-def select_at():
-    """The dataset and split of the study `select`: the first of each."""
-    dataset, splits = next(iter(study_of("select").datasets.items()))
-    return {"dataset": dataset, "split": splits[0], "variant": ""}
-
-
 def select_file(result):
-    """Input: a result of the dataset and split of the study `select`."""
-    return lambda wildcards: path_of(result, Fixed({}, select_at()))
+    """Input: a result of the first dataset and split of the study `select`."""
+    return lambda wildcards: path_of(
+        result, {**first_of(study_of("select")), "variant": ""}
+    )
 
 
 PAGES = [

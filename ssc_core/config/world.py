@@ -46,7 +46,7 @@ class SentenceMix(Section):
     )
     mixed: float = Field(default=0.03, ge=0, description="Two kinds in one sentence: 'red car on the left'.")
     noun: float = Field(default=0.05, ge=0, description="The noun alone, where only one object has it: 'umbrella'.")
-    bare: float = Field(default=0.01, ge=0, description="A place without a noun of its own: 'the one on the left'.")
+    bare: float = Field(default=0.01, ge=0, description="A place without a noun of its own: 'left', 'left one'.")
     relation: float = Field(
         default=0.0, ge=0, description="A relation to another object: 'the dog behind the red chair'."
     )

@@ -176,3 +176,13 @@ def test_an_edit_of_training_or_of_downloads_evaluates_nothing_again(copied: Pat
     for module in (*(f"correct/{name}" for name in TRAINING), "weights/unpack", "weights/fetch"):
         assert edited(module) == before, module
     assert edited("correct/predictor") != before
+
+
+@pytest.mark.parametrize(
+    ("files", "most"), [("rules/*.smk", 150), ("Snakefile", 150), *((f"{package}/**/*.py", 400) for package in PROJECT)]
+)
+def test_a_file_has_one_subject(root: Path, files: str, most: int) -> None:
+    found = list(root.glob(files))
+    assert found
+    long = {path.name: lines for path in found if (lines := len(path.read_text(encoding="utf-8").splitlines())) > most}
+    assert not long, f"more than {most} lines: part them by subject"

@@ -205,11 +205,12 @@ def names_colour(sentence):
 
 
 def test_the_mix_of_refcoco_is_as_set(scenes):
-    refs = [ref for scene in scenes for ref in describe(scene, "refcoco", SETTINGS)]
+    more = [generate_scene(scene_seed(7, "tests/sentences", i), SETTINGS) for i in range(100, 300)]
+    refs = [ref for scene in scenes + more for ref in describe(scene, "refcoco", SETTINGS)]
     coloured = np.mean([any(names_colour(sentence) for sentence in ref.sentences) for ref in refs])
     kinds = Counter(sentence.kind for ref in refs for sentence in ref.sentences)
     assert 0.05 < coloured < 0.25  # most refs are told by place and size, which CLIP cannot tell
-    assert 0.5 < kinds["location"] / kinds.total() < 0.85
+    assert 0.5 < kinds["location"] / kinds.total() < 0.8
     alike = np.mean([len({sentence.kind for sentence in ref.sentences}) == 1 for ref in refs])
     assert 0.4 < alike < 0.9
     nothing = dict.fromkeys(SentenceMix.model_fields, 0.0)
