@@ -28,6 +28,7 @@ from ssc_core.config.stages import (
     plugin_versions,
     scores_of,
     stage_named,
+    value_of,
 )
 from ssc_core.config.study import BASE
 from ssc_core.config.toys import label_stages, toys_of

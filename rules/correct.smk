@@ -133,5 +133,5 @@ rule choose_candidates:
         calls(
             "choose_{method}",
             "input.refs wildcards.split params.images input.masks input.checkpoint params.network"
-            " resources.device threads output.out",
+            " params.both_ways resources.device threads output.out",
         )

@@ -87,6 +87,7 @@ def reads(name):
     params = {"code": code(stage.calls)}
     if stage.sections:
         params["settings"] = settings_of(name)
+    params |= {key.rpartition(".")[2]: value_at(key) for key in stage.values}
     if stage.compat:
         params["compat"] = compat_of(name)
     if stage.models:
@@ -94,6 +95,11 @@ def reads(name):
     if stage.plugins:
         params["plugins"] = plugins_of(name)
     return params
+
+
+def value_at(key):
+    """A single value of the config, as `evaluate.both_ways`."""
+    return lambda wildcards: value_of(varied(wildcards), key)
 
 
 def code(calls):

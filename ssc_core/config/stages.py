@@ -27,15 +27,17 @@ class Stage:
 
     calls: ``module:function``, whose code is part of what decides on reruns. writes: path by name of a result, below
     ``results/{dataset}/{variant}``. after: results that it is made from. sections, compat: keys of the config that it
-    reads. models: where in the config models are named whose code and weights count, as ``detect.backend``, or settings
-    that name such weights. files: of a model that no setting names. plugins: the kinds of other code that the config
-    names, by key. same: results that neither sections nor compat change. ``{scorer}`` in them: see ``stage_named``.
+    reads. values: the same of single ones, as ``evaluate.both_ways``, whose section it does not read as a whole. models:
+    where in the config models are named whose code and weights count, as ``detect.backend``, or settings that name such
+    weights. files: of a model that no setting names. plugins: the kinds of other code that the config names, by key.
+    same: results that neither sections nor compat change. ``{scorer}`` in them: see ``stage_named``.
     """
 
     calls: str
     writes: Mapping[str, str]
     after: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     compat: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -153,6 +155,7 @@ def _choice(method: str) -> Stage:
         calls="ssc_core.correct.choose:choose_candidates",
         writes={f"chosen.{method}": f"{{split}}/chosen_{method}.h5"},
         after=("refs", "masks", f"{NETWORKS[method]}.pt"),
+        values=("evaluate.both_ways",),
         plugins=_NETWORK,
     )
 
@@ -307,10 +310,10 @@ def stage_names(settings: Config) -> tuple[str, ...]:
 
 
 def reads(settings: Config, stage: str) -> dict[str, Any]:
-    """What a stage reads of the config, without the stages before it: by section, model, plug-in and
+    """What a stage reads of the config, without the stages before it: by section, value, model, plug-in and
     ``compat.switch``."""
     found = stage_named(stage)
-    keys = [*found.models, *found.plugins, *(f"compat.{name}" for name in found.compat)]
+    keys = [*found.values, *found.models, *found.plugins, *(f"compat.{name}" for name in found.compat)]
     return {name: settings.values(name) for name in found.sections} | {key: value_of(settings, key) for key in keys}
 
 

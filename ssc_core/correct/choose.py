@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ssc_core.correct.both_ways import seen_both_ways
 from ssc_core.correct.matching import soft_iou
 from ssc_core.correct.network import LAVT_NAME
 from ssc_core.correct.predictor import Predictor
@@ -38,25 +39,28 @@ def choose_candidates(
     masks: Path,
     checkpoint: Path,
     network: str = LAVT_NAME,
+    both_ways: bool = False,
     out: Path,
     device: str = "auto",
     threads: int = 1,
 ) -> None:
     """Write ``out``, a selection (see ``masks.selection``) with a choice per sentence, in the order of the annotations.
 
-    refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5; network: as of ``Predictor``. Scores
-    are the soft IoU of prediction and candidate at the network's input size, the measure of Correct's matching; the
-    highest wins, the first of equal ones. Refs without candidates, and those of photos that are skipped, get none.
+    refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5; network: as of ``Predictor``;
+    both_ways: it looks at each photo mirrored as well (see ``correct.both_ways``). Scores are the soft IoU of prediction
+    and candidate at the network's input size, the measure of Correct's matching; the highest wins, the first of equal
+    ones. Refs without candidates, and those of photos that are skipped, get none.
 
     Raises SscError when the files do not belong together, or the checkpoint cannot be used.
     """
     predictor = Predictor(checkpoint, network=network, device=device, threads=threads)
+    predict = seen_both_ways(predictor) if both_ways else predictor
     ids, photos = photos_of(refs, split), open_photos(refs, images)
     by_image = (members for _, members in refs_by_photo(refs, ids, split))
     with MaskStore.open(masks, with_masks=True) as store:
         info = StoreInfo(
             class_names=store.info.class_names,
-            settings=predictor.settings,
+            settings={**predictor.settings, "both_ways": both_ways},
             code=code_version("ssc_core.correct.choose"),
             models={"checkpoint": file_sha256(checkpoint)},
         )
@@ -70,7 +74,7 @@ def choose_candidates(
             for groups, pictures in zip(passes, ready, strict=True):
                 read = {i: picture for i, picture in enumerate(pictures) if picture is not None}
                 texts = [[text for ref in groups[i] for text in ref.sentences] for i in read]
-                drawn = dict(zip(read, predictor(list(read.values()), texts), strict=True))
+                drawn = dict(zip(read, predict(list(read.values()), texts), strict=True))
                 for i, members in enumerate(groups):
                     _choose_image(members, drawn.get(i), store, writer)
                 progress.update(len(groups))

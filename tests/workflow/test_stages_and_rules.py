@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.layers import read_layers
 from ssc_core.config.methods import PHASES
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.stages import inputs, stage_named, stage_names
+from ssc_core.config.stages import STAGES, inputs, stage_named, stage_names, value_of
 from ssc_core.config.variants import Variants, label
 from ssc_core.layout import template
 from ssc_core.provenance import code_version
@@ -44,11 +44,15 @@ CHANGES: dict[str, Any] = {
     "network.bert": "resources/micro/detector",
     **{f"{phase}.lr": 0.001 for phase in PHASES},
     "evaluate.bootstrap_samples": 10,
+    "evaluate.both_ways": True,
     **{f"compat.{switch}": True for switch, field in CompatSettings.model_fields.items() if field.annotation is bool},
     "compat.loader_images": 7,
     "seed": 7,
 }
-"""A value of every section and switch that a stage reads."""
+"""A value of every section and switch that a stage reads, and those that a stage reads by themselves."""
+
+VALUES_READ = {key for stage in STAGES.values() for key in stage.values}
+"""Of sections that some stages do not read as a whole."""
 
 NAMED_AFTER_FILES = {"state", "files"}
 """Params that hold paths of the job's own outputs, and so the variant's name."""
@@ -147,9 +151,14 @@ class Workflow:
                 [],
             ),
             "a GPU": (bool(job.resources["gpu"]), job.resources["device"] not in (None, "cpu")),
+            "single values": (
+                {name: params.get(name) for name in _names(stage.values)},
+                {name: str(value_of(settings, key)) for name, key in _names(stage.values).items()},
+            ),
             "params that reach the function": (
-                {name for name in ("settings", "compat") if f"{{params.{name}:q}}" in job.shell},
-                {name for name, has in (("settings", stage.sections), ("compat", stage.compat)) if has},
+                {name for name in ("settings", "compat", *_names(VALUES_READ)) if f"{{params.{name}:q}}" in job.shell},
+                {name for name, has in (("settings", stage.sections), ("compat", stage.compat)) if has}
+                | set(_names(stage.values)),
             ),
         }
         return [
@@ -177,6 +186,11 @@ class Workflow:
             study = named_changes(self.settings.studies["select"])
             return {self._found("selected", job, changes) for changes in study.values()}
         return set()
+
+
+def _names(values: Iterable[str]) -> dict[str, str]:
+    """Keys of single values by the names that they have as params."""
+    return {key.rpartition(".")[2]: key for key in values}
 
 
 def _settings(settings: Settings, sections: Sequence[str]) -> dict[str, Any]:
@@ -219,7 +233,7 @@ def jobs(workflow: Workflow) -> dict[tuple[str, str, str], Job]:
 def test_every_section_and_switch_that_a_stage_reads_is_changed(workflow: Workflow) -> None:
     stages = workflow.stages.values()
     read = {section for stage in stages for section in stage.sections}
-    read |= {f"compat.{switch}" for stage in stages for switch in stage.compat}
+    read |= {f"compat.{switch}" for stage in stages for switch in stage.compat} | VALUES_READ
     assert [
         name for name in read if not any(change == name or change.startswith(f"{name}.") for change in CHANGES)
     ] == []
@@ -264,6 +278,7 @@ LEFT_OUT = [
     ("detect_boxes", "rules/params.smk", 'params["models"] = models_of(name)', "pass"),
     ("score_candidates", "rules/params.smk", 'params["plugins"] = plugins_of(name)', "pass"),
     ("correct", "rules/correct.smk", '**reads("{phase}"),', '**reads("pretrain"),'),
+    ("choose_corrected", "rules/correct.smk", '" params.both_ways resources', '" resources'),
     ("evaluate_grounded_sentence", "rules/baseline.smk", "eval_grounded_sentence_{split}.parquet", "{split}.parquet"),
 ]  # fmt: skip
 """Stage, file, and an edit by which its rule is no longer as the stage says."""
