@@ -27,8 +27,8 @@ class Stage:
 
     calls: ``module:function``, whose code is part of what decides on reruns. writes: path by name of a result, below
     ``results/{dataset}/{variant}``. after: results that it is made from. sections, compat: keys of the config that it
-    reads. values: the same of single ones, as ``evaluate.both_ways``, whose section it does not read as a whole. models:
-    where in the config models are named whose code and weights count, as ``detect.backend``, or settings that name such
+    reads. values: single ones, as ``evaluate.both_ways``, of a section that it does not read as a whole. models: where
+    in the config models are named whose code and weights count, as ``detect.backend``, or settings that name such
     weights. files: of a model that no setting names. plugins: the kinds of other code that the config names, by key.
     same: results that neither sections nor compat change. ``{scorer}`` in them: see ``stage_named``.
     """

@@ -47,9 +47,9 @@ def choose_candidates(
     """Write ``out``, a selection (see ``masks.selection``) with a choice per sentence, in the order of the annotations.
 
     refs: refs.parquet; images: the photos' folder; masks: the split's masks.h5; network: as of ``Predictor``;
-    both_ways: it looks at each photo mirrored as well (see ``correct.both_ways``). Scores are the soft IoU of prediction
-    and candidate at the network's input size, the measure of Correct's matching; the highest wins, the first of equal
-    ones. Refs without candidates, and those of photos that are skipped, get none.
+    both_ways: it looks at each photo mirrored as well (see ``correct.both_ways``). Scores are the soft IoU of
+    prediction and candidate at the network's input size, the measure of Correct's matching; the highest wins, the first
+    of equal ones. Refs without candidates, and those of photos that are skipped, get none.
 
     Raises SscError when the files do not belong together, or the checkpoint cannot be used.
     """

@@ -109,9 +109,7 @@ def test_every_sentence_gets_the_candidate_that_fits_its_prediction(files: dict[
         assert len(store.info.models["checkpoint"]) == 64
 
 
-def test_a_second_look_decides_too(
-    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_look_decides_too(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "Predictor", KnowsLeft)
     found = {}
     for both_ways in (False, True):
