@@ -50,7 +50,8 @@ def test_a_network_that_is_worse_than_the_picks_is_no_success() -> None:
     assert repaired_line(answers).endswith("gets 1 of those right, and 1 of the 2 others wrong.")
     told = repaired_line(answers.assign(iou_native=[0.9, 0.0, 0.0]))
     assert "right, and 2 of the 2 others wrong. Its mean IoU of 30.0 is below that of the picks, 50.0. Either" in told
-    assert "another seed (seed1/eval_val.json)" in told
+    assert "another seed, seed1/eval_val.json" in told
+    assert "learning from them alone, for as long (eval_continued_val.json)." in told
 
 
 def test_coarse_outlines_are_no_failure() -> None:
