@@ -48,7 +48,10 @@ def find_study(settings: Settings, name: str) -> Study:
     """A study of the config by name. Raises SscError when there is none."""
     if name not in settings.studies:
         known = ", ".join(settings.studies) or "none"
-        raise SscError(f"the config has no study '{name}'; its studies are: {known}")
+        raise SscError(
+            f"the config has no study '{name}'; its studies are: {known}. (A study goes with the last of its datasets: say "
+            f"in `studies.{name}.datasets` which of yours it is about.)"
+        )
     return settings.studies[name]
 
 

@@ -60,7 +60,7 @@ def choose_candidates(
     with MaskStore.open(masks, with_masks=True) as store:
         info = StoreInfo(
             class_names=store.info.class_names,
-            settings={**predictor.settings, "both_ways": both_ways},
+            settings={**predictor.settings, "evaluate": {"both_ways": both_ways}},
             code=code_version("ssc_core.correct.choose"),
             models={"checkpoint": file_sha256(checkpoint)},
         )

@@ -105,7 +105,7 @@ def test_every_sentence_gets_the_candidate_that_fits_its_prediction(files: dict[
         assert not store.mask(3, 1).any()
         # soft IoU of 0.9 on one half and 0.1 on the other with a half: 16.2 / (18 + 18 - 16.2)
         np.testing.assert_allclose(store.scores(1), [[16.2 / 19.8, 1.8 / 34.2], [1.8 / 34.2, 16.2 / 19.8]], rtol=1e-5)
-        assert store.info.settings == {"train": {"seed": 3}, "both_ways": False}
+        assert store.info.settings == {"train": {"seed": 3}, "evaluate": {"both_ways": False}}
         assert len(store.info.models["checkpoint"]) == 64
 
 
@@ -116,7 +116,7 @@ def test_a_second_look_decides_too(files: dict[str, Path], tmp_path: Path, monke
         out = tmp_path / f"{both_ways}.h5"
         choose.choose_candidates(**files, split="val", both_ways=both_ways, out=out, device="cpu")
         with SelectionStore(out) as store:
-            assert store.info.settings["both_ways"] is both_ways
+            assert store.info.settings["evaluate"] == {"both_ways": both_ways}
             found[both_ways] = [store.chosen(1, sentence) for sentence in (0, 1)]
             scores = store.scores(1)
     assert found == {False: [0, 0], True: [1, 0]}, "the right one is the left one in the mirrored photo"
