@@ -49,8 +49,8 @@ def find_study(settings: Settings, name: str) -> Study:
     if name not in settings.studies:
         known = ", ".join(settings.studies) or "none"
         raise SscError(
-            f"the config has no study '{name}'; its studies are: {known}. (A study goes with the last of its datasets: say "
-            f"in `studies.{name}.datasets` which of yours it is about.)"
+            f"the config has no study '{name}'; its studies are: {known}. (A study goes with the last of its datasets: "
+            f"say in `studies.{name}.datasets` which of yours it is about.)"
         )
     return settings.studies[name]
 
