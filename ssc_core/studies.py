@@ -48,10 +48,7 @@ def find_study(settings: Settings, name: str) -> Study:
     """A study of the config by name. Raises SscError when there is none."""
     if name not in settings.studies:
         known = ", ".join(settings.studies) or "none"
-        raise SscError(
-            f"the config has no study '{name}'; its studies are: {known}. (A study goes with the last of its datasets: "
-            f"say in `studies.{name}.datasets` which of yours it is about.)"
-        )
+        raise SscError(f"the config has no study '{name}'; its studies are: {known}")
     return settings.studies[name]
 
 

@@ -153,10 +153,17 @@ def _config(
         for name in sections:
             section = section.setdefault(name, {})
         section[key] = kept.published
-    content["results"] = f"{out}/results"
+    content |= {"results": f"{out}/results", "studies": dict.fromkeys(_studies(content))}
     if toys:
         content["allow_toy_models"] = True
     return content
+
+
+def _studies(content: dict[str, Any]) -> list[str]:
+    """Studies name datasets that are not here."""
+    from ssc_core.config.layers import read_layers
+
+    return [*read_layers([HOME / "config.yaml"])["studies"], *content.get("studies", {})]
 
 
 def _settings(content: dict[str, Any]) -> Settings:

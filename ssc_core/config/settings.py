@@ -47,9 +47,7 @@ class Settings(Section):
     """The whole config."""
 
     results: ResultsPath = Field(default="results", description="folder of everything that is made")
-    datasets: dict[FolderName, Dataset] = Field(
-        description="datasets by name; null drops one, from studies too", min_length=1
-    )
+    datasets: dict[FolderName, Dataset] = Field(description="datasets by name; null drops one", min_length=1)
     micro: WorldSettings = Field(default_factory=WorldSettings, description="the generated micro world")
     nouns: NounSettings = Field(description="sentences to object classes")
     detect: DetectSettings = Field(description="boxes for the classes of an image")
@@ -101,16 +99,6 @@ class Settings(Section):
             if isinstance(config, dict) and name in config:
                 raise ValueError(f"the section '{name}' is now {place}")
         return config
-
-    @model_validator(mode="before")
-    @classmethod
-    def _studies_follow_datasets(cls, config: Any) -> Any:
-        """Studies are not about datasets that are dropped, and those about no other are dropped as well."""
-        datasets, studies = (config.get(name) if isinstance(config, dict) else None for name in ("datasets", "studies"))
-        if not isinstance(datasets, dict) or not isinstance(studies, dict):
-            return config
-        dropped = {name for name, dataset in datasets.items() if dataset is None}
-        return {**config, "studies": {name: _without(study, dropped) for name, study in studies.items()}}
 
     @field_validator("scorers")
     @classmethod
@@ -165,15 +153,6 @@ class Settings(Section):
             return self.training(section).model_dump(mode="json")
         values: dict[str, Any] = self.model_dump(mode="json", include={section})[section]
         return values
-
-
-def _without(study: Any, dropped: set[str]) -> Any:
-    """A study without some datasets; None where that leaves none."""
-    asked = study.get("datasets") if isinstance(study, dict) else None
-    if not isinstance(asked, dict) or dropped.isdisjoint(asked):
-        return study
-    kept = {name: splits for name, splits in asked.items() if name not in dropped}
-    return {**study, "datasets": kept} if kept else None
 
 
 def load_settings(config: dict[str, Any]) -> Settings:

@@ -109,7 +109,7 @@ def test_a_split_that_is_not_there_stops_what_asks_for_it_alone(default: dict[st
 
 
 def test_a_study_that_is_not_there(default: dict[str, Any]) -> None:
-    with pytest.raises(SscError, match=r"no study 'other'; its studies are: mine\. .*`studies\.other\.datasets`"):
+    with pytest.raises(SscError, match="no study 'other'; its studies are: mine"):
         find_study(settings(default), "other")
 
 

@@ -85,7 +85,8 @@ def config(results: str, words: Path) -> dict[str, Any]:
         "results": results,
         "micro": {"images": {"train": PHOTOS, "val": 1, "testA": 1, "testB": 1}},
         "datasets": dict.fromkeys(("refcoco+", "refcocog_umd", "refcocog_google")),
-        "studies": dict.fromkeys(("report", "select", "ablations", "results")),
+        "studies": dict.fromkeys(("report", "select", "ablations", "results"))
+        | {f"results_{name}": None for name in ("refcoco+", "refcocog_umd")},
         "scorers": {name: {"backend": backends[name], "prompt": "reverse_blur"} for name in SCORERS},
         "select": {"min_area": 0, "weights": dict.fromkeys(SCORERS, 1.0)},
         "compute": {"shards": SHARDS, "threads": 1, "device": "cpu"},

@@ -175,20 +175,6 @@ def test_a_section_of_earlier_versions_says_where_it_went(config: dict, section:
         load_settings({**config, section: {}})
 
 
-def test_a_dropped_dataset_leaves_studies_too(config: dict) -> None:
-    config["datasets"]["other"] = None
-    config["studies"] = {
-        "both": {"datasets": {"refcoco": ["val"], "other": ["test"]}},
-        "of it alone": {"datasets": {"other": ["val"]}},
-        "misspelt": {"datasets": {"ohter": ["val"]}},
-    }
-    studies = load_settings(config).studies
-    assert {name: study.datasets for name, study in studies.items()} == {
-        "both": {"refcoco": ("val",)},
-        "misspelt": {"ohter": ("val",)},
-    }
-
-
 def test_null_drops_studies_and_what_is_in_them(config: dict) -> None:
     config["studies"] = {
         "report": None,
