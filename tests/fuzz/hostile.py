@@ -28,7 +28,7 @@ def _pickles() -> list[bytes]:
     return [
         b"\x80\x02}" + pairs[2:] + b"K\x01s.",
         pairs + b".",
-        pickle.dumps({i * _MERSENNE + 7: 1 for i in range(1, 20_000)}, 2),
+        b"\x80\x02}(" + b"".join(pickle.dumps(i * _MERSENNE + 7, 2)[2:-1] + b"K\x01" for i in range(1, 20_000)) + b"u.",
         b"\x80\x02})" + b"\x85" * 10**6 + b"K\x01s.",
         b"\x80\x02" + b"]" * 10**6 + b"a" * (10**6 - 1) + b".",
         b"\x80\x02" + b"]" * 6 * 10**6 + b".",
