@@ -3,9 +3,10 @@ second, where a job of a rule would first import PyTorch and Transformers for fi
 
 The server (``python warm_python.py SOCKET``) forks a process for every call; the client, which lies first on PATH under
 the name of python, hands over its arguments, folder, environment, stdin, stdout and stderr, and ends as the call ended,
-by the same signal too. Where the client is killed, so is all that the call started. Nothing of this repository is
-imported before the fork: each call imports that itself, from where its folder and PYTHONPATH say. What a library reads
-of the environment when it is imported, as Kubernetes' does KUBECONFIG, is the server's.
+by the same signal too. Where the client is killed, so is all that the call started. What starts the script of a rule
+(``JOB``) runs in the client itself. Nothing of this repository is imported before the fork: each call imports that
+itself, from where its folder and PYTHONPATH say. What a library reads of the environment when it is imported, as
+Kubernetes' does KUBECONFIG, is the server's.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ KUBECONFIG = "kubeconfig"
 """Beside the socket, where a call finds its cluster: which file it is, Kubernetes reads of the server's environment."""
 
 JOB = "ssc_core.job"
-"""Imports nothing heavy, and begins in the client itself in a quarter of the time, where it is not of a wheel."""
+"""Imports nothing heavy: without a fork it begins in a third of the time. That of a wheel is forked, since the client
+finds no packages."""
 
 CLIENT = """#!{python} -SE
 import os, sys
