@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -50,6 +51,14 @@ def pytest_collection_finish() -> None:
 
 def pytest_unconfigure() -> None:
     gc.unfreeze()  # libraries count what was not collected at the end as leaks, and say so
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test draws is the same whichever worker runs it, and after whichever tests."""
+    random.seed(0)
+    if torch := sys.modules.get("torch"):  # to import it takes seconds, which a test of the command line alone has not
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
