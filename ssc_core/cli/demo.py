@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from ssc_core.cli.progress import SLOW_CORES, Progress, planned
+from ssc_core.cli.progress import OTHER_CORES, Progress, planned
 from ssc_core.cli.workflow import INTERRUPTED, run_workflow
 from ssc_core.wording import counted
 
@@ -79,7 +79,7 @@ def _time(arguments: Sequence[str], seconds: float) -> str:
     """How long jobs take, where that is known: of other configs nobody measured it."""
     if any(one.startswith(("--config", "-C")) for one in arguments):
         return ""
-    fast, slow = (max(1, round(times * seconds / 60)) for times in (1, SLOW_CORES))
+    fast, slow = (max(1, round(times * seconds / 60)) for times in OTHER_CORES)
     return f", {fast} to {slow} minutes on two quiet cores"
 
 

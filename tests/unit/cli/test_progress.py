@@ -57,7 +57,7 @@ def test_progress_of_jobs_side_by_side_is_that_of_those_that_ended() -> None:
 
 
 def test_minutes_are_told_of_the_config_that_was_measured() -> None:
-    assert _time(["--cores", "4"], 600) == ", 10 to 16 minutes on two quiet cores"
+    assert _time(["--cores", "4"], 600) == ", 6 to 16 minutes on two quiet cores"
     assert _time(["--configfile", "presets/tiny.yaml"], 600) == ""
     assert _time(["--configfile=mine.yaml"], 600) == ""
     assert _time(["--config", "correct={epochs: 3}"], 600) == ""
