@@ -32,7 +32,6 @@ SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
     BertModel(BertConfig(**SIZES)).save_pretrained(tmp_path)
     return tmp_path
 

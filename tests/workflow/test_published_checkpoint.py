@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from transformers import BertConfig
 
@@ -22,7 +21,6 @@ from tests.workflow.test_plans import jobs
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     """A small random network in the published layout, which names no tokenizer."""
-    torch.manual_seed(0)
     swin = SwinArchitecture(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 2, 2, 4), window=3)
     tokenizer = load_tokenizer(read_config(find_models=True).network.bert)
     bert = BertConfig(

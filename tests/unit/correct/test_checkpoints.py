@@ -321,7 +321,6 @@ def test_a_misfit_changes_nothing(tmp_path: Path) -> None:
 
 def test_long_lists_of_misfits_are_cut(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "x.pt", segmenter(), SETTINGS, {})
-    torch.manual_seed(0)
     other = ReferringSegmenter(LAVT(SMALL, window=5, text_dim=16), segmenter().bert)
     with pytest.raises(SscError, match=r"and 5 more\. Use the swin, window and BERT"):
         load_weights(other, load_published(tmp_path / "x.pt"), "x.pt")
