@@ -378,8 +378,8 @@ def inputs(settings: Config, stage: str) -> tuple[str, ...]:
     if stage not in PHASES:
         return after
     train = settings.values(stage)
-    if reviewed and PHASES[stage].learns_from == "masks":
-        after = (*after, "selected")  # says which refs were decided
+    if (reviewed or train["prior_weight"] > 0) and PHASES[stage].learns_from == "masks":
+        after = (*after, "selected")  # says which refs were decided, and what Select makes of candidates
     if train["init_from"]:
         after = tuple(name for name in after if name != f"{PHASES[stage].after}.pt")
     # a checkpoint that is kept by its validation depends on the truth

@@ -121,6 +121,15 @@ class TrainSettings(Section):
     assignment: Literal["greedy", "optimal"] = Field(
         default="greedy", description="matching under constraints: greedy as published, or the highest sum of soft IoU"
     )
+    prior_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="what Select says counts in the matching, most at first and nothing at the end: times this falling "
+        "to 0, softmax(score / prior_temperature) of a candidate among its ref's adds to its soft IoU; 0 as published",
+    )
+    prior_temperature: float = Field(
+        default=1.0, gt=0, description="of prior_weight, in units of Select's scores (those of CLIP: percent)"
+    )
     ema_decay: float | None = Field(
         default=None,
         gt=0,

@@ -24,7 +24,8 @@ class Batch:
     """B samples of I images.
 
     photos: uint8 (I, H, W, 3); photo_of: int64 (B,); ids, attention: int64 (B, T); masks: bool (M, H, W), all instances
-    of the images; rows: B arrays int64 (K_i,), the candidates among them; image_ids, ref_ids: int64 (B,), NumPy.
+    of the images; rows: B arrays int64 (K_i,), the candidates among them; prior: what Select makes of these, B arrays
+    float64 (K_i,), or none; image_ids, ref_ids: int64 (B,), NumPy.
     """
 
     photos: Tensor
@@ -33,6 +34,7 @@ class Batch:
     attention: Tensor
     masks: Tensor
     rows: tuple[np.ndarray, ...]
+    prior: tuple[np.ndarray, ...]
     image_ids: np.ndarray
     ref_ids: np.ndarray
 
@@ -53,7 +55,7 @@ class Batch:
 
     @property
     def candidates(self) -> Candidates:
-        return Candidates(self.masks, self.rows)
+        return Candidates(self.masks, self.rows, self.prior)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         names = ("photos", "photo_of", "ids", "attention", "masks")
@@ -79,6 +81,7 @@ def make_batch(items: Items, samples: Sequence[Sample]) -> Batch:
         attention=torch.from_numpy(attention[:, :longest]),
         masks=torch.from_numpy(np.concatenate([masks for _, masks in arrays])),
         rows=tuple(first_mask[s.image] + ref.rows_of(s.sentence) for ref, s in zip(refs, samples, strict=True)),
+        prior=tuple(ref.prior_of(s.sentence) for ref, s in zip(refs, samples, strict=True) if ref.prior),
         image_ids=np.array([items.images[sample.image].image_id for sample in samples]),
         ref_ids=np.array([ref.ref_id for ref in refs]),
     )

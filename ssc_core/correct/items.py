@@ -22,6 +22,9 @@ from ssc_core.wording import counted
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
 """N sentences to ids and attention mask, both int64 (N, T)."""
 
+ReadPrior = Callable[[int, np.ndarray], tuple[np.ndarray, ...]]
+"""What Select makes of a ref's candidates, by its id and their places: see ``ssc_core.correct.prior``."""
+
 CACHE_BYTES = 2 * 2**30
 """Photos and masks of a dataset that is smaller than this at the input size stay in memory."""
 
@@ -30,13 +33,15 @@ CACHE_BYTES = 2 * 2**30
 class RefItem:
     """ids, attention: int64 (S, T), one row per sentence. rows: what the ref may be, rows of its image's masks: an
     int64 (K,) that all sentences share, or one per sentence. sources: of the same shapes, the number of each among the
-    ref's masks in the file. mirrored: ids and attention of what the sentences become when the photo is mirrored."""
+    ref's masks in the file. prior: what Select makes of them, float64 (K,), one for all sentences or one per sentence;
+    none without. mirrored: ids and attention of what the sentences become when the photo is mirrored."""
 
     ref_id: int
     ids: np.ndarray
     attention: np.ndarray
     rows: tuple[np.ndarray, ...]
     sources: tuple[np.ndarray, ...]
+    prior: tuple[np.ndarray, ...] = ()
     mirrored: tuple[np.ndarray, np.ndarray] | None = None
 
     def tokens_of(self, sentence: int, *, mirrored: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +53,9 @@ class RefItem:
 
     def rows_of(self, sentence: int) -> np.ndarray:
         return self.rows[sentence if len(self.rows) > 1 else 0]
+
+    def prior_of(self, sentence: int) -> np.ndarray:
+        return self.prior[sentence if len(self.prior) > 1 else 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,7 @@ class Items:
             digest.update(f"{image.image_id} {image.file_name}".encode() + b"".join(image.masks))
             for ref in image.refs:
                 digest.update(str(ref.ref_id).encode() + ref.ids.tobytes() + b"".join(r.tobytes() for r in ref.rows))
+                digest.update(b"".join(shares.tobytes() for shares in ref.prior))
                 digest.update(b"" if ref.mirrored is None else ref.mirrored[0].tobytes())
         return digest.hexdigest()
 
@@ -112,13 +121,15 @@ def build_items(
     *,
     side: int,
     mirror: bool = False,
+    prior: ReadPrior | None = None,
     unreadable: Callable[[str], bool] = lambda file_name: False,
 ) -> Items:
     """Read the masks of all refs; drop refs without a usable one, and images without a ref. refs: ids of images, each
     with its refs.
 
     A mask that is empty or full at the input size is not usable. Masks of one image that are equal in every pixel there
-    are one instance. mirror: with what sentences become when photos are mirrored. unreadable: whether a photo, by file
+    are one instance, of the first of them where they differ otherwise. prior: of candidates that all sentences share.
+    mirror: with what sentences become when photos are mirrored. unreadable: whether a photo, by file
     name, is to be skipped; its refs are dropped. Raises SscError when nothing is left.
     """
     dropped: Counter[str] = Counter()
@@ -134,7 +145,8 @@ def build_items(
                 dropped[reason] += 1
                 continue
             swapped = tokenize([mirrored(sentence) for sentence in ref.sentences]) if mirror else None
-            kept.append(RefItem(ref.ref_id, *tokenize(ref.sentences), rows, sources, swapped))
+            shares = prior(ref.ref_id, sources[0]) if prior is not None else ()
+            kept.append(RefItem(ref.ref_id, *tokenize(ref.sentences), rows, sources, shares, swapped))
         if kept and unreadable(members[0].file_name):
             dropped["photo cannot be read"] += len(kept)
         elif kept:

@@ -51,10 +51,12 @@ class StepSize:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the config says. pixel: ``class_weights`` and ``dice_weight``; temperature: ``confidence_temperature``;
-    optimal: of ``assignment``; double_count: ``compat.matching_double_count``; contrast: ``contrastive_weight``."""
+    """What the config says. pixel: ``class_weights`` and ``dice_weight``; prior: ``prior_weight``; temperature:
+    ``confidence_temperature``; optimal: of ``assignment``; double_count: ``compat.matching_double_count``; contrast:
+    ``contrastive_weight``."""
 
     pixel: PixelLoss = PixelLoss()
+    prior: float = 0.0
     temperature: float | None = None
     optimal: bool = False
     double_count: bool = False
@@ -68,7 +70,7 @@ class Samples:
 
     image_ids, ref_ids: int (B,), NumPy; logits: (B, 2, H, W), background and foreground; candidates: of each sample;
     step: the optimiser step that they are part of; epoch: from 0; teacher: gives the logits of a teacher, where there
-    is one that is to decide on the matching.
+    is one that is to decide on the matching; done: share of the training's steps before this one.
     """
 
     image_ids: np.ndarray
@@ -78,6 +80,7 @@ class Samples:
     step: StepSize
     epoch: int = 0
     teacher: Callable[[], Tensor] | None = None
+    done: float = 0.0
 
     @cached_property
     def soft_iou(self) -> np.ndarray:
@@ -136,18 +139,20 @@ def supervised(samples: Samples, options: Options = Options()) -> MatchedLoss:
 
 def greedy_ce(samples: Samples, options: Options = Options()) -> MatchedLoss:
     """Train each ref on what constrained matching gives it. See ``matching.greedy`` and ``matching.optimal``."""
-    table = (*_ids(samples), samples.soft_iou, samples.candidates.rows)
+    fit = _fit(samples, options)
+    table = (*_ids(samples), fit, samples.candidates.rows)
     if options.optimal:
         assignment = matching.optimal(*table)
     else:
         assignment = matching.greedy(*table, double_count=options.double_count)
-    return segment(samples, assignment, options, _confidence(samples, options, assignment))
+    return segment(samples, assignment, options, _confidence(samples, fit, options, assignment))
 
 
 def greedy_no_constraints(samples: Samples, options: Options = Options()) -> MatchedLoss:
     """Train each sample on its own best candidate, whatever the image's other refs take."""
-    assignment = matching.best(*_ids(samples), samples.soft_iou, samples.candidates.rows)
-    return segment(samples, assignment, options, _confidence(samples, options, assignment))
+    fit = _fit(samples, options)
+    assignment = matching.best(*_ids(samples), fit, samples.candidates.rows)
+    return segment(samples, assignment, options, _confidence(samples, fit, options, assignment))
 
 
 def greedy_ce_contrastive(samples: Samples, options: Options = Options()) -> MatchedLoss:
@@ -197,10 +202,18 @@ def _ids(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     return samples.image_ids, samples.ref_ids
 
 
-def _confidence(samples: Samples, options: Options, assignment: Assignment) -> np.ndarray | None:
+def _fit(samples: Samples, options: Options) -> np.ndarray:
+    """What matching goes by, (B, M): soft IoU and, the less the longer the network has learned, what Select says."""
+    weight = options.prior * (1 - samples.done)
+    if weight == 0:
+        return samples.soft_iou
+    return matching.with_prior(samples.soft_iou, samples.candidates.rows, samples.candidates.prior, weight)
+
+
+def _confidence(samples: Samples, fit: np.ndarray, options: Options, assignment: Assignment) -> np.ndarray | None:
     if options.temperature is None:
         return None
-    return matching.confidence(samples.soft_iou, samples.candidates.rows, assignment.rows, options.temperature)
+    return matching.confidence(fit, samples.candidates.rows, assignment.rows, options.temperature)
 
 
 def segment(
@@ -261,6 +274,7 @@ def chosen_loss(settings: TrainSettings, compat: CompatSettings) -> Callable[...
     """The loss that the settings name, with the options that they give."""
     options = Options(
         pixel=PixelLoss(settings.class_weights, settings.dice_weight),
+        prior=settings.prior_weight,
         temperature=settings.confidence_temperature,
         optimal=settings.assignment == "optimal",
         double_count=compat.matching_double_count,

@@ -26,11 +26,13 @@ class Candidates:
     """The candidates of a batch of B samples, every instance held once.
 
     masks: bool (M, H, W); rows: B arrays int64 (K_i,), the rows of ``masks`` that sample i may take. The same row
-    stands for the same instance, also where two refs of an image share it.
+    stands for the same instance, also where two refs of an image share it. prior: what Select makes of them, B arrays
+    float64 (K_i,), each of sum 1; none without.
     """
 
     masks: Tensor
     rows: tuple[np.ndarray, ...]
+    prior: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,17 @@ def soft_iou(foreground: Tensor, masks: Tensor) -> Tensor:
         intersection = p @ m.T
         union = p.sum(1)[:, None] + m.sum(1)[None, :] - intersection
         return intersection / union.clamp(min=torch.finfo(p.dtype).tiny)
+
+
+def with_prior(iou: np.ndarray, rows: Sequence[np.ndarray], prior: Sequence[np.ndarray], weight: float) -> np.ndarray:
+    """What matching goes by where Select has a say (beyond the paper): soft IoU + weight * prior.
+
+    iou: float (B, M), left as it is; rows, prior: of each sample, as ``Candidates`` has them. Returns (B, M).
+    """
+    fit = iou.copy()
+    for line, own, shares in zip(fit, rows, prior, strict=True):
+        line[own] += weight * shares
+    return fit
 
 
 def greedy(

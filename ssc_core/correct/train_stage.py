@@ -25,6 +25,7 @@ from ssc_core.correct.launch import threads_of_each
 from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.network import build_network
+from ssc_core.correct.prior import Prior
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets, TruthTargets
@@ -49,6 +50,7 @@ class TrainFiles:
     on selected when given, as the paper's pre-training, else on all candidates; the greedy ones on all candidates of
     masks; one of the user's own on the first of truth, selected and masks that is given.
     reviewed: selected.h5, where people decided on refs: of these, only what they chose is a candidate.
+    prior: selected.h5, whose scores have a say in the matching (``prior_weight``).
     init: checkpoint to start from, ours or a published one, or to go on with (``settings.resume``); None starts from
     the Swin and BERT weights of the network. val_truth: truth.h5 of ``val_split``, which ``keep: best`` looks at.
     """
@@ -60,6 +62,7 @@ class TrainFiles:
     truth: Path | None = None
     val_truth: Path | None = None
     reviewed: Path | None = None
+    prior: Path | None = None
     init: Path | None = None
     split: str = "train"
     val_split: str = "val"
@@ -125,7 +128,7 @@ def train(
         resumed = read_resumed(checkpoint, model, files.init) if settings.resume else None
     build = partial(_items, files=files, network=network, tokenizer=tokenizer)
     # it takes long, and what can be wrong was looked at before
-    items = build(files.split, targets, mirror=settings.mirror > 0)
+    items = build(files.split, targets, mirror=settings.mirror > 0, prior=_prior(settings, targets, files))
     if left_out := _left_out(items, network, tokenizer):
         log.warning("training on %s, without %s", counted(items.refs, "ref"), "; ".join(left_out))
     val_items = None
@@ -176,6 +179,15 @@ def _targets(settings: TrainSettings, compat: CompatSettings, files: TrainFiles)
     raise SscError(f"`loss: {settings.loss}` trains on {needed}, which was not given")
 
 
+def _prior(settings: TrainSettings, targets: Targets, files: TrainFiles) -> Prior | None:
+    """What Select says of candidates, where there are several to match."""
+    if settings.prior_weight == 0 or not isinstance(targets, CandidateTargets):
+        return None
+    if files.prior is None:
+        raise SscError("`prior_weight` goes by the scores of selected.h5, which was not given")
+    return Prior(files.prior, settings.prior_temperature)
+
+
 def _may_learn_from(source: str, loss: str) -> bool:
     """A loss of the user's own takes what its phase learns from; of the registered ones, each has files of its own."""
     files = {"supervised": {"truth"}, "random_ce": {"selected", "masks"}}
@@ -187,6 +199,7 @@ def _items(
     targets: Targets,
     *,
     mirror: bool = False,
+    prior: Prior | None = None,
     files: TrainFiles,
     network: NetworkSettings,
     tokenizer: BertTokenizer,
@@ -202,7 +215,9 @@ def _items(
         return photos.skip_bad and photos.or_none(file_name) is None
 
     side = network.image_size
-    return build_items(refs, targets, ids_and_attention, photos, side=side, mirror=mirror, unreadable=unreadable)
+    return build_items(
+        refs, targets, ids_and_attention, photos, side=side, mirror=mirror, prior=prior, unreadable=unreadable
+    )
 
 
 def _left_out(items: Items, network: NetworkSettings, tokenizer: BertTokenizer) -> list[str]:

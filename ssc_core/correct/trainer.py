@@ -236,7 +236,7 @@ class Trainer:
         ref_ids: list[int] = []
         for _ in range(passes):
             batch = next(batches).to(self.device)
-            matched = self.loss(self._samples(batch, size, step.epoch))
+            matched = self.loss(self._samples(batch, size, step.epoch, index))
             matched.value.backward()
             has_one = torch.from_numpy(matched.assignment.times > 0).to(self.device, non_blocking=True)
             sums += torch.stack([matched.value.detach(), has_one.sum(), (matched.soft_iou * has_one).sum()])
@@ -266,7 +266,7 @@ class Trainer:
                 network, batch.pixels, batch.photo_of, batch.ids, batch.attention, once=self.each_photo_once
             )
 
-    def _samples(self, batch: Batch, step: StepSize, epoch: int) -> Samples:
+    def _samples(self, batch: Batch, step: StepSize, epoch: int, index: int) -> Samples:
         return Samples(
             batch.image_ids,
             batch.ref_ids,
@@ -274,6 +274,7 @@ class Trainer:
             batch.candidates,
             step,
             epoch,
+            done=index / len(self.plan.steps),
             teacher=partial(self._teacher_logits, batch) if self.teacher else None,
         )
 

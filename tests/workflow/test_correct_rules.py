@@ -29,6 +29,23 @@ def test_every_phase_and_what_it_may_see(snakemake, tmp_path: Path) -> None:
     assert len({re.search(r"--state=(\S+)", command)[1] for command in seen.values()}) == 5
 
 
+def test_select_has_a_say_where_the_config_gives_it_a_weight(snakemake, tmp_path: Path) -> None:
+    targets = [f"{tmp_path}/refcoco/checkpoints/{phase}.pt" for phase in PHASES]
+
+    def read(*config: str) -> dict[str, str]:
+        """What selected.h5 is to each phase."""
+        plan = snakemake("-n", "-p", "--config", f"results={tmp_path}", *config, "--", *targets).stdout
+        given = re.compile(r"--(\S+)[= ]\S+/selected\.h5")
+        return {phase: " and ".join(given.findall(line)) for phase, line in commands(plan).items()}
+
+    picks = {"pretrain": "selected", "continue_pretrain": "selected", "supervised": ""}
+    matched = ("correct", "correct_without_constraints")
+    assert read("correct={prior_weight: 0}") == picks | dict.fromkeys(matched, "")
+    assert read("correct={prior_weight: 0.5}") == picks | dict.fromkeys(matched, "prior")
+    both = read("correct={prior_weight: 0.5}", "reviewer={share: 0.1}")
+    assert both == picks | dict.fromkeys(matched, "reviewed and prior")
+
+
 def test_another_seed_shares_the_labels(snakemake, tmp_path: Path) -> None:
     folders = [f"{tmp_path}/refcoco/{run}checkpoints" for run in ("", "seed1/", "seed20/")]
     counts = jobs(

@@ -108,6 +108,23 @@ def test_a_ref_left_over_adds_no_loss_and_no_gradient():
     assert all(logits.grad[i].abs().sum() > 0 for i in range(3) if i != left)
 
 
+@pytest.mark.parametrize("loss", [losses.greedy_ce, losses.greedy_no_constraints, losses.greedy_ce_contrastive])
+def test_select_has_a_say_that_fades(loss):
+    """The network says that candidate 0 is the one, Select the other; soft IoUs are 1 and 0."""
+    masks = torch.zeros(2, 4, 4, dtype=torch.bool)
+    masks[0, :2], masks[1, 2:] = True, True
+    margin = torch.where(masks[:1], 100.0, -100.0)
+    logits = torch.stack([-margin, margin], dim=1)
+    candidates = Candidates(masks, (np.array([0, 1]),), (np.array([0.1, 0.9]),))
+
+    def chosen(done: float, weight: float) -> int:
+        of = Samples(np.array([1]), np.array([1]), logits, candidates, StepSize(1, 0), done=done)
+        return int(loss(of, Options(prior=weight)).assignment.rows[0])
+
+    assert [chosen(done, weight=2.0) for done in (0.0, 0.25, 0.5, 0.99)] == [1, 1, 0, 0]
+    assert chosen(0.0, weight=0.0) == 0
+
+
 def test_double_count_doubles_the_loss_of_single_candidates():
     image_ids, ref_ids, logits, candidates = case()
     image_ids[:] = 4

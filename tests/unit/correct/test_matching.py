@@ -208,6 +208,13 @@ def test_confidence_by_hand():
     assert got.tolist() == [pytest.approx(1 / (1 + np.exp(2)), rel=1e-6), 0.5, 1.0, 0.0]
 
 
+def test_what_select_says_adds_to_the_soft_iou_of_own_candidates():
+    iou = np.array([[0.5, 0.3, 0.9], [0.2, 0.2, 0.0]])
+    fit = matching.with_prior(iou, arrays([1, 0], [2]), (np.array([0.75, 0.25]), np.ones(1)), 0.4)
+    assert fit.tolist() == [[0.6, pytest.approx(0.6), 0.9], [0.2, 0.2, 0.4]]
+    assert iou.tolist() == [[0.5, 0.3, 0.9], [0.2, 0.2, 0.0]]
+
+
 def test_images_do_not_constrain_each_other():
     iou = np.array([[0.9, 0.1], [0.9, 0.1]])
     got = matching.greedy(np.array([1, 2]), np.array([5, 6]), iou, arrays([0, 1], [0, 1]))

@@ -164,6 +164,22 @@ def test_matches_of_every_epoch(files: Path, tmp_path: Path) -> None:
     assert found["epoch"].unique().tolist() == [0, 1]
 
 
+def test_matching_begins_with_what_select_says(files: Path, tmp_path: Path) -> None:
+    """Where its word is worth far more than any soft IoU, every ref is matched with the candidate of its score."""
+    says = {ref: number % 2 for number, ref in enumerate(refs_of(files, images=(1, 2)))}
+    code = rle.encode(np.ones((1, 40, 60), dtype=bool))
+    with SelectionWriter(tmp_path / "s.h5", StoreInfo(("box",), {}, "0", {})) as selection:
+        for ref, best in says.items():
+            scores = [[9.0 * (place == best) for place in (0, 1)]]
+            selection.append_ref(ref, image_id=1, size=(40, 60), chosen=[best], scores=np.array(scores), rles=code)
+    settings = {"loss": "greedy_ce", "prior_weight": 1000.0}
+    given = {"masks": files / "masks.h5", "prior": tmp_path / "s.h5", "matches": tmp_path / "m.parquet"}
+    run(files, tmp_path / "x.pt", settings=settings, **given)
+    found = pd.read_parquet(tmp_path / "m.parquet")
+    assert len(found) == 8
+    assert all(says[ref] == candidate for ref, candidate in zip(found["ref_id"], found["candidate"], strict=True))
+
+
 def test_a_teacher_is_what_is_saved(files: Path, tmp_path: Path) -> None:
     """One that forgets at once is the student; a slow one is still on its way."""
     saved = {}
@@ -295,11 +311,25 @@ def test_a_run_does_not_go_on_from_one_that_started_from_other_weights(
         ({"loss": "supervised"}, "trains on truth.h5"),
         ({"loss": "greedy_ce"}, "trains on masks.h5"),
         ({"loss": "random_ce", "keep": "best"}, "needs a val split"),
+        ({"loss": "greedy_ce", "prior_weight": 0.5}, "trains on masks.h5"),
     ],
 )
 def test_settings_that_do_not_fit_the_files(files: Path, tmp_path: Path, settings: dict, message: str) -> None:
     with pytest.raises(SscError, match=message):
         run(files, tmp_path / "x.pt", settings=settings, selected=files / "selected.h5")
+
+
+def test_a_prior_without_the_scores_of_select(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(SscError, match=r"`prior_weight` goes by the scores of selected\.h5"):
+        run(files, tmp_path / "x.pt", settings={"prior_weight": 0.5}, masks=files / "masks.h5")
+
+
+def test_a_prior_is_nothing_to_a_phase_that_learns_from_the_picks(files: Path, tmp_path: Path) -> None:
+    given = {"selected": files / "selected.h5", "masks": files / "masks.h5"}
+    run(files, tmp_path / "x.pt", settings={"loss": "random_ce", "prior_weight": 0.5}, **given)
+    run(files, tmp_path / "y.pt", settings={"loss": "random_ce"}, **given)
+    one, other = (load_segmenter(tmp_path / name).state_dict() for name in ("x.pt", "y.pt"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_backbone_weights_from_safetensors(files: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_what_goes_beyond_the_paper_is_off(paper: Settings, published: Settings)
         assert (select.per, select.assignment, select.spatial_weight) == ("ref", "independent", 0)
         for phase in (settings.pretrain, settings.correct):
             assert (phase.warmup_steps, phase.clip_norm, phase.dice_weight) == (0, None, 0)
-            assert (phase.ema_decay, phase.confidence_temperature) == (None, None)
+            assert (phase.ema_decay, phase.confidence_temperature, phase.prior_weight) == (None, None, 0)
             assert (phase.assignment, phase.precision) == ("greedy", "fp32")
         for backend in (
             settings.nouns.encoder,
