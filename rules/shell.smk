@@ -1,9 +1,14 @@
 # What reaches a shell: the line of every rule, its strict mode, and where the checkout is.
 import os
 import shlex
+import shutil
 
 # Shells find the checkout here, whatever characters its path has; no absolute path gets into what decides on reruns.
 os.environ.update(SSC_CHECKOUT=str(HERE))
+
+# Where no `python` is found, as when Snakemake was called by its path, jobs have that of Snakemake.
+if shutil.which("python") is None:
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
 
 # A prefix replaces Snakemake's own, strict mode included.
 shell.prefix(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,24 @@ def test_from_another_folder(run, tmp_path: Path, root: Path, table: Path, how: 
     assert (tmp_path / target).is_file()
     again = run(*where, *config, "-n", "--", target, cwd=cwd)
     assert "Nothing to be done" in again.stdout, again.stdout[-3000:]
+
+
+def test_called_by_its_path_in_an_environment_that_is_not_active(tmp_path: Path, clone, table: Path) -> None:
+    """As `.venv/bin/snakemake` is, or by cron: many systems have no command `python` then."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for folder in ("/usr/bin", "/bin"):
+        for tool in Path(folder).iterdir():
+            if tool.name != "python" and not (tools / tool.name).is_symlink():
+                (tools / tool.name).symlink_to(tool)
+    checkout = clone(tmp_path / "ssc")
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", table, "--", "results/mine/refs.parquet"],
+        cwd=checkout, env={"PATH": str(tools), "HOME": str(Path.home())},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (checkout / "results/mine/refs.parquet").is_file()
 
 
 @pytest.mark.parametrize(
