@@ -180,6 +180,24 @@ def test_matching_begins_with_what_select_says(files: Path, tmp_path: Path) -> N
     assert all(says[ref] == candidate for ref, candidate in zip(found["ref_id"], found["candidate"], strict=True))
 
 
+@pytest.mark.parametrize(("says", "told"), [((0, 1), True), ((1, 1), False)])
+def test_matching_that_has_not_settled_is_told_of(
+    files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, says: tuple[int, int], told: bool
+) -> None:
+    """A loss that gives every ref a candidate by the epoch: another one in the second, or the same."""
+    (tmp_path / "loss.py").write_text(
+        "import numpy as np\n"
+        "from ssc_core.correct.losses import Assignment, segment\n"
+        "def given(samples, options):\n"
+        f"    rows = [own[{says}[samples.epoch]] for own in samples.candidates.rows]\n"
+        "    return segment(samples, Assignment.once(np.array(rows)), options)\n"
+    )
+    given = {"masks": files / "masks.h5", "matches": tmp_path / "m.parquet"}
+    run(files, tmp_path / "x.pt", settings={"loss": f"{tmp_path}/loss.py:given"}, **given)
+    assert load_published(tmp_path / "x.pt").meta["kept_matches"] == [0.0 if told else 1.0]
+    assert ("matching has not settled: of the refs with several candidates, 0 % got" in caplog.text) == told
+
+
 def test_a_teacher_is_what_is_saved(files: Path, tmp_path: Path) -> None:
     """One that forgets at once is the student; a slow one is still on its way."""
     saved = {}
