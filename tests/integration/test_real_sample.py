@@ -47,7 +47,7 @@ def results(snakemake, real_sample: Path, plugins: dict, tmp_path_factory: pytes
         "select": {"min_area": 500},
         "score": {"blur_sigma": 50},
         "pretrain": phase,
-        "correct": phase,
+        "correct": {**phase, "prior_weight": 0.5},
     }
     (folder / "real.yaml").write_text(yaml.safe_dump(config))
     out = folder / "results" / "refcoco"
@@ -61,6 +61,8 @@ def test_the_whole_path(results: Path) -> None:
     assert (refs["ref_id"].nunique(), len(refs), refs["image_id"].nunique()) == (15, 40, 8)
     evaluation = read_eval(results / "eval_val.json")
     assert evaluation.world == "toys", "an encoder of the micro world had a part in it"
+    (kept,) = evaluation.training["kept_matches"]  # of the second epoch
+    assert 0 <= kept <= 1
     annotated = set(TruthStore(results / "truth.h5").ref_ids)
     in_val = refs[(refs["split"] == "val") & refs["ref_id"].isin(annotated)]
     assert (evaluation.n_refs, evaluation.n_sentences) == (in_val["ref_id"].nunique(), len(in_val))
