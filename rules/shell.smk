@@ -8,7 +8,9 @@ os.environ.update(SSC_CHECKOUT=str(HERE))
 
 # Where no `python` is found, as when Snakemake was called by its path, jobs have that of Snakemake.
 if shutil.which("python") is None:
-    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
+    os.environ["PATH"] = (
+        f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
+    )
 
 # A prefix replaces Snakemake's own, strict mode included.
 shell.prefix(
