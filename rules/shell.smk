@@ -8,9 +8,8 @@ os.environ.update(SSC_CHECKOUT=str(HERE))
 
 # Where no `python` is found, as when Snakemake was called by its path, jobs have that of Snakemake.
 if shutil.which("python") is None:
-    os.environ["PATH"] = (
-        f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
-    )
+    folders = [*os.get_exec_path(), str(Path(sys.executable).parent)]
+    os.environ.update(PATH=os.pathsep.join(folders))
 
 # A prefix replaces Snakemake's own, strict mode included.
 shell.prefix(
