@@ -41,8 +41,8 @@ def repaired_line(compared: pd.DataFrame) -> str:
     return (
         f"{told} Its mean IoU of {network:.1f} is below that of the picks, {picks:.1f}. Either matching has not "
         "started in this training, as its curve shows (checkpoints/curves.png; another seed, seed1/eval_val.json, or "
-        "more `correct.epochs` may start it), or so many picks are right that a network does better by learning from "
-        "them alone, for as long (eval_continued_val.json)."
+        "more `correct.epochs` or a `correct.prior_weight` may start it), or so many picks are right that a network "
+        "does better by learning from them alone, for as long (eval_continued_val.json)."
     )
 
 
