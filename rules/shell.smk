@@ -8,8 +8,9 @@ os.environ.update(SSC_CHECKOUT=str(HERE))
 
 # Where no `python` is found, as when Snakemake was called by its path, jobs have that of Snakemake.
 if shutil.which("python") is None:
-    folders = [*os.get_exec_path(), str(Path(sys.executable).parent)]
-    os.environ.update(PATH=os.pathsep.join(folders))
+    os.environ.update(
+        PATH=os.pathsep.join([*os.get_exec_path(), str(Path(sys.executable).parent)])
+    )
 
 # A prefix replaces Snakemake's own, strict mode included.
 shell.prefix(

@@ -52,10 +52,15 @@ class RefItem:
         return self.mirrored[0][sentence], self.mirrored[1][sentence]
 
     def rows_of(self, sentence: int) -> np.ndarray:
-        return self.rows[sentence if len(self.rows) > 1 else 0]
+        return _of_sentence(self.rows, sentence)
 
     def prior_of(self, sentence: int) -> np.ndarray:
-        return self.prior[sentence if len(self.prior) > 1 else 0]
+        return _of_sentence(self.prior, sentence)
+
+
+def _of_sentence(values: tuple[np.ndarray, ...], sentence: int) -> np.ndarray:
+    """Of one array that all sentences share, or one per sentence."""
+    return values[sentence if len(values) > 1 else 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +133,9 @@ def build_items(
     with its refs.
 
     A mask that is empty or full at the input size is not usable. Masks of one image that are equal in every pixel there
-    are one instance, of the first of them where they differ otherwise. prior: of candidates that all sentences share.
-    mirror: with what sentences become when photos are mirrored. unreadable: whether a photo, by file
-    name, is to be skipped; its refs are dropped. Raises SscError when nothing is left.
+    are one instance; of a ref's own that are, the first alone counts. mirror: with what sentences become when photos
+    are mirrored. prior: with what Select makes of candidates, which all sentences of a ref share then. unreadable:
+    whether a photo, by file name, is to be skipped; its refs are dropped. Raises SscError when nothing is left.
     """
     dropped: Counter[str] = Counter()
     images = []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-SETTLED = 0.8
+_SETTLED = 0.8
 """A share under this is told of. On the micro world, in the last of three epochs, 87 to 95 % of the refs were matched
 as in the one before where matching worked, and 71 to 81 % where it had not started or had no constraints."""
 
@@ -28,3 +29,14 @@ def kept_shares(matches: np.ndarray, several: AbstractSet[int]) -> list[float]:
         same = [now[ref] == before[ref] for ref in now.keys() & before.keys()]
         shares += [sum(same) / len(same)] if same else []
     return shares
+
+
+def unsettled(shares: Sequence[float]) -> str | None:
+    """What to tell people of a training, from its ``kept_shares``; None where matching has settled, or is unknown."""
+    if not shares or shares[-1] >= _SETTLED:
+        return None
+    return (
+        f"matching has not settled: of the refs with several candidates, {100 * shares[-1]:.0f} % got in the last "
+        "epoch what they had got in the one before; where matching works, 87 % or more do on the micro world. Look at "
+        "pictures of what the network finds. Another `seed`, more `epochs` or a `prior_weight` may help"
+    )

@@ -28,7 +28,7 @@ from ssc_core.correct.network import build_network
 from ssc_core.correct.prior import Prior
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
-from ssc_core.correct.settled import SETTLED, kept_shares
+from ssc_core.correct.settled import kept_shares, unsettled
 from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets, TruthTargets
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.correct.trainer import Run, Trainer, seed_everything
@@ -146,8 +146,8 @@ def train(
         if trainer.world.is_first:
             matches = state.matches()
             kept = kept_shares(matches, _matched_refs(items, settings))
-            if kept and kept[-1] < SETTLED:
-                log.warning(_unsettled(kept[-1]))
+            if told := unsettled(kept):
+                log.warning(told)
             meta = {
                 "split": files.split, "init": file_sha256(files.init) if files.init else None, "versions": versions(),
                 "images": len(items.images), "refs": items.refs, "dropped_refs": dict(items.dropped),
@@ -166,14 +166,6 @@ def _matched_refs(items: Items, settings: TrainSettings) -> set[int]:
     if settings.loss == "random_ce":
         return set()
     return {ref.ref_id for image in items.images for ref in image.refs if len(ref.rows[0]) > 1}
-
-
-def _unsettled(kept: float) -> str:
-    return (
-        f"matching has not settled: of the refs with several candidates, {100 * kept:.0f} % got in the last epoch what "
-        "they had got in the one before; where matching works, 87 % or more do on the micro world. Look at pictures of "
-        "what the network finds. Another `seed`, more `epochs` or a `prior_weight` may help"
-    )
 
 
 def _to_choose_by(build: Callable[[str, Targets], Items], split: str, truth: TruthTargets) -> Items:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssc_core.correct.settled import kept_shares
+from ssc_core.correct.settled import kept_shares, unsettled
 
 
 def test_refs_with_a_choice_that_keep_their_candidate() -> None:
@@ -23,3 +23,8 @@ def test_a_ref_that_an_epoch_leaves_out_counts_for_neither() -> None:
 def test_nothing_to_choose_from() -> None:
     assert kept_shares(np.array([(1, 0, 1, 0), (2, 1, 1, 0)]), set()) == []
     assert kept_shares(np.zeros((0, 4), np.int64), {1}) == []
+
+
+def test_the_last_epoch_decides_on_what_is_told() -> None:
+    assert "candidates, 74 % got in the last epoch" in str(unsettled([0.9, 0.74]))
+    assert [unsettled(shares) for shares in ([0.6, 0.87], [])] == [None, None]

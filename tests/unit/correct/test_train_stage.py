@@ -329,7 +329,6 @@ def test_a_run_does_not_go_on_from_one_that_started_from_other_weights(
         ({"loss": "supervised"}, "trains on truth.h5"),
         ({"loss": "greedy_ce"}, "trains on masks.h5"),
         ({"loss": "random_ce", "keep": "best"}, "needs a val split"),
-        ({"loss": "greedy_ce", "prior_weight": 0.5}, "trains on masks.h5"),
     ],
 )
 def test_settings_that_do_not_fit_the_files(files: Path, tmp_path: Path, settings: dict, message: str) -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ssc_core.correct.items import Items, build_items
+from ssc_core.correct.items import Items, ReadPrior, build_items
 from ssc_core.refer.images import load_image
 from ssc_core.refer.ref import Ref
 
@@ -39,7 +39,14 @@ def tokenize(sentences):
 
 
 def make_items(
-    folder: Path, *, images: int = 4, seed: int = 0, only_true: bool = False, mirror: bool = False, turned: bool = False
+    folder: Path,
+    *,
+    images: int = 4,
+    seed: int = 0,
+    only_true: bool = False,
+    mirror: bool = False,
+    turned: bool = False,
+    prior: ReadPrior | None = None,
 ) -> Items:
     """Images with two squares of different colours, one left, one right; a ref for each. turned: the same, mirrored."""
     rng = np.random.default_rng(seed)
@@ -72,6 +79,7 @@ def make_items(
         lambda name: load_image(folder / name),
         side=SIZE,
         mirror=mirror,
+        prior=prior,
     )
 
 

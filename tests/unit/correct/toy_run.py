@@ -1,4 +1,5 @@
-"""A short training of the toy, with a teacher, mirrored photos and a log of matches:
+"""A short training of the toy, with a teacher, mirrored photos, a prior, weights by confidence and a log of
+matches:
 
     python -m tests.unit.correct.toy_run FOLDER EPOCHS SAVE_MINUTES [KILL [SIGNAL]]
 
@@ -25,7 +26,7 @@ from tests.unit.correct.toy import TinySegmenter, make_items
 
 SETTINGS = {
     "loss": "greedy_ce", "batch_samples": 6, "lr": 3e-3, "keep": "last", "precision": "fp32", "ema_decay": 0.9,
-    "mirror": 0.5,
+    "mirror": 0.5, "prior_weight": 0.5, "confidence_temperature": 0.5,  # so that any change of the weight shows
 }  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def main(
     settings = TrainSettings(**SETTINGS, epochs=epochs)
     photos = folder / f"photos{os.environ.get('RANK', '')}"
     photos.mkdir(exist_ok=True)
-    items = make_items(photos, images=8, mirror=True)
+    items = make_items(photos, images=8, mirror=True, prior=lambda ref, places: (np.array([0.8, 0.2]),))
     torch.manual_seed(0)
     model = TinySegmenter(dropout=dropout)
     loss = chosen_loss(settings, CompatSettings())
