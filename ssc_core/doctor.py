@@ -66,27 +66,27 @@ class Check:
 def examine(settings: Settings, root: Path) -> list[Check]:
     """All checks, in order. root: the folder that snakemake runs in. A check that fails is a problem, not an error."""
     results = root / settings.results
-    steps: list[Callable[[], Iterator[Check]]] = [
-        _python,
-        _gpu,
-        _memory,
-        lambda: _drive(results),
-        lambda: _hdf5(results),
-        lambda: _snakemake(root),
-        lambda: _built_from(settings),
-        lambda: _data(settings, root),
-        lambda: _photos(settings, root),
-        lambda: _weights(settings, root),
-        lambda: _backends(settings),
-        lambda: _plugins(settings),
-        lambda: _spacy(settings),
-    ]
+    steps: dict[str, Callable[[], Iterator[Check]]] = {
+        "python": _python,
+        "gpu": _gpu,
+        "memory": _memory,
+        "disk": lambda: _drive(results),
+        "hdf5": lambda: _hdf5(results),
+        "snakemake": lambda: _snakemake(root),
+        "results": lambda: _built_from(settings),
+        "data": lambda: _data(settings, root),
+        "photos": lambda: _photos(settings, root),
+        "weights": lambda: _weights(settings, root),
+        "backend": lambda: _backends(settings),
+        "plug-in": lambda: _plugins(settings),
+        "spacy": lambda: _spacy(settings),
+    }
     found: list[Check] = []
-    for step in steps:
+    for name, step in steps.items():
         try:
             found += step()
         except (SscError, OSError) as error:
-            found.append(Check(getattr(step, "__name__", "check").strip("_<>"), "problem", str(error)))
+            found.append(Check(name, "problem", str(error)))
     return [*found, *_verdict(found)]
 
 
@@ -316,22 +316,20 @@ def _spacy(settings: Settings) -> Iterator[Check]:
 
 def _verdict(found: Sequence[Check]) -> Iterator[Check]:
     """What will work, from what was found."""
-    broken = {check.name.split()[0] for check in found if check.state == "problem"}
-    basis = {"python", "packages", "disk", "results", "hdf5", "plug-in"}
-    data = {check.name: check.state == "problem" for check in found if check.name.startswith("data ")}
+    broken = {check.name.split()[0] for check in found if check.state == "problem"} - {"gpu"}  # the CPU is there
+    data = {check.name: check.state == "problem" for check in found if check.name.startswith("data")}
     gone = [name.removeprefix("data ") for name, absent in data.items() if absent]
-    if len(gone) < len(data):
+    if len(gone) < len(data) and "data" not in gone:  # datasets that are there work without the others
         broken.discard("data")
     gpu = any(check.name == "gpu" and check.state == "ok" for check in found)
     stages = {
-        "index and ground truth": basis | {"data"},
-        "Segment and Select": basis | {"data", "weights", "spacy", "backend"},
-        f"training and evaluation ({'GPU' if gpu else 'CPU'})": basis | {"data", "weights", "spacy", "backend"},
+        "index and ground truth": broken - {"weights", "spacy", "backend"},
+        "Segment and Select": broken,
+        f"training and evaluation ({'GPU' if gpu else 'CPU'})": broken,
     }
-    for stage, needs in stages.items():
-        missing = sorted(needs & broken)
+    for stage, missing in stages.items():
         works = f"will work, but not for {', '.join(gone)}" if gone else "will work"
-        text = f"needs what is told above about {', '.join(missing)}" if missing else works
+        text = f"needs what is told above about {', '.join(sorted(missing))}" if missing else works
         yield Check(stage, "problem" if missing else "ok", text)
 
 

@@ -14,6 +14,7 @@ from ssc_core.cli.main import app
 from ssc_core.config.settings import Settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.doctor import Check, examine
+from ssc_core.errors import SscError
 from ssc_core.weights.catalogue import published_files
 from ssc_core.weights.lock import LockFile
 
@@ -179,6 +180,33 @@ def test_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_spacy_pipeline_that_is_not_installed(tmp_path: Path) -> None:
     mine = settings(tmp_path, "nouns: {spacy_model: no_such_pipeline}")
     assert checks(doctor._spacy(mine))["spacy"].state == "problem"
+
+
+@pytest.mark.parametrize(
+    ("step", "index", "labelling"),
+    [("_photos", "photos", "photos"), ("_data", "data", "data"), ("_weights", "", "weights")],
+)
+def test_a_check_that_fails_has_its_name_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, index: str, labelling: str
+) -> None:
+    """Whatever cannot be looked at is no reason to say that it will work."""
+
+    def fail(*_: object) -> list[Check]:
+        raise SscError("refs.parquet is cut short; delete it")
+
+    monkeypatch.setattr(doctor, step, fail)
+    found = checks(examine(settings(tmp_path, TABLE), ROOT))
+    assert found[labelling] == Check(labelling, "problem", "refs.parquet is cut short; delete it")
+    told = {stage: check.text for stage, check in found.items() if stage.startswith(("index", "Segment", "training"))}
+    needs = "needs what is told above about {}"
+    assert [*told.values()] == [needs.format(index) if index else "will work, but not for mine"] + 2 * [
+        needs.format(labelling)
+    ]
+
+
+def test_a_card_that_torch_cannot_use_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_gpu", lambda: [Check("gpu", "problem", "install a torch build for CUDA")])
+    assert checks(examine(settings(tmp_path), ROOT))["training and evaluation (CPU)"].state == "ok"
 
 
 def test_the_command(tmp_path: Path) -> None:
