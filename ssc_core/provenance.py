@@ -18,22 +18,23 @@ from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent
-PACKAGES = (ROOT.name, "microworld")
+PACKAGES = (ROOT.name, "microworld", "workflow_scripts")
 """Whose modules count: ours, beside each other in a checkout; a wheel carries the others in ``ssc_core/_workflow``."""
 
 _LEFT_OUT = (
     *("ssc_core.config", "ssc_core.errors", "ssc_core.provenance"),
     *("ssc_core.registry", "ssc_core.checkout", "ssc_core.pickle_check", "ssc_core.tensor_checks", "ssc_core.weights"),
+    "workflow_scripts._script",
 )
 """What code_version() leaves out: with it a new key for one stage, or the name of a new backend, would rerun them all.
 
 The config reaches rules by value, as ``params``, and so does the code behind a registered backend. The others change no
-result: they say where files lie, or refuse them."""
+result: they say where files lie, refuse them, or read a command line."""
 
 
 @cache
 def code_version(*modules: str) -> str:
-    """Digest of what the code of ``modules`` does: their syntax trees and those of every ssc_core module they import.
+    """Digest of what the code of ``modules`` does: their syntax trees, and those of our modules that they import.
 
     Comments, docstrings and layout do not count, so that polishing prose reruns nothing. Returns 16 hex digits.
     Raises SscError when a module does not exist.
@@ -82,7 +83,7 @@ def versions(
 
 @cache
 def _read_module(name: str) -> tuple[str, tuple[str, ...]]:
-    """Digest of one module's syntax tree, and the ssc_core modules that it imports (lazy imports included)."""
+    """Digest of one module's syntax tree, and our modules that it imports (lazy imports included)."""
     path = _module_path(name)
     source = path.read_bytes()
     is_package = path.name == "__init__.py"
@@ -135,7 +136,7 @@ def _find_module(name: str) -> Path | None:
 
 
 def _mentioned_modules(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
-    """Names that may be modules of ssc_core: `from ssc_core.masks import rle` may name a module or a value."""
+    """Names that may be our modules: `from ssc_core.masks import rle` may name a module or a value."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] in PACKAGES)

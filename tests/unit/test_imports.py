@@ -166,16 +166,26 @@ TRAINING = ("trainer", "train_stage", "loggers", "losses", "batches", "run_state
 
 @pytest.mark.parametrize("calls", ["workflow_scripts.evaluate", "ssc_core.correct.choose", "ssc_core.cli.predict"])
 def test_an_edit_of_training_or_of_downloads_evaluates_nothing_again(copied: Path, calls: str) -> None:
-    def edited(module: str) -> str:
-        with (copied / f"ssc_core/{module}.py").open("a") as file:
-            file.write("EDITED = 1\n")
-        forget_digests()
-        return provenance.code_version(calls)
-
     before = provenance.code_version(calls)
     for module in (*(f"correct/{name}" for name in TRAINING), "weights/unpack", "weights/fetch"):
-        assert edited(module) == before, module
-    assert edited("correct/predictor") != before
+        assert edited(copied / f"ssc_core/{module}.py", calls) == before, module
+    assert edited(copied / "ssc_core/correct/predictor.py", calls) != before
+
+
+@pytest.mark.parametrize("script", ["evaluate", "evaluate_masks", "evaluate_chosen", "evaluate_grounded"])
+def test_an_edit_of_what_eval_files_say_of_their_origin_evaluates_again(copied: Path, script: str) -> None:
+    calls = f"workflow_scripts.{script}"
+    before = provenance.code_version(calls)
+    assert edited(copied / "workflow_scripts/_script.py", calls) == before  # reads command lines, of all jobs
+    assert edited(copied / "workflow_scripts/_evaluation.py", calls) != before
+
+
+def edited(path: Path, calls: str) -> str:
+    """The digest of ``calls`` after an edit of a module that it may import."""
+    with path.open("a") as file:
+        file.write("EDITED = 1\n")
+    forget_digests()
+    return provenance.code_version(calls)
 
 
 @pytest.mark.parametrize(
