@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ssc_core.backends import Detector, load_backend
 from ssc_core.config.base import Backend
 from ssc_core.config.labelling import CompatSettings, DetectSettings
+from ssc_core.config.stages import STAGES
 from ssc_core.errors import SscError
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStoreWriter
@@ -25,9 +26,6 @@ from ssc_core.segment.tasks import ImageTask
 from ssc_core.wording import counted
 
 log = logging.getLogger(__name__)
-
-SWITCHES = ("detector_retry_plural", "query_order", "unclipped_boxes")
-"""The compat switches of this step."""
 
 
 def detect_boxes(
@@ -97,7 +95,7 @@ def _store_info(
         class_names=class_names,
         settings={
             "detect": settings.model_dump(mode="json"),
-            "compat": compat.model_dump(include=set(SWITCHES)),
+            "compat": compat.model_dump(include=set(STAGES["detect_boxes"].compat)),
         },
         code=f"{code_version('ssc_core.segment.boxes')} {backend_version(backend.name)}",
         models=model_digests(backend.settings, "detect"),

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ssc_core.backends import ConceptSegmenter, Detections, InstanceMasks, Segmenter, load_backend
 from ssc_core.config.labelling import CandidateSettings, CompatSettings
+from ssc_core.config.stages import STAGES
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -30,9 +31,6 @@ from ssc_core.segment.tasks import ImageTask, RefQuery, TaskBatch
 from ssc_core.wording import counted
 
 log = logging.getLogger(__name__)
-
-SWITCHES = ("candidates_any_noun", "query_order")
-"""The compat switches of this step; the second one of concept segmenters, boxes come in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ def _write(writer: MaskStoreWriter, item: _Segmented) -> None:
 def _store_info(made_by: StoreInfo, settings: CandidateSettings, compat: CompatSettings) -> StoreInfo:
     """made_by: what made the boxes; of a concept segmenter, the names alone."""
     backend = settings.segment.backend
-    own = compat.model_dump(include=set(SWITCHES))
+    own = compat.model_dump(include=set(STAGES["segment_boxes"].compat))
     code = (made_by.code, code_version("ssc_core.segment.masks"), backend_version(backend.name))
     return StoreInfo(
         class_names=made_by.class_names,

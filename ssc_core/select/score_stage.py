@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ssc_core.config.labelling import DEFAULT_SCORER, CompatSettings, ScoreSettings
+from ssc_core.config.stages import STAGES
 from ssc_core.errors import SscError
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStoreWriter
@@ -19,9 +20,6 @@ from ssc_core.registry import BACKEND, VISUAL_PROMPT, model_digests, own_version
 from ssc_core.select.scorers import load_scorer
 from ssc_core.select.scoring import Marker, Photo, score_photos
 from ssc_core.wording import counted
-
-SWITCHES = ("clip_bgr", "merged_masks")
-"""The compat switches of this step."""
 
 
 def score_candidates(
@@ -52,7 +50,7 @@ def score_candidates(
         class_names=(),
         settings={
             **settings.model_dump(mode="json"),
-            **compat.model_dump(include=set(SWITCHES)),
+            **compat.model_dump(include=set(STAGES["score_candidates"].compat)),
             "scorer": scorer,
             "scale": model.scale,
         },

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.config.labelling import CompatSettings, SelectSettings
+from ssc_core.config.stages import STAGES
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import DRAWN, NONE, eligible
 from ssc_core.masks.columnar import StoreInfo
@@ -27,9 +28,6 @@ from ssc_core.select.ensemble import WeightedScores
 from ssc_core.select.spatial import spatial_scores
 
 log = logging.getLogger(__name__)
-
-SWITCHES = ("merged_masks", "blind_to_size")
-"""The compat switches of this step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +61,10 @@ def select_masks(
     with ExitStack() as stack:
         store = stack.enter_context(MaskStore.open(masks, with_masks=True))
         score_store = WeightedScores.open(stack, scores, settings.scorers)
+        switches = compat.model_dump(include=set(STAGES["select_masks"].compat))
         info = StoreInfo(
             class_names=store.info.class_names,
-            settings={**settings.model_dump(mode="json"), **compat.model_dump(include=set(SWITCHES))},
+            settings={**settings.model_dump(mode="json"), **switches},
             code=code_version("ssc_core.select.stage"),
             models=score_store.models,
         )
