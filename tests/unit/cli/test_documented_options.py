@@ -28,6 +28,10 @@ def words_of(line: str) -> list[str]:
     return shlex.split(" ".join(line.replace("REF_ID", "1").split()), comments=True)[1:]
 
 
+def test_the_tutorials_have_commands() -> None:
+    assert {"tutorial-own-data.md", "tutorial-refcoco.md"} <= {page for page, _ in written(LINE)}
+
+
 @pytest.mark.parametrize(("page", "line"), written(LINE))
 def test_a_line_is_understood(page: str, line: str) -> None:
     name, *words = words_of(line)
