@@ -171,7 +171,7 @@ def test_weights_that_do_not_fit_the_config_are_an_error(tiny_grounding_dino, tm
 
 
 def test_a_transformers_that_numbers_words_otherwise_is_refused(tiny_grounding_dino, monkeypatch):
-    """As 5.17 to 5.22 did: the token that ends a class had the position 0."""
+    """As 5.12 to 5.22 did: the token that ends a class had the position 0."""
     right = modeling_grounding_dino.generate_masks_with_special_tokens_and_transfer_map
 
     def wrong(ids, **options):
