@@ -50,9 +50,9 @@ def evaluate_masks(
     A pair is a ref, as its sentences share one choice; where a selection chooses for every sentence, a pair is a
     sentence, for all choices alike. On ``train`` only the first ``settings.train_refs`` refs with ground truth are
     looked at, as published. A pair without a mask has IoU 0 and adds its object's area to the union; as published, with
-    ``compat.oiou_skips_empty`` refs without candidates add nothing to oIoU, and with ``compat.merged_masks`` candidates
-    are what is left of them in one picture. Refs without ground truth are left out and counted. In photo pixels masks
-    are compared as run lengths.
+    ``compat.oiou_skips_empty`` refs without candidates add nothing to oIoU, but for those whose mask a person drew, and
+    with ``compat.merged_masks`` candidates are what is left of them in one picture. Refs without ground truth are left
+    out and counted. In photo pixels masks are compared as run lengths.
 
     ``Choice.per_sentence`` has the figures that compare with a network's: every sentence counts, at 480 x 480 and in
     photo pixels, refs without candidates always included.
@@ -195,13 +195,9 @@ def _choice(name: str, table: Path, settings: EvaluateSettings, compat: CompatSe
     empty = 0
     for rows in read_frames(table, made_by="evaluate_masks", columns=needed):
         images, sentences = rows["image_id"].to_numpy(), rows["sentences"].to_numpy()
-        overlaps = {column: _overlaps(rows, column) for column, _ in of_sentences.values()}
         for column, tally in of_sentences.values():
-            tally.add(overlaps[column].repeated(sentences), images.repeat(sentences))
-        own = overlaps[name]
-        if compat.oiou_skips_empty:
-            # an empty union keeps the ref's IoU at 0 and takes it out of oIoU: just what the switch asks for
-            own = Overlaps(own.intersections, np.where(rows["candidates"].to_numpy() == 0, 0, own.unions))
+            tally.add(_overlaps(rows, column).repeated(sentences), images.repeat(sentences))
+        own = overlaps_by_ref(rows, name, skip_empty=compat.oiou_skips_empty)
         by_ref.add(own, images, {group: rows[group] for group in _GROUPS})
         empty += int((rows[f"index_{name}"] < 0).sum())
     whole, *parts = measured([by_ref, *(tally for _, tally in of_sentences.values())], settings)
@@ -214,6 +210,16 @@ def _choice(name: str, table: Path, settings: EvaluateSettings, compat: CompatSe
         by_num_candidates=groups(by_ref.groups["num_candidates"], bins.OBJECT_COUNTS),
         by_object_size=groups(by_ref.groups["object_size"], bins.OBJECT_SIZES),
     )
+
+
+def overlaps_by_ref(rows: pd.DataFrame, name: str, *, skip_empty: bool) -> Overlaps:
+    """Of a choice, in photo pixels, one entry a row of ``candidates_path``. skip_empty: ``compat.oiou_skips_empty``."""
+    own = _overlaps(rows, name)
+    if not skip_empty:
+        return own
+    # an empty union keeps the ref's IoU at 0 and takes it out of oIoU: just what the switch asks for
+    nothing = (rows["candidates"].to_numpy() == 0) & (rows[f"index_{name}"].to_numpy() < 0)
+    return Overlaps(own.intersections, np.where(nothing, 0, own.unions))
 
 
 def _overlaps(rows: pd.DataFrame, column: str) -> Overlaps:

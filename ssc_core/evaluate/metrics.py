@@ -32,7 +32,7 @@ _DRAWS_AT_ONCE = 400_000
 class Overlaps:
     """Pixels that prediction and truth share, one entry a measured pair (a sentence, or a ref).
 
-    intersections, unions: int64 (N,).
+    intersections, unions: int64 (N,), no intersection larger than its union.
     """
 
     intersections: np.ndarray
@@ -41,6 +41,8 @@ class Overlaps:
     def __post_init__(self) -> None:
         if self.intersections.shape != self.unions.shape or self.intersections.ndim != 1:
             raise ValueError(f"shapes {self.intersections.shape} and {self.unions.shape}: both must be (N,)")
+        if (self.intersections > self.unions).any():
+            raise ValueError("an intersection is larger than its union")
 
     def __len__(self) -> int:
         return len(self.unions)
@@ -224,8 +226,7 @@ def _figures(sums: np.ndarray) -> np.ndarray:
     """Column sums (B, 4 + T) to percentages (B, 2 + T): oIoU, mIoU, precisions. Nothing measured gives 0."""
     union, count = (np.where(column > 0, column, 1) for column in (sums[:, 1], sums[:, 3]))
     means = sums[:, [2, *range(4, sums.shape[1])]] / count[:, None]
-    # sums of a matrix product may round differently by column
-    return np.minimum(100 * np.column_stack([sums[:, 0] / union, means]), 100)
+    return 100 * np.column_stack([sums[:, 0] / union, means])
 
 
 def _named(figures: np.ndarray) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pydantic import JsonValue, RootModel
 
 from ssc_core.config.variants import Changes, plain
 from ssc_core.errors import SscError
-from ssc_core.evaluate.masks import candidates_path
-from ssc_core.evaluate.metrics import Figure, Overlaps, paired_gains
+from ssc_core.evaluate.masks import candidates_path, overlaps_by_ref
+from ssc_core.evaluate.metrics import Figure, paired_gains
 from ssc_core.evaluate.schema import MasksEval, read_eval
 from ssc_core.files import atomic_path, write_json
 from ssc_core.tables import read_frame
@@ -80,7 +79,7 @@ def compared(evaluation: MasksEval, rows: pd.DataFrame, ways: Ways) -> list[Line
     lines = []
     for name, choice in evaluation.choices.items():
         ci = choice.ci95
-        ours, own = (_overlaps(rows, one, skip_empty=evaluation.oiou_skips_empty) for one in (name, OWN))
+        ours, own = (overlaps_by_ref(rows, one, skip_empty=evaluation.oiou_skips_empty) for one in (name, OWN))
         oiou_gain, miou_gain = paired_gains(
             ours, own, rows["image_id"].to_numpy(), samples=settings["bootstrap_samples"], seed=settings["seed"]
         )
@@ -114,13 +113,6 @@ def read_lines(values: Sequence[dict[str, Any]]) -> list[Line]:
         {key: Figure(**value) if isinstance(value, dict) else value for key, value in line.items()} for line in values
     ]
     return [Line(**line) for line in fields]
-
-
-def _overlaps(rows: pd.DataFrame, name: str, *, skip_empty: bool) -> Overlaps:
-    unions = rows[f"union_{name}"].to_numpy(np.int64)
-    if skip_empty:
-        unions = np.where(rows["candidates"] == 0, 0, unions)
-    return Overlaps(rows[f"intersection_{name}"].to_numpy(np.int64), unions)
 
 
 def cells(line: Line) -> Iterator[tuple[str, str]]:

@@ -216,6 +216,15 @@ def test_a_mask_that_a_person_drew_is_evaluated_as_it_is_and_is_no_candidate(
     assert found["candidates"] == without["candidates"]
     assert found["choices"]["selected"]["empty"] == 0
 
+    skips = run(
+        refs, masks, truth, meta,
+        selections={"selected": SelectionStore(tmp_path / "selected.h5")}, compat=CompatSettings(oiou_skips_empty=True),
+    )  # fmt: skip
+    # ref 3 has no candidate, but a mask; of the other choices it is left out
+    assert skips["choices"]["selected"] == found["choices"]["selected"]
+    assert skips["choices"]["selected"]["mIoU"] == pytest.approx(100 * (1 + 1 + 0.1) / 3)
+    assert skips["choices"]["best"]["oIoU"] == pytest.approx(100 * 24 / (16 + 16))
+
 
 def test_selection_of_other_masks(
     refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any], tmp_path: Path

@@ -146,6 +146,11 @@ def test_shapes_must_agree() -> None:
         Overlaps(np.zeros(2, np.int64), np.zeros(3, np.int64))
 
 
+def test_an_intersection_is_part_of_its_union() -> None:
+    with pytest.raises(ValueError, match="larger than its union"):
+        make((4, 8), (4, 3))
+
+
 def test_paired_gains() -> None:
     ours = Overlaps(np.array([10, 10, 0]), np.array([10, 10, 10]))
     theirs = Overlaps(np.array([10, 0, 0]), np.array([10, 10, 20]))

@@ -29,7 +29,16 @@ from ssc_core.report.pages import render
 from ssc_core.report.report_page import PhotoFolders, write_report
 from ssc_core.report.run import margin
 from ssc_core.report.select_docs import write_table
-from ssc_core.report.select_table import Line, Ways, changes, csv_table, read_lines, write_select_table
+from ssc_core.report.select_table import (
+    Line,
+    Ways,
+    changes,
+    compared,
+    csv_table,
+    read_lines,
+    read_selections,
+    write_select_table,
+)
 from ssc_core.report.ways_to_select import select_view, tagged_choices
 from tests.files import write_nouns
 from tests.unit.report.conftest import INFO, LEFT, NASTY, PHOTOS, RIGHT, SIZE, meta
@@ -127,6 +136,14 @@ def test_the_table_says_what_differs_and_what_it_gains(written: Path, page: Page
     assert [line.name for line in lines.values() if line.test_only] == ["best"]
     assert "looks at the truth: test only" in page.words
     assert "score.prompt: crop" in page.words
+
+
+def test_masks_of_refs_without_candidates_gain_what_they_do_where_empty_ones_are_skipped(root_of: Path) -> None:
+    """As if people had drawn all of them."""
+    content, rows = read_selections(root_of / "refcoco" / "val" / "select" / "eval.json")
+    rows["candidates"] = 0
+    skipping = compared(content.model_copy(update={"oiou_skips_empty": True}), rows, WAYS)
+    assert skipping == compared(content, rows, WAYS)
 
 
 def test_csv_has_the_same_numbers(written: Path) -> None:
