@@ -50,6 +50,10 @@ class _SavedBert(BaseModel):
     layer_norm_eps: float = Field(gt=0)
 
 
+UNSEEN_BERT_FIELDS = tuple(_SavedBert.model_fields)
+"""Those of ``BERT_FIELDS`` that leave no trace in shapes."""
+
+
 class _Saved(BaseModel):
     """What leaves no trace in shapes. The sizes beside it say nothing that these do not, and may claim anything."""
 

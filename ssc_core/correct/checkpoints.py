@@ -20,7 +20,14 @@ from torch import Tensor, nn
 from transformers import BertConfig
 
 from ssc_core.config.training import NetworkSettings
-from ssc_core.correct.architecture import BERT_FIELDS, bert_state, infer_architecture, with_saved, without_bert
+from ssc_core.correct.architecture import (
+    BERT_FIELDS,
+    UNSEEN_BERT_FIELDS,
+    bert_state,
+    infer_architecture,
+    with_saved,
+    without_bert,
+)
 from ssc_core.correct.lavt.network import LAVT
 from ssc_core.correct.lavt.swin import SwinArchitecture
 from ssc_core.correct.network import LAVT_NAME, build_network
@@ -193,11 +200,13 @@ def restore_network(checkpoint: Checkpoint, path: Path | str, name: str, *, voca
 def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -> None:
     """Copy a checkpoint's weights into ``network``, strictly. Raises SscError that names what does not fit.
 
-    ``path`` is for messages.
+    That is keys, shapes and, of LAVT, what leaves no trace in shapes. ``path`` is for messages.
     """
     if checkpoint.network_name == LAVT_NAME and not isinstance(network, ReferringSegmenter):
         raise SscError(f"{path} holds the network '{LAVT_NAME}', and a {type(network).__name__} is to start from it")
     _check_fit(network, checkpoint, path)
+    if checkpoint.network_name == LAVT_NAME and isinstance(network, ReferringSegmenter):
+        _check_unseen(network, checkpoint, path)
     for entry, module in _parts(network, checkpoint.network_name).items():
         module.load_state_dict(getattr(checkpoint, entry))
 
@@ -212,6 +221,23 @@ def _check_fit(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -> 
             raise SscError(
                 f"the weights '{entry}' of {path} do not fit this network: {'; '.join(problems[:5])}{more}. "
                 f"Use {same} that the file was trained with"
+            )
+
+
+def _check_unseen(segmenter: ReferringSegmenter, checkpoint: Checkpoint, path: Path | str) -> None:
+    """What weights of the same shapes may have been trained with, as far as the file says it."""
+    own, theirs = architecture_of(segmenter), checkpoint.architecture()
+    ours = "architecture" in checkpoint.settings
+    if (ours or checkpoint.args) and theirs["fusion_heads"] != own["fusion_heads"]:
+        raise SscError(
+            f"{path} was trained with fusion_heads {theirs['fusion_heads']}, and this network has "
+            f"{own['fusion_heads']}: set `network: {{fusion_heads: {theirs['fusion_heads']}}}`"
+        )
+    for name in UNSEEN_BERT_FIELDS if ours else ():  # of published files they are assumed
+        if theirs["bert"][name] != own["bert"][name]:
+            raise SscError(
+                f"{path} was trained with a BERT whose {name} is {theirs['bert'][name]}, and that of this network has "
+                f"{own['bert'][name]}: name the file's own BERT in `network: {{bert: ...}}`"
             )
 
 

@@ -319,6 +319,37 @@ def test_a_misfit_changes_nothing(tmp_path: Path) -> None:
     assert torch.equal(predict(model), before)
 
 
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"heads": (1, 2, 4, 1)}, r"fusion_heads \[1, 2, 4, 1\], .* \[1, 1, 2, 1\]: set `network: {fusion_heads: "),
+        ({"bert_heads": 4}, r"a BERT whose num_attention_heads is 4, .* has 2: name .* `network: {bert: ...}`"),
+    ],
+)
+def test_what_shapes_do_not_show_is_compared_with_what_our_files_say(tmp_path: Path, made: dict, message: str) -> None:
+    save_checkpoint(tmp_path / "x.pt", segmenter(seed=1, **made), SETTINGS, {})
+    model = segmenter()
+    before = predict(model)
+    with pytest.raises(SscError, match=rf"x\.pt was trained with {message}"):
+        load_weights(model, load_published(tmp_path / "x.pt"), "x.pt")
+    assert torch.equal(predict(model), before)
+
+
+def test_a_published_file_starts_a_network_with_its_fusion_heads(tmp_path: Path) -> None:
+    torch.save(published(segmenter(seed=1)), tmp_path / "x.pth")
+    model = segmenter(bert_heads=2)  # the file does not say how many, and one is assumed where it is read alone
+    load_weights(model, load_published(tmp_path / "x.pth"), "x.pth")
+    with pytest.raises(SscError, match=r"x\.pth was trained with fusion_heads \[1, 1, 2, 1\], .* \[4, 4, 4, 4\]"):
+        load_weights(segmenter(heads=(4, 4, 4, 4)), load_published(tmp_path / "x.pth"), "x.pth")
+
+
+def test_a_file_that_does_not_say_its_heads_starts_any_network(tmp_path: Path) -> None:
+    torch.save(published(segmenter(seed=1), args=None), tmp_path / "x.pth")
+    model = segmenter(heads=(4, 4, 4, 4))
+    load_weights(model, load_published(tmp_path / "x.pth"), "x.pth")
+    assert torch.equal(predict(model), predict(segmenter(seed=1, heads=(4, 4, 4, 4))))
+
+
 def test_long_lists_of_misfits_are_cut(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "x.pt", segmenter(), SETTINGS, {})
     other = ReferringSegmenter(LAVT(SMALL, window=5, text_dim=16), segmenter().bert)
