@@ -34,6 +34,10 @@ class World:
             dist.all_reduce(values)
         return values
 
+    def any(self, value: bool, device: torch.device) -> bool:
+        """Whether it is so in any process."""
+        return value if self.size == 1 else bool(self.sum(torch.tensor(int(value), device=device)))
+
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Sum gradients over all processes. Parameters without one must be the same everywhere."""
         if self.size == 1:

@@ -138,8 +138,8 @@ class Trainer:
     def fit(self) -> dict[str, Any]:
         """Train to the end. Returns plain numbers on the run.
 
-        SIGTERM ends the process after the step that is on, whose state is saved before. Raises SscError when a loss or
-        its gradient is not finite, naming the refs of that step.
+        SIGTERM to any process ends all after the step that is on, whose state is saved before. Raises SscError when
+        a loss or its gradient is not finite, naming the refs of that step.
         """
         progress = self._resume()
         steps = self.plan.steps[progress.step :]
@@ -156,12 +156,14 @@ class Trainer:
                 result = self._step(step, progress.step, len(own_passes), batches)
                 self._count(progress, step, result)
                 val_oiou = self._validate(progress, step) if self._ends_epoch(progress.step) else None
+                asked = self.world.any(end.asked, self.device)  # one process may hear it a step before the others
                 if self.world.is_first:
                     self._log(bar, progress, step, rate, result, val_oiou)
-                    if end.asked or time.monotonic() - saved_at >= 60 * self.run.save_minutes:
+                    if asked or time.monotonic() - saved_at >= 60 * self.run.save_minutes:
                         self._save(progress)
                         saved_at = time.monotonic()
-                if end.asked:
+                if asked:
+                    end.asked = True
                     break
         self.world.wait()
         if self.run.logger:

@@ -61,6 +61,17 @@ def start_toy_run(python: Path, folder: Path, *arguments: object, **environment:
     )
 
 
+def start_pair(python: Path, folder: Path, *arguments: list[object]) -> list[subprocess.Popen]:
+    """Two toy runs with the variables that torchrun sets. arguments: of each."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [
+        start_toy_run(python, folder, *own, RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        for rank, own in enumerate(arguments)
+    ]
+
+
 @pytest.fixture
 def one_thread():
     threads = torch.get_num_threads()
@@ -151,10 +162,7 @@ def test_two_processes_train_as_one(tmp_path, one_thread, warm):
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    pair = [start_toy_run(warm, two, 3, 10, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)]
+    pair = start_pair(warm, two, [3, 10], [3, 10])
     toy_run.main(one, 3, 10, dropout=0.0)
     for process in pair:
         _, errors = process.communicate(timeout=600)
@@ -165,6 +173,15 @@ def test_two_processes_train_as_one(tmp_path, one_thread, warm):
         assert (a["step"], a["samples"], a["matched"], a["lr"]) == (b["step"], b["samples"], b["matched"], b["lr"])
         assert float(b["loss"]) == pytest.approx(float(a["loss"]), rel=1e-3)
     assert (one / "matches.txt").read_text() == (two / "matches.txt").read_text()
+
+
+def test_one_process_that_is_asked_to_end_ends_all_and_the_state_is_saved(tmp_path, warm):
+    """Signals of a scheduler reach the machines of a job one after another."""
+    pair = start_pair(warm, tmp_path, [3, 10], [3, 10, 4, int(signal.SIGTERM)])
+    for process in pair:
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == -signal.SIGTERM, errors
+    assert RunState(tmp_path / "state", {"data": "toy"}).load()["progress"]["step"] == 4
 
 
 def test_a_log_is_cut_where_the_saved_state_is_also_of_a_training_that_began_later(tmp_path):
