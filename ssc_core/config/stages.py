@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
-from ssc_core.config.labelling import DEFAULT_SCORER, NLTK_TAGGER, SelectSettings
+from ssc_core.config.labelling import DEFAULT_SCORER, NLTK_TAGGER
 from ssc_core.config.methods import NETWORKS, PHASES
+from ssc_core.config.settings import Settings
 from ssc_core.registry import LOSS, NETWORK, VISUAL_PROMPT, Kind, own_versions
-
-
-class Config(Protocol):
-    """What is asked of the settings."""
-
-    def values(self, section: str) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,14 +297,14 @@ def made_by(result: str) -> str:
     return MADE_BY[f"{base}@{SCORER}"].replace(SCORER, scorer) if scorer else MADE_BY[base]
 
 
-def stage_names(settings: Config) -> tuple[str, ...]:
+def stage_names(settings: Settings) -> tuple[str, ...]:
     """All stages of a config: those of the table, with one for each of its scorers."""
-    scorers = settings.values("scorers")
+    scorers = settings.scorers
     several = {name: [name.replace(SCORER, scorer) for scorer in scorers] for name in STAGES if SCORER in name}
     return tuple(one for name in STAGES for one in several.get(name, [name]))
 
 
-def reads(settings: Config, stage: str) -> dict[str, Any]:
+def reads(settings: Settings, stage: str) -> dict[str, Any]:
     """What a stage reads of the config, without the stages before it: by section, value, model, plug-in and
     ``compat.switch``."""
     found = stage_named(stage)
@@ -317,35 +312,35 @@ def reads(settings: Config, stage: str) -> dict[str, Any]:
     return {name: settings.values(name) for name in found.sections} | {key: value_of(settings, key) for key in keys}
 
 
-def value_of(settings: Config, key: str) -> Any:
+def value_of(settings: Settings, key: str) -> Any:
     """A value of the config by its key, as ``detect.backend`` or ``scorers.dense.backend``."""
     section, _, name = key.rpartition(".")
     return settings.values(section)[name]
 
 
-def model_places(settings: Config, stages: Iterable[str]) -> list[str]:
+def model_places(settings: Settings, stages: Iterable[str]) -> list[str]:
     """Keys of the config at which the models of stages are named, each once."""
     places = dict.fromkeys(place for stage in stages for place in stage_named(stage).models)
-    if not settings.values("nouns")["project"]:
+    if not settings.nouns.project:
         places.pop("nouns.encoder", None)  # nothing reads it then
     return list(places)
 
 
-def plugin_names(settings: Config, stage: str) -> Iterator[tuple[str, str, Kind]]:
+def plugin_names(settings: Settings, stage: str) -> Iterator[tuple[str, str, Kind]]:
     """(key of the config, name, kind) of what a stage uses besides models."""
     for key, kind in stage_named(stage).plugins.items():
         names = value_of(settings, key)
         yield from ((key, name, kind) for name in ([names] if isinstance(names, str) else names))
 
 
-def plugin_versions(settings: Config, stage: str) -> str:
+def plugin_versions(settings: Settings, stage: str) -> str:
     """Digests of the code of the user's own that a stage uses; that of registered names is part of the stage's code.
 
     Raises SscError for code that is not there."""
     return "; ".join(filter(None, (own_versions(kind, name) for _, name, kind in plugin_names(settings, stage))))
 
 
-def depends_on(settings: Config, result: str) -> dict[str, Any]:
+def depends_on(settings: Settings, result: str) -> dict[str, Any]:
     """All of the config that a result depends on, by section or ``compat.switch``: its stage's and the ones before."""
     found: dict[str, Any] = {}
     for name in _made_from(settings, result):
@@ -355,9 +350,9 @@ def depends_on(settings: Config, result: str) -> dict[str, Any]:
     return found
 
 
-def scores_of(settings: Config) -> tuple[str, ...]:
+def scores_of(settings: Settings) -> tuple[str, ...]:
     """The results that hold the scores that a choice is made from: of every scorer that has a weight."""
-    return tuple(map(scores_by, SelectSettings.model_validate(settings.values("select")).scorers))
+    return tuple(map(scores_by, settings.select.scorers))
 
 
 def scores_by(scorer: str) -> str:
@@ -365,28 +360,28 @@ def scores_by(scorer: str) -> str:
     return "scores" if scorer == DEFAULT_SCORER else f"scores@{scorer}"
 
 
-def inputs(settings: Config, stage: str) -> tuple[str, ...]:
+def inputs(settings: Settings, stage: str) -> tuple[str, ...]:
     """The results that a stage is made from, as the settings have it."""
     after = stage_named(stage).after
-    reviewed = settings.values("reviewer")["share"] > 0
+    reviewed = settings.reviewer.share > 0
     if stage == "select_masks" and reviewed:
         after = (*after, "simulated_reviews")
     if "scores" in after:
         return (*(name for name in after if name != "scores"), *scores_of(settings))
-    if stage == "segment_boxes" and settings.values("detect")["backend"] is None:
+    if stage == "segment_boxes" and settings.detect.backend is None:
         return tuple(name for name in after if name != "boxes_shard")
     if stage not in PHASES:
         return after
-    train = settings.values(stage)
-    if (reviewed or train["prior_weight"] > 0) and PHASES[stage].learns_from == "masks":
+    train = settings.training(stage)
+    if (reviewed or train.prior_weight > 0) and PHASES[stage].learns_from == "masks":
         after = (*after, "selected")  # says which refs were decided, and what Select makes of candidates
-    if train["init_from"]:
+    if train.init_from:
         after = tuple(name for name in after if name != f"{PHASES[stage].after}.pt")
     # a checkpoint that is kept by its validation depends on the truth
-    return (*after, "truth") if train["keep"] == "best" and "truth" not in after else after
+    return (*after, "truth") if train.keep == "best" and "truth" not in after else after
 
 
-def _made_from(settings: Config, result: str) -> Iterator[str]:
+def _made_from(settings: Settings, result: str) -> Iterator[str]:
     """A result and all that it is made from, each once."""
     seen: set[str] = set()
     waiting = [result]
