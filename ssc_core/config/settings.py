@@ -34,14 +34,6 @@ from ssc_core.config.training import NetworkSettings, TrainSettings
 from ssc_core.config.world import WorldSettings
 from ssc_core.errors import SscError, did_you_mean
 
-_MOVED = {
-    "compare": "studies.select (results/report/select.csv, and the report); a variant is now {section.key: value}",
-    "ablations": "studies.ablations; `dataset` and `split` are now `datasets: {refcoco: [val]}`",
-    "finding": "a study for each page, such as studies.results for docs/results.md",
-    "report": "studies.report; `datasets` and `splits` are now `datasets: {refcoco: [val]}`",
-}
-"""Sections that a config may have from earlier versions, and where what they say belongs now."""
-
 
 class Settings(Section):
     """The whole config."""
@@ -91,14 +83,6 @@ class Settings(Section):
         description="photos may be given to the small models of the micro world (resources/micro), which know drawings "
         "only: for tests of the steps, whose masks mean nothing. Reruns nothing",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sections_that_moved(cls, config: Any) -> Any:
-        for name, place in _MOVED.items():
-            if isinstance(config, dict) and name in config:
-                raise ValueError(f"the section '{name}' is now {place}")
-        return config
 
     @field_validator("scorers")
     @classmethod

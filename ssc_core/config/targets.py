@@ -23,7 +23,6 @@ def _pattern(path: str) -> str:
 
 _SPLIT_PATHS = sorted({path for stage in STAGES.values() for path in stage.writes.values() if "{split}" in path})
 _OF_SPLIT = rf"{PATTERN}(?:{'|'.join(map(_pattern, _SPLIT_PATHS))}|eval_[^/]+\.(?:json|parquet|png))"
-_SELECT_PAGE = "report/select.html"
 _OF_DATASET = r"(?:refs\.parquet|truth\.h5|data\.json)"
 """Not checkpoints: `init_from` may name one of a dataset that the config no longer has."""
 
@@ -46,7 +45,7 @@ def refused_pattern(settings: Settings) -> str:
     good = "|".join(f"{re.escape(name)}/{_split(dataset.splits)}" for name, dataset in settings.datasets.items())
     unknown = rf"(?!(?:{known})/)[^/]+/{_OF_DATASET}"
     no_datasets = "|".join(map(re.escape, ("report", "fetch", *settings.studies)))
-    return rf"(?:{re.escape(_SELECT_PAGE)}|(?!(?:{no_datasets})/)(?:(?!{good})[^/]+/{_OF_SPLIT}|{unknown}))"
+    return rf"(?!(?:{no_datasets})/)(?:(?!{good})[^/]+/{_OF_SPLIT}|{unknown})"
 
 
 def check_split(settings: Settings, name: str, split: str) -> None:
@@ -57,11 +56,6 @@ def check_split(settings: Settings, name: str, split: str) -> None:
 
 def refusal(settings: Settings, asked: str) -> SscError:
     """Why a path that ``refused_pattern`` matches is none of this config's."""
-    if asked == _SELECT_PAGE:
-        folder = f"{settings.results}/report"
-        return SscError(
-            f"ways to select are part of the report: make {folder}/select.csv, then {folder}/index.html shows them"
-        )
     name, _, rest = asked.partition("/")
     if name not in settings.datasets:
         guess = did_you_mean(name, settings.datasets)

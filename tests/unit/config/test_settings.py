@@ -161,20 +161,6 @@ def test_null_takes_back_a_key_of_another_backend(config: dict) -> None:
     assert load_settings(config).detect.backend.settings == {"threshold": 1}
 
 
-@pytest.mark.parametrize(
-    ("section", "said"),
-    [
-        ("compare", "studies.select"),
-        ("ablations", "studies.ablations"),
-        ("finding", "studies.results"),
-        ("report", "studies.report"),
-    ],
-)
-def test_a_section_of_earlier_versions_says_where_it_went(config: dict, section: str, said: str) -> None:
-    with pytest.raises(SscError, match=f"'{section}' is now .*{said}"):
-        load_settings({**config, section: {}})
-
-
 def test_null_drops_studies_and_what_is_in_them(config: dict) -> None:
     config["studies"] = {
         "report": None,
