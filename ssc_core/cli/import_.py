@@ -77,12 +77,11 @@ class _Import:
 
     def __init__(self, out: Path, form: str | None, table: Path, split: str) -> None:
         from ssc_core.exchange.incoming import photos_of
-        from ssc_core.refer.ref_table import read_refs
 
         if not table.is_file():
             raise SscError(f"{table} is not there; name the dataset's refs.parquet with --refs")
         self.out, self.form = out, form
-        self.photos = photos_of(read_refs(table, split))
+        self.photos, self.others = photos_of(table, split)
 
     def masks(self, candidates: Path | None, selected: Path | None) -> None:
         """masks.h5 and, from ``selected``, selected.h5: both or none."""
@@ -152,7 +151,7 @@ class _Import:
         named(form, READ)
         check_place(form, source)
         passed_over = LeftOut()
-        found = collect(form, source, self.photos, passed_over, per_ref=per_ref)
+        found = collect(form, source, self.photos, passed_over, per_ref=per_ref, others=self.others)
         print(f"{counted(use(self.photos, found, passed_over), what)}: {place}")
         for line in passed_over.lines():
             print(f"passed over, {line}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def coco_entries(
 
 
 def read(
-    path: Path, photos: Sequence[Photo], passed_over: LeftOut, *, per_ref: bool
+    path: Path, photos: PhotoNames, passed_over: LeftOut, *, per_ref: bool
 ) -> Iterator[tuple[Photo, list[ForeignMask]]]:
     """Masks of a COCO instances file, polygons or run lengths. Refs: ``ref_id`` or ``ref_ids`` of an annotation."""
     content = read_json(path)
@@ -97,14 +97,13 @@ def read(
     check_unique((_id(one, "id", path) for one in categories), "category", path)
     check_unique((_id(one, "id", path) for one in images), "image", path)
     names = {_id(one, "id", path): text_of(one, "name", f"{path}: category") for one in categories}
-    found = PhotoNames(photos)
     by_image: dict[Any, list[dict[str, Any]]] = {}
     for one in entries(content, "annotations", path):
         by_image.setdefault(_id(one, "image_id", path), []).append(one)
     for image in images:
         file = text_of(image, "file_name", f"{path}: image")
         annotations = by_image.pop(_id(image, "id", path), [])
-        photo = found.find(file, passed_over)
+        photo = photos.find(file, passed_over)
         if photo is None:
             continue
         check_size(photo, (image.get("height"), image.get("width")), path)

@@ -95,18 +95,17 @@ def _runs(mask: np.ndarray) -> list[int]:
 
 
 def read(
-    path: Path, photos: Sequence[Photo], passed_over: LeftOut, *, per_ref: bool
+    path: Path, photos: PhotoNames, passed_over: LeftOut, *, per_ref: bool
 ) -> Iterator[tuple[Photo, list[ForeignMask]]]:
     """Masks of an XML file: masks and polygons, those of a ``group_id`` and label together; other shapes are passed
     over."""
-    names = PhotoNames(photos)
     try:
         for _, element in iterparse(path, events=("end",), forbid_dtd=True):
             if element.tag == "track":
                 raise SscError(f"{path} is of CVAT for video; export the task as 'CVAT for images 1.1'")
             if element.tag == "image":
                 file = element.get("name", "")
-                photo = names.find(file, passed_over)
+                photo = photos.find(file, passed_over)
                 if photo is not None:
                     size = _whole(element, "height", path), _whole(element, "width", path)
                     check_size(photo, size, path)

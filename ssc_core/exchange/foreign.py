@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,12 +19,14 @@ from ssc_core.refer.spelling import folded_parts
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo of a split. size: (height, width); refs: its refs, in the table's order."""
+    """A photo of a split. size: (height, width); refs: its refs, in the table's order; others: its refs of other
+    splits."""
 
     image_id: int
     file_name: str
     size: Size
     refs: tuple[Ref, ...]
+    others: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +48,65 @@ UNKNOWN_PHOTO = "photos that the split does not have"
 
 
 class PhotoNames:
-    """A split's photos by the names that other tools give them."""
+    """A split's photos by the names that other tools give them: these leave folders out, or put others before.
 
-    def __init__(self, photos: Sequence[Photo]) -> None:
-        self._by: list[dict[Hashable, list[Photo]]] = [{} for _ in _WAYS]
-        for photo in photos:
-            for by, way in zip(self._by, _WAYS, strict=True):
-                by.setdefault(way(photo.file_name), []).append(photo)
+    others: names of the dataset's other photos, which a name may mean too.
+    """
+
+    def __init__(self, of_split: Sequence[Photo], others: Iterable[str] = ()) -> None:
+        self.of_split = of_split
+        self._by_end: dict[tuple[str, ...], list[tuple[str, Photo | None]]] = {}
+        self._folders: set[str] = set()
+        self._taken: dict[int, str] = {}
+        for name, photo in (*((one.file_name, one) for one in of_split), *((one, None) for one in others)):
+            parts = folded_parts(name)
+            self._folders.update(parts[:-1])
+            for start in range(len(parts)):
+                self._by_end.setdefault(parts[start:], []).append((name, photo))
 
     def find(self, name: str, passed_over: LeftOut, *others: str) -> Photo | None:
-        """The photo ``name``, or of one of the ``others``, with its folders or, if it is the only one, without; as it
-        is spelled or, if there is none, as ``refer.spelling`` compares names.
+        """The photo ``name``, or if there is none, of one of the ``others``: that whose name ends like it for most
+        parts, as ``refer.spelling`` compares them. Of several, the one that is spelled the same; then, of the split.
 
         None, noted in ``passed_over``, for a photo that the split does not have. Raises SscError where several photos
-        may be meant.
+        may be meant, and for a photo that was found by another name before.
         """
-        names = (name, *others)
-        slashes = (one.replace("\\", "/") for one in names)  # a backslash may be part of a name, too
-        for ways, known in product((slice(0, 2), slice(2, 4)), (*names, *slashes)):
-            for by, way in zip(self._by[ways], _WAYS[ways], strict=True):
-                found = by.get(way(known), [])
-                if len(found) > 1:
-                    raise SscError(
-                        f"'{name:.200}' may be {found[0].file_name} or {found[1].file_name}; name its folder, too"
-                    )
-                if found:
-                    return found[0]
-        passed_over.add(UNKNOWN_PHOTO, f"{name:.200}")
-        return None
+        meant = next(filter(None, map(self._meant, (name, *others))), [])
+        found = [photo for photo in meant if photo is not None]
+        if len(found) > 1:
+            raise SscError(f"'{name:.200}' may be {found[0].file_name} or {found[1].file_name}; name its folder, too")
+        if not found:
+            passed_over.add(UNKNOWN_PHOTO, f"{name:.200}")
+            return None
+        before = self._taken.setdefault(found[0].image_id, name)
+        if folded_parts(before) != folded_parts(name):
+            raise SscError(
+                f"'{before:.200}' and '{name:.200}' may both be {found[0].file_name}; leave one of them out, or give "
+                "both the folders that the dataset has"
+            )
+        return found[0]
+
+    def _meant(self, name: str) -> list[Photo | None]:
+        """The photos that end most like a name; None for those of other splits.
+
+        With folders that the dataset has, a name means no photo of another folder.
+        """
+        parts = folded_parts(name)
+        end = next((parts[start:] for start in range(len(parts)) if parts[start:] in self._by_end), ())
+        if len(end) == 1 and self._folders.intersection(parts[:-1]):
+            return []
+        alike = [(_alike(name, known, len(end)), photo) for known, photo in self._by_end.get(end, ())]
+        most = max((one for one, _ in alike), default=None)
+        return [photo for one, photo in alike if one == most]
 
 
-_WAYS: tuple[Callable[[str], Hashable], ...] = (
-    str,
-    lambda name: PurePosixPath(name).name,
-    folded_parts,
-    lambda name: folded_parts(name)[-1:],
-)
-"""By what names are compared: with folders and without, as they are spelled; the same, however they are spelled."""
+def _alike(name: str, known: str, parts: int) -> tuple[int, bool]:
+    """More for a photo that ends like a name for more parts as they are spelled, then for one that has no more than
+    the ``parts`` that they share however they are spelled."""
+    own = PurePosixPath(known).parts
+    spelled = (PurePosixPath(one).parts for one in (name, name.replace("\\", "/")))  # it may be part of a name, too
+    same = (takewhile(lambda pair: pair[0] == pair[1], zip(own[::-1], one[::-1], strict=False)) for one in spelled)
+    return max(sum(1 for _ in pairs) for pairs in same), len(folded_parts(known)) == parts
 
 
 def check_size(photo: Photo, size: tuple[Any, Any], where: Path | str) -> None:

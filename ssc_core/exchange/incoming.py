@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import NO_CATEGORY, LeftOut
-from ssc_core.exchange.foreign import ForeignMask, Photo
+from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames
 from ssc_core.exchange.formats import FORMATS
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -20,7 +19,8 @@ from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.standing import KnownRefs, those_of
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.ref import Ref
-from ssc_core.refer.ref_table import refs_by_image
+from ssc_core.refer.ref_table import photos_of as ids_of_photos
+from ssc_core.refer.ref_table import read_refs, refs_by_photo
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.wording import counted
 
@@ -28,23 +28,37 @@ Found = Mapping[int, Sequence[ForeignMask]]
 """Foreign masks by image id."""
 
 
-def photos_of(refs: pd.DataFrame) -> list[Photo]:
-    """The photos of a RefTable's split."""
-    return [
-        Photo(image_id, members[0].file_name, (members[0].height, members[0].width), members)
-        for image_id, members in refs_by_image(refs).items()
-    ]
+def photos_of(table: Path, split: str) -> tuple[list[Photo], list[str]]:
+    """The photos of a RefTable's split, and the names of its other photos."""
+    ids = ids_of_photos(table, split)
+    names = read_refs(table, columns=("image_id", "file_name"))
+    others = names.loc[~names["image_id"].isin(ids), "file_name"].unique().tolist()
+    return [_photo(image_id, refs, split) for image_id, refs in refs_by_photo(table, ids)], others
 
 
-def collect(name: str, path: Path, photos: Sequence[Photo], passed_over: LeftOut, *, per_ref: bool) -> Found:
+def _photo(image_id: int, refs: Sequence[Ref], split: str) -> Photo:
+    own, others = (tuple(ref for ref in refs if (ref.split == split) == here) for here in (True, False))
+    return Photo(image_id, own[0].file_name, (own[0].height, own[0].width), own, others)
+
+
+def collect(
+    name: str,
+    path: Path,
+    photos: Sequence[Photo],
+    passed_over: LeftOut,
+    *,
+    per_ref: bool,
+    others: Iterable[str] = (),
+) -> Found:
     """The masks of a file or folder in the format ``name``. What cannot be used is noted in ``passed_over``.
 
-    per_ref: whether one mask for each ref is meant, and not all its candidates. Raises SscError for a file that is
-    damaged or does not fit the photos, and for one without a mask of theirs.
+    per_ref: whether one mask for each ref is meant, and not all its candidates. others: names of the dataset's photos
+    that are of other splits. Raises SscError for a file that is damaged or does not fit the photos, and for one without
+    a mask of theirs.
     """
     found: dict[int, list[ForeignMask]] = {}
-    known = KnownRefs(ref for _, ref in _all_refs(photos))
-    for photo, masks in FORMATS[name].read(path, photos, passed_over, per_ref=per_ref):
+    known, names = _known_refs(photos), PhotoNames(photos, others)
+    for photo, masks in FORMATS[name].read(path, names, passed_over, per_ref=per_ref):
         found.setdefault(photo.image_id, []).extend(_of_known_refs(photo, masks, known, passed_over))
     if not any(found.values()):
         lines = "".join(f"\n  {line}" for line in passed_over.lines())
@@ -55,14 +69,14 @@ def collect(name: str, path: Path, photos: Sequence[Photo], passed_over: LeftOut
 def _of_known_refs(
     photo: Photo, masks: Sequence[ForeignMask], known: KnownRefs, passed_over: LeftOut
 ) -> Iterator[ForeignMask]:
-    """Masks with those of their refs that the photo has, under their ids of today where rows of the table moved.
+    """Masks with those of their refs that the split has, under their ids of today where rows of the table moved.
 
     What a mask of several refs says is of all of them together, and tells none of them apart.
     """
     for one in masks:
         said = one.sentences if len(one.ref_ids) == 1 else ()
         found = [known.find(ref_id, photo.file_name, said) for ref_id in one.ref_ids]
-        refs = tuple(dict.fromkeys(ref.ref_id for ref in found if ref is not None))
+        refs = tuple(dict.fromkeys(ref.ref_id for ref in found if ref in photo.refs))
         if one.ref_ids and not refs:
             passed_over.add("masks of refs, or of sentences, that their photo does not have", one.name)
         else:
@@ -163,7 +177,7 @@ def add_decisions(
 
     A mask that a candidate equals is ``chosen``, an empty one ``none``, any other ``uploaded``.
     """
-    known, _ = those_of(read_lines(reviews) if reviews.exists() else (), KnownRefs(ref for _, ref in _all_refs(photos)))
+    known, _ = those_of(read_lines(reviews) if reviews.exists() else (), _known_refs(photos))
     count = 0
     for photo, ref, one in one_per_ref(photos, found, passed_over):
         decision = Decision.uploaded
@@ -230,6 +244,11 @@ def _distinct(photo: Photo, masks: Sequence[ForeignMask], passed_over: LeftOut) 
 def _candidates(ref: Ref, masks: Sequence[ForeignMask]) -> list[bytes]:
     """Run lengths of the masks that may be a ref's, in their order."""
     return list(dict.fromkeys(one.rle for one in masks if not one.ref_ids or ref.ref_id in one.ref_ids))
+
+
+def _known_refs(photos: Sequence[Photo]) -> KnownRefs:
+    """Those of all splits: else what is said of another split's ref would be of one here that says the same."""
+    return KnownRefs(ref for photo in photos for ref in (*photo.refs, *photo.others))
 
 
 def _all_refs(photos: Sequence[Photo]) -> Iterator[tuple[Photo, Ref]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -28,8 +28,9 @@ from ssc_core.masks.runs import Size
 from ssc_core.refer.segmentation import segmentation_to_rle
 
 _LOCAL = "/data/local-files/?d="
+_UPLOADS = re.compile(r"^data/upload/[^/]*/")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(.+)$")
-"""Label Studio puts eight digits before the name of an uploaded photo."""
+"""Label Studio puts uploaded photos of a project into a folder of its own, and eight digits before their names."""
 _LENGTHS = (3, 4, 8, 16)
 """Bits of a run's length less 1, of the four kinds of runs: those that Label Studio's SDK writes."""
 _CHANNELS, _WORD = 4, 8
@@ -154,7 +155,7 @@ class _Bits:
 
 
 def read(
-    path: Path, photos: Sequence[Photo], passed_over: LeftOut, *, per_ref: bool
+    path: Path, photos: PhotoNames, passed_over: LeftOut, *, per_ref: bool
 ) -> Iterator[tuple[Photo, list[ForeignMask]]]:
     """Masks of a JSON export: brush strokes and polygons; other regions are passed over.
 
@@ -163,11 +164,10 @@ def read(
     tasks = read_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise SscError(f"{path} is no JSON export of Label Studio: a list of tasks")
-    names = PhotoNames(photos)
     for number, task in enumerate(tasks, start=1):
         where = f"{path}, task {number}"
         file, *others = _names(task, where)
-        photo = names.find(file, passed_over, *others)
+        photo = photos.find(file, passed_over, *others)
         if photo is not None:
             regions = _regions(task, where)
             yield photo, list(_masks(regions, photo, f"{where} ({photo.file_name})", passed_over))
@@ -191,6 +191,7 @@ def _names(task: dict[str, Any], where: str) -> Iterator[str]:
             continue
         local = parse_qs(address.query).get("d")
         name = local[0] if local else unquote(address.path).lstrip("/") if address.scheme or "/data/" in text else text
+        name = _UPLOADS.sub("", name)
         yield name
         folder, _, last = name.rpartition("/")
         if (uploaded := _UPLOADED.match(last)) is not None:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -67,10 +67,9 @@ def content_of(image: AnnotatedImage) -> dict[str, Any]:
 
 
 def read(
-    path: Path, photos: Sequence[Photo], passed_over: LeftOut, *, per_ref: bool
+    path: Path, photos: PhotoNames, passed_over: LeftOut, *, per_ref: bool
 ) -> Iterator[tuple[Photo, list[ForeignMask]]]:
     """Masks of a folder of LabelMe files, with its sub-folders: polygons and masks; other shapes are passed over."""
-    names = PhotoNames(photos)
     files = sorted(Path(path).rglob("*.json"))
     if not files:
         raise SscError(f"{path} has no .json file; LabelMe writes one for each photo")
@@ -81,7 +80,7 @@ def read(
         folder, name = file.relative_to(path).parent, text_of(content, "imagePath", file)
         last = [PurePosixPath(one).name for one in (name, name.replace("\\", "/"))]  # of Linux, of Windows
         inside, *others = ((folder / one).as_posix() for one in last)
-        photo = names.find(inside, passed_over, *others)
+        photo = photos.find(inside, passed_over, *others)
         if photo is not None:
             check_size(photo, (content.get("imageHeight"), content.get("imageWidth")), file)
             yield photo, _masks(entries(content, "shapes", file), photo, file, passed_over)

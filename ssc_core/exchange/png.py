@@ -6,7 +6,7 @@ overlap the picture keeps the later one, as the published files do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import NO_CATEGORY, Export, LeftOut
-from ssc_core.exchange.foreign import ForeignMask, Photo
+from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames
 from ssc_core.files import atomic_path, path_inside
 from ssc_core.masks import rle
 from ssc_core.masks.selection import SelectionStore
@@ -77,17 +77,17 @@ def read_png(folder: Path, ref_id: int, size: tuple[int, int]) -> np.ndarray | N
 
 
 def read(
-    path: Path, photos: Sequence[Photo], passed_over: LeftOut, *, per_ref: bool
+    path: Path, photos: PhotoNames, passed_over: LeftOut, *, per_ref: bool
 ) -> Iterator[tuple[Photo, list[ForeignMask]]]:
     """Masks of a folder, those of a ref named as its own. per_ref: all that is not black in a picture is one mask.
 
     Raises SscError for a folder without any picture of these refs, and for one that does not fit its photo.
     """
-    refs = [ref.ref_id for photo in photos for ref in photo.refs]
+    refs = [ref.ref_id for photo in photos.of_split for ref in photo.refs]
     if not any((Path(path) / NAME.format(ref)).is_file() for ref in refs):
         example = NAME.format(refs[0]) if refs else NAME
         raise SscError(f"{path} has no mask of {counted(len(refs), 'ref')} of the split; the first would be {example}")
-    for photo in photos:
+    for photo in photos.of_split:
         found = []
         for ref in photo.refs:
             masks, name = read_png(path, ref.ref_id, photo.size), f"ref {ref.ref_id} of {photo.file_name}"

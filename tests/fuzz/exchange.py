@@ -12,7 +12,7 @@ import numpy as np
 from ssc_core.exchange.annotations import AnnotatedImage, Annotation, LeftOut
 from ssc_core.exchange.coco import coco_entries
 from ssc_core.exchange.cvat import write_images
-from ssc_core.exchange.foreign import Photo
+from ssc_core.exchange.foreign import Photo, PhotoNames
 from ssc_core.exchange.formats import FORMATS
 from ssc_core.exchange.label_studio import tasks_of
 from ssc_core.exchange.labelme import content_of
@@ -62,7 +62,7 @@ def seeds(name: str) -> Callable[[Path], list[bytes]]:
 def reader(name: str) -> Callable[[Path], None]:
     """Reads a file of a format to its end, for a split of one photo."""
     refs = tuple(Ref(number, number, 1, "a.jpg", *SIZE, "train", 1, "cat", (number,), ("a",)) for number in (1, 2))
-    photos = [Photo(1, "a.jpg", SIZE, refs)]
+    photos = PhotoNames([Photo(1, "a.jpg", SIZE, refs)])
 
     def read(path: Path) -> None:
         if FORMATS[name].reads == "folder":

@@ -172,6 +172,52 @@ def test_masks_that_do_not_say_whose_they_are(split: Path) -> None:
     assert len(MaskStore.open(split.parent / "back/masks.h5").candidates(3)) == 1
 
 
+@pytest.fixture
+def two_splits(tmp_path: Path) -> Path:
+    """``results/two``: a photo of the same name and sentence in each of train and val, with its choice."""
+    folder = tmp_path / "results" / "two"
+    for split in ("train", "val"):
+        (folder / split).mkdir(parents=True)
+        (tmp_path / "photos" / split).mkdir(parents=True)
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "photos" / split / "1.png")
+    table = tmp_path / "refs.csv"
+    table.write_text("image,sentences,split\ntrain/1.png,the dog,train\nval/1.png,the dog,val\n")
+    source = DatasetSource(layout="table", file=table, images=tmp_path / "photos")
+    build_index(
+        dataset="two", source=source, out_refs=folder / "refs.parquet", out_truth=folder / "truth.h5",
+        check_counts=False,
+    )  # fmt: skip
+    for ref_id, (split, code) in enumerate(zip(("train", "val"), rle.encode(boxes()), strict=True), start=1):
+        with SelectionWriter(folder / split / "selected.h5", INFO) as writer:
+            writer.append_ref(ref_id, image_id=ref_id, size=SIZE, chosen=[0], scores=np.zeros((1, 1)), rles=[code])
+    return folder
+
+
+@pytest.mark.parametrize("name", ["coco", "labelme", "label-studio", "cvat"])
+def test_masks_of_another_split_are_of_none_of_this_ones_photos(two_splits: Path, name: str) -> None:
+    source = exported(two_splits / "val", name, "selected.h5")[0]
+    for option in ("--decisions", "--truth", "--candidates"):
+        with pytest.raises(SscError, match=r"no mask for 1 photo .*\n  photos that the split does not have: 1 \(val/1"):
+            ssc("import", two_splits / "train", option, source)
+    assert ssc("import", two_splits / "val", "--decisions", source).startswith("1 new decision:")
+    (review,) = read_reviews(two_splits / "reviews.csv").values()
+    assert (review.photo, review.rle) == ("val/1.png", rle.encode(boxes())[1])
+
+
+def test_of_masks_of_all_splits_those_of_one_come_in(two_splits: Path, tmp_path: Path) -> None:
+    files = [exported(two_splits / split, "coco", "selected.h5")[0].rename(tmp_path / f"{split}.json")
+             for split in ("train", "val")]  # fmt: skip
+    train, val = (json.loads(file.read_text()) for file in files)
+    for key in ("images", "annotations"):
+        train[key] += val[key]
+    files[0].write_text(json.dumps(train))
+    said = ssc("import", two_splits / "train", "--decisions", files[0])
+    assert said.startswith("1 new decision:")
+    assert "passed over, photos that the split does not have: 1 (val/1.png)" in said
+    (review,) = read_reviews(two_splits / "reviews.csv").values()
+    assert (review.photo, review.rle) == ("train/1.png", rle.encode(boxes())[0])
+
+
 def test_what_cannot_be_meant(split: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for arguments, message in [

@@ -359,7 +359,7 @@ def test_label_studio_means_percent(split: list[Photo], tmp_path: Path, points: 
 
 def test_an_address_of_label_studio_that_is_none(split: list[Photo], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"data": {"image": "http://[x/beach day.jpg"}, "annotations": []}]))
-    ((photo, _),) = FORMATS["label-studio"].read(tmp_path / "a.json", split, LeftOut(), per_ref=False)
+    ((photo, _),) = FORMATS["label-studio"].read(tmp_path / "a.json", PhotoNames(split), LeftOut(), per_ref=False)
     assert photo is split[0]
 
 
@@ -380,14 +380,72 @@ def test_a_backslash_may_be_part_of_a_name() -> None:
 def test_photos_are_found_by_names_that_other_computers_spell_otherwise() -> None:
     composed, apart = (unicodedata.normalize(form, "Ausflug/Bär am Café.jpg") for form in ("NFC", "NFD"))
     photos = [Photo(1, composed, (37, 50), ()), Photo(2, "A.JPG", (37, 50), ()), Photo(3, "a.jpg", (37, 50), ())]
-    names, passed_over = PhotoNames(photos), LeftOut()
+    passed_over = LeftOut()
     for name in (composed, apart, apart.upper(), apart.replace("/", "\\"), "Bär am Café.JPG"):
-        assert names.find(name, passed_over).image_id == 1
+        assert PhotoNames(photos).find(name, passed_over).image_id == 1
+    names = PhotoNames(photos)
     assert [names.find(name, passed_over).image_id for name in ("A.JPG", "a.jpg")] == [2, 3]
     with pytest.raises(SscError, match=r"'a\.JPG' may be A\.JPG or a\.jpg"):
         names.find("a.JPG", passed_over)
     assert names.find("b.jpg", passed_over) is None
     assert passed_over.lines() == ["photos that the split does not have: 1 (b.jpg)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("train/1.jpg", 1),
+        ("TRAIN\\1.JPG", 1),
+        ("C:\\photos\\train\\1.jpg", 1),
+        ("upload/images/train/1.jpg", 1),
+        ("1.jpg", 1),  # the only one of the split
+        ("upload/1.jpg", 1),
+        ("val/1.jpg", None),
+        ("VAL/1.jpg", None),
+        ("upload/val/1.jpg", None),
+        ("val/2.jpg", None),
+        ("2.jpg", 2),
+        ("3.jpg", None),  # the one without a folder
+        ("3.JPG", None),
+        ("old/3.jpg", None),
+        ("old/day/4.jpg", 4),
+        ("day/4.jpg", 4),
+        ("night/4.jpg", None),
+    ],
+)
+def test_a_photo_of_another_split_is_not_taken_for_one_of_the_same_name(name: str, meant: int | None) -> None:
+    files = {1: "train/1.jpg", 2: "train/2.jpg", 3: "train/3.jpg", 4: "train/day/4.jpg"}
+    others = ["val/1.jpg", "3.jpg", "val/day/4.jpg", "val/night/4.jpg"]
+    passed_over = LeftOut()
+    found = PhotoNames([Photo(one, file, (37, 50), ()) for one, file in files.items()], others).find(name, passed_over)
+    assert (found.image_id if found else None) == meant
+    assert passed_over.names == ({} if found else {"photos that the split does not have": [name]})
+
+
+def test_a_photo_has_one_name_in_a_file() -> None:
+    names = PhotoNames([Photo(1, "train/1.jpg", (37, 50), ())])
+    for name in ("old/1.jpg", "OLD\\1.jpg"):
+        assert names.find(name, LeftOut()).image_id == 1
+    with pytest.raises(
+        SscError, match=r"'old/1\.jpg' and 'new/1\.jpg' may both be train/1\.jpg; leave one of them out"
+    ):
+        names.find("new/1.jpg", LeftOut())
+
+
+def test_a_ref_of_another_split_is_none_of_this_one_that_says_the_same(split: list[Photo], tmp_path: Path) -> None:
+    first = split[0]
+    own, other = (replace(first.refs[1], ref_id=ref_id) for ref_id in (10, 11))
+    (tmp_path / "a.json").write_text(coco(ref_id=11, sentences=list(other.sentences)))
+    with pytest.raises(SscError, match="masks of refs, or of sentences, that their photo does not have: 1"):
+        collect("coco", tmp_path / "a.json", [replace(first, refs=(own,), others=(other,))], LeftOut(), per_ref=True)
+
+
+def test_the_folder_of_an_upload_is_of_label_studio(tmp_path: Path) -> None:
+    photos = [Photo(1, "data/b.jpg", (37, 50), ())]
+    for name in ("/data/upload/3/b.jpg", "/data/upload/3/0123abcd-b.jpg"):
+        (tmp_path / "a.json").write_text(json.dumps([{"data": {"image": name}, "annotations": []}]))
+        read = FORMATS["label-studio"].read(tmp_path / "a.json", PhotoNames(photos), LeftOut(), per_ref=False)
+        assert [photo.image_id for photo, _ in read] == [1]
 
 
 def test_a_group_of_cvat_may_be_of_several_objects(split: list[Photo], tmp_path: Path) -> None:
