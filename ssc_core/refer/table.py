@@ -23,7 +23,7 @@ from ssc_core.pictures import BadImage
 from ssc_core.refer.images import image_size
 from ssc_core.refer.records import ImageRecord, RefData, RefRecord, Segmentation, Sentence
 from ssc_core.refer.spelling import Spellings
-from ssc_core.refer.table_rows import read_rows
+from ssc_core.refer.table_rows import filled, read_rows
 
 _MAX_LISTED = 10
 _PLAIN_SPLITS = frozenset({"train", "val", "test"})
@@ -48,8 +48,8 @@ def read_whole_rows(path: Path) -> Iterator[Row]:
         sentences = _sentences(row.get("sentences"), where)
         image = _text(row, "image", where)
         check_inside_folder(image, where)
-        split, mask = split_of(row.get("split"), where), _segmentation(row.get("mask"), path.parent, where)
-        yield Row(where, image, tuple(sentences), split, mask)
+        split, mask = (filled(row.get(column)) for column in ("split", "mask"))
+        yield Row(where, image, tuple(sentences), _split(split, where), _segmentation(mask, path.parent, where))
 
 
 def read_table(path: Path, images_folder: Path, *, default_split: str, skip_bad_photos: bool = False) -> RefData:
@@ -155,10 +155,10 @@ class _Photos:
 
 
 def _text(row: dict[str, Any], column: str, where: str) -> str:
-    value = row.get(column)
-    if not isinstance(value, str) or not value.strip():
+    value = filled(row.get(column))
+    if not isinstance(value, str):
         raise SscError(f"{where}: '{column}' is empty")
-    return value.strip()
+    return value
 
 
 def _sentences(value: Any, where: str) -> list[str]:
@@ -171,16 +171,16 @@ def _sentences(value: Any, where: str) -> list[str]:
     raise SscError(f"{where}: 'sentences' must be a list of texts, or texts separated by |")
 
 
-def split_of(value: Any, where: str) -> str | None:
+def _split(value: Any, where: str) -> str | None:
     """A row's split, None where it names none. Raises SscError for what cannot be one.
 
     Spreadsheets make Train of train; the others, such as testA, are as they are written.
     """
-    if value is None or value == "":
+    if value is None:
         return None
     try:
         if isinstance(value, str):
-            name = folder_name(value.strip())
+            name = folder_name(value)
             return name.lower() if name.lower() in _PLAIN_SPLITS else name
     except ValueError as error:
         raise SscError(f"{where}: split {value!r:.40}: {error}") from error
@@ -188,12 +188,10 @@ def split_of(value: Any, where: str) -> str | None:
 
 
 def _segmentation(value: Any, folder: Path, where: str) -> Segmentation:
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+    if isinstance(value, str) and value.startswith(("{", "[")):
         value = parse_json(value, f"{where}: 'mask' starts as a COCO segmentation but")
     if isinstance(value, str):
-        return folder / value.strip()
-    if isinstance(value, list | dict):
+        return folder / value
+    if value is None or isinstance(value, list | dict):
         return value
     raise SscError(f"{where}: 'mask' must be the path of a PNG, or a COCO segmentation")

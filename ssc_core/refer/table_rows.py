@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,6 +53,12 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
         raise SscError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); {_AS_CSV}") from error
     except OSError as error:
         raise SscError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def filled(cell: Any, other: Any = None) -> Any:
+    """A cell, a text without blanks around it; ``other`` for an empty one, as spreadsheets and data frames leave it."""
+    cell = cell.strip() if isinstance(cell, str) else cell
+    return other if cell in (None, "") or (isinstance(cell, float) and math.isnan(cell)) else cell
 
 
 def _csv_rows(path: Path) -> Iterator[PlacedRow]:
@@ -165,7 +172,7 @@ def _coco_rows(path: Path) -> Iterator[PlacedRow]:
             raise SscError(f"{where}: 'caption' must be a text")
         photo = photos[one["image_id"]]
         row = {"image": photo["file_name"], "sentences": [one["caption"]], "mask": one.get("segmentation") or None}
-        yield where, {**row, "split": one.get("split", photo.get("split"))}
+        yield where, {**row, "split": filled(one.get("split"), photo.get("split"))}
     if without:
         log.warning("%s: passed over %s without a caption", path, counted(without, "annotation"))
 
@@ -244,7 +251,7 @@ def _saved_rows(folder: Path) -> Iterator[PlacedRow]:
                     # a stranger's offsets may lead anywhere
                     checked = (_whole(batch.select(wanted)) for batch in stream)
                     rows = _arrow_rows((part for batch in checked for part in _slices(batch)), path)
-                    yield from ((where, {"split": split, **row} if split else row) for where, row in rows)
+                    yield from ((where, {**row, "split": filled(row.get("split"), split)}) for where, row in rows)
             except FileNotFoundError:
                 raise
             except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:

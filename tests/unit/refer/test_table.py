@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ssc_core.errors import SscError
@@ -55,6 +57,21 @@ def test_spreadsheets_make_train_of_the_split_with_a_capital(tmp_path: Path, pho
     splits = ["Train", " VAL ", "Test", "testA", "Mine", ""]
     data = read(tmp_path, photo_folder, "image,sentences,split\n" + "".join(f"a.png,dog,{one}\n" for one in splits))
     assert [ref.split for ref in data.refs] == ["train", "val", "test", "testA", "Mine", "train"]
+
+
+BLANKS = [("", ""), (" ", " "), ("\t", "\xa0")]
+
+
+@pytest.mark.parametrize(("split", "mask"), [*BLANKS, (None, None), (float("nan"), float("nan"))])
+def test_a_blank_cell_is_an_empty_one(tmp_path: Path, photo_folder: Path, split: object, mask: object) -> None:
+    row = {"image": "a.png", "sentences": "dog", "split": split, "mask": mask}
+    pq.write_table(pa.table({key: [cell] for key, cell in row.items()}), tmp_path / "t.parquet")
+    found = [read(tmp_path, photo_folder, (tmp_path / "t.parquet").read_bytes(), "mine.parquet")]
+    if split == split:  # JSON has no NaN
+        found.append(read(tmp_path, photo_folder, json.dumps(row), "mine.jsonl"))
+    if (split, mask) in BLANKS:
+        found.append(read(tmp_path, photo_folder, f"image,split,sentences,mask\na.png,{split},dog,{mask}\n"))
+    assert [(ref.split, ref.segmentation) for data in found for ref in data.refs] == [("train", None)] * len(found)
 
 
 def test_jsonl(tmp_path: Path, photo_folder: Path) -> None:

@@ -83,7 +83,7 @@ def test_what_is_no_table(tmp_path: Path, name: str, content: Any, message: str)
         list(read_sentences(write(tmp_path / name, content)))
 
 
-@pytest.mark.parametrize(("photo", "own"), [("val", None), (None, "val"), ("train", "val")])
+@pytest.mark.parametrize(("photo", "own"), [("val", None), (None, "val"), ("train", "val"), ("val", " ")])
 def test_the_split_of_coco_is_its_photos_or_its_own(tmp_path: Path, photo: str | None, own: str | None) -> None:
     image, annotation = ({"split": split} if split else {} for split in (photo, own))
     content = {
@@ -167,7 +167,9 @@ def test_a_folder_of_datasets(tmp_path: Path) -> None:
 
 
 def test_splits_of_a_folder_of_datasets_are_those_of_its_rows(tmp_path: Path) -> None:
-    rows = [{"image": name, "sentences": list(texts), "source": "x"} for name, texts in ROWS]
+    blanks = (None, " ")
+    rows = [{"image": name, "sentences": list(texts), "source": "x", "split": blank}
+            for (name, texts), blank in zip(ROWS, blanks, strict=True)]  # fmt: skip
     found = [row for _, row in read_rows(saved(tmp_path / "t", {"train": rows[:1], "val": rows[1:]}))]
     assert [(row["split"], row["image"]) for row in found] == [("train", "a.png"), ("val", "b.png")]
     assert all("source" not in row for row in found), "nothing reads it"
