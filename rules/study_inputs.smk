@@ -31,7 +31,7 @@ def rows_of(name):
 
 def other_evals(wildcards):
     """What the page shows besides, by content: a new evaluation writes it anew, but none is asked for."""
-    folders = dataset_folders(RESULTS)
+    folders = [one for one in dataset_folders(RESULTS) if one.name in SETTINGS.datasets]
     found = {str(path) for folder in folders for path in folder.all_eval_files()}
     for folder in folders:
         found |= {str(path) for _, path in folder.of_splits("selections")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,9 +148,12 @@ class DatasetResults:
                 )
 
 
-def collect(results: Path) -> list[DatasetResults]:
-    """Datasets below ``results`` that have an eval file, by name. Raises SscError when there is none."""
-    folders = dataset_folders(results)
+def collect(results: Path, names: Collection[str]) -> list[DatasetResults]:
+    """Datasets below ``results`` that have an eval file, by name. names: those that may be told of.
+
+    Raises SscError when there is none.
+    """
+    folders = [folder for folder in dataset_folders(results) if folder.name in names]
     if not folders:
         raise SscError(
             f"{results} holds no eval file yet; make one first, e.g. snakemake {results}/refcoco/eval_val.json"

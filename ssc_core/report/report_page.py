@@ -14,6 +14,7 @@ from pydantic import RootModel
 from ssc_core.config.methods import method_name
 from ssc_core.evaluate.eval_table import over_seeds, records
 from ssc_core.evaluate.schema import ModelEval
+from ssc_core.layout import dataset_folders
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos
@@ -39,11 +40,13 @@ class PhotoFolders(RootModel[dict[str, Path]]):
 
 
 def write_report(results: Path, images: PhotoFolders, selections: Ways, page: Path) -> None:
-    """Write the report of every dataset below ``results`` that has an eval file to ``page``.
+    """Write the report of those datasets of ``images`` that have an eval file below ``results`` to ``page``. It names
+    the others that have one: of these the config does not say where their photos are.
 
     Raises SscError when there is no eval file, or one of the files that belong to it is missing or damaged.
     """
-    datasets = collect(results)
+    datasets = collect(results, images.root)
+    unknown = [str(folder.folder) for folder in dataset_folders(results) if folder.name not in images.root]
     links = [(f"#{dataset.name}", dataset.name) for dataset in datasets] if len(datasets) > 1 else []
     write_page(
         "report.html",
@@ -51,6 +54,7 @@ def write_report(results: Path, images: PhotoFolders, selections: Ways, page: Pa
         title="Segment, Select, Correct",
         worlds=[dataset.world for dataset in datasets],
         links=links,
+        unknown=unknown,
         datasets=[_view(dataset, images.root[dataset.name], selections) for dataset in datasets],
     )
 

@@ -9,6 +9,8 @@ import pytest
 from ssc_core.errors import SscError
 from ssc_core.report.collect import collect, method_order, split_order
 
+NAMES = ("refcoco",)
+
 
 @pytest.fixture
 def copy(results: Path, tmp_path: Path) -> Path:
@@ -16,7 +18,7 @@ def copy(results: Path, tmp_path: Path) -> Path:
 
 
 def test_methods_go_from_least_to_most_information(results: Path) -> None:
-    (dataset,) = collect(results)
+    (dataset,) = collect(results, NAMES)
     assert [m.name for m in dataset.lines()] == ["random", "first", "selected", "pretrained", "corrected", "best"]
     assert [m.name for m in dataset.lines() if m.test_only] == ["best"]
     corrected = next(m for m in dataset.lines() if m.name == "corrected")
@@ -37,7 +39,7 @@ def test_order() -> None:
 
 
 def test_benchmarks(results: Path) -> None:
-    jobs = collect(results)[0].jobs.set_index("rule")
+    jobs = collect(results, NAMES)[0].jobs.set_index("rule")
     assert jobs.loc["pretrain", ["split", "seconds", "rss_mb"]].tolist() == ["", 75, 900]
     assert jobs.loc["detect_boxes", ["split", "seconds"]].tolist() == ["val", 3.5]
     assert jobs["rss_mb"].isna().tolist() == [False, True], "what Snakemake could not measure stays unknown"
@@ -51,42 +53,42 @@ def test_jobs_of_variants_and_deeper_in_a_splits_folder_have_the_split_that_they
         path = folder / place / "benchmarks" / f"{rule}.tsv"
         path.parent.mkdir(parents=True)
         path.write_text(content)
-    jobs = collect(copy)[0].jobs.set_index("rule")
+    jobs = collect(copy, NAMES)[0].jobs.set_index("rule")
     assert {rule: jobs.loc[rule, "split"] for rule in places} == {rule: split for rule, (_, split) in places.items()}
 
 
 def test_logs(results: Path) -> None:
-    (dataset,) = collect(results)
+    (dataset,) = collect(results, NAMES)
     assert list(dataset.logs) == ["pretrain"]
     assert len(dataset.logs["pretrain"]) == 30
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(SscError, match="holds no eval file yet; make one first"):
-        collect(tmp_path)
+        collect(tmp_path, NAMES)
 
 
 def test_rows_are_missing(copy: Path) -> None:
     (copy / "refcoco" / "eval_val.parquet").unlink()
     with pytest.raises(SscError, match=r"eval_val\.parquet does not exist"):
-        collect(copy)
+        collect(copy, NAMES)
 
 
 def test_rows_are_damaged(copy: Path) -> None:
     (copy / "refcoco" / "eval_val.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(SscError, match=r"eval_val\.parquet has no digest"):
-        collect(copy)
+        collect(copy, NAMES)
 
 
 def test_worlds_are_never_mixed(copy: Path) -> None:
     path = copy / "refcoco" / "eval_val.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"world": "files"}))
     with pytest.raises(SscError, match="mixes results of generated scenes and of photos"):
-        collect(copy)
+        collect(copy, NAMES)
 
 
 @pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n"])
 def test_foreign_benchmark(copy: Path, text: str) -> None:
     (copy / "refcoco" / "benchmarks" / "other.tsv").write_text(text)
     with pytest.raises(SscError, match=r"other\.tsv is no benchmark file"):
-        collect(copy)
+        collect(copy, NAMES)

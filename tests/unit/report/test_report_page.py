@@ -133,6 +133,18 @@ def test_photos_that_one_method_could_not_read_are_told_whatever_others_read(
     assert "val: 3 photos cannot be read; masks there count as empty." in words
 
 
+def test_a_dataset_that_the_config_does_not_name_is_named_and_not_shown(
+    results: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    shutil.copytree(copy / "refcoco", copy / "mine_old")
+    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert f"Not shown, since the config names no such dataset: {copy}/mine_old." in page.words
+    assert "mine_old" not in page.all("id")
+    assert "refcoco" in page.all("id")
+
+
 def test_a_damaged_file_leaves_the_last_report(results: Path, photos_folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     (copy / "refcoco" / "eval_val.json").write_text("{")
@@ -183,7 +195,7 @@ def test_seeds_are_in_the_order_of_splits_and_methods(results: Path, tmp_path: P
                 path = copy / "refcoco" / folder / f"eval_{method}_{split}.json"
                 path.write_text(json.dumps(content | {"seed": seed, "split": split, "method": method}))
                 shutil.copy(results / "refcoco" / "eval_val.parquet", path.with_suffix(".parquet"))
-    (dataset,) = collect(copy)
+    (dataset,) = collect(copy, ("refcoco",))
     assert [(row["split"], row["method"]) for row in records(over_seeds(dataset.figures)) if row["seeds"] > 1] == [
         ("val", "pretrained"), ("val", "corrected"), ("testA", "pretrained"), ("testA", "corrected"),
     ]  # fmt: skip
@@ -198,7 +210,7 @@ def test_variants_are_shown_beside_the_config_and_without_it(
         (copy / folder).mkdir()
         changed = content | {"seed": seed, "oIoU": content["oIoU"] - 10 * seed}
         (copy / folder / "eval_val.json").write_text(json.dumps(changed))
-    (changed,) = collect(copy.parent)
+    (changed,) = collect(copy.parent, ("refcoco",))
     (row,) = (row for row in records(over_seeds(changed.figures)) if row["variant"])
     assert (row["variant"], row["method"], row["seeds"]) == ("correct.lr=0.1", "corrected", 2)
     assert row["gain"] == pytest.approx(-15)
