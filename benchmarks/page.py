@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     parts = [
         "# Benchmarks",
         "Written by `make bench`; nothing here was typed. [Performance](performance.md) says what the figures mean.",
-        f"Device: {device}. Each row is measured in one process with the published way of working beside ours, on the "
+        f"Device: {device}. Date: {date.today()}. Each row is measured in one process with the published way of working beside ours, on the "
         "same data; ratios compare, absolute figures depend on the machine.",
         "\n".join(table),
     ]
