@@ -53,12 +53,13 @@ rule index_refs:
         identity=lambda wildcards: dataset_identity(SETTINGS, wildcards.dataset),
         check=lambda wildcards: str(SETTINGS.datasets[wildcards.dataset].check_counts),
         limit=lambda wildcards: SETTINGS.datasets[wildcards.dataset].limit or 0,
+        photos_seen=lambda wildcards: SETTINGS.datasets[wildcards.dataset].seen or "",
         skip=str(SETTINGS.detect.on_bad_image == "skip"),
     message:
         "{wildcards.dataset}: indexing refs and ground truth"
     shell:
         calls(
             "index_refs",
-            "wildcards.dataset params.source params.identity params.compat check_counts=params.check skip_bad_photos=params.skip params.limit"
+            "wildcards.dataset params.source params.identity params.compat check_counts=params.check skip_bad_photos=params.skip params.limit params.photos_seen"
             " output.refs output.truth output.data",
         )

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ssc_core.checkout import DISTRIBUTION, HOME, INSTALLED
 from ssc_core.config.data import MicroSource
@@ -29,6 +29,9 @@ from ssc_core.version import __version__
 from ssc_core.weights.catalogue import needed_by
 from ssc_core.weights.fetch import bytes_text, is_here
 from ssc_core.weights.lock import LockFile
+
+if TYPE_CHECKING:
+    from ssc_core.refer.named_files import NamedFiles
 
 CheckState = Literal["ok", "note", "problem"]
 
@@ -222,8 +225,8 @@ def _data(settings: Settings, root: Path) -> Iterator[Check]:
 
 
 def _photos(settings: Settings, root: Path) -> Iterator[Check]:
-    """Photos, and masks of a table, that were changed or replaced after they were indexed: Snakemake does not look at
-    them."""
+    """Photos, and masks of a table, that were changed, replaced or added after they were indexed: Snakemake does not
+    look at them."""
     if not _version("pandas") or not _version("pyarrow"):
         return
     from ssc_core.refer.ref_table import read_refs
@@ -232,33 +235,39 @@ def _photos(settings: Settings, root: Path) -> Iterator[Check]:
         refs = root / dataset_folder(settings, name) / "refs.parquet"
         if isinstance(dataset.source, MicroSource) or not refs.is_file():
             continue
-        source = dataset_source(settings, name)
+        source, seen = dataset_source(settings, name), dataset.seen
+        named = _named_files(source, root, None if seen else MOST_PHOTOS)
+        if named is None:
+            photos = read_refs(refs, columns=("file_name",))["file_name"].unique()[:MOST_PHOTOS]
+            files = [(file, root / source.images_folder / file) for file in photos]
+        else:
+            files = named.paths
         indexed = refs.stat().st_mtime_ns
-        photos = read_refs(refs, columns=("file_name",))["file_name"].unique()[:MOST_PHOTOS]
-        files = {file: root / source.images_folder / file for file in photos} | _masks(source, root)
-        newer = [file for file, path in files.items() if path.is_file() and path.stat().st_ctime_ns > indexed]
-        if newer:
+        newer = [file for file, path in files if os.path.isfile(path) and path.stat().st_ctime_ns > indexed]  # noqa: PTH113
+        if newer if named is None or seen is None else named.state() != seen:
+            changed = f"{len(newer)} of {len(files)}" if newer else f"some of {len(files)}"
+            first = f" (first: {newer[0]})" if newer else ""
+            again = "`snakemake --forcerun index_refs -- TARGET` makes all of TARGET anew"
             text = (
-                f"{len(newer)} of {len(files)} have changed since {refs.relative_to(root)} was made "
-                f"(first: {newer[0]}). Other photos or masks of the same names? "
-                "`snakemake --forcerun index_refs -- TARGET` makes all of TARGET anew"
+                f"{changed} have changed since {refs.relative_to(root)} was made{first}. Other photos or masks of the "
+                f"same names? {'The same `ssc label` again makes all anew' if seen else again}"
             )
             yield Check(f"photos {name}", "note", text)
 
 
-def _masks(source: DatasetSource, root: Path) -> dict[str, Path]:
-    """The pictures in a table's column ``mask``, by name."""
+def _named_files(source: DatasetSource, root: Path, rows: int | None) -> NamedFiles | None:
+    """What a table names, of its first rows or of all (None); None where there is no table that can be read."""
     if source.layout != "table" or source.file is None:
-        return {}
-    from ssc_core.refer.table_rows import read_rows
+        return None
+    from ssc_core.refer.named_files import NamedFiles
+    from ssc_core.refer.table import read_whole_rows
 
-    table, found = root / source.file, {}
+    found = NamedFiles(root / source.images_folder, root / source.file)
     with suppress(SscError):  # of a table that is broken by now, indexing tells
-        for _, row in islice(read_rows(table), MOST_PHOTOS):
-            mask = row.get("mask")
-            if isinstance(mask, str) and mask.strip() and not mask.lstrip().startswith(("{", "[")):
-                found[mask.strip()] = table.parent / mask.strip()
-    return found
+        for row in islice(read_whole_rows(root / source.file), rows):
+            found.add(row)
+        return found
+    return None
 
 
 def _backends(settings: Settings) -> Iterator[Check]:

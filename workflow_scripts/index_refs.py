@@ -22,6 +22,7 @@ def main(
     check_counts: bool = False,
     skip_bad_photos: bool = False,
     limit: int = 0,
+    photos_seen: str = "",
 ) -> None:
     summary = build_index(
         dataset=dataset,
@@ -32,6 +33,7 @@ def main(
         gt_overlap_hole=compat.gt_overlap_hole,
         skip_bad_photos=skip_bad_photos,
         limit=limit or None,
+        photos_seen=photos_seen,
     )
     stamp = {
         "dataset": dataset,

@@ -67,11 +67,11 @@ def label(
     from ssc_core.named_code import check_code
     from ssc_core.toys import check_stages
 
-    with_truth = _count(photos, table)
+    with_truth, seen = _count(photos, table)
     splits = list(with_truth)
     if preset is None and not config:
         preset = "small"
-    content = _config(photos, table, out, with_truth, preset, config or [], allow_toy_models)
+    content = _config(photos, table, out, with_truth, preset, config or [], allow_toy_models, seen)
     settings = _settings(content)
     check_stages(settings, label_stages(settings), "the photos")
     if profile is None:  # jobs of a profile may run where more is installed
@@ -89,11 +89,12 @@ def label(
     deliver(settings, photos, out, splits, dataset=DATASET, train=_train_command(out))
 
 
-def _count(photos: Path, table: Path) -> dict[str, bool]:
-    """The splits of a table, and whether there are true masks. Says how many photos it names, which of these are not
-    there, and how many others are. Raises SscError where none is there, before anything is fetched."""
+def _count(photos: Path, table: Path) -> tuple[dict[str, bool], str]:
+    """The splits of a table, and whether there are true masks; and what its photos and masks are now
+    (``NamedFiles.state``). Says how many photos it names, which of these are not there, and how many others are. Raises
+    SscError where none is there, before anything is fetched."""
     from ssc_core.pictures import PHOTO_SUFFIXES
-    from ssc_core.refer.spelling import Spellings
+    from ssc_core.refer.named_files import NamedFiles
     from ssc_core.refer.table import read_whole_rows
 
     if not photos.is_dir():
@@ -101,15 +102,16 @@ def _count(photos: Path, table: Path) -> dict[str, bool]:
     if not table.exists():
         raise SscError(f"{table} does not exist; `ssc init FOLDER` writes a table to start from")
     splits: dict[str, bool] = {}
-    named, spellings = Counter[str](), Spellings(photos)
+    files = NamedFiles(photos, table)
     for row in read_whole_rows(table):
         if isinstance(row.mask, Path) and not row.mask.is_file():
             raise SscError(f"{row.where}: the mask {row.mask} is not there; `mask` is relative to the table's folder")
         split = row.split or "train"
         splits[split] = splits.get(split, False) or row.mask is not None
-        named[spellings.find(row.image)] += 1
+        files.add(row)
     if not splits:
         raise SscError(f"{table} has no rows")
+    named = files.photos
     missing = [name for name in named if not os.path.isfile(photos / name)]  # noqa: PTH113  (of any name at all)
     if len(missing) == len(named):
         raise SscError(
@@ -128,13 +130,20 @@ def _count(photos: Path, table: Path) -> dict[str, bool]:
         + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
         + (f"; passed over, since no row names them: {passed}" if passed else "")
     )
-    return splits
+    return splits, files.state()
 
 
 def _config(
-    photos: Path, table: Path, out: Path, splits: dict[str, bool], preset: str | None, files: list[Path], toys: bool
+    photos: Path,
+    table: Path,
+    out: Path,
+    splits: dict[str, bool],
+    preset: str | None,
+    files: list[Path],
+    toys: bool,
+    seen: str,
 ) -> dict[str, Any]:
-    """The config over config.yaml, whole: preset, files, and this dataset alone. splits: see ``_count``."""
+    """The config over config.yaml, whole: preset, files, and this dataset alone. splits, seen: see ``_count``."""
     from ssc_core.config.layers import lay_over, read_config_file, read_layers
     from ssc_core.toys import values_for_drawings
 
@@ -144,7 +153,7 @@ def _config(
         lay_over(content, read_config_file(find_path(str(file))))
     others = {**read_layers([HOME / "config.yaml"])["datasets"], **content.get("datasets", {})}
     source = {"layout": "table", "file": str(table), "images": str(photos)}
-    content["datasets"] = {**dict.fromkeys(others), DATASET: {"source": source, "splits": list(splits)}}
+    content["datasets"] = {**dict.fromkeys(others), DATASET: {"source": source, "splits": list(splits), "seen": seen}}
     if not splits.get(VALIDATION):
         for phase in ("pretrain", "correct"):
             content.setdefault(phase, {})["keep"] = "last"  # a preset's `best` would need masks that nobody has

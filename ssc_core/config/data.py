@@ -45,6 +45,11 @@ class Dataset(Section):
     limit: int | None = Field(
         default=None, ge=1, description="only the first refs of each split, so many, for a quick look; null: all"
     )
+    seen: str | None = Field(
+        default=None,
+        description="a digest of the photos and of a table's masks, by name, size and time, as ssc label writes it: "
+        "with another one all is made anew; null: photos that are replaced are nothing to be done",
+    )
     check_counts: bool = Field(default=False, description="compare refs per split with the published counts")
     checkpoint: WorkflowPath | None = Field(
         default=None,

@@ -19,7 +19,7 @@ from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.refer.counts import check_published_counts
 from ssc_core.refer.records import RefData, RefRecord
-from ssc_core.refer.ref_table import FORMAT, SCHEMA, SKIP_BAD_PHOTOS
+from ssc_core.refer.ref_table import FORMAT, PHOTOS_SEEN, SCHEMA, SKIP_BAD_PHOTOS
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.refer.sources import open_source
 from ssc_core.refer.truth import TruthMask, TruthWriter
@@ -55,14 +55,16 @@ def build_index(
     gt_overlap_hole: bool = False,
     skip_bad_photos: bool = False,
     limit: int | None = None,
+    photos_seen: str = "",
 ) -> IndexSummary:
     """Read a dataset; write its RefTable to ``out_refs`` and its ground truth to ``out_truth``, each whole or not.
 
     dataset: name in the config. check_counts: compare refs per split with the published counts. gt_overlap_hole: see
     ``segmentation_to_rle``; skip_bad_photos: see ``read_table`` and ``PhotoReader``. limit: only the first refs of each
-    split, so many. Blank sentences, and refs that are left without any, are dropped; every such count is logged as a
-    warning. Refs pass through one by one, so memory holds no more of a table than its photos' names. Raises SscError
-    for data that do not fit together.
+    split, so many. photos_seen: a digest of what the photos were, kept in ``out_refs``: with others, all that is made
+    from it is made anew. Blank sentences, and refs that are left without any, are dropped; every such count is logged
+    as a warning. Refs pass through one by one, so memory holds no more of a table than its photos' names. Raises
+    SscError for data that do not fit together.
     """
     data = open_source(dataset, source, skip_bad_photos=skip_bad_photos)
     if check_counts:
@@ -74,7 +76,9 @@ def build_index(
     spelt: dict[str, str] = {}
     n_refs = n_sentences = n_with_truth = 0
     with ExitStack() as stack:
-        rows = stack.enter_context(_refs_writer(out_refs, dataset, data, upright=source.upright, skip=skip_bad_photos))
+        about_photos = {SKIP_BAD_PHOTOS: b"true"} if skip_bad_photos else {}
+        about_photos |= {PHOTOS_SEEN: photos_seen.encode()} if photos_seen else {}
+        rows = stack.enter_context(_refs_writer(out_refs, dataset, data, about_photos, upright=source.upright))
         masks = stack.enter_context(TruthWriter(out_truth))
         for ref in tqdm(_refs(dataset, data), desc="index", unit="ref", mininterval=5, delay=5):
             _check_lengths(dataset, ref)
@@ -182,10 +186,11 @@ def _truth_mask(dataset: str, ref: RefRecord, overlap_hole: bool, notes: Counter
 
 
 @contextmanager
-def _refs_writer(path: Path, dataset: str, data: RefData, *, upright: bool, skip: bool) -> Iterator[_RefsWriter]:
+def _refs_writer(
+    path: Path, dataset: str, data: RefData, about_photos: dict[bytes, bytes], *, upright: bool
+) -> Iterator[_RefsWriter]:
     """Write a RefTable ref by ref, whole or not at all."""
     about_dataset = {b"categories": json.dumps(data.categories).encode(), b"upright": json.dumps(upright).encode()}
-    about_photos = {SKIP_BAD_PHOTOS: b"true"} if skip else {}
     schema = SCHEMA.with_metadata({**FORMAT, **about_dataset, **about_photos})
     with table_writer(path, schema) as writer:
         rows = _RefsWriter(writer, dataset)

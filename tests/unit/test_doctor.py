@@ -98,6 +98,44 @@ def test_a_replaced_photo_is_found(tmp_path: Path) -> None:
     assert "--forcerun index_refs" in found.text
 
 
+def test_photos_are_what_they_were_when_a_config_says_so(tmp_path: Path) -> None:
+    """By what `ssc label` wrote of them: photos whose rows were left out count, too."""
+    from PIL import Image
+
+    from ssc_core.refer.index import build_index
+    from ssc_core.refer.named_files import NamedFiles
+    from ssc_core.refer.table import read_whole_rows
+
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 6)).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "refs.csv").write_text("image,sentences\na.png,the top\ngone.png,the left\n")
+    files = NamedFiles(tmp_path / "photos", tmp_path / "refs.csv")
+    for row in read_whole_rows(tmp_path / "refs.csv"):
+        files.add(row)
+    mine = settings(tmp_path, TABLE.replace("{source", f"{{seen: '{files.state()}', source"))
+    build_index(
+        dataset="mine",
+        source=DatasetSource(layout="table", file=tmp_path / "refs.csv", images=tmp_path / "photos"),
+        out_refs=tmp_path / "results/mine/refs.parquet",
+        out_truth=tmp_path / "results/mine/truth.h5",
+        check_counts=False,
+        skip_bad_photos=True,
+    )
+    (tmp_path / "photos/a.png").chmod(0o600)  # another time of the inode
+    assert not list(doctor._photos(mine, tmp_path))
+    Image.new("RGB", (8, 6)).save(tmp_path / "photos" / "gone.png")
+    (found,) = doctor._photos(mine, tmp_path)
+    assert "(first: a.png)" in found.text and "The same `ssc label` again makes all anew" in found.text
+    (tmp_path / "photos/gone.png").unlink()
+    assert not list(doctor._photos(mine, tmp_path))
+    plain = settings(tmp_path, TABLE)
+    os.utime(tmp_path / "results/mine/refs.parquet")
+    assert not list(doctor._photos(plain, tmp_path))
+    Image.new("RGB", (8, 6)).save(tmp_path / "photos" / "gone.png")
+    (found,) = doctor._photos(plain, tmp_path)
+    assert "1 of 2 have changed" in found.text and "(first: gone.png)" in found.text
+
+
 def test_a_file_that_was_cut_off_is_found(tmp_path: Path) -> None:
     text = "segment: {backend: {name: sam, settings: {model: vit_b, checkpoint: weights/sam_vit_b_01ec64.pth}}}"
     mine = settings(tmp_path, text)

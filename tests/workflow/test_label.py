@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -54,6 +55,8 @@ def fill(folder: Path) -> Path:
     one[LIGHT] = (220, 30, 30)
     for name in ("day 1/one.png", "unnamed.png"):
         Image.fromarray(one).save(photos / name)
+    for photo in photos.rglob("*.png"):
+        os.utime(photo, (1, 1))  # two such folders hold the same photos
     (photos / "notes.txt").write_text("x")
     rows = ["both ö.png;the light apple|light apple", "BOTH ö.png;the dark apple|", "day 1\\one.png;a cup"]
     rows.append("gone.png;a cup")
@@ -175,6 +178,36 @@ def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(
     assert made(folder / "out") == made(quiet[0] / "out")
 
 
+def test_photos_that_are_mended_or_replaced_are_labelled_anew(
+    ssc, warm: Path, warm_environment: dict[str, str], folder: Path
+) -> None:
+    ssc(folder, *LABEL)
+    refs = folder / "out/results/labels/refs.parquet"
+    before = refs.read_bytes()
+    for name in ("both ö.png", "gone.png"):
+        other = np.full((100, 120, 3), 90, np.uint8)
+        other[DARK], other[LIGHT] = (220, 30, 30), (110, 15, 15)  # what was light is dark
+        Image.fromarray(other).save(folder / "photos" / name)
+    doctors = ssc(folder, "doctor", "--config", "out/config.yaml")
+    assert "2 of 3 have changed since out/results/labels/refs.parquet was made (first: both ö.png)" in doctors
+    assert "The same `ssc label` again makes all anew" in doctors
+    started = [str(warm), "-m", "ssc_core.cli.main", *map(str, LABEL)]
+    kill_when(lambda: refs.is_file() and refs.read_bytes() != before, started, folder, warm_environment)
+    said = ssc(folder, *LABEL)
+    assert "2 masks for 4 rows" in said
+    assert "of the table, 1 row left out" not in said
+    content = json.loads((folder / "out/labels.json").read_text())
+    light = next(one for one in content["annotations"] if one["ref_id"] == 1)
+    expected = np.zeros((100, 120), bool)
+    expected[DARK] = True
+    np.testing.assert_array_equal(coco.decode(light["segmentation"]).astype(bool), expected)
+    masks = folder / "out/results/labels/train/masks.h5"
+    when = masks.stat().st_mtime_ns
+    assert "have changed since" not in ssc(folder, "doctor", "--config", "out/config.yaml")
+    ssc(folder, *LABEL)
+    assert masks.stat().st_mtime_ns == when
+
+
 def made(out: Path) -> dict[str, bytes]:
     """Every file but logs and run times, by its name."""
     files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
@@ -187,13 +220,13 @@ def test_photos_get_no_value_that_was_chosen_for_drawings(folder: Path) -> None:
     file = folder / "mine.yaml"
     file.write_text(yaml.safe_dump(read_config_file(file) | {"select": {"seed": 1}}))
     places = folder / "photos", folder / "refs.csv", folder / "out"
-    written = label_config(*places, {"train": False}, preset=None, files=[file], toys=False)
+    written = label_config(*places, {"train": False}, preset=None, files=[file], toys=False, seen="")
     assert (written["select"], written["score"]["blur_sigma"]) == ({"seed": 1, "min_area": 500}, 50)
     assert written["detect"]["nms_iou"] is None
     assert "network" not in written, "nothing of a section with toys, which photos never see"
     network = {"bert": "weights/bert", "swin_weights": None}
     file.write_text(yaml.safe_dump(read_config_file(file) | {"network": network}))
-    written = label_config(*places, {"train": False}, preset=None, files=[file], toys=False)
+    written = label_config(*places, {"train": False}, preset=None, files=[file], toys=False, seen="")
     settings = load_settings(read_layers([HOME / "config.yaml"], written))
     assert (settings.network.swin, settings.network.image_size, settings.correct.epochs) == ("base", 480, 40)
 

@@ -106,6 +106,17 @@ def test_same_data_same_bytes(refer_folder: Any, index: Index) -> None:
     assert (index.refs.read_bytes(), index.truth.read_bytes()) == before
 
 
+def test_other_photos_are_other_bytes_of_the_same_rows(refer_folder: Any, index: Index) -> None:
+    """So all that is made from the RefTable is made anew, although no row of it changed."""
+    index.build(refer_folder.source)
+    plain, rows = index.refs.read_bytes(), read_refs(index.refs)
+    index.build(refer_folder.source, photos_seen="0123")
+    first = index.refs.read_bytes()
+    index.build(refer_folder.source, photos_seen="4567")
+    assert len({plain, first, index.refs.read_bytes()}) == 3
+    assert read_refs(index.refs).equals(rows)
+
+
 def test_blank_sentences_are_dropped_and_counted(
     refer_folder: Any, index: Index, caplog: pytest.LogCaptureFixture
 ) -> None:
