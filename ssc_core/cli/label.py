@@ -63,10 +63,13 @@ def label(
     labels.json (COCO), labels.html and its pages, overlays/, check.csv (the empty and the doubtful, and why) and
     config.yaml.
     """
+    from ssc_core.config.datasets import check_world
     from ssc_core.config.toys import label_stages
     from ssc_core.named_code import check_code
     from ssc_core.toys import check_stages
 
+    if out.exists() and not out.is_dir():
+        raise SscError(f"--out {out} is a file; name a folder")
     with_truth, seen = _count(photos, table)
     splits = list(with_truth)
     if preset is None and not config:
@@ -76,8 +79,9 @@ def label(
     check_stages(settings, label_stages(settings), "the photos")
     if profile is None:  # jobs of a profile may run where more is installed
         check_code(settings, label_stages(settings))
-    file = _write_config(content, out, splits[0])
+    check_world(settings)
     _fetch(settings, yes)
+    file = _write_config(content, out, splits[0])  # what is here goes by the one before until this call labels
     targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]
     options = [*(["--cores", str(cores)] if cores else []), *(["--profile", profile] if profile else [])]
     status = run_workflow([*options, "--configfile", str(file), "--", *targets])
@@ -187,8 +191,6 @@ def _write_config(content: dict[str, Any], out: Path, split: str) -> Path:
 
     from ssc_core.files import atomic_path
 
-    if out.exists() and not out.is_dir():
-        raise SscError(f"--out {out} is a file; name a folder")
     out.mkdir(parents=True, exist_ok=True)
     file = out / "config.yaml"
     target = f"{content['results']}/{DATASET}/{split}/selected.h5"

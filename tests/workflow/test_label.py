@@ -244,7 +244,22 @@ def test_what_would_be_fetched_is_said_and_asked(ssc, folder: Path) -> None:
     assert "sam2_1_tiny_model" in said
     assert "files are not here" in said
     assert "swin_tiny" not in said, "what only trainings need"
-    assert not (folder / "out/results").exists()
+    assert not (folder / "out").exists()
+
+
+def test_a_call_that_labels_nothing_leaves_the_config_of_the_labels_that_are_there(
+    ssc, quiet: tuple[Path, str]
+) -> None:
+    folder, _ = quiet
+    before = (folder / "out/config.yaml").read_text()
+    said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", "--preset", "small", fails=True)
+    assert "files are not here" in said
+    assert (folder / "out/config.yaml").read_text() == before
+    shutil.copy(folder / "refs.csv", folder / "others.csv")
+    said = ssc(folder, "label", "photos", "others.csv", *LABEL[3:], fails=True)
+    assert "error: out/results/labels was built from other data" in said
+    assert "WorkflowError" not in said
+    assert (folder / "out/config.yaml").read_text() == before
 
 
 @pytest.mark.parametrize(
