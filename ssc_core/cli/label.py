@@ -29,6 +29,13 @@ VALIDATION = "val"
 _SHOWN = 5
 """Names of photos in a line."""
 
+_WAYS_OUT = (
+    "go on with these labels: give the photos and the table that they were built with, where you did; if those were "
+    "moved, put links to them there (ln -s)",
+    "label the others beside them: name another folder, --out",
+)
+"""Of results in ``--out`` that are of other data."""
+
 _HEAD = """# Written by `ssc label`, which writes it anew. To go on by hand, in the folder where that was called:
 #   ssc run --configfile {file} -- {target}
 # To train a network on these labels, and on what people decided of them:
@@ -70,6 +77,7 @@ def label(
 
     if out.exists() and not out.is_dir():
         raise SscError(f"--out {out} is a file; name a folder")
+    out = _one_spelling(out)
     with_truth, seen = _count(photos, table)
     splits = list(with_truth)
     if preset is None and not config:
@@ -79,7 +87,7 @@ def label(
     check_stages(settings, label_stages(settings), "the photos")
     if profile is None:  # jobs of a profile may run where more is installed
         check_code(settings, label_stages(settings))
-    check_world(settings)
+    check_world(settings, ways_out=_WAYS_OUT)
     _fetch(settings, yes)
     file = _write_config(content, out, splits[0])  # what is here goes by the one before until this call labels
     targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]
@@ -91,6 +99,13 @@ def label(
     from ssc_core.cli.delivery import deliver
 
     deliver(settings, photos, out, splits, dataset=DATASET, train=_train_command(out))
+
+
+def _one_spelling(out: Path) -> Path:
+    """A folder by the same path however it is written: of results by another one Snakemake knows not how they were
+    made, and would find nothing to be done after any change."""
+    whole, here = Path(os.path.abspath(out)), Path.cwd()  # noqa: PTH100  (links stay as they are)
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
 
 
 def _count(photos: Path, table: Path) -> tuple[dict[str, bool], str]:
@@ -148,6 +163,7 @@ def _config(
     seen: str,
 ) -> dict[str, Any]:
     """The config over config.yaml, whole: preset, files, and this dataset alone. splits, seen: see ``_count``."""
+    from ssc_core.config.datasets import spelled_as_built
     from ssc_core.config.layers import lay_over, read_config_file, read_layers
     from ssc_core.toys import values_for_drawings
 
@@ -157,6 +173,7 @@ def _config(
         lay_over(content, read_config_file(find_path(str(file))))
     others = {**read_layers([HOME / "config.yaml"])["datasets"], **content.get("datasets", {})}
     source = {"layout": "table", "file": str(table), "images": str(photos)}
+    source = spelled_as_built(source, out / "results" / DATASET / "data.json")
     content["datasets"] = {**dict.fromkeys(others), DATASET: {"source": source, "splits": list(splits), "seen": seen}}
     if not splits.get(VALIDATION):
         for phase in ("pretrain", "correct"):

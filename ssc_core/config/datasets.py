@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from ssc_core.config.world import WORLD_EDITIONS, of_dataset
 from ssc_core.errors import SscError
 from ssc_core.files import read_json
 from ssc_core.registry import LAYOUT, own_versions
+
+PLACES = ("root", "file", "images", "instances")
+"""Keys of a source that say where its data lie."""
 
 
 def dataset_folder(settings: Settings, name: str) -> Path:
@@ -113,12 +117,29 @@ def _built(stamp: Path) -> dict[str, Any]:
     return identity
 
 
-def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = Path) -> None:
+def spelled_as_built(source: dict[str, Any], stamp: Path) -> dict[str, Any]:
+    """A source whose places are written as those that results were built from (``stamp``, a data.json that need not be
+    there), where these are the same files or folders: by another path nothing is another, yet rules would run again."""
+    built = _built(stamp).get("source", {}) if stamp.exists() else {}
+    same = {key: built[key] for key in PLACES if _same_place(built.get(key), source.get(key))}
+    return source | same
+
+
+def _same_place(one: object, other: object) -> bool:
+    with suppress(OSError, ValueError):
+        return isinstance(one, str) and isinstance(other, str) and Path(one).samefile(other)
+    return False
+
+
+def check_world(
+    settings: Settings, local_copy: Callable[[Path], Path | None] = Path, ways_out: Sequence[str] | None = None
+) -> None:
     """Stop when a results folder was built from other data than the config names now.
 
-    local_copy: where a result can be read, None if it is not made, for results that are not on a drive.
+    local_copy: where a result can be read, None if it is not made, for results that are not on a drive. ways_out: what
+    can be done, where the config is not the user's to change.
 
-    Raises SscError that names the dataset, the keys that differ, and the two ways out.
+    Raises SscError that names the dataset, the keys that differ, and the ways out.
     """
     for name in settings.datasets:
         original = dataset_folder(settings, name) / "data.json"
@@ -129,22 +150,27 @@ def check_world(settings: Settings, local_copy: Callable[[Path], Path | None] = 
         wanted = json.loads(dataset_identity(settings, name))
         differing, stored = _differing_keys(built, wanted), "" if stamp == original else ", and in the storage"
         if differing:
+            ways = ways_out or (
+                *_if_moved(built.get("source", {}), wanted["source"], differing),
+                "keep both: put `results: another_folder` into the config (or `--config results=another_folder`)",
+                f"start over: rm -r {dataset_folder(settings, name)}{stored}{_but_reviews(settings, name)}",
+            )
             raise SscError(
                 f"{dataset_folder(settings, name)} was built from other data than the config names now.\n"
                 + "".join(f"  {line}\n" for line in differing)
-                + f"Ways out:\n{_if_moved(built.get('source', {}), differing)}"
-                "  keep both: put `results: another_folder` into the config (or `--config results=another_folder`)\n"
-                f"  start over: rm -r {dataset_folder(settings, name)}{stored}{_but_reviews(settings, name)}"
+                + "\n  ".join(("Ways out:", *ways))
             )
 
 
-def _if_moved(source: dict[str, Any], differing: list[str]) -> str:
+def _if_moved(built: dict[str, Any], wanted: dict[str, Any], differing: list[str]) -> list[str]:
     """A way out where paths alone differ: their data may be the same, which would be made into the same results."""
     places = [line.partition(":")[0].removeprefix("source.") for line in differing]
-    if not set(places) <= {"root", "file", "images", "instances"} or not all(source.get(place) for place in places):
-        return ""
-    links = " && ".join(f"ln -s NEW_PLACE {shlex.quote(source[place])}" for place in places)
-    return f"  the same data were moved: {links}, and leave the config as it was\n"
+    if not set(places) <= set(PLACES) or not all(built.get(place) for place in places):
+        return []
+    if all(_same_place(built[place], wanted.get(place)) for place in places):
+        return ["these are the same files: write their paths as the results were built with"]
+    links = " && ".join(f"ln -s NEW_PLACE {shlex.quote(built[place])}" for place in places)
+    return [f"the same data were moved: {links}, and leave the config as it was"]
 
 
 def _but_reviews(settings: Settings, name: str) -> str:

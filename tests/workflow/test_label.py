@@ -117,7 +117,9 @@ def test_labels_of_a_folder(ssc, quiet: tuple[Path, str]) -> None:
     masks = folder / "out/results/labels/train/masks.h5"
     before = masks.stat().st_mtime_ns
     (folder / "out/labels.json").unlink()
-    ssc(folder, *LABEL)
+    config = (folder / "out/config.yaml").read_text()
+    ssc(folder, "label", folder / "photos", folder / "refs.csv", "--out", folder / "out", *LABEL[5:])
+    assert (folder / "out/config.yaml").read_text() == config, "other paths, same places"
     assert masks.stat().st_mtime_ns == before, "a second call runs nothing again"
     assert json.loads((folder / "out/labels.json").read_text()) == content
 
@@ -259,6 +261,8 @@ def test_a_call_that_labels_nothing_leaves_the_config_of_the_labels_that_are_the
     said = ssc(folder, "label", "photos", "others.csv", *LABEL[3:], fails=True)
     assert "error: out/results/labels was built from other data" in said
     assert "WorkflowError" not in said
+    assert said.rstrip().endswith("label the others beside them: name another folder, --out")
+    assert "rm -r" not in said and "results: another_folder" not in said, "nothing is the user's to remove or to write"
     assert (folder / "out/config.yaml").read_text() == before
 
 

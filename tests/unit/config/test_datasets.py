@@ -123,6 +123,33 @@ def test_who_moved_the_data_is_told_how_to_keep_the_results(root: Path, tmp_path
     assert "were moved" not in str(stopped.value), "more than places differ"
 
 
+def test_the_same_place_by_another_path(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    for name in ("refs.csv", "others.csv"):
+        (tmp_path / name).write_text("image,sentences\n")
+
+    def of(source: dict) -> Settings:
+        own = {"datasets": {"own": {"source": source, "splits": ["train"]}}, "results": str(tmp_path / "results")}
+        return load_settings(read_layers([root / "config.yaml"], own))
+
+    source = {"layout": "table", "file": "refs.csv", "images": "photos"}
+    absolute = {"layout": "table", "file": str(tmp_path / "refs.csv"), "images": "link"}
+    stamp = tmp_path / "results/own/data.json"
+    assert datasets.spelled_as_built(absolute, stamp) == absolute, "nothing was built"
+    _stamp(of(source), "own", datasets.dataset_identity(of(source), "own"))
+    assert datasets.spelled_as_built(absolute, stamp) == source
+    others = absolute | {"file": "others.csv"}
+    assert datasets.spelled_as_built(others, stamp) == others | {"images": "photos"}
+    with pytest.raises(SscError, match="these are the same files: write their paths as the results were built with"):
+        datasets.check_world(of(absolute))
+    with pytest.raises(SscError, match="the same data were moved"):
+        datasets.check_world(of(others))
+    with pytest.raises(SscError, match=r"Ways out:\n  go home\n  stay$"):
+        datasets.check_world(of(others), ways_out=["go home", "stay"])
+
+
 def test_who_starts_over_is_told_of_what_people_decided(settings: Settings) -> None:
     folder = datasets.dataset_folder(settings, "refcoco")
     _stamp(settings, "refcoco", json.dumps({"world": "files"}))
