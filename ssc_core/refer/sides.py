@@ -12,7 +12,7 @@ RIGHT = (
 """Other words for the two, and misspellings."""
 
 _ADVERBS = "behind|next|beside|above|under|by|in front|there|here|now|against|after|before|on top"
-ADVERB_RIGHT = rf"(?<!on )(?<!to )(?<!from )(?<!the )(?<!far )(?<!top )(?<!front )right(?= (?:{_ADVERBS})(?!\S))"
+ADVERB_RIGHT = rf"(?<!on )(?<!to )(?<!from )(?<!the )(?<!far )(?<!top )(?<!front )right(?= (?:{_ADVERBS})(?![\w'’]))"
 """A pattern for the word in "right behind her", which is no side."""
 
 _OTHER = {"left": "right", "right": "left"}
@@ -27,7 +27,7 @@ _SIDE = re.compile(
     rf"\b(?:{'|'.join(_MISSPELT)})\b"
     # within words, too ("bottomright", "leftmost", "picleft"), but for those that have another meaning
     r"|(?<!b)(?<!up)(?<!al)(?<!copy)(?<!f)(?<!w)right|(?<!\bc)left(?!over)"
-    r"|\b(?:1[0-2]|[1-9])(?=\s?o?\s?'?\s?clock\b)"
+    r"|\b(?:1[0-2]|[1-9])(?=\W{0,2}o?\W{0,2}clock\b)"  # phones and word processors write ’ for '
 )
 
 

@@ -42,7 +42,8 @@ class NltkNouns:
 
     def _groups(self, sentence: str) -> list[str]:
         ended = sentence if sentence.endswith(".") else f"{sentence}."
-        return noun_phrases(self._tagger.tag(self._tokenizer.tokenize(ended)), self._parser)
+        words = self._tokenizer.tokenize(ended.replace("’", "'"))  # it knows "man's" with this one alone
+        return noun_phrases(self._tagger.tag(words), self._parser)
 
 
 def _load_tagger() -> PerceptronTagger:

@@ -59,7 +59,7 @@ _SPELLINGS: dict[str, str] = {
 }
 _SPELLED = {other: word for word, others in _SPELLINGS.items() for other in others.split()}
 _ENDS_OF = "left|right|top|bottom|middle|center|upper|lower|front|back"
-_GLUE = re.compile(rf"^({_ENDS_OF}|far|on|in|1[0-2]|[1-9])({_ENDS_OF}|side|guy|most|oclock)$")
+_GLUE = re.compile(rf"^({_ENDS_OF}|far|on|in|1[0-2]|[1-9])({_ENDS_OF}|side|guy|most|o'?clock)$")
 STOP = " . "
 """Stands for what is said of another object; no pattern reaches over it."""
 
@@ -196,7 +196,7 @@ def _places(text: str) -> Iterator[Place]:
 
 def _words(sentence: str) -> Iterator[str]:
     """Words in one spelling; those that are written together ("bottomright") apart."""
-    for word in re.findall(r"[a-z0-9']+", sentence.lower()):
+    for word in re.findall(r"[a-z0-9']+", sentence.lower().replace("’", "'")):
         for part in _GLUE.sub(r"\1 \2", word.strip("'")).split():
             yield _SPELLED.get(part, part)
 

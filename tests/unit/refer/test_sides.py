@@ -34,11 +34,25 @@ from ssc_core.select.place_words import Place, read_places
         ("leftovers on a plate", "leftovers on a plate"),
         ("cleft mug, copyright, all but alright", "cleft mug, copyright, all but alright"),
         ("3 mugs below a clock", "3 mugs below a clock"),
+        ("mug right behind, left of it a bowl", "mug right behind, right of it a bowl"),
+        ("mug right behind.", "mug right behind."),
         ("", ""),
     ],
 )
 def test_a_sentence(sentence: str, other: str) -> None:
     assert mirrored(sentence) == other
+
+
+@pytest.mark.parametrize(
+    "hour",
+    ["{} o'clock", "{} o’clock", "{} o‘clock", "{} o´clock", "{} o`clock", "{} o' clock", "{} o’ clock", "{}-o’clock",
+     "{}o'clock", "{}o’clock", "{} oclock", "{} o clock", "{} o-clock", "{} clock"],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["bowl at {}", "the {} bowl", "‘{}’ bowl, the man’s"])
+def test_hours_however_they_are_written(hour: str, text: str) -> None:
+    sentence = text.format(hour.format(10))
+    assert mirrored(sentence) == text.format(hour.format(2))
+    assert [read_places(one) for one in (sentence, mirrored(sentence))] == [(Place("clock", 10),), (Place("clock", 2),)]
 
 
 def test_real_sentences_say_the_mirrored_place(real_sample: Path) -> None:

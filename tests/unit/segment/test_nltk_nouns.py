@@ -42,9 +42,10 @@ def test_chunks(text, phrases):
 
 @pytest.fixture
 def tagger():
-    """A tagger that was trained on three sentences."""
+    """A tagger that was trained on four sentences."""
     trained = PerceptronTagger(load=False)
-    texts = ["big/JJ dog/NN runs/VBZ ./.", "red/JJ ball/NN on/IN table/NN ./.", "run/VB now/RB ./."]
+    texts = ["big/JJ dog/NN runs/VBZ ./.", "red/JJ ball/NN on/IN table/NN ./.", "run/VB now/RB ./.",
+             "dog/NN 's/POS ball/NN ./."]  # fmt: skip
     corpus = [tagged(text) for text in texts]
     trained.train(corpus, nr_iter=20)
     return trained
@@ -72,6 +73,11 @@ PHRASES = [["red ball", "table"], [], ["big dog"], ["red ball", "table"], []]
 def test_sentences_to_phrases(tagger, nowhere, place):
     write(tagger, nowhere / place)
     assert NltkNouns()(SENTENCES) == PHRASES
+
+
+def test_an_apostrophe_of_phones_is_one(tagger, nowhere):
+    write(tagger, nowhere / NLTK_TAGGER)
+    assert NltkNouns()(["dog's ball", "dog’s ball"]) == [["dog", "ball"]] * 2
 
 
 def test_what_ssc_fetch_unpacks_is_found_in_a_folder_that_a_group_shares(tagger, nowhere):
