@@ -103,5 +103,8 @@ wheel: env ## build/dist/*.whl, which holds the whole workflow
 docs: env ## the docs as a site, build/site; every link is checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
-clean: ## remove results and caches, keep the environment
-	rm -rf results build .snakemake .pytest_cache .ruff_cache .mypy_cache
+clean: ## remove results and caches, keep the environment and what people decided (reviews.csv)
+	rm -rf build .snakemake .pytest_cache .ruff_cache .mypy_cache
+	test ! -e results || find results ! -type d ! -name reviews.csv -delete
+	test ! -e results || find results -depth -type d -empty -delete
+	test ! -e results || find results -name reviews.csv -exec echo kept, since nothing makes decisions again: {} ';'
