@@ -1,4 +1,5 @@
 # Where what rules read and write lies, and what their jobs need. (Rules and functions lie apart: snakemake --lint.)
+from snakemake.logging import logger
 
 
 def made(result):
@@ -39,6 +40,37 @@ def found(result, changes=None, **fixed):
     return lambda wildcards: path_of(
         result.format(**dict(wildcards.items())), Fixed(wildcards, fixed), changes
     )
+
+
+def given(path, key):
+    """Input: a file of the user's own; a result of this workflow is where results are. key: where the config names it.
+
+    The plan ends where the file is not there, and no rule makes it.
+    """
+    if Path(path).is_relative_to(RESULTS):
+        return path if IN_STORAGE else existing(path, key)
+    return local(existing(path, key))
+
+
+def existing(path, key):
+    if workflow.is_main_process and not Path(path).exists() and not has_rule(path):
+        stop(
+            f"{key} is {path}, which is not there, and no rule makes it: put the file there, or name another one"
+        )
+    return path
+
+
+@cache
+def has_rule(path):
+    return any(rule.is_producer(path) for rule in workflow.rules)
+
+
+def stop(message):
+    """End the plan. An error that Snakemake knows would not, where outputs of the rule are there: it takes these for files
+    that nobody makes, and a change of what they are made from for nothing to be done.
+    """
+    logger.error(message)
+    raise SystemExit(1)
 
 
 def each(*inputs):

@@ -25,7 +25,7 @@ def training_inputs(wildcards):
         files |= {"reviewed": selected} if reviewed else {}
         files |= {"prior": selected} if train.prior_weight > 0 else {}
     if train.init_from:
-        files["init"] = given(train.init_from)
+        files["init"] = given(train.init_from, f"{phase}.init_from")
     return files
 
 
@@ -60,11 +60,10 @@ def network_of(wildcards):
     if method != "published":
         return path_of(f"{NETWORKS[method]}.pt", wildcards)
     path = SETTINGS.datasets[wildcards.dataset].checkpoint
+    key = f"datasets.{wildcards.dataset}.checkpoint"
     if path is None:
-        raise WorkflowError(
-            f"datasets.{wildcards.dataset}.checkpoint is not set: name the file that is to be evaluated"
-        )
-    return given(path)
+        raise WorkflowError(f"{key} is not set: name the file that is to be evaluated")
+    return given(path, key)
 
 
 def bert_of(wildcards):

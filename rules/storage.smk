@@ -1,16 +1,13 @@
 # Results may lie in a storage (--default-storage-provider): all outputs go there, but for what is marked `local(...)`. What
 # people put here stays on a drive: photos, annotations, weights, decisions.
 
-
-def given(path):
-    """Input: a file of the user's own; a result of this workflow is where results are."""
-    return path if Path(path).is_relative_to(RESULTS) else local(path)
+IN_STORAGE = workflow.storage_settings.default_storage_provider is not None
 
 
 def local_copy(result):
     """Where a result can be read while planning; None: there is none yet. A storage's is fetched."""
     settings = workflow.storage_settings
-    if settings.default_storage_provider is None or not workflow.is_main_process:
+    if not (IN_STORAGE and workflow.is_main_process):
         return result
     query = f"{settings.default_storage_prefix.rstrip('/')}/{result}"
     stored = workflow.storage_registry.default_storage_provider.object(query)

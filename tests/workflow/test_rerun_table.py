@@ -318,6 +318,44 @@ def test_other_data_stop_with_two_ways_out(house: House, config: str, words: str
     assert "rm -r results/refcoco" in output
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("correct: {init_from: weights/typo.pt}\nscore: {prompt: crop}", "correct.init_from is weights/typo.pt, which is"),
+        ("correct: {init_from: results/refcoco/checkpoints/typo.pt}", "results/refcoco/checkpoints/typo.pt, which is not"),
+        ("datasets: {refcoco: {checkpoint: weights/typo.pt}}", "datasets.refcoco.checkpoint is weights/typo.pt, which is"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_there_hides_no_change(house: House, config: str, said: str) -> None:
+    with house.changed(Row("a file that is not there", config=config)) as options:
+        output = house.snakemake("-n", *options, "--", "results/refcoco/eval_published_val.json", *TARGETS, code=1)
+    assert said in output
+    assert "Traceback" not in output
+
+
+def test_a_training_may_start_from_what_a_rule_makes(house: House) -> None:
+    started = "correct: {init_from: results/refcoco/checkpoints/pretrain.pt, lr: 1.0e-4}"
+    with house.changed(Row("a start of its own", config=started)) as options:
+        assert planned(house.snakemake("-n", *options, "--", *TARGETS)) == CORRECT
+
+
+def test_annotations_may_be_gone_until_they_would_be_read_again(house: House) -> None:
+    limited = Row("limit", config="datasets: {own: {limit: 1}}")
+    annotations = house.folder / "my/refs.txt"
+    kept = annotations.rename(annotations.with_suffix(".kept"))
+    try:
+        assert planned(house.snakemake("-n", "--", *OWN_TARGETS)) == set()
+        with house.changed(limited) as options:
+            output = house.snakemake("-n", *options, "--", *OWN_TARGETS, code=1)
+            assert planned(house.snakemake("-n", *options, "--rerun-triggers", "mtime", "--", *OWN_TARGETS)) == set()
+    finally:
+        kept.rename(annotations)
+    assert "results/own/refs.parquet would have to be made again, and cannot: my/refs.txt not found" in output
+    assert re.search("before: 0\nnow: limit 1\n", output)
+    with house.changed(limited) as options:
+        assert planned(house.snakemake("-n", *options, "--", *OWN_TARGETS)) == INDEX
+
+
 def test_a_new_split_runs_what_it_needs_and_nothing_else(house: House) -> None:
     output = house.snakemake("--dry-run", "--", *TARGETS, "results/refcoco/eval_testA.json")
     assert planned(output) == {"evaluate"}
