@@ -32,6 +32,7 @@ from ssc_core.config.stages import (
 )
 from ssc_core.config.study import BASE
 from ssc_core.config.toys import label_stages, toys_of
+from ssc_core.config.training import check_prior
 from ssc_core.config.variants import PATTERN as VARIANT_PATTERN
 from ssc_core.config.variants import Variants, change
 from ssc_core.config.datasets import (

@@ -24,6 +24,10 @@ def training_inputs(wildcards):
         reviewed = settings.reviewer.share > 0 or reviews_of_people(wildcards)
         files |= {"reviewed": selected} if reviewed else {}
         files |= {"prior": selected} if train.prior_weight > 0 else {}
+        try:
+            check_prior(train, settings.compat)
+        except SscError as error:
+            raise WorkflowError(f"{phase}: {error}")
     if train.init_from:
         files["init"] = given(train.init_from, f"{phase}.init_from")
     return files

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from ssc_core.config.base import Section, Seed, Share, name_schema, named
+from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.paths import NameOrPath, UserPath, WorkflowPath, tidy_if_path
+from ssc_core.errors import SscError
 from ssc_core.registry import LOSS, NETWORK
 
 
@@ -154,3 +156,13 @@ class TrainSettings(Section):
         if self.resume and self.init_from is None:
             raise ValueError("`resume` goes on where the checkpoint `init_from` stopped, and that is not set")
         return self
+
+
+def check_prior(train: TrainSettings, compat: CompatSettings) -> None:
+    """Raises SscError for a ``prior_weight`` where training has other candidates than those that Select scored."""
+    switches = [f"compat.{name}" for name in ("merged_masks", "palette_targets") if getattr(compat, name)]
+    if train.prior_weight > 0 and switches:
+        raise SscError(
+            f"`prior_weight` adds Select's scores to what a ref may be, and with {' and '.join(switches)} training has "
+            f"other masks than Select scored: set `prior_weight` to 0, or {' and '.join(switches)} to false"
+        )

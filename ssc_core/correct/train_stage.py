@@ -17,7 +17,7 @@ from transformers import BertTokenizer
 
 import ssc_core.correct.start  # noqa: F401  the network `lavt` by its name: what it is made of is code of this stage
 from ssc_core.config.labelling import CompatSettings
-from ssc_core.config.training import NetworkSettings, TrainSettings
+from ssc_core.config.training import NetworkSettings, TrainSettings, check_prior
 from ssc_core.correct.checkpoints import load_published, load_weights, save_checkpoint
 from ssc_core.correct.distributed import is_first_process
 from ssc_core.correct.items import Items, build_items
@@ -129,7 +129,7 @@ def train(
         resumed = read_resumed(checkpoint, model, files.init) if settings.resume else None
     build = partial(_items, files=files, network=network, tokenizer=tokenizer)
     # it takes long, and what can be wrong was looked at before
-    items = build(files.split, targets, mirror=settings.mirror > 0, prior=_prior(settings, targets, files))
+    items = build(files.split, targets, mirror=settings.mirror > 0, prior=_prior(settings, compat, targets, files))
     if left_out := _left_out(items, network, tokenizer):
         log.warning("training on %s, without %s", counted(items.refs, "ref"), "; ".join(left_out))
     val_items = None
@@ -191,10 +191,11 @@ def _targets(settings: TrainSettings, compat: CompatSettings, files: TrainFiles)
     raise SscError(f"`loss: {settings.loss}` trains on {needed}, which was not given")
 
 
-def _prior(settings: TrainSettings, targets: Targets, files: TrainFiles) -> Prior | None:
+def _prior(settings: TrainSettings, compat: CompatSettings, targets: Targets, files: TrainFiles) -> Prior | None:
     """What Select says of candidates, where there are several to match."""
     if settings.prior_weight == 0 or not isinstance(targets, CandidateTargets):
         return None
+    check_prior(settings, compat)
     if files.prior is None:
         raise SscError("`prior_weight` goes by the scores of selected.h5, which was not given")
     return Prior(files.prior, settings.prior_temperature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from tests.workflow.test_plans import jobs
@@ -44,6 +45,18 @@ def test_select_has_a_say_where_the_config_gives_it_a_weight(snakemake, tmp_path
     assert read("correct={prior_weight: 0.5}") == picks | dict.fromkeys(matched, "prior")
     both = read("correct={prior_weight: 0.5}", "reviewer={share: 0.1}")
     assert both == picks | dict.fromkeys(matched, "reviewed and prior")
+
+
+def test_a_say_for_select_on_masks_that_it_did_not_see_is_refused_before_anything_runs(
+    snakemake, root: Path, tmp_path: Path
+) -> None:
+    preset = str(root / "presets" / "paper_compat.yaml")
+    plan = partial(snakemake, "-n", "--configfile", preset, "--config", f"results={tmp_path}", "--")
+    assert jobs(plan(f"{tmp_path}/refcoco/checkpoints/correct.pt").stdout)["train"] == 2
+    refused = plan(f"{tmp_path}/refcoco/correct.prior_weight=0.5/checkpoints/correct.pt", check=False)
+    assert refused.returncode
+    assert "correct: `prior_weight` adds Select's scores to what a ref may be" in refused.stdout
+    assert "or compat.merged_masks and compat.palette_targets to false" in refused.stdout
 
 
 def test_another_seed_shares_the_labels(snakemake, tmp_path: Path) -> None:

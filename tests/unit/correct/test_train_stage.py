@@ -341,6 +341,13 @@ def test_a_prior_without_the_scores_of_select(files: Path, tmp_path: Path) -> No
         run(files, tmp_path / "x.pt", settings={"prior_weight": 0.5}, masks=files / "masks.h5")
 
 
+@pytest.mark.parametrize("switch", ["merged_masks", "palette_targets"])
+def test_a_prior_of_other_masks_than_select_scored(files: Path, tmp_path: Path, switch: str) -> None:
+    given = {"masks": files / "masks.h5", "prior": files / "selected.h5"}
+    with pytest.raises(SscError, match=rf"set `prior_weight` to 0, or compat\.{switch} to false"):
+        run(files, tmp_path / "x.pt", settings={"prior_weight": 0.5}, compat={switch: True}, **given)
+
+
 def test_a_prior_is_nothing_to_a_phase_that_learns_from_the_picks(files: Path, tmp_path: Path) -> None:
     given = {"selected": files / "selected.h5", "masks": files / "masks.h5"}
     run(files, tmp_path / "x.pt", settings={"loss": "random_ce", "prior_weight": 0.5}, **given)
