@@ -145,14 +145,14 @@ def greedy_ce(samples: Samples, options: Options = Options()) -> MatchedLoss:
         assignment = matching.optimal(*table)
     else:
         assignment = matching.greedy(*table, double_count=options.double_count)
-    return segment(samples, assignment, options, _confidence(samples, fit, options, assignment))
+    return segment(samples, assignment, options, _confidence(samples, options, assignment))
 
 
 def greedy_no_constraints(samples: Samples, options: Options = Options()) -> MatchedLoss:
     """Train each sample on its own best candidate, whatever the image's other refs take."""
     fit = _fit(samples, options)
     assignment = matching.best(*_ids(samples), fit, samples.candidates.rows)
-    return segment(samples, assignment, options, _confidence(samples, fit, options, assignment))
+    return segment(samples, assignment, options, _confidence(samples, options, assignment))
 
 
 def greedy_ce_contrastive(samples: Samples, options: Options = Options()) -> MatchedLoss:
@@ -210,10 +210,11 @@ def _fit(samples: Samples, options: Options) -> np.ndarray:
     return matching.with_prior(samples.soft_iou, samples.candidates.rows, samples.candidates.prior, weight)
 
 
-def _confidence(samples: Samples, fit: np.ndarray, options: Options, assignment: Assignment) -> np.ndarray | None:
+def _confidence(samples: Samples, options: Options, assignment: Assignment) -> np.ndarray | None:
+    """By soft IoU alone: a sure pick of Select says nothing of how clearly the network tells candidates apart."""
     if options.temperature is None:
         return None
-    return matching.confidence(fit, samples.candidates.rows, assignment.rows, options.temperature)
+    return matching.confidence(samples.soft_iou, samples.candidates.rows, assignment.rows, options.temperature)
 
 
 def segment(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -150,10 +152,14 @@ def test_a_teacher_decides_and_the_student_learns(loss):
     assert by_teacher.value != teacher_alone.value
 
 
+@pytest.mark.parametrize("prior", [0.0, 9.0])
 @pytest.mark.parametrize("loss", [losses.greedy_ce, losses.greedy_no_constraints])
-def test_confidence_weights_each_sample(loss):
+def test_confidence_weights_each_sample_by_soft_iou_whatever_select_says(loss, prior):
     image_ids, ref_ids, logits, candidates = case()
-    value, assignment, _ = loss(samples(image_ids, ref_ids, logits, candidates), Options(temperature=0.01))
+    given = samples(image_ids, ref_ids, logits, candidates)
+    shares = tuple(np.arange(1.0, len(own) + 1) / np.arange(1.0, len(own) + 1).sum() for own in given.candidates.rows)
+    given = replace(given, candidates=replace(given.candidates, prior=shares))
+    value, assignment, _ = loss(given, Options(temperature=0.01, prior=prior))
     held = distinct(candidates)
     iou = losses.matching.soft_iou(logits.softmax(1)[:, 1], held.masks).numpy()
     weights = losses.matching.confidence(iou, held.rows, assignment.rows, 0.01)
