@@ -53,7 +53,14 @@ from ssc_core.registry import backend_version, possible_paths, weights_version
 from ssc_core.config.settings import load_settings
 from ssc_core.stale_locks import begin_run
 from ssc_core.toys import check_stages, warnings_of_values
-from ssc_core.studies import check_studies, evaluations, find_study, named_changes, rows
+from ssc_core.studies import (
+    check_studies,
+    evaluations,
+    find_study,
+    named_changes,
+    rows,
+    training_logs,
+)
 from ssc_core.config.targets import dataset_pattern
 
 if {"{", "}"} & set(str(HERE)):

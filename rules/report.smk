@@ -7,6 +7,7 @@ report: "../docs/captions/workflow.rst"
 rule report:
     input:
         evals=lambda wildcards: evals_of("report"),
+        logs=lambda wildcards: logs_of("report"),
     output:
         page=report(
             f"{RESULTS}/report/index.html",
@@ -26,7 +27,7 @@ rule report:
         results=lambda wildcards, output: str(Path(output.page).parents[1]),
         images=as_json({name: images_of(name) for name in SETTINGS.datasets}),
         selections=as_json(SELECTIONS),
-        others=other_evals,
+        others=shown_besides,
         look=page_look(),
         code=code("ssc_core.report.report_page:write_report"),
     message:

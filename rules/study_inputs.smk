@@ -29,16 +29,16 @@ def rows_of(name):
     return as_json([(one.row.variant, one.row.seed) for one in study_evaluations(name)])
 
 
-def other_evals(wildcards):
-    """What the page shows besides, by content: a new evaluation writes it anew, but none is asked for."""
+def logs_of(name):
+    return training_logs(SETTINGS, study_of(name), VARIANTS)
+
+
+def shown_besides(wildcards):
+    """What the report shows besides its study, by content: what is new writes it anew, but nothing is asked for."""
     folders = [one for one in dataset_folders(RESULTS) if one.name in SETTINGS.datasets]
-    found = {str(path) for folder in folders for path in folder.all_eval_files()}
-    for folder in folders:
-        found |= {str(path) for _, path in folder.of_splits("selections")}
-    return [
-        f"{path} {file_sha256(Path(path))[:8]}"
-        for path in sorted(found - set(evals_of("report")))
-    ]
+    found = {str(path) for folder in folders for path in folder.shown().files}
+    asked = {*evals_of("report"), *logs_of("report")}
+    return [f"{path} {file_sha256(Path(path))[:8]}" for path in sorted(found - asked)]
 
 
 def page_look():

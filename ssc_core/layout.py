@@ -7,9 +7,11 @@ empty for the config itself, else a folder with its slash (``ssc_core.config.var
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssc_core.config.methods import MATCHED, PHASES
 from ssc_core.config.stages import made_by, stage_named
 from ssc_core.config.variants import PATTERN
 
@@ -27,6 +29,27 @@ def template(result: str, results: str = "") -> str:
     """
     path = RESULT_FOLDER + stage_named(made_by(result)).writes[result]
     return f"{results}/{path}" if results else path
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the report shows of a dataset, as far as it is there. evals: of the config itself and of its variants;
+    selections, sheets: evaluations of ways to select, and contact sheets, by split; logs, matching: of trainings, by
+    phase.
+
+    What goes along with an evaluation is not among them, nor are run times: a job that is done again has others.
+    """
+
+    evals: list[Path]
+    selections: dict[str, Path]
+    sheets: dict[str, Path]
+    logs: dict[str, Path]
+    matching: dict[str, Path]
+
+    @property
+    def files(self) -> list[Path]:
+        by_name = (self.selections, self.sheets, self.logs, self.matching)
+        return [*self.evals, *(path for found in by_name for path in found.values())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +75,20 @@ class DatasetFolder:
     def all_eval_files(self) -> list[Path]:
         """Eval files of the config itself and then of its variants."""
         return [path for one in (DatasetFolder(self.folder), *self.variants()) for path in one.eval_files()]
+
+    def shown(self) -> Shown:
+        """What a report shows."""
+        return Shown(
+            evals=self.all_eval_files(),
+            selections=dict(self.of_splits("selections")),
+            sheets=dict(self.of_splits("contact_sheet")),
+            logs=self._of_phases(PHASES, "csv"),
+            matching=self._of_phases(MATCHED, "matching"),
+        )
+
+    def _of_phases(self, phases: Iterable[str], kind: str) -> dict[str, Path]:
+        found = {phase: self(f"{phase}.{kind}") for phase in phases}
+        return {phase: path for phase, path in found.items() if path.is_file()}
 
     def splits(self) -> list[str]:
         """Splits that something may have been made for."""

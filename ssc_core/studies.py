@@ -11,7 +11,7 @@ from typing import Any
 
 from ssc_core.config.methods import METHODS, PHASES
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import STAGES
+from ssc_core.config.stages import STAGES, made_from
 from ssc_core.config.study import BASE, Study
 from ssc_core.config.targets import check_split
 from ssc_core.config.variants import SEED, Variants, change, plain
@@ -107,6 +107,18 @@ def eval_path(variants: Variants, dataset: str, split: str, method: str, changes
     result = f"eval.{method}"
     folder = variants.folder(result, changes=changes)
     return template(result, variants.settings.results).format(dataset=dataset, variant=folder, split=split)
+
+
+def training_logs(settings: Settings, study: Study, variants: Variants) -> list[str]:
+    """Logs of the trainings behind the networks of a study, as far as these are of the config itself."""
+    found = {
+        template(f"{phase}.csv", settings.results).format(dataset=one.dataset, variant="")
+        for one in evaluations(settings, study, variants)
+        for phase in PHASES
+        if f"{phase}.pt" in made_from(change(settings, one.row.all_changes), f"eval.{one.method}")
+        and not variants.folder(f"{phase}.csv", changes=one.row.all_changes)
+    }
+    return sorted(found)
 
 
 def uses_network(method: str) -> bool:

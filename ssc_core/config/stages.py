@@ -343,7 +343,7 @@ def plugin_versions(settings: Settings, stage: str) -> str:
 def depends_on(settings: Settings, result: str) -> dict[str, Any]:
     """All of the config that a result depends on, by section or ``compat.switch``: its stage's and the ones before."""
     found: dict[str, Any] = {}
-    for name in _made_from(settings, result):
+    for name in made_from(settings, result):
         stage = made_by(name)
         if name not in stage_named(stage).same:
             found |= reads(settings, stage)
@@ -381,7 +381,7 @@ def inputs(settings: Settings, stage: str) -> tuple[str, ...]:
     return (*after, "truth") if train.keep == "best" and "truth" not in after else after
 
 
-def _made_from(settings: Settings, result: str) -> Iterator[str]:
+def made_from(settings: Settings, result: str) -> Iterator[str]:
     """A result and all that it is made from, each once."""
     seen: set[str] = set()
     waiting = [result]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ssc_core.config.methods import MATCHED, PHASES, method_order
+from ssc_core.config.methods import method_order
 from ssc_core.errors import SscError
 from ssc_core.evaluate.eval_table import folder_table, networks_resolution, split_order
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
-from ssc_core.layout import DatasetFolder, dataset_folders, is_variant
+from ssc_core.layout import DatasetFolder, Shown, dataset_folders, is_variant, variant_of
 from ssc_core.report.published import PUBLISHED, Published
 from ssc_core.tables import read_frame
 
@@ -62,12 +62,13 @@ class EvaluatedMasks:
 class DatasetResults:
     """Everything that a dataset's folder holds.
 
-    world: whose figures they are; logs: training log by phase; matching: accuracy of the matching by phase; figures:
-    ``folder_table`` of the config and all its variants; models and masks are of the config itself; jobs: a row per
-    benchmarked job.
+    shown: the files; world: whose figures they are; logs: training log by phase; matching: accuracy of the matching by
+    phase; figures: ``folder_table`` of the config and all its variants; models and masks are of the config itself;
+    jobs: a row per benchmarked job.
     """
 
     folder: DatasetFolder
+    shown: Shown
     world: str
     models: tuple[EvaluatedModel, ...]
     masks: tuple[EvaluatedMasks, ...]
@@ -87,15 +88,12 @@ class DatasetResults:
     @property
     def sheets(self) -> list[tuple[str, Path]]:
         """Splits that have a contact sheet of what Segment found, and its path."""
-        return self._of_splits("contact_sheet")
+        return sorted(self.shown.sheets.items(), key=lambda one: split_order(one[0]))
 
     @property
     def selections(self) -> list[str]:
         """Splits whose ways to select were evaluated."""
-        return [split for split, _ in self._of_splits("selections")]
-
-    def _of_splits(self, result: str) -> list[tuple[str, Path]]:
-        return sorted(self.folder.of_splits(result), key=lambda one: split_order(one[0]))
+        return sorted(self.shown.selections, key=split_order)
 
     def lines(self) -> list[ResultLine]:
         """Lines of the table by split, all measured alike: once per sentence, choices among candidates too."""
@@ -162,29 +160,31 @@ def collect(results: Path, names: Collection[str]) -> list[DatasetResults]:
 
 
 def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
+    shown = folder.shown()
     models: list[EvaluatedModel] = []
     masks: list[EvaluatedMasks] = []
-    for path in folder.eval_files():
+    for path in shown.evals:
+        if variant_of(path):
+            continue
         content, rows = read_eval(path), _read_rows(path.with_suffix(".parquet"))
         if isinstance(content, ModelEval):
             models.append(EvaluatedModel(content, rows))
         else:
             masks.append(EvaluatedMasks(content, rows))
-    figures = folder_table(folder.all_eval_files())
-    worlds = {*figures["world"], *(read_eval(path).world for _, path in folder.of_splits("selections"))}
+    figures = folder_table(shown.evals)
+    worlds = {*figures["world"], *(read_eval(path).world for path in shown.selections.values())}
     if len({world == "micro" for world in worlds}) > 1:
         raise SscError(
             f"{folder.folder} mixes results of generated scenes and of photos; delete those that do not belong there"
         )
-    logs = {phase: folder(f"{phase}.csv") for phase in PHASES}
-    matching = {phase: folder(f"{phase}.matching") for phase in MATCHED}
     return DatasetResults(
         folder=folder,
+        shown=shown,
         world="toys" if "toys" in worlds else worlds.pop(),
         models=tuple(sorted(models, key=lambda m: (split_order(m.content.split), method_order(m.content.method)))),
         masks=tuple(sorted(masks, key=lambda c: split_order(c.content.split))),
-        logs={phase: _read_log(path) for phase, path in logs.items() if path.is_file()},
-        matching={phase: _read_log(path) for phase, path in matching.items() if path.is_file()},
+        logs={phase: _read_log(path) for phase, path in shown.logs.items()},
+        matching={phase: _read_log(path) for phase, path in shown.matching.items()},
         figures=figures,
         jobs=_read_jobs(folder.folder),
     )

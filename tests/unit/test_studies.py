@@ -10,7 +10,7 @@ from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.study import BASE
 from ssc_core.config.variants import Variants
 from ssc_core.errors import SscError
-from ssc_core.studies import check_studies, evaluations, find_study, rows
+from ssc_core.studies import check_studies, evaluations, find_study, rows, training_logs
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,24 @@ def test_reviews_at_random_have_a_row_a_seed_and_those_by_doubt_one(default: dic
     paths = {one.row.variant: one.path for one in evaluations(config, config.studies["mine"], Variants(config))}
     assert paths["at random"] == "results/refcoco/reviewer.order=random+reviewer.share=0.1+seed1/eval_masks_val.json"
     assert "nobody" not in paths, "with nobody who reviews, the order changes nothing: it is the config's own file"
+
+
+@pytest.mark.parametrize(("study", "logs"), [
+    ({"methods": ["grounded_sentence"]}, []),
+    ({"methods": ["corrected"]}, ["correct.csv", "pretrain.csv"]),
+    ({"methods": ["supervised"], "seeds": [0, 1]}, ["supervised.csv"]),
+    ({"methods": ["corrected"], "seeds": [1]}, []),
+])  # fmt: skip
+def test_logs_are_those_of_trainings_of_the_config_itself(
+    default: dict[str, Any], study: dict[str, Any], logs: list[str]
+) -> None:
+    config = settings(default, **study)
+    found = training_logs(config, config.studies["mine"], Variants(config))
+    assert found == [f"results/refcoco/checkpoints/{name}" for name in logs]
+
+
+def test_a_training_that_starts_from_elsewhere_has_no_log_before_it(default: dict[str, Any]) -> None:
+    config = settings({**default, "correct": {**default["correct"], "init_from": "elsewhere.pt"}})
+    assert training_logs(config, config.studies["mine"], Variants(config)) == [
+        "results/refcoco/checkpoints/correct.csv"
+    ]

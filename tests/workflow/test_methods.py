@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import subprocess
+from ast import literal_eval
 from pathlib import Path
 
 import yaml
 
-CONFIG = Path(__file__).parents[2] / "config.yaml"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config.yaml"
 OTHER_PAGES = dict.fromkeys(
     name for name in yaml.safe_load(CONFIG.read_text())["studies"] if name.startswith("results")
 )
@@ -90,3 +95,29 @@ def test_every_dataset_has_a_page_of_its_own(snakemake, tmp_path: Path) -> None:
     assert found["train"] == 3
     assert found["matching_accuracy"] == 2
     assert "refcoco+" not in output
+
+
+def test_the_report_is_made_anew_for_whatever_of_a_dataset_of_the_config_it_shows(
+    warm: Path, warm_environment: dict[str, str], tmp_path: Path
+) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump({"results": f"{tmp_path}/r", "studies": {"report": {"methods": ["corrected"]}}}))
+    shown = [
+        "checkpoints/correct.matching.csv", "checkpoints/supervised.csv", "eval_supervised_val.json",
+        "seed1/eval_val.json", "val/contact_sheet.jpg", "val/select/eval.json",
+    ]  # fmt: skip
+    others = ["benchmarks/train.tsv", "seed1/checkpoints/supervised.csv", "val/repaired.png"]
+    asked = ["checkpoints/correct.csv", "checkpoints/pretrain.csv", "eval_masks_val.json", "eval_val.json"]
+    for name in (*shown, *others, *asked):
+        for dataset in ("refcoco", "dropped"):
+            path = tmp_path / "r" / dataset / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+    command = [warm, "-m", "tests.workflow.planned_jobs", ROOT / "Snakefile", config, f"{tmp_path}/r/report/index.html"]
+    environment = {**warm_environment, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    (job,) = (job for job in json.loads(done.stdout) if job["rule"] == "report")
+    assert literal_eval(job["params"]["others"]) == [
+        f"{tmp_path}/r/refcoco/{name} {hashlib.sha256(name.encode()).hexdigest()[:8]}" for name in shown
+    ]
+    assert sorted(job["input"]) == [f"{tmp_path}/r/refcoco/{name}" for name in asked]
