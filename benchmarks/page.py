@@ -104,8 +104,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     parts = [
         "# Benchmarks",
         "Written by `make bench`; nothing here was typed. [Performance](performance.md) says what the figures mean.",
-        f"Device: {device}. Date: {date.today()}. Each row is measured in one process with the published way of working beside ours, on the "
-        "same data; ratios compare, absolute figures depend on the machine.",
+        f"Device: {device}. Date: {date.today()}. Each row is measured in one process with the published way "
+        "of working beside ours, on the same data; ratios compare, absolute figures depend on the machine.",
         "\n".join(table),
     ]
     for name, run_of in found.items():
