@@ -55,7 +55,7 @@ def given(path, key):
 def existing(path, key):
     if workflow.is_main_process and not Path(path).exists() and not has_rule(path):
         stop(
-            f"{key} is {path}, which is not there, and no rule makes it: put the file there, or name another one"
+            f"{key} is {path}, which is not there, and nothing makes it: put the file there, or name another one"
         )
     return path
 
@@ -66,9 +66,8 @@ def has_rule(path):
 
 
 def stop(message):
-    """End the plan. An error that Snakemake knows would not, where outputs of the rule are there: it takes these for files
-    that nobody makes, and a change of what they are made from for nothing to be done.
-    """
+    """End the plan. An error that Snakemake knows would not, where outputs are there already: it takes these for files that
+    nobody makes, and a change of what they are made from for nothing to be done."""
     logger.error(message)
     raise SystemExit(1)
 

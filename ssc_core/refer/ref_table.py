@@ -41,8 +41,6 @@ _OF_REFS = [column for column in COLUMNS if column not in ("dataset", "raw")]
 _REF_COLUMNS = [column for column in _OF_REFS if column not in ("sent_id", "sentence")]
 SKIP_BAD_PHOTOS = b"skip_bad_photos"
 """In the metadata where ``detect.on_bad_image`` is skip: so every stage that opens photos obeys it."""
-PHOTOS_SEEN = b"photos_seen"
-"""In the metadata where it is known what the photos were (``datasets.*.seen``)."""
 FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
 _PHOTOS_AT_ONCE, _ROWS_AT_ONCE = 2048, 10_000
 """Of which refs are in memory, some ten MB."""

@@ -322,8 +322,8 @@ def test_other_data_stop_with_two_ways_out(house: House, config: str, words: str
     ("config", "said"),
     [
         ("correct: {init_from: weights/typo.pt}\nscore: {prompt: crop}", "correct.init_from is weights/typo.pt, which"),
-        ("correct: {init_from: results/refcoco/checkpoints/typo.pt}", "is results/refcoco/checkpoints/typo.pt"),
-        ("datasets: {refcoco: {checkpoint: weights/typo.pt}}", "datasets.refcoco.checkpoint is weights/typo.pt"),
+        ("correct: {init_from: results/refcoco/checkpoints/typo.pt}", "checkpoints/typo.pt, which is not there"),
+        ("datasets: {refcoco: {checkpoint: weights/typo.pt}}", "refcoco.checkpoint is weights/typo.pt, which"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_there_hides_no_change(house: House, config: str, said: str) -> None:
