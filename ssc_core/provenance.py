@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
@@ -30,6 +31,10 @@ _LEFT_OUT = (
 
 The config reaches rules by value, as ``params``, and so does the code behind a registered backend. The others change no
 result: they say where files lie, refuse them, or read a command line."""
+
+
+_FORM = 2
+"""Of ``_written``: digests of another form, which may be among those that were kept, are not taken."""
 
 
 @cache
@@ -87,12 +92,12 @@ def _read_module(name: str) -> tuple[str, tuple[str, ...]]:
     path = _module_path(name)
     source = path.read_bytes()
     is_package = path.name == "__init__.py"
-    key = hashlib.sha256(f"{name} {is_package} ".encode() + source).hexdigest()
+    key = hashlib.sha256(f"{_FORM} {name} {is_package} ".encode() + source).hexdigest()
     if key not in _known():
         tree = ast.parse(source, filename=str(path))
         mentioned = sorted(set(_mentioned_modules(tree, name, is_package=is_package)))
-        _drop_docstrings(tree)
-        _known()[key] = (hashlib.sha256(ast.dump(tree).encode()).hexdigest(), mentioned)
+        _drop_what_says_nothing(tree)
+        _known()[key] = (hashlib.sha256(_written(tree).encode()).hexdigest(), mentioned)
     digest, mentioned = _known()[key]
     return digest, tuple(module for module in mentioned if _find_module(module))
 
@@ -151,9 +156,20 @@ def _mentioned_modules(tree: ast.Module, module: str, *, is_package: bool) -> It
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 
-def _drop_docstrings(tree: ast.Module) -> None:
+def _written(value: Any) -> str:
+    """A syntax tree as text, the same in every Python, which ``ast.dump`` is not: what is empty is left out, since
+    versions differ in which fields there are, and in which of them are written where they hold nothing."""
+    if isinstance(value, ast.AST):
+        fields = (f"{name}={_written(held)}" for name, held in ast.iter_fields(value) if held not in (None, []))
+        return f"{type(value).__name__}({', '.join(fields)})"
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, list) else repr(value)
+
+
+def _drop_what_says_nothing(tree: ast.Module) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             # a docstring, and the bare strings that document module constants
             body = [n for n in node.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
             node.body = body or [ast.Pass()]
+        elif isinstance(node, ast.JoinedStr):  # Python 3.12 has an empty text between two that are written side by side
+            node.values = [n for n in node.values if not (isinstance(n, ast.Constant) and not n.value)]

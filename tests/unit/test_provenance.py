@@ -97,6 +97,19 @@ def test_code_of_a_module_and_of_its_imports_counts(package, edits: dict[str, st
     assert package() != package(**edits)
 
 
+def test_the_digest_is_the_same_in_every_python(package) -> None:
+    """These are what 3.11, 3.12 and 3.13 have, whose `ast.dump` differ."""
+    source = "class A:\n    def f(self, *, a=None, **k):\n        return f'{a}' f'{k}', {**k}, [], lambda: 0\n"
+    assert package(main=source) == "30897e0c279c5a11"
+
+
+def test_what_was_kept_in_another_form_is_not_taken(package, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = package()
+    monkeypatch.setattr(provenance, "_FORM", 0)
+    monkeypatch.setattr(provenance, "_written", lambda tree: "another")
+    assert package() != before
+
+
 def test_a_missing_module_is_named() -> None:
     with pytest.raises(SscError, match=r"ssc_core\.nowhere"):
         provenance.code_version("ssc_core.nowhere")
