@@ -119,7 +119,7 @@ def weights(*paths):
 
 
 def weights_in(settings):
-    return weights(*possible_paths(settings).values())
+    return weights(*possible_paths(settings, RESULTS).values())
 
 
 def model_at(settings, key):

@@ -25,7 +25,10 @@ to here when the current folder has none such."""
 def find_path(text: str) -> str:
     """``text``, or the same path in ``HOME`` where only that exists; a name that is no path stays as it is."""
     here, there = Path(text), HOME / text
-    return str(there) if not here.exists() and there.exists() else text
+    try:
+        return str(there) if not here.exists() and there.exists() else text
+    except OSError:  # a text that is too long for a path
+        return text
 
 
 def find_paths(value: Any) -> Any:

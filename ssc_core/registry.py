@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,9 +184,23 @@ def weights_version(path: str | None) -> str:
     return digest.hexdigest()[:16]
 
 
-def possible_paths(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Values of a backend's settings that may be files or folders which it reads, by name of the setting."""
-    return {key: value for key, value in settings.items() if isinstance(value, str) and key not in NO_FILES}
+def possible_paths(settings: Mapping[str, Any], results: str = ".") -> dict[str, str]:
+    """Values of a backend's settings that may be files or folders which it reads, by name of the setting.
+
+    results: the folder of everything that is made. It is none of them, nor is the current folder, nor what they lie in:
+    "" and "." are texts of another kind, and with all that is written there, models would change from run to run.
+    """
+    texts = {key: value for key, value in settings.items() if isinstance(value, str) and key not in NO_FILES}
+    folders = (Path().resolve(), Path(results).resolve())
+    return {key: text for key, text in texts.items() if _may_be_read(text, folders)}
+
+
+def _may_be_read(text: str, written: Iterable[Path]) -> bool:
+    try:
+        Path(text).exists()
+    except OSError:  # longer than a file's name may be: a prompt, a template
+        return False
+    return not any(folder.is_relative_to(Path(text).resolve()) for folder in written)
 
 
 def model_digests(settings: Mapping[str, Any], section: str) -> dict[str, str]:

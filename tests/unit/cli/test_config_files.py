@@ -32,6 +32,7 @@ def test_a_path_of_the_current_folder_comes_first(monkeypatch: pytest.MonkeyPatc
     (tmp_path / "resources/micro/clip").mkdir(parents=True)
     assert find_path("resources/micro/clip") == "resources/micro/clip"
     assert find_path("bert-base-uncased") == "bert-base-uncased"
+    assert find_path("b" * 300) == "b" * 300, "a text that is no path"
 
 
 @pytest.mark.parametrize(
