@@ -53,10 +53,12 @@ class Variants:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._changed = cache(lambda folder: change(settings, parse(folder)))
+        self._named = cache(lambda folder: label(_as_held(self._changed(folder), parse(folder))))
         self._reached = cache(self._find_folder)
 
     def settings_of(self, folder: str) -> Settings:
         """The settings of a variant's folder; of ``""``: the config's own. Raises SscError for a bad one."""
+        _check_spelling(folder, self._named(folder))
         return self._changed(folder)
 
     def folder(self, result: str, variant: str = "", changes: Changes | None = None) -> str:
@@ -64,11 +66,12 @@ class Variants:
 
         variant: a folder; changes: on top of what it names.
         """
-        return self._reached(result, label({**parse(variant), **(changes or {})}))
+        self.settings_of(variant)
+        return self._reached(result, self._named(label({**parse(variant), **(changes or {})})))
 
     def _find_folder(self, result: str, folder: str) -> str:
         changes = parse(folder)
-        all_of_it = depends_on(self.settings_of(folder), result)
+        all_of_it = depends_on(self._changed(folder), result)
         if all_of_it == depends_on(self.settings, result):
             return ""
         kept = dict(changes)
@@ -81,7 +84,7 @@ class Variants:
     def _without(self, changes: Changes, result: str) -> dict[str, Any] | None:
         """What a result depends on with some changes left out; None where they make no config without the others."""
         try:
-            return depends_on(self.settings_of(label(changes)), result)
+            return depends_on(self._changed(label(changes)), result)
         except SscError:
             return None
 
@@ -89,9 +92,7 @@ class Variants:
 def change(settings: Settings, changes: Changes) -> Settings:
     """The settings with some values changed. Raises SscError for a key that does not exist or that no result is made
     by, and for a value that it cannot have."""
-    values = settings.model_dump(mode="json")
-    for phase in DERIVED:  # these hold only what differs from another, whose changes they follow
-        values[phase] = getattr(settings, phase).model_dump(mode="json", exclude_unset=True)
+    values = _values(settings)
     for name, value in changes.items():
         if name != SEED:
             _put(values, name, value)
@@ -129,12 +130,16 @@ def parse(folder: str) -> dict[str, Any]:
             changes[name] = _value(unquote(value))
         else:
             changes[SEED] = int(name.removeprefix(SEED))
-    if folder and (one := label(changes)) != f"{folder.rstrip('/')}/":
+    _check_spelling(folder, label(changes))
+    return changes
+
+
+def _check_spelling(folder: str, one: str) -> None:
+    if folder.rstrip("/") != one.rstrip("/"):
         raise SscError(
             f"'{folder.rstrip('/')}' is written '{one.rstrip('/')}': a variant has one name, and one folder. (Several "
             "changes are joined by +, as select.choice=first+seed7.)"
         )
-    return changes
 
 
 def plain(value: Any) -> str:
@@ -142,6 +147,28 @@ def plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " + ".join(map(plain, value))
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _as_held(changed: Settings, changes: Changes) -> dict[str, Any]:
+    """Changes with the values that the settings with them hold: of a number that is written as text, the number."""
+    values = _values(changed)
+    return {name: value if name == SEED else _held(values, name, value) for name, value in changes.items()}
+
+
+def _held(values: dict[str, Any], key: str, given: Any) -> Any:
+    """The value at a key. ``given`` stays where it drops the key (null), and where it is short for a whole section."""
+    found: Any = values
+    for name in key.split("."):
+        if not isinstance(found, dict) or name not in found:
+            return given
+        found = found[name]
+    return given if isinstance(found, dict) and not isinstance(given, dict) else found
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    """All settings as JSON values; of phases that follow another one, what differs from it."""
+    values = settings.model_dump(mode="json")
+    return values | {name: getattr(settings, name).model_dump(mode="json", exclude_unset=True) for name in DERIVED}
 
 
 def _value(text: str) -> Any:

@@ -64,6 +64,11 @@ def test_a_value_that_is_none_is_refused_and_shown(variants: Variants, value: st
         ("select.weights=[1.0,-2.50]/", "select.weights=[1,-2.5]"),
         ("compat.clip_bgr=True/", "compat.clip_bgr=true"),
         ("score.prompt=[crop, red]/", "score.prompt=[crop,red]"),
+        ("correct.lr=%221e-4%22/", "correct.lr=0.0001"),
+        ("correct.epochs=%2212%22/", "correct.epochs=12"),
+        ("compat.clip_bgr=1/", "compat.clip_bgr=true"),
+        ("compat.clip_bgr=%22yes%22/", "compat.clip_bgr=true"),
+        ("network.bert=%22.%2Fweights%2F%2Fbert%22/", "network.bert=weights%2Fbert"),
         ("seed007/", "seed7"),
         ("seed4+seed5/", "seed5"),
     ],
@@ -71,6 +76,22 @@ def test_a_value_that_is_none_is_refused_and_shown(variants: Variants, value: st
 def test_another_spelling_names_the_one_that_is_made(variants: Variants, folder: str, one: str) -> None:
     with pytest.raises(SscError, match=re.escape(f"is written '{one}'")):
         variants.folder("selected", folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "folder"),
+    [
+        ({"correct.lr": "1e-4"}, "correct.lr=0.0001/"),  # of a file: YAML takes it for a text
+        ({"correct.clip_norm": 3, "correct.mirror": "0.50"}, "correct.clip_norm=3+correct.mirror=0.5/"),
+        ({"network.swin": "micro"}, "network.swin=micro/"),
+        ({"detect.backend.settings.box_threshold": None}, "detect.backend.settings.box_threshold=null/"),
+        ({"detect.backend": None, "detect.backend.settings.model": "x"}, "detect.backend=null/"),
+    ],
+)
+def test_a_value_is_written_as_the_config_holds_it(settings: Settings, changes: dict[str, Any], folder: str) -> None:
+    other = Variants(change(settings, {"network.swin": "base"}))
+    assert other.folder("correct.pt", changes=changes) == folder
+    assert other.folder("correct.pt", folder) == folder
 
 
 def test_changes_joined_by_a_comma_are_told_of_the_plus(variants: Variants) -> None:
