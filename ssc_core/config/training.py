@@ -101,7 +101,8 @@ class TrainSettings(Section):
         default=None,
         ge=1,
         description="samples on a device at once, where memory is short: a step then takes several "
-        "passes, each with batch norm statistics of its own; null: no limit",
+        "passes, each with batch norm statistics of its own (each of several processes needs an image in every pass, "
+        "so a step of few images may exceed it); null: no limit",
     )
     sentences: Literal["one", "all"] = Field(default="one", description="one random sentence of a ref an epoch, or all")
     mirror: Share = Field(

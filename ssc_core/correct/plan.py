@@ -62,7 +62,8 @@ class Plan:
         """Split a step's images over processes and, where a pass may hold no more than ``most_samples``, over passes.
 
         Returns for each process its passes. All processes get the same number of passes, none of them empty. An image
-        is never split, so one with more samples than allowed makes a pass of its own.
+        is never split, so one with more samples than allowed makes a pass of its own; and where a step has fewer images
+        than so many passes of all processes need, some together have more: see ``crowded``.
         """
         counts = self.samples_per_image[step.images]
         passes = 1
@@ -127,6 +128,21 @@ def make_plan(
             for images in groups
         ]
     return Plan(tuple(steps), counts, all_sentences, seed, mirror)
+
+
+def crowded(plan: Plan, most_samples: int | None, processes: int) -> str | None:
+    """For people, where passes of several images have more than ``most_samples``; None where none has."""
+    if most_samples is None or processes == 1:  # one process has as many passes as images, if need be
+        return None
+    passes = (part for step in plan.steps for own in plan.passes(step, most_samples, processes) for part in own)
+    most = max((int(plan.samples_per_image[images].sum()) for images in passes if len(images) > 1), default=0)
+    if most <= most_samples:
+        return None
+    return (
+        f"up to {most} samples go through a device at once, and not {most_samples} (`max_samples_per_pass`): each of "
+        f"{processes} processes needs an image in every pass, and some steps have too few for more passes. Should "
+        "memory run out, take fewer processes (`compute.gpus`, `compute.nodes`)"
+    )
 
 
 def _cut(order: np.ndarray, counts: np.ndarray, most: int, images: int) -> list[np.ndarray]:

@@ -25,6 +25,7 @@ from ssc_core.correct.launch import threads_of_each
 from ssc_core.correct.loggers import make_logger
 from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.network import build_network
+from ssc_core.correct.plan import crowded
 from ssc_core.correct.prior import Prior
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
@@ -142,6 +143,9 @@ def train(
     )  # fmt: skip
     with state.hold() if is_first_process() else nullcontext():  # for all that torchrun started
         trainer = Trainer(model, items, loss, settings, compat, run, val_items=val_items, resumed=resumed)
+        told = crowded(trainer.plan, settings.max_samples_per_pass, trainer.world.size)
+        if told and trainer.world.is_first:
+            log.warning(told)
         summary = trainer.fit()
         if trainer.world.is_first:
             matches = state.matches()

@@ -8,7 +8,7 @@ import pytest
 
 from ssc_core.correct.items import ImageItem, Items, RefItem
 from ssc_core.correct.matching import at_random
-from ssc_core.correct.plan import Sample, make_plan
+from ssc_core.correct.plan import Sample, crowded, make_plan
 from ssc_core.errors import SscError
 
 
@@ -116,6 +116,13 @@ def test_passes_share_out_a_step_evenly(processes: int, most: int | None):
         assert np.concatenate(flat).tolist() == step.images.tolist()
         if processes == 1 and most is not None:
             assert all(plan.samples_per_image[images].sum() <= most or len(images) == 1 for images in flat)
+
+
+def test_seven_images_are_too_few_for_two_passes_of_four_processes():
+    plan = make_plan(items(*[(1,) * 7] * 7), epochs=1, batch_samples=60, seed=0)
+    assert [len(own) for own in plan.passes(plan.steps[0], 7, 4)] == [1, 1, 1, 1]
+    assert crowded(plan, 7, 4).startswith("up to 14 samples go through a device at once, and not 7")
+    assert [crowded(plan, most, processes) for most, processes in ((7, 7), (7, 1), (14, 4), (None, 4))] == [None] * 4
 
 
 def test_a_short_last_step_joins_the_one_before_when_processes_would_go_without():
