@@ -12,10 +12,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ssc_core.correct.draws import stream
+from ssc_core.masks.pairs import best_pairs
 
 NONE = -1
 """The choice of a sample that gets no candidate."""
@@ -136,7 +136,7 @@ def optimal(image_ids: np.ndarray, ref_ids: np.ndarray, iou: np.ndarray, rows: S
                 chosen[ref.samples] = ref.rows[0]
         free = [i for i, ref in enumerate(refs) if len(ref.rows) > 1]
         open_columns = np.flatnonzero(~np.isin(columns, taken))
-        for r, c in _matched(table[np.array(free, dtype=int)[:, None], open_columns]):
+        for r, c in best_pairs(table[np.array(free, dtype=int)[:, None], open_columns]):
             chosen[refs[free[r]].samples] = columns[open_columns[c]]
     return Assignment.once(chosen)
 
@@ -178,7 +178,7 @@ def at_random(
         spare = [rng.choice(ref.rows) for ref in refs]
         for ref, row in zip(refs, spare, strict=True):
             chosen[ref.samples] = row
-        for r, c in _matched(weights):
+        for r, c in best_pairs(weights):
             chosen[refs[r].samples] = columns[c]
     alone = [i for i, own in enumerate(rows) if len(own) == 1]
     chosen[alone] = [rows[i][0] for i in alone]
@@ -208,12 +208,3 @@ def _table(refs: Sequence[_Ref], iou: np.ndarray, pool: Callable[..., np.ndarray
     for line, ref in zip(table, refs, strict=True):
         line[np.searchsorted(columns, ref.rows)] = pool(iou[np.ix_(ref.samples, ref.rows)], axis=0)
     return columns, table
-
-
-def _matched(weights: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (row, column) of a maximum matching with the highest sum; -inf marks pairs that cannot be."""
-    possible = np.isfinite(weights)
-    # One impossible pair costs more than everything else together can gain, so as many as can be are possible.
-    worst = -2.0 * min(weights.shape, default=0) - 1.0
-    pairs = zip(*linear_sum_assignment(np.where(possible, weights, worst), maximize=True), strict=True)
-    return [(int(r), int(c)) for r, c in pairs if possible[r, c]]

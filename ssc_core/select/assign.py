@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax
 
 from ssc_core.masks.choice import NONE
+from ssc_core.masks.pairs import best_pairs
 
-FORBIDDEN = 1e6
-"""Least cost of a pair that cannot be. Weights of scores may lead real costs (log-probabilities) beyond it; then it is
-more than the real costs of all refs of an image together."""
+_IMPOSSIBLE = -1e6
+"""Of a ref and a candidate that is not its own, beside log-probabilities."""
 
 
 def assign_jointly(
@@ -26,17 +25,13 @@ def assign_jointly(
     so that it fares no worse than alone. Returns indices into each ref's candidates, ``NONE`` where none is allowed.
     """
     instances = np.unique(np.concatenate([*candidates, np.zeros(0, dtype=np.int64)]))
-    costs = np.full((len(values), len(instances)), np.inf)
-    for cost, value, own, may in zip(costs, values, candidates, allowed, strict=True):
+    table = np.full((len(values), len(instances)), -np.inf)
+    for line, value, own, may in zip(table, values, candidates, allowed, strict=True):
         if may.any():
-            cost[np.searchsorted(instances, own[may])] = -log_softmax(value[may])
-    possible = np.isfinite(costs)
-    highest = costs[possible].max(initial=0.0)
-    costs[~possible] = max(FORBIDDEN, 2 * len(values) * highest)
+            line[np.searchsorted(instances, own[may])] = log_softmax(value[may])
     chosen = [_own_best(value, may) for value, may in zip(values, allowed, strict=True)]
-    for ref, column in zip(*linear_sum_assignment(costs), strict=True):
-        if possible[ref, column]:
-            chosen[ref] = int(np.flatnonzero(candidates[ref] == instances[column])[-1])
+    for ref, column in best_pairs(table, impossible=_IMPOSSIBLE):
+        chosen[ref] = int(np.flatnonzero(candidates[ref] == instances[column])[-1])
     return chosen
 
 

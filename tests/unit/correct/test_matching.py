@@ -100,6 +100,14 @@ def test_optimal_can_beat_greedy():
     assert got.rows.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("weight", [0.5, 1000.0])
+def test_optimal_leaves_no_ref_without_a_candidate_where_all_can_have_one_however_much_select_says(weight):
+    rows = arrays([0, 1], [1, 2], [1, 2])
+    prior = [np.array([0.02, 0.98]), np.array([0.5, 0.5]), np.array([0.5, 0.5])]
+    fit = matching.with_prior(np.full((3, 3), 0.3, np.float32), rows, prior, weight)
+    assert sorted(matching.optimal(np.zeros(3, int), np.arange(3), fit, rows).rows.tolist()) == [0, 1, 2]
+
+
 def test_optimal_hears_all_sentences_of_a_ref_and_greedy_the_one_that_fits_best():
     iou = np.array([[0.65, 0.1], [0.3, 0.6], [0.3, 0.6]])
     case = (np.array([1, 1, 1]), np.array([5, 5, 5]), iou, arrays([0, 1], [0, 1], [0, 1]))
