@@ -40,13 +40,7 @@ def object_sizes(shares: np.ndarray) -> list[str]:
 
 def same_class_refs(refs: pd.DataFrame) -> pd.Series:
     """Objects of the ref's own category that sentences of this table name in its image, itself too; one per row."""
-    objects = refs.groupby(["image_id", "category_id"])["ann_id"].transform("nunique")
-    return objects.astype(int)
-
-
-def with_same_class(refs: pd.DataFrame) -> pd.DataFrame:
-    """A RefTable of all splits with ``same_class_refs`` as its column ``same_class``."""
-    return refs.assign(same_class=same_class_refs(refs))
+    return refs.groupby(["image_id", "category_id"])["ann_id"].transform("nunique").astype(int)
 
 
 def _labels(values: np.ndarray, edges: tuple[float, ...], names: tuple[str, ...]) -> list[str]:

@@ -68,7 +68,7 @@ def evaluate_stored(
 
 
 def _of_split(refs: pd.DataFrame, split: str) -> pd.DataFrame:
-    table = bins.with_same_class(refs)
+    table = refs.assign(same_class=bins.same_class_refs(refs))  # of all splits
     return table[table["split"] == split]
 
 
