@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ssc_core.errors import SscError
+from ssc_core.evaluate.metrics import Overlaps
 from ssc_core.evaluate.pairs import SIDE, Truth
 from ssc_core.masks.candidates import Candidates, read_candidates
 from ssc_core.masks.choice import DRAWN
@@ -28,16 +29,10 @@ _REFS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """A ref's candidates against its truth. truth_area: pixels; intersections, unions: int64 (N,), pixels."""
+class Shared(Overlaps):
+    """A ref's candidates against its truth, an entry for each. truth_area: pixels."""
 
     truth_area: int
-    intersections: np.ndarray
-    unions: np.ndarray
-
-    @property
-    def ious(self) -> np.ndarray:
-        return self.intersections / np.maximum(self.unions, 1)
 
     def of(self, index: int) -> tuple[int, int]:
         """Intersection and union of a candidate with the truth; index -1 is the empty mask."""
@@ -122,7 +117,7 @@ class RefReader:
             both = shared(masks, truths, pairs, measure)
             # nearest neighbour takes whole pixels, so sizes add up after resizing as they do before
             unions = of_mask[pairs[0]] + of_truth[pairs[1]] - both
-            parts = zip(of_truth.tolist(), np.split(both, splits), np.split(unions, splits), strict=True)
+            parts = zip(np.split(both, splits), np.split(unions, splits), of_truth.tolist(), strict=True)
             by_measure.append([Shared(*part) for part in parts])
         for (ref, _), candidates, place, native, at_480 in zip(refs, own, places, *by_measure, strict=True):
             count = int((candidates.rows != DRAWN).sum())
