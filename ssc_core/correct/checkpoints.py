@@ -110,18 +110,10 @@ def save_checkpoint(path: Path | str, network: nn.Module, settings: Mapping[str,
     write_torch(path, content)
 
 
-def save_published(
-    path: Path | str,
-    segmenter: ReferringSegmenter,
-    *,
-    epoch: int = 0,
-    args: Mapping[str, Any] | None = None,
-    optimizer: dict[str, Any] | None = None,
-    lr_scheduler: dict[str, Any] | None = None,
-    position_ids: bool = True,
-) -> None:
+def save_published(path: Path | str, segmenter: ReferringSegmenter, *, position_ids: bool = True) -> None:
     """Write a file for the published loaders: all six entries, BERT without pooler, ``args`` as a namespace.
 
+    It is to be evaluated or started from, and not to be gone on with: optimizer and schedule are empty.
     ``position_ids``: add BERT's ``embeddings.position_ids``, which transformers before 4.31 demands and later ones
     refuse in a strict load.
     """
@@ -132,10 +124,10 @@ def save_published(
     content = {
         "model": _plain_state(segmenter.lavt),
         "bert_model": bert,
-        "optimizer": optimizer or {},
-        "epoch": epoch,
-        "args": argparse.Namespace(**{"mha": heads, **(args or {})}),
-        "lr_scheduler": lr_scheduler or {},
+        "optimizer": {},
+        "epoch": 0,
+        "args": argparse.Namespace(mha=heads),
+        "lr_scheduler": {},
     }
     write_torch(path, content)
 
