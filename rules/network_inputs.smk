@@ -11,6 +11,7 @@ def training_inputs(wildcards):
     train, start = settings.training(phase), f"{PHASES[phase].after}.pt"
     learns_from = PHASES[phase].learns_from
     names = {start: "init"} | ({"truth": "val_truth"} if train.keep == "best" else {})
+    names |= {"selected": "picks"} if learns_from == "masks" else {}
     of_train = Fixed(wildcards, {"split": "train"})
     files = {
         names.get(name, name): path_of(name, of_train)
@@ -19,11 +20,8 @@ def training_inputs(wildcards):
     if learns_from == "truth":
         files["truth"] = path_of("truth", wildcards)
     if learns_from == "masks":
-        files.pop("selected", None)  # named by what it is read for
-        selected = path_of("selected", of_train)
-        reviewed = settings.reviewer.share > 0 or reviews_of_people(wildcards)
-        files |= {"reviewed": selected} if reviewed else {}
-        files |= {"prior": selected} if train.prior_weight > 0 else {}
+        if reviews_of_people(wildcards):
+            files["picks"] = path_of("selected", of_train)
         try:
             check_prior(train, settings.compat)
         except SscError as error:

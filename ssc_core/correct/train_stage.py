@@ -51,8 +51,8 @@ class TrainFiles:
     masks, selected, truth: .h5 files, of which the loss says what is trained on: ``supervised`` on truth; ``random_ce``
     on selected when given, as the paper's pre-training, else on all candidates; the greedy ones on all candidates of
     masks; one of the user's own on the first of truth, selected and masks that is given.
-    reviewed: selected.h5, where people decided on refs: of these, only what they chose is a candidate.
-    prior: selected.h5, whose scores have a say in the matching (``prior_weight``).
+    picks: selected.h5 beside masks: of refs that people decided on, only what they chose is a candidate; and its scores
+    have a say in the matching, with a ``prior_weight``.
     init: checkpoint to start from, ours or a published one, or to go on with (``settings.resume``); None starts from
     the Swin and BERT weights of the network. val_truth: truth.h5 of ``val_split``, which ``keep: best`` looks at.
     """
@@ -63,8 +63,7 @@ class TrainFiles:
     selected: Path | None = None
     truth: Path | None = None
     val_truth: Path | None = None
-    reviewed: Path | None = None
-    prior: Path | None = None
+    picks: Path | None = None
     init: Path | None = None
     split: str = "train"
     val_split: str = "val"
@@ -189,7 +188,7 @@ def _targets(settings: TrainSettings, compat: CompatSettings, files: TrainFiles)
         return SelectedTargets(files.selected, palette=compat.palette_targets)
     if files.masks is not None and _may_learn_from("masks", settings.loss):
         return CandidateTargets(
-            files.masks, merged=compat.merged_masks, palette=compat.palette_targets, reviewed=files.reviewed
+            files.masks, merged=compat.merged_masks, palette=compat.palette_targets, reviewed=files.picks
         )
     needed = {"supervised": "truth.h5", "random_ce": "selected.h5 or masks.h5"}.get(settings.loss, "masks.h5")
     raise SscError(f"`loss: {settings.loss}` trains on {needed}, which was not given")
@@ -200,9 +199,9 @@ def _prior(settings: TrainSettings, compat: CompatSettings, targets: Targets, fi
     if settings.prior_weight == 0 or not isinstance(targets, CandidateTargets):
         return None
     check_prior(settings, compat)
-    if files.prior is None:
+    if files.picks is None:
         raise SscError("`prior_weight` goes by the scores of selected.h5, which was not given")
-    return Prior(files.prior, settings.prior_temperature)
+    return Prior(files.picks, settings.prior_temperature)
 
 
 def _may_learn_from(source: str, loss: str) -> bool:

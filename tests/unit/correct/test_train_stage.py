@@ -173,7 +173,7 @@ def test_matching_begins_with_what_select_says(files: Path, tmp_path: Path) -> N
             scores = [[9.0 * (place == best) for place in (0, 1)]]
             selection.append_ref(ref, image_id=1, size=(40, 60), chosen=[best], scores=np.array(scores), rles=code)
     settings = {"loss": "greedy_ce", "prior_weight": 1000.0}
-    given = {"masks": files / "masks.h5", "prior": tmp_path / "s.h5", "matches": tmp_path / "m.parquet"}
+    given = {"masks": files / "masks.h5", "picks": tmp_path / "s.h5", "matches": tmp_path / "m.parquet"}
     run(files, tmp_path / "x.pt", settings=settings, **given)
     found = pd.read_parquet(tmp_path / "m.parquet")
     assert len(found) == 8
@@ -249,7 +249,7 @@ def test_labels_are_trained_on_and_the_best_epoch_by_the_truth_of_val_is_kept(
 
     monkeypatch.setattr(Trainer, "_oiou", oiou)
     labels = {"selected": {"selected": files / "selected.h5"}, "masks": {"masks": files / "masks.h5"}}
-    source = labels["selected"] if loss == "random_ce" else labels["masks"] | {"reviewed": files / "selected.h5"}
+    source = labels["selected"] if loss == "random_ce" else labels["masks"] | {"picks": files / "selected.h5"}
     settings = {"loss": loss, "keep": "best", "epochs": 3}
     run(files, tmp_path / "x.pt", settings=settings, val_truth=files / "truth.h5", val_split="train", **source)
     kept = load_published(tmp_path / "x.pt")
@@ -343,7 +343,7 @@ def test_a_prior_without_the_scores_of_select(files: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("switch", ["merged_masks", "palette_targets"])
 def test_a_prior_of_other_masks_than_select_scored(files: Path, tmp_path: Path, switch: str) -> None:
-    given = {"masks": files / "masks.h5", "prior": files / "selected.h5"}
+    given = {"masks": files / "masks.h5", "picks": files / "selected.h5"}
     with pytest.raises(SscError, match=rf"set `prior_weight` to 0, or compat\.{switch} to false"):
         run(files, tmp_path / "x.pt", settings={"prior_weight": 0.5}, compat={switch: True}, **given)
 
