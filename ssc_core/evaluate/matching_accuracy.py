@@ -20,8 +20,9 @@ def matching_accuracy(matches: pd.DataFrame, masks: MaskStore, truth: Truth, com
 
     matches: epoch, ref_id, candidate, an index among the ref's candidates or -1 for none, one row per sample that was
     trained on; of a ref without candidates, 0 is a mask that a person drew. compat: as in training, since two of its
-    switches change a ref's candidates. Refs without ground truth, and refs of which no candidate is the true object,
-    are counted as wrong: nothing right was there to be matched.
+    switches change a ref's candidates; with ``palette_targets``, places of refs that people decided on mean nothing
+    here. Refs without ground truth, and refs of which no candidate is the true object, are counted as wrong: nothing
+    right was there to be matched.
 
     Returns a row per epoch: ``epoch``, ``pairs`` (samples), ``accuracy`` (0..1), and of samples whose refs have two
     candidates or more ``with_choice`` (how many) and ``accuracy_with_choice`` (NaN where there are none).
