@@ -47,10 +47,12 @@ rule evaluate_grounded:
         runtime=120,
     params:
         **reads("evaluate_grounded_sentence"),
+        chain=chain_of("eval.grounded_sentence"),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating the detector on whole sentences {wildcards.variant}"
     shell:
         calls(
             "evaluate_grounded_sentence",
-            "input.refs input.truth input.data input.grounded wildcards.split params.settings params.code output.report",
+            "input.refs input.truth input.data input.grounded wildcards.split params.settings params.chain"
+            " params.code output.report",
         )

@@ -24,6 +24,7 @@ rule evaluate:
     params:
         **reads("evaluate_corrected"),
         images=images_folder,
+        chain=chain_of("eval.{method}"),
         method=method_of,
         bert=bert_of,
         network=network_name,
@@ -34,7 +35,7 @@ rule evaluate:
         calls(
             "evaluate_corrected",
             "input.refs input.truth input.data input.checkpoint params.images wildcards.split params.settings"
-            " resources.device threads params.code params.method params.bert params.network output.report",
+            " params.chain resources.device threads params.code params.method params.bert params.network output.report",
         )
 
 
@@ -60,6 +61,7 @@ rule evaluate_chosen:
         runtime=120,
     params:
         **reads("evaluate_corrected_choice"),
+        chain=chain_of("eval.{method}_choice"),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating what the {wildcards.method} network chose"
         " {wildcards.variant}"
@@ -67,7 +69,7 @@ rule evaluate_chosen:
         calls(
             "evaluate_corrected_choice",
             "input.refs input.truth input.data input.chosen wildcards.split wildcards.method params.settings"
-            " params.code output.report",
+            " params.chain params.code output.report",
         )
 
 
@@ -94,7 +96,7 @@ rule evaluate_masks:
     params:
         **reads("evaluate_masks"),
         names=["selected", "joint"],
-        chain=chain_of,
+        chain=chain_of("eval.masks"),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating candidates and selected masks {wildcards.variant}"
     shell:

@@ -114,16 +114,17 @@ def reviews_if_any(wildcards):
     return reviews_of_people(wildcards)
 
 
-def chain_of(wildcards):
-    """The sections that led to selected masks."""
-    settings = varied(wildcards)
-    sections = ["nouns", "detect", "segment", "score", "select"]
-    sections += [
-        f"scorers.{name}"
-        for name in settings.scorers
-        if name in settings.select.scorers
-    ]
-    return as_json({name: settings.values(name) for name in sections})
+def chain_of(result):
+    """Param: all of the config that led to a result."""
+
+    def chain(wildcards):
+        name = result.format(method=method_of(wildcards))
+        try:
+            return as_json(VARIANTS.led_to(name, wildcards.get("variant", "")))
+        except SscError as error:
+            raise WorkflowError(str(error))
+
+    return chain
 
 
 def dataset_folder(wildcards):

@@ -46,7 +46,7 @@ def training_state(wildcards):
 
 def method_of(wildcards):
     """The method of an evaluated network: eval_val.json is of the corrected one, eval_pretrained_val.json of another."""
-    return wildcards.method.removesuffix("_") or "corrected"
+    return wildcards.get("method", "").removesuffix("_") or "corrected"
 
 
 def evaluation_of(result):

@@ -25,6 +25,9 @@ rule report:
         runtime=30,
     params:
         results=lambda wildcards, output: str(Path(output.page).parents[1]),
+        settings=SETTINGS.model_dump_json(
+            exclude_unset=True, exclude={"studies", "compute", "sources"}
+        ),
         images=as_json({name: images_of(name) for name in SETTINGS.datasets}),
         selections=as_json(SELECTIONS),
         others=shown_besides,
@@ -35,7 +38,7 @@ rule report:
     shell:
         call(
             "ssc_core.report.report_page:write_report",
-            "params.results params.images params.selections output.page",
+            "params.results params.settings params.images params.selections output.page",
         )
 
 

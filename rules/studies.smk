@@ -100,7 +100,7 @@ rule evaluate_selections:
     params:
         **reads("evaluate_selections"),
         names=list(SELECTIONS),
-        chain=chain_of,
+        chain=chain_of("selections"),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating {params.names}"
     shell:

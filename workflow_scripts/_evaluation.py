@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,22 @@ from ssc_core.refer.truth import TruthStore
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """A split to be measured, and the eval file to be written. refs: refs.parquet; truth: truth.h5; data: data.json;
-    code: digest of the rule's."""
+    chain: all of the config that led to it, as JSON (``stages.leads_to``); code: digest of the rule's."""
 
     refs: Path
     truth: Path
     data: Path
     split: str
     settings: EvaluateSettings
+    chain: str
     code: str
     report: Path
+
+    @property
+    def led_to(self) -> dict[str, Any]:
+        """``chain``, by section and ``compat.switch``."""
+        found: dict[str, Any] = json.loads(self.chain)
+        return found
 
     @property
     def common(self) -> dict[str, Any]:
@@ -48,8 +56,9 @@ class Evaluation:
     ) -> dict[str, Any]:
         """What every eval JSON says of its origin, as ``ssc_core.evaluate.schema.RunMeta`` has it.
 
-        made_from: files besides refs and truth; code: digests of what made these.
+        settings: besides ``chain``; made_from: files besides refs and truth; code: digests of what made these.
         """
+        settings = {**settings, **self.led_to}
         stamp = read_json(self.data)
         toys = stamp["world"] == "files" and toys_in(settings)
         files = {"refs": self.refs, "truth": self.truth, **(made_from or {})}

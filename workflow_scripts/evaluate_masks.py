@@ -1,6 +1,5 @@
 """Rules evaluate_masks and evaluate_selections: how good the candidates and the choices among them are."""
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,12 +12,9 @@ from workflow_scripts._evaluation import Evaluation
 from workflow_scripts._script import plain, run
 
 
-def main(
-    asked: Evaluation, masks: Path, selections: list[Path], names: list[str], chain: str, compat: CompatSettings
-) -> None:
-    """names: of ``selections``, the pipeline's own as ``selected``. chain: the sections that led to it, as JSON."""
-    sections = json.loads(chain)
-    select = SelectSettings.model_validate(sections["select"])
+def main(asked: Evaluation, masks: Path, selections: list[Path], names: list[str], compat: CompatSettings) -> None:
+    """names: of ``selections``, the pipeline's own as ``selected``."""
+    select = SelectSettings.model_validate(asked.led_to["select"])
     files = dict(zip(names, selections, strict=True))
     with MaskStore.open(masks) as store, ExitStack() as stack:
         opened = {name: stack.enter_context(SelectionStore(path)) for name, path in files.items()}
@@ -33,7 +29,7 @@ def main(
             meta=asked.meta(
                 method="zero_shot",
                 model={**store.info.models, **chosen.models},
-                settings={**sections, **plain(evaluate=asked.settings, compat=compat)},
+                settings=plain(evaluate=asked.settings, compat=compat),
                 made_from={"masks": masks, **files},
                 code=f"{store.info.code} {chosen.code}",
                 seed=select.seed,

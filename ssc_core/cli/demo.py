@@ -91,8 +91,8 @@ def show(folder: Path, split: str) -> None:
     from ssc_core.layout import DatasetFolder
     from ssc_core.report.repaired import compare, repaired_line
 
-    table = folder_table(DatasetFolder(folder).all_eval_files())
-    rows = over_seeds(table[(table["split"] == split) & (table["variant"] == "")]).to_dict("records")
+    table = folder_table(DatasetFolder(folder).eval_files())
+    rows = over_seeds(table[table["split"] == split]).to_dict("records")
     network, candidates = folder / f"eval_{split}.json", folder / f"eval_masks_{split}.json"
     size = "at the photo's size" if read_eval(network).resolution == "native" else "at 480 x 480"
     print(f"\n{folder.name} {split}, world: {rows[0]['world']}; every sentence counts, {size}")

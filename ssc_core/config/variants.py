@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from ssc_core.config.methods import DERIVED
 from ssc_core.config.mistakes import mistakes
 from ssc_core.config.settings import Settings
-from ssc_core.config.stages import STAGES, depends_on
+from ssc_core.config.stages import STAGES, depends_on, made_by, made_from, stage_named
 from ssc_core.errors import SscError
 
 SEED = "seed"
@@ -60,6 +60,15 @@ class Variants:
         """The settings of a variant's folder; of ``""``: the config's own. Raises SscError for a bad one."""
         _check_spelling(folder, self._named(folder))
         return self._changed(folder)
+
+    def led_to(self, result: str, folder: str = "") -> dict[str, Any]:
+        """All of the config that a result of a variant depends on, by section or ``compat.switch``: eval files say it.
+
+        Raises SscError for a bad folder."""
+        settings = self.settings_of(folder)
+        sections = {name for one in made_from(settings, result) for name in stage_named(made_by(one)).sections}
+        found = depends_on(settings, result)
+        return {name: value for name, value in found.items() if name in sections or name.startswith("compat.")}
 
     def folder(self, result: str, variant: str = "", changes: Changes | None = None) -> str:
         """Where a result lies: ``""`` where nothing of a variant reaches it, else as ``a.b=1+seed7/``.

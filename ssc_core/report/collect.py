@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from ssc_core.config.methods import method_order
+from ssc_core.config.settings import Settings
+from ssc_core.config.variants import Variants
 from ssc_core.errors import SscError
 from ssc_core.evaluate.eval_table import folder_table, networks_resolution, split_order
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, read_eval
 from ssc_core.layout import DatasetFolder, Shown, dataset_folders, is_variant, variant_of
+from ssc_core.report.of_config import of_config
 from ssc_core.report.published import PUBLISHED, Published
 from ssc_core.tables import read_frame
 
@@ -62,13 +65,15 @@ class EvaluatedMasks:
 class DatasetResults:
     """Everything that a dataset's folder holds.
 
-    shown: the files; world: whose figures they are; logs: training log by phase; matching: accuracy of the matching by
-    phase; figures: ``folder_table`` of the config and all its variants; models and masks are of the config itself;
-    jobs: a row per benchmarked job.
+    shown: the files; others: those of another config by their place in the folder, and why; world: whose figures they
+    are, "" without any; logs: training log by phase; matching: accuracy of the matching by phase; figures:
+    ``folder_table`` of the config and all its variants; models and masks are of the config itself; jobs: a row per
+    benchmarked job.
     """
 
     folder: DatasetFolder
     shown: Shown
+    others: dict[str, str]
     world: str
     models: tuple[EvaluatedModel, ...]
     masks: tuple[EvaluatedMasks, ...]
@@ -146,21 +151,19 @@ class DatasetResults:
                 )
 
 
-def collect(results: Path, names: Collection[str]) -> list[DatasetResults]:
-    """Datasets below ``results`` that have an eval file, by name. names: those that may be told of.
-
-    Raises SscError when there is none.
-    """
-    folders = [folder for folder in dataset_folders(results) if folder.name in names]
+def collect(results: Path, settings: Settings) -> list[DatasetResults]:
+    """Datasets of the config that have an eval file below ``results``, by name. Raises SscError when there is none."""
+    folders = [folder for folder in dataset_folders(results) if folder.name in settings.datasets]
     if not folders:
         raise SscError(
             f"{results} holds no eval file yet; make one first, e.g. snakemake {results}/refcoco/eval_val.json"
         )
-    return [_collect_dataset(folder) for folder in folders]
+    variants = Variants(settings)
+    return [_collect_dataset(folder, variants) for folder in folders]
 
 
-def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
-    shown = folder.shown()
+def _collect_dataset(folder: DatasetFolder, variants: Variants) -> DatasetResults:
+    shown, others = of_config(folder, variants)
     models: list[EvaluatedModel] = []
     masks: list[EvaluatedMasks] = []
     for path in shown.evals:
@@ -180,7 +183,8 @@ def _collect_dataset(folder: DatasetFolder) -> DatasetResults:
     return DatasetResults(
         folder=folder,
         shown=shown,
-        world="toys" if "toys" in worlds else worlds.pop(),
+        others={path.relative_to(folder.folder).as_posix(): why for path, why in others.items()},
+        world="toys" if "toys" in worlds else worlds.pop() if worlds else "",
         models=tuple(sorted(models, key=lambda m: (split_order(m.content.split), method_order(m.content.method)))),
         masks=tuple(sorted(masks, key=lambda c: split_order(c.content.split))),
         logs={phase: _read_log(path) for phase, path in shown.logs.items()},

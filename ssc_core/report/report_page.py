@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import RootModel
 
 from ssc_core.config.methods import method_name
+from ssc_core.config.settings import Settings
 from ssc_core.evaluate.eval_table import over_seeds, records
 from ssc_core.evaluate.schema import ModelEval
 from ssc_core.layout import dataset_folders
@@ -39,20 +40,22 @@ class PhotoFolders(RootModel[dict[str, Path]]):
     """Folder of the photos by dataset, as JSON."""
 
 
-def write_report(results: Path, images: PhotoFolders, selections: Ways, page: Path) -> None:
-    """Write the report of those datasets of ``images`` that have an eval file below ``results`` to ``page``. It names
-    the others that have one: of these the config does not say where their photos are.
+def write_report(results: Path, settings: Settings, images: PhotoFolders, selections: Ways, page: Path) -> None:
+    """Write the report of those datasets of the config that have an eval file below ``results`` to ``page``. It names
+    the others that have one, and what was made with other settings.
+
+    images: of every dataset of the config.
 
     Raises SscError when there is no eval file, or one of the files that belong to it is missing or damaged.
     """
-    datasets = collect(results, images.root)
-    unknown = [str(folder.folder) for folder in dataset_folders(results) if folder.name not in images.root]
+    datasets = collect(results, settings)
+    unknown = [str(folder.folder) for folder in dataset_folders(results) if folder.name not in settings.datasets]
     links = [(f"#{dataset.name}", dataset.name) for dataset in datasets] if len(datasets) > 1 else []
     write_page(
         "report.html",
         page,
         title="Segment, Select, Correct",
-        worlds=[dataset.world for dataset in datasets],
+        worlds=[dataset.world for dataset in datasets if dataset.world],
         links=links,
         unknown=unknown,
         datasets=[_view(dataset, images.root[dataset.name], selections) for dataset in datasets],
@@ -71,6 +74,7 @@ def _view(dataset: DatasetResults, photos: Path, selections: Ways) -> dict[str, 
         "seeds": [row for row in over if not row["variant"] and row["seeds"] > 1],
         "variants": [row for row in over if row["variant"]],
         "notes": list(_notes(dataset)),
+        "others": list(dataset.others.items()),
         "curves": list(_curves(dataset)),
         "models": list(_models(dataset, shelf)),
         "photos": shelf,

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
+from ssc_core.config.layers import read_layers
+from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.sources import DatasetSource
 from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.evaluate.model import evaluate_model
@@ -19,12 +21,14 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.provenance import file_sha256
 from ssc_core.refer.index import build_index
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_of
 from ssc_core.refer.truth import TruthStore
 
 SIZE = (40, 60)
 PHOTOS = 6
+SAMPLES = 20
 NASTY = 'left <script>alert("x")</script> & disc'
 INFO = StoreInfo(class_names=("disc",), settings={}, code="", models={})
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\n{seconds}\t0:00:01\t{rss}\t-\n"
@@ -39,7 +43,7 @@ def disc(x: int, y: int, radius: int) -> np.ndarray:
 LEFT, RIGHT = disc(15, 20, 10), disc(45, 20, 10)
 
 
-def meta(method: str) -> dict[str, Any]:
+def meta(method: str, refs: Path) -> dict[str, Any]:
     return {
         "dataset": "refcoco",
         "world": "micro",
@@ -48,7 +52,7 @@ def meta(method: str) -> dict[str, Any]:
         "settings": {},
         "training": {"palette_corrupted_refs": 7},
         "code": "c0de",
-        "data": {"refs": "d" * 64},
+        "data": {"refs": file_sha256(refs)},
         "versions": {"python": "3.11"},
     }
 
@@ -63,6 +67,12 @@ def photos_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(LEFT).save(folder / "left.png")
     Image.fromarray(RIGHT).save(folder / "right.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def config(root: Path) -> Settings:
+    """The config that ``results`` are of."""
+    return load_settings(read_layers([root / "config.yaml"], {"evaluate": {"bootstrap_samples": SAMPLES}}))
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +145,7 @@ def _margins(masks: np.ndarray) -> np.ndarray:
 
 
 def _evaluate(folder: Path, photos_folder: Path) -> None:
-    settings = EvaluateSettings(bootstrap_samples=20)
+    settings = EvaluateSettings(bootstrap_samples=SAMPLES)
     refs, truth = read_refs(folder / "refs.parquet"), TruthStore(folder / "truth.h5")
     photos = open_photos(folder / "refs.parquet", photos_folder)
 
@@ -154,7 +164,7 @@ def _evaluate(folder: Path, photos_folder: Path) -> None:
     ):
         evaluate_model(
             refs=refs, split="val", images=photos, truth=truth, predict=predict,
-            out=folder / name, settings=settings, meta=meta(method),
+            out=folder / name, settings=settings, meta=meta(method, folder / "refs.parquet"),
         )  # fmt: skip
     with (
         MaskStore(folder / "val" / "masks.h5") as masks,
@@ -164,5 +174,5 @@ def _evaluate(folder: Path, photos_folder: Path) -> None:
             refs=refs_of(refs[refs["split"] == "val"]), split="val", masks=masks, truth=truth,
             selections={"selected": selected},
             select=SelectSettings(min_area=0), out=folder / "eval_masks_val.json", settings=settings,
-            compat=CompatSettings(), meta=meta("zero_shot"),
+            compat=CompatSettings(), meta=meta("zero_shot", folder / "refs.parquet"),
         )  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ssc_core.config.settings import Settings
 from ssc_core.errors import SscError
 from ssc_core.evaluate.eval_table import over_seeds, records
 from ssc_core.report.collect import collect
@@ -50,9 +51,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def text(results: Path, photos_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def text(results: Path, photos_folder: Path, tmp_path_factory: pytest.TempPathFactory, config: Settings) -> str:
     out = tmp_path_factory.mktemp("report") / "index.html"
-    write_report(results, PhotoFolders({"refcoco": photos_folder}), Ways({}), out)
+    write_report(results, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), out)
     return out.read_text(encoding="utf-8")
 
 
@@ -113,45 +114,49 @@ def test_page_tells(words: str, page: Page) -> None:
     assert any(words in said for said in page.words)
 
 
-def test_report_of_an_evaluation_without_masks(results: Path, photos_folder: Path, tmp_path: Path) -> None:
+def test_report_of_an_evaluation_without_masks(
+    results: Path, photos_folder: Path, tmp_path: Path, config: Settings
+) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     for name in ("eval_masks_val.json", "val/masks.h5"):
         (copy / "refcoco" / name).unlink()
-    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
+    write_report(copy, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
     tags = Page((tmp_path / "index.html").read_text(encoding="utf-8")).all("data-layer")
     assert set(tags) == {"prediction", "truth"}
 
 
 def test_photos_that_one_method_could_not_read_are_told_whatever_others_read(
-    results: Path, photos_folder: Path, tmp_path: Path
+    results: Path, photos_folder: Path, tmp_path: Path, config: Settings
 ) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     path = copy / "refcoco" / "eval_val_pretrained.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"unreadable_photos": 3}))
-    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
+    write_report(copy, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
     words = Page((tmp_path / "index.html").read_text(encoding="utf-8")).words
     assert "val: 3 photos cannot be read; masks there count as empty." in words
 
 
 def test_a_dataset_that_the_config_does_not_name_is_named_and_not_shown(
-    results: Path, photos_folder: Path, tmp_path: Path
+    results: Path, photos_folder: Path, tmp_path: Path, config: Settings
 ) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     shutil.copytree(copy / "refcoco", copy / "mine_old")
-    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
+    write_report(copy, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert f"Not shown, since the config names no such dataset: {copy}/mine_old." in page.words
     assert "mine_old" not in page.all("id")
     assert "refcoco" in page.all("id")
 
 
-def test_a_damaged_file_leaves_the_last_report(results: Path, photos_folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_leaves_the_last_report(
+    results: Path, photos_folder: Path, tmp_path: Path, config: Settings
+) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     (copy / "refcoco" / "eval_val.json").write_text("{")
     out = tmp_path / "index.html"
     out.write_text("the last one")
     with pytest.raises(SscError, match=r"eval_val\.json is not valid JSON"):
-        write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), out)
+        write_report(copy, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), out)
     assert out.read_text() == "the last one"
 
 
@@ -173,19 +178,19 @@ def test_matching_time_and_contact_sheet_are_shown(page: Page) -> None:
     assert sheet["alt"]
 
 
-def test_several_seeds_have_a_table(results: Path, photos_folder: Path, tmp_path: Path) -> None:
+def test_several_seeds_have_a_table(results: Path, photos_folder: Path, tmp_path: Path, config: Settings) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     content = json.loads((copy / "refcoco" / "eval_val.json").read_text())
     (copy / "refcoco" / "seed1").mkdir()
     (copy / "refcoco" / "eval_val.json").write_text(json.dumps(content | {"seed": 0}))
     (copy / "refcoco" / "seed1" / "eval_val.json").write_text(json.dumps(content | {"seed": 1}))
-    write_report(copy, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
+    write_report(copy, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text())
     assert "refcoco: mean and standard deviation over seeds" in page.words
     assert "± 0.0" in page.words
 
 
-def test_seeds_are_in_the_order_of_splits_and_methods(results: Path, tmp_path: Path) -> None:
+def test_seeds_are_in_the_order_of_splits_and_methods(results: Path, tmp_path: Path, config: Settings) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     content = json.loads((copy / "refcoco" / "eval_val.json").read_text())
     for folder, seed in (("", 0), ("seed1", 1)):
@@ -195,14 +200,14 @@ def test_seeds_are_in_the_order_of_splits_and_methods(results: Path, tmp_path: P
                 path = copy / "refcoco" / folder / f"eval_{method}_{split}.json"
                 path.write_text(json.dumps(content | {"seed": seed, "split": split, "method": method}))
                 shutil.copy(results / "refcoco" / "eval_val.parquet", path.with_suffix(".parquet"))
-    (dataset,) = collect(copy, ("refcoco",))
+    (dataset,) = collect(copy, config)
     assert [(row["split"], row["method"]) for row in records(over_seeds(dataset.figures)) if row["seeds"] > 1] == [
         ("val", "pretrained"), ("val", "corrected"), ("testA", "pretrained"), ("testA", "corrected"),
     ]  # fmt: skip
 
 
 def test_variants_are_shown_beside_the_config_and_without_it(
-    results: Path, photos_folder: Path, tmp_path: Path
+    results: Path, photos_folder: Path, tmp_path: Path, config: Settings
 ) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results")) / "refcoco"
     content = json.loads((copy / "eval_val.json").read_text())
@@ -210,15 +215,15 @@ def test_variants_are_shown_beside_the_config_and_without_it(
         (copy / folder).mkdir()
         changed = content | {"seed": seed, "oIoU": content["oIoU"] - 10 * seed}
         (copy / folder / "eval_val.json").write_text(json.dumps(changed))
-    (changed,) = collect(copy.parent, ("refcoco",))
+    (changed,) = collect(copy.parent, config)
     (row,) = (row for row in records(over_seeds(changed.figures)) if row["variant"])
     assert (row["variant"], row["method"], row["seeds"]) == ("correct.lr=0.1", "corrected", 2)
     assert row["gain"] == pytest.approx(-15)
-    write_report(copy.parent, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "a.html")
+    write_report(copy.parent, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "a.html")
     shown = Page((tmp_path / "a.html").read_text())
     assert "val: correct.lr=0.1" in shown.words
     assert "-15.0" in shown.words
     for path in copy.glob("eval_*"):
         path.unlink()
-    write_report(copy.parent, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "b.html")
+    write_report(copy.parent, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "b.html")
     assert "val: correct.lr=0.1" in Page((tmp_path / "b.html").read_text()).words

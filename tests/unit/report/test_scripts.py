@@ -47,6 +47,7 @@ def test_a_networks_choice_is_a_method_of_its_own(results: Path, tmp_path: Path)
     evaluate_chosen.main(
         Evaluation(
             refs=folder / "refs.parquet", truth=folder / "truth.h5", data=tmp_path / "data.json", split="val", code="",
+            chain='{"correct": {"epochs": 3}, "compat.clip_bgr": true}',
             settings=EvaluateSettings(bootstrap_samples=0), report=tmp_path / "eval_corrected_choice_val.json",
         ),
         chosen=folder / "val" / "selected.h5", method="corrected",
@@ -54,4 +55,5 @@ def test_a_networks_choice_is_a_method_of_its_own(results: Path, tmp_path: Path)
     found = read_eval(tmp_path / "eval_corrected_choice_val.json")
     assert isinstance(found, ModelEval)
     assert found.method == "corrected_choice"
+    assert (found.settings["correct"], found.settings["compat.clip_bgr"]) == ({"epochs": 3}, True)
     assert found.method in METHODS

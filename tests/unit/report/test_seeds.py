@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ssc_core.cli.demo import show
 from ssc_core.evaluate.eval_table import folder_table, over_seeds
 from ssc_core.layout import DatasetFolder
 
@@ -56,3 +57,10 @@ def test_mean_and_spread(seeded: Path) -> None:
 
 def test_empty_folder(tmp_path: Path) -> None:
     assert folder_table(DatasetFolder(tmp_path).all_eval_files()).empty
+
+
+def test_the_demo_prints_the_figures_of_the_config_itself(seeded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = json.loads((seeded / "eval_val.json").read_text())["oIoU"]
+    show(seeded, "val")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "Corrected (" in line)
+    assert line.split(")")[1].split()[0] == f"{own:.1f}"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ssc_core.config.labelling import CompatSettings, EvaluateSettings, SelectSettings
-from ssc_core.config.settings import load_settings
+from ssc_core.config.settings import Settings, load_settings
 from ssc_core.drawing.marks import number_place
 from ssc_core.errors import SscError
 from ssc_core.evaluate.masks import evaluate_masks
@@ -75,13 +75,13 @@ def root_of(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         SelectionStore(own) as selected,
         SelectionStore(folder / "right.h5") as right,
     ):
-        about = {"data": {"selected": file_sha256(own)}, "settings": {"select": {"min_area": 9}}}
+        about = {"data": {"selected": file_sha256(own)}, "settings": {"select": {"min_area": 40}}}
         evaluate_masks(
             refs=refs_in_order(source / "refs.parquet", "val"), split="val", masks=masks,
             truth=TruthStore(source / "truth.h5"),
             selections={"selected": selected, "right": right}, select=SelectSettings(min_area=0),
             out=folder / "eval.json", settings=EvaluateSettings(bootstrap_samples=20), compat=CompatSettings(),
-            meta=meta("zero_shot") | about,
+            meta=meta("zero_shot", source / "refs.parquet") | about,
         )  # fmt: skip
     return copy
 
@@ -96,15 +96,15 @@ def written(root_of: Path) -> Path:
     return out
 
 
-def report_of(results: Path, photos_folder: Path) -> Page:
+def report_of(results: Path, photos_folder: Path, config: Settings) -> Page:
     out = results / "report" / "index.html"
-    write_report(results, PhotoFolders({"refcoco": photos_folder}), WAYS, out)
+    write_report(results, config, PhotoFolders({"refcoco": photos_folder}), WAYS, out)
     return Page(out.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def page(written: Path, photos_folder: Path) -> Page:
-    return report_of(written.parent, photos_folder)
+def page(written: Path, photos_folder: Path, config: Settings) -> Page:
+    return report_of(written.parent, photos_folder, config)
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +115,13 @@ def tags(root_of: Path, photos_folder: Path) -> list[set[str]]:
     return [card.tags for card in select_view(folder, "val", Ways({}), shelf)["gallery"].cards]
 
 
-def test_ways_to_select_alone_are_a_report(root_of: Path, photos_folder: Path, tmp_path: Path) -> None:
+def test_ways_to_select_alone_are_a_report(
+    root_of: Path, photos_folder: Path, tmp_path: Path, config: Settings
+) -> None:
     copy = Path(shutil.copytree(root_of, tmp_path / "results"))
     for path in (copy / "refcoco").glob("eval_*"):
         path.unlink()
-    page = report_of(copy, photos_folder)
+    page = report_of(copy, photos_folder, config)
     assert "Ways to select: val" in page.words and "Choices worth a look" in page.words
     assert any(words.startswith("Generated micro world") for words in page.words)
 
@@ -188,11 +190,11 @@ def test_an_evaluation_of_a_network_is_refused(results: Path, tmp_path: Path) ->
 
 
 def test_choices_that_were_made_anew_are_not_shown_with_old_figures(
-    root_of: Path, photos_folder: Path, tmp_path: Path
+    root_of: Path, photos_folder: Path, tmp_path: Path, config: Settings
 ) -> None:
     copy = Path(shutil.copytree(root_of, tmp_path / "results"))
     shutil.copy(copy / "refcoco/val/select/right.h5", copy / "refcoco/val/selected.h5")
-    page = report_of(copy, photos_folder)
+    page = report_of(copy, photos_folder, config)
     assert "Ways to select: val" in page.words
     assert "Choices worth a look" not in page.words
     assert any("chosen anew since" in word for word in page.words)
