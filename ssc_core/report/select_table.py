@@ -58,7 +58,7 @@ def write_select_table(*, evaluation: Path, ways: Ways, figures: Path, table: Pa
     with atomic_path(table) as temporary:
         temporary.write_text(csv_table(lines), encoding="utf-8")
     values = content.model_dump(mode="json")
-    facts = ("dataset", "split", "world", "per", "n_pairs", "n_refs", "n_images", "candidates", "code")
+    facts = ("dataset", "split", "world", "per", "resolution", "n_pairs", "n_refs", "n_images", "candidates", "code")
     write_json(figures, {**{name: values[name] for name in facts}, "lines": [asdict(line) for line in lines]})
 
 

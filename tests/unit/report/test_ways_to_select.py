@@ -124,6 +124,7 @@ def test_ways_to_select_alone_are_a_report(
     page = report_of(copy, photos_folder, config)
     assert "Ways to select: val" in page.words and "Choices worth a look" in page.words
     assert any(words.startswith("Generated micro world") for words in page.words)
+    assert any("in photo pixels" in words and "differs a little there" in words for words in page.words)
 
 
 def test_the_table_says_what_differs_and_what_it_gains(written: Path, page: Page) -> None:
@@ -233,9 +234,19 @@ def test_changes(variant: dict, expected: str) -> None:
 
 def test_markdown_and_csv_of_lines() -> None:
     best = Line("best", "looks", True, Figure(80.04, 70, 90), Figure(81), Figure(5, -1, 11), Figure(6))
-    about = {"dataset": "d", "split": "val", "world": "files", "per": "ref", "n_refs": 7, "n_images": 4}
+    about = {
+        "dataset": "d",
+        "split": "val",
+        "world": "files",
+        "per": "ref",
+        "resolution": "480",
+        "n_refs": 7,
+        "n_images": 4,
+    }
     text = render("select_table.md", content=about, lines=[best, replace(best, name="a | b", test_only=False)])
-    assert text.splitlines()[0] == "d val, world: files. 7 refs, 4 photos; percentages with 95 % intervals."
+    about_it, _, measured = text.splitlines()[0].partition(" All lines alike: ")
+    assert about_it == "d val, world: files. 7 refs, 4 photos; percentages with 95 % intervals."
+    assert measured == "once per ref, at 480 x 480."
     figures = "80.0 (70.0 to 90.0) | +5.0 (-1.0 to +11.0) | 81.0 | +6.0 |"
     assert text.splitlines()[4:] == [f"| `best` (looks at the truth) | {figures}", rf"| `a \| b` | {figures}"]
     assert csv_table([best]).splitlines()[0].startswith("name,what,test_only,oIoU_value,oIoU_low,oIoU_high,mIoU_value")
@@ -249,6 +260,7 @@ def test_the_table_of_the_docs_is_written_from_the_json(written: Path, tmp_path:
     assert text.startswith("Before.\n<!-- table") and text.endswith("<!-- end -->\nAfter.\n")
     assert "| `right` | 100.0 (100.0 to 100.0) | +66.7" in text
     assert "refcoco val, world: micro" in text
+    assert "once per ref, in photo pixels; [pages of results](results.md) measure at 480 x 480" in text
     assert "old" not in text
     page.write_text("no marks")
     with pytest.raises(SscError, match="has no place for the table"):
