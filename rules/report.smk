@@ -103,7 +103,8 @@ rule write_clicks:
     input:
         labels=f"{RESULTS}/clicks/table.csv",
         networks=f"{RESULTS}/clicks_network/table.csv",
-        refs=refs_of_clicks,
+        refs=of_clicks("refs"),
+        data=of_clicks("data"),
     output:
         page=local("docs/clicks.md"),
         picture=local("docs/images/clicks.svg"),
@@ -126,5 +127,5 @@ rule write_clicks:
     shell:
         call(
             "ssc_core.report.clicks:write_clicks_page",
-            "input.labels input.networks input.refs params.variants params.note output.page output.picture",
+            "input.labels input.networks input.refs input.data params.variants params.note output.page output.picture",
         )

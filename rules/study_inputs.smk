@@ -101,10 +101,11 @@ def page_beyond(wildcards):
     return [one for one in study_evaluations("ablations") if one.row.variant in kept]
 
 
-def refs_of_clicks(wildcards):
-    """The refs that the study `clicks` is about: of the first of its datasets."""
-    dataset = next(iter(study_of("clicks").datasets))
-    return path_of("refs", {"dataset": dataset})
+def of_clicks(result):
+    """Input: a result of what the study `clicks` is about, the first of its datasets."""
+    return lambda wildcards: path_of(
+        result, {"dataset": next(iter(study_of("clicks").datasets))}
+    )
 
 
 def reviewed_variants():

@@ -20,6 +20,7 @@ from ssc_core.files import atomic_path
 from ssc_core.refer.ref_table import read_refs
 from ssc_core.report.figures import colour, panels, save
 from ssc_core.report.pages import render
+from ssc_core.report.results_page import editions_of
 
 ORDERS = {"doubt": "by doubt", "random": "at random"}
 """The orders in which a simulated reviewer is asked, for people."""
@@ -83,9 +84,18 @@ class Panel:
 
 
 def write_clicks_page(
-    labels: Path, networks: Path, refs: Path, variants: ReviewedVariants, note: str, page: Path, picture: Path
+    *,
+    labels: Path,
+    networks: Path,
+    refs: Path,
+    data: Path,
+    variants: ReviewedVariants,
+    note: str,
+    page: Path,
+    picture: Path,
 ) -> None:
-    """labels, networks: table.csv of the studies; refs: refs.parquet of their dataset; note: for the networks' section.
+    """labels, networks: table.csv of the studies; refs, data: refs.parquet and data.json of their dataset; note: for
+    the networks' section.
 
     Raises SscError for a study that measured none of them, KeyError for a variant that is not in ``variants``.
     """
@@ -99,6 +109,7 @@ def write_clicks_page(
         "clicks.md",
         panels=measured,
         orders=ORDERS,
+        editions=editions_of([data]),
         refs=read_refs(refs, split, columns=("ref_id",))["ref_id"].nunique(),
         note=note,
         missing=_missing(*measured),

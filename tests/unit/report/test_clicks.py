@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +29,11 @@ def table(path: Path, figures: dict[str, list[float]], method: str, resolution: 
     return path
 
 
+def data(folder: Path, **identity: object) -> Path:
+    (folder / "data.json").write_text(json.dumps({"identity": json.dumps(identity)}))
+    return folder / "data.json"
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     figures = {"config": [40.0], "doubt 5%": [44.0], "random 5%": [42.0, 43.0], "doubt 20%": [50.0],
@@ -35,8 +42,9 @@ def page(tmp_path: Path) -> str:
     few = {name: [one + 10 for one in figures[name][:1]] for name in ("config", "doubt 5%", "random 5%")}
     networks = table(tmp_path / "networks.csv", few, "corrected", "480", "val")
     write_clicks_page(
-        labels, networks, World(tmp_path).refs, ReviewedVariants(VARIANTS), "Short.", tmp_path / "docs.md",
-        tmp_path / "images" / "clicks.svg",
+        labels=labels, networks=networks, refs=World(tmp_path).refs, data=data(tmp_path, edition=3),
+        variants=ReviewedVariants(VARIANTS), note="Short.", page=tmp_path / "docs.md",
+        picture=tmp_path / "images" / "clicks.svg",
     )  # fmt: skip
     return (tmp_path / "docs.md").read_text()
 
@@ -73,8 +81,15 @@ def test_networks_may_be_measured_in_photo_pixels(tmp_path):
     tables = [
         table(tmp_path / f"{method}.csv", one, method, "native", "val") for method in ("selected", "corrected")
     ]  # fmt: skip
-    where = World(tmp_path).refs, ReviewedVariants(VARIANTS), "", tmp_path / "a.md", tmp_path / "a.svg"
-    write_clicks_page(*tables, *where)
+    write = partial(
+        write_clicks_page, refs=World(tmp_path).refs, data=data(tmp_path), variants=ReviewedVariants(VARIANTS), note="",
+        page=tmp_path / "a.md", picture=tmp_path / "a.svg",
+    )  # fmt: skip
+    write(labels=tables[0], networks=tables[1])
     assert "Nobody reviews: **40.0**" in (tmp_path / "a.md").read_text().split("## Corrected network")[1]
     with pytest.raises(SscError, match=r"selected.csv has no row of the method 'corrected'"):
-        write_clicks_page(tables[0], tables[0], *where)
+        write(labels=tables[0], networks=tables[0])
+
+
+def test_it_says_which_edition_of_the_micro_world_it_is_of(page):
+    assert "nothing here was typed. On **edition 3** of the [micro world](micro-world.md#editions), whose" in page
