@@ -67,6 +67,9 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
         f"to decide:  {_review_command(settings, out, splits, dataset)}\n"
         f"to train:   {train}"
     )
+    make = shlex.join(["ssc", "run", "--configfile", str(out / "config.yaml"), "--"])
+    for line in (line for labels in labelled for line in labels.run.stale_lines(make)):
+        print(line)
     for line in left_out.lines():
         print(f"left out, {line}")
     for note in read_json(folder / "data.json")["notes"]:

@@ -71,6 +71,7 @@ def review(
         if listed:
             _list_unfit(decisions, refs, run)
             return
+        print(*run.stale_lines(), sep="\n", end="\n" * bool(run.stale))
         _check_order(order, run, split)
         load = _segmenter(run, config, device, threads)
         queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions, order, load)
@@ -101,8 +102,8 @@ def _check_order(order: Order, run: Run, split: Path) -> None:
         )
     if order == "network" and run.network is None:
         raise SscError(
-            f"--order network: {split} has no chosen_corrected.h5, and its dataset no evaluation of a network: make "
-            f"one, snakemake {split}/chosen_corrected.h5"
+            f"--order network: {split} has no chosen_corrected.h5 of its refs, and its dataset no evaluation of a "
+            f"network: make one, snakemake {split}/chosen_corrected.h5"
         )
 
 

@@ -26,6 +26,7 @@ from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos, photos_of, refs_by_photo
+from ssc_core.refer.refs_digest import refs_digest
 
 IMAGES_A_PASS = 8
 """Photos that go through the network together; as many are read ahead."""
@@ -60,7 +61,7 @@ def choose_candidates(
     with MaskStore.open(masks, with_masks=True) as store:
         info = StoreInfo(
             class_names=store.info.class_names,
-            settings={**predictor.settings, "evaluate": {"both_ways": both_ways}},
+            settings={**predictor.settings, "evaluate": {"both_ways": both_ways}, "refs": refs_digest(refs, split)},
             code=code_version("ssc_core.correct.choose"),
             models={"checkpoint": file_sha256(checkpoint)},
         )

@@ -20,6 +20,7 @@ from ssc_core.refer.ref_table import open_photos, read_refs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import mask_iou
 from ssc_core.report.overlay import overlay
+from ssc_core.report.run import same_candidates
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, render, text
 from ssc_core.select.ensemble import WeightedScores, scorer_of, weights_of
 from ssc_core.wording import counted
@@ -40,7 +41,8 @@ class RefView:
     drew, which has NaN for a score; scores: (S, K) that the choice is made from, or
     None before they were made; by_scorer: (S, K) of each scorer by name, where there are several; scale: what scores
     are; chosen: (C,) candidate indices, per ref or per sentence, -1 none, or None before the choice; decisive: (C, K),
-    the scores that the choice was made from; truth: bool (H, W).
+    the scores that the choice was made from; truth: bool (H, W); stale: names of scorers' files that are of other
+    candidates, and left out.
     """
 
     title: str
@@ -54,6 +56,7 @@ class RefView:
     by_scorer: Mapping[str, np.ndarray] = field(default_factory=dict)
     scale: str = ""
     drawn: bool = False
+    stale: tuple[str, ...] = ()
 
 
 def read_view(
@@ -83,7 +86,9 @@ def read_view(
         store = stack.enter_context(MaskStore.open(masks, with_masks=True))
         candidates = read_candidates(store, ref_id, merged=whole is not None and whole.merged_masks)
         values = None if whole is None else whole.scores(ref_id)
-        by_scorer = {scorer_of(one): one.scores(ref_id) for one in stores} if len(stores) > 1 else {}
+        stale = [] if whole is None else _stale(stores, whole, ref_id)
+        kept = [one for one in stores if one not in stale]
+        by_scorer = {scorer_of(one): one.scores(ref_id) for one in kept} if len(kept) > 1 else {}
         scale = "" if whole is None else whole.scale
     chosen, decisive, scored = None, None, len(candidates)
     if selected is not None:
@@ -103,6 +108,7 @@ def read_view(
         by_scorer={name: np.asarray(_to(len(candidates), one)) for name, one in by_scorer.items()},
         scale=scale,
         drawn=len(candidates) > scored,
+        stale=tuple(one.path.name for one in stale),
     )
 
 
@@ -128,6 +134,12 @@ def _whole(stores: Sequence[ScoreStore], selected: Path | None) -> WeightedScore
         with SelectionStore(selected) as choices:
             weights = weights_of(choices)
     return WeightedScores([store for store in stores if scorer_of(store) in weights], weights)
+
+
+def _stale(stores: Sequence[ScoreStore], whole: WeightedScores, ref_id: int) -> list[ScoreStore]:
+    """Scorers that no choice was made from, and that scored other candidates of a ref than those that one was."""
+    first = next(iter(whole.stores.values()))
+    return [one for one in stores if scorer_of(one) not in whole.stores and not same_candidates(one, first, ref_id)]
 
 
 def _to(count: int, scores: np.ndarray | None) -> np.ndarray | None:
@@ -269,6 +281,8 @@ def _footer(view: RefView, *, hidden: int) -> str:
         notes.append("No scores yet.")
     else:
         notes.append(f"Scores: {view.scale}.")
+    if view.stale:
+        notes.append(f"Left out, being of other candidates: {', '.join(view.stale)}.")
     if hidden > 0:
         notes.append(f"{hidden} more candidates are not shown.")
     if view.truth is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from ssc_core.masks.reader import Ids
 from ssc_core.masks.selection import ScoreStore, SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref import Ref
-from ssc_core.refer.ref_table import photos_of, refs_by_photo
+from ssc_core.refer.ref_table import photos_of, read_refs, refs_by_photo
+from ssc_core.refer.refs_digest import refs_digest
 from ssc_core.select.ensemble import WeightedScores, scores_behind, weights_of
 from ssc_core.tables import read_frame
 
@@ -31,7 +33,7 @@ NetworkMasks = Callable[[int], Sequence[tuple[rle.Size, bytes | None]]]
 class Run:
     """A split of a results folder, opened. name: for the reader; table: refs.parquet; asked: the class asked for, by
     ref; scorers: all that scored the candidates, with a weight in the choice or not; network: what a trained one says,
-    where one is."""
+    where one is; stale: files of scorers and networks that are of other refs or candidates, and left out."""
 
     name: str
     masks: MaskStore
@@ -43,6 +45,7 @@ class Run:
     least_area: int
     scorers: Sequence[ScoreStore]
     network: NetworkMasks | None = None
+    stale: Sequence[Path] = ()
 
     @classmethod
     def open(
@@ -58,11 +61,15 @@ class Run:
         selected: Path,
         more_scores: Sequence[Path] = (),
         network: NetworkMasks | None = None,
+        stale: Sequence[Path] = (),
     ) -> Run:
         """scores: of every scorer that the choice was made from; more_scores: of others. Raises SscError for files that
         are missing, damaged or of each other's."""
         choices = stack.enter_context(SelectionStore(selected))
         weighted = WeightedScores.open(stack, scores, weights_of(choices))
+        others = [stack.enter_context(ScoreStore(path)) for path in more_scores]
+        first = next(iter(weighted.stores.values()))
+        fits = [all(same_candidates(store, first, ref_id) for ref_id in store.ref_ids.tolist()) for store in others]
         return cls(
             name,
             stack.enter_context(MaskStore.open(masks, with_masks=True)),
@@ -72,9 +79,17 @@ class Run:
             split,
             Asked(nouns),
             int(choices.info.settings.get("min_area", 0)),
-            [*weighted.stores.values(), *(stack.enter_context(ScoreStore(path)) for path in more_scores)],
+            [*weighted.stores.values(), *compress(others, fits)],
             network,
+            [*stale, *(path for path, fit in zip(more_scores, fits, strict=True) if not fit)],
         )
+
+    def stale_lines(self, make: str = "snakemake") -> list[str]:
+        """What to tell people of files that were left out. make: what makes a file again, before its name."""
+        return [
+            f"{path} is not known to be of these rows and candidates, and left out: remove it or make it, {make} {path}"
+            for path in self.stale
+        ]
 
     @property
     def per_sentence(self) -> bool:
@@ -109,6 +124,15 @@ class Run:
         return pd.Series(labels, dtype=object).value_counts()
 
 
+def same_candidates(store: ScoreStore, other: ScoreStore, ref_id: int) -> bool:
+    """Whether two scorers' files are of as many sentences of a ref, and of candidates of the same pixels."""
+    return (
+        (ref_id in store and ref_id in other)
+        and store.scores(ref_id).shape == other.scores(ref_id).shape
+        and np.array_equal(store.areas(ref_id), other.areas(ref_id))
+    )
+
+
 def margin(scores: np.ndarray) -> float:
     """Score points between the two best of some candidates, NaN where there are not two. scores: (K,)."""
     best = np.sort(scores)[-2:]
@@ -141,7 +165,9 @@ def open_run(stack: ExitStack, folder: Path, name: str) -> Run:
         return nearest(folder, template(result).removeprefix(RESULT_FOLDER).format(split=split))
 
     scores = [found(result) for result in scores_behind(selected)]
-    all_scores = {nearest(folder, path.name) for path in (*folder.glob("scores.h5"), *folder.glob("scores_*.h5"))}
+    all_scores = sorted({*folder.glob("scores.h5"), *folder.glob("scores_*.h5")})
+    more = [path for path in all_scores if folder.resolve() / path.name not in scores]
+    network, stale = _network(stack, folder, found("refs"))
     return Run.open(
         stack,
         name,
@@ -151,8 +177,9 @@ def open_run(stack: ExitStack, folder: Path, name: str) -> Run:
         masks=found("masks"),
         scores=scores,
         selected=selected,
-        more_scores=sorted(all_scores - set(scores)),
-        network=_network(stack, folder.resolve()),
+        more_scores=more,
+        network=network,
+        stale=stale,
     )
 
 
@@ -184,13 +211,23 @@ def predicted_in(rows: pd.DataFrame) -> NetworkMasks:
     return lambda ref_id: by_ref.get(ref_id, [])
 
 
-def _network(stack: ExitStack, folder: Path) -> NetworkMasks | None:
-    """What a trained network says of the split's refs: its choices, else its masks where it was evaluated."""
-    chosen = [folder / f"chosen_{method}.h5" for method in ("corrected", *reversed(METHODS))]
-    for path in (path for path in chosen if path.is_file()):
-        return chosen_by(stack.enter_context(SelectionStore(path)))
-    evaluated = folder.parent / f"eval_{folder.name}.parquet"
+def _network(stack: ExitStack, folder: Path, refs: Path) -> tuple[NetworkMasks | None, list[Path]]:
+    """What a trained network says of the split's refs: its choices, else its masks where it was evaluated. And files
+    of refs that are not these: of a table whose rows have moved since, one row's mask is another's."""
+    split = folder.resolve().name
+    stale: list[Path] = []
+    for method in dict.fromkeys(("corrected", *reversed(METHODS))):
+        if (path := folder / f"chosen_{method}.h5").is_file():
+            store = stack.enter_context(SelectionStore(path))
+            if store.info.settings.get("refs") == refs_digest(refs, split, store.ref_ids):
+                return chosen_by(store), stale
+            stale.append(path)
+    evaluated = folder.resolve().parent / f"eval_{split}.parquet"
     if not evaluated.is_file():
-        return None
-    columns = ["ref_id", "rle", "rle_height", "rle_width"]
-    return predicted_in(read_frame(evaluated, made_by="evaluate", columns=columns))
+        return None, stale
+    about = ["ref_id", "file_name", "sentence"]
+    rows = read_frame(evaluated, made_by="evaluate", columns=[*about, "rle", "rle_height", "rle_width"])
+    known = read_refs(refs, split, columns=about).drop_duplicates()
+    if len(rows[about].merge(known)) == len(rows):
+        return predicted_in(rows), stale
+    return None, [*stale, evaluated]

@@ -17,7 +17,7 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStoreWriter, SelectionWriter
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
-from ssc_core.report.ref_view import render_ref
+from ssc_core.report.ref_view import _footer, render_ref
 
 SIZE = (20, 30)
 
@@ -84,6 +84,17 @@ def test_scores_of_several_scorers(results: Path, tmp_path: Path) -> None:
     }
     assert view.scale == "logit"
     assert len(render_ref(view)) > len(render_ref(replace(view, by_scorer={}))), "a row of each scorer and sentence"
+
+
+def test_scores_of_other_candidates_are_left_out(results: Path) -> None:
+    """As of a scorer that the config has no more, when rows of the table have moved since."""
+    info = StoreInfo(class_names=(), settings={"scorer": "old"}, code="", models={})
+    for ref, scores, areas in ((1, [[1], [2]], [99]), (1, [[1, 3]], [100, 4]), (2, [[1], [2]], [100])):
+        with ScoreStoreWriter(results / "val" / "scores_old.h5", info) as writer:
+            writer.append_ref(ref, np.array(scores), np.array(areas))
+        view = open_ref(results, "val", 1)
+        assert (view.by_scorer, view.stale) == ({}, ("scores_old.h5",))
+        assert "scores_old.h5" in _footer(view, hidden=0)
 
 
 def test_photos_may_lie_elsewhere(results: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
+from ssc_core.refer.refs_digest import refs_digest
 
 SIZE = (12, 16)
 LEFT, RIGHT, ALL = (slice(0, 8),), (slice(8, 16),), (slice(0, 16),)
@@ -105,7 +106,8 @@ def test_every_sentence_gets_the_candidate_that_fits_its_prediction(files: dict[
         assert not store.mask(3, 1).any()
         # soft IoU of 0.9 on one half and 0.1 on the other with a half: 16.2 / (18 + 18 - 16.2)
         np.testing.assert_allclose(store.scores(1), [[16.2 / 19.8, 1.8 / 34.2], [1.8 / 34.2, 16.2 / 19.8]], rtol=1e-5)
-        assert store.info.settings == {"train": {"seed": 3}, "evaluate": {"both_ways": False}}
+        about = {"refs": refs_digest(files["refs"], "val")}
+        assert store.info.settings == {"train": {"seed": 3}, "evaluate": {"both_ways": False}, **about}
         assert len(store.info.models["checkpoint"]) == 64
 
 

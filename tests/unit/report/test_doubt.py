@@ -17,12 +17,14 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
 from ssc_core.refer.ref_table import open_photos
+from ssc_core.refer.refs_digest import refs_digest
 from ssc_core.report.checklist import write_checklist
 from ssc_core.report.doubt import CHECKED, DOUBTFUL, REASONS, bit, in_order, judge, places, signs_of
 from ssc_core.report.label_rows import Labels, asked_rows
 from ssc_core.report.labels_page import Pages
 from ssc_core.report.run import chosen_by, open_run, predicted_in
 from ssc_core.review.queue import Queue
+from ssc_core.tables import write_frame
 from tests.unit.review.conftest import place, run_of
 from tests.unit.select.conftest import HEIGHT, WIDTH
 from tests.unit.select.test_stage import AREAS
@@ -44,6 +46,11 @@ def write_scores(path, scores: dict[int, list[list[float]]], name: str = "dense"
             array = np.array(values, dtype=np.float32).reshape(len(values), len(AREAS[ref]))
             writer.append_ref(ref, array, AREAS[ref])
     return ScoreStore(path)
+
+
+def of_refs(place, *ids: int) -> StoreInfo:
+    """What `choose_candidates` writes of the refs that a network chose for."""
+    return StoreInfo((), {"refs": refs_digest(place.refs, "val", np.array(ids))}, "", {})
 
 
 def known(run, name: str) -> dict[int, float]:
@@ -150,7 +157,7 @@ def test_what_only_all_signs_together_doubt_says_so(run):
 def test_the_page_the_table_and_review_ask_in_one_order(place, tmp_path):
     """With a network, as after a training: what is asked first is what is in check.csv and on the page first."""
     with (
-        SelectionWriter(place.folder / "chosen_corrected.h5", StoreInfo((), {}, "", {})) as writer,
+        SelectionWriter(place.folder / "chosen_corrected.h5", of_refs(place, 1, 2, 3)) as writer,
         run_of(place) as run,
     ):
         for ref, index in ((1, 1), (2, 0), (3, 0)):
@@ -183,7 +190,7 @@ def test_the_command_reads_what_lies_in_the_folder(run, place):
         with pytest.raises(SscError, match=f"--order {name}: .*{words}"):
             _check_order(name, run, place.folder)
     write_scores(place.folder / "scores_dense.h5", {1: [[1, 2, 0], [0, 9, 0]]})
-    with SelectionWriter(place.folder / "chosen_pretrained.h5", StoreInfo((), {}, "", {})) as writer:
+    with SelectionWriter(place.folder / "chosen_pretrained.h5", of_refs(place, 1)) as writer:
         code = rle.encode(run.candidates(1)[1][None])
         writer.append_ref(1, image_id=1, size=SIZE, chosen=[0], scores=np.zeros((1, 3)), rles=code)
     with ExitStack() as stack:
@@ -192,3 +199,43 @@ def test_the_command_reads_what_lies_in_the_folder(run, place):
         assert known(opened, "network") == {1: 1}
         for name in ("doubt", "margin", "sentences", "scorers", "network", "table"):
             _check_order(name, opened, place.folder)
+
+
+def test_files_of_rows_that_moved_say_nothing_and_are_named(run, place):
+    """Ids are row numbers: after a row was put first, a network's mask would be compared with another row's."""
+    write_scores(place.folder / "scores_dense.h5", {1: [[1, 2, 0], [0, 9, 0]]})
+    with ScoreStoreWriter(place.folder / "scores_old.h5", StoreInfo((), {"scorer": "old"}, "test", {})) as writer:
+        writer.append_ref(1, np.zeros((2, 3)), np.array(AREAS[1]) + 1)  # as many sentences and candidates, other ones
+    code = rle.encode(run.candidates(1)[1][None])
+    for name, info in (
+        ("corrected", StoreInfo((), {"refs": "of other rows"}, "", {})),
+        ("pretrained", of_refs(place, 1)),
+    ):
+        with SelectionWriter(place.folder / f"chosen_{name}.h5", info) as writer:
+            writer.append_ref(1, image_id=1, size=SIZE, chosen=[0], scores=np.zeros((1, 3)), rles=code)
+    stale = [place.folder / name for name in ("chosen_corrected.h5", "scores_old.h5")]
+    with ExitStack() as stack:
+        opened = open_run(stack, place.folder, "val")
+        assert opened.stale == stale
+        assert [store.path.name for store in opened.scorers] == ["scores.h5", "scores_dense.h5"]
+        assert known(opened, "network") == {1: 1}, "that of another phase is of these refs"
+        assert opened.stale_lines("make")[0].endswith(f"left out: remove it or make it, make {stale[0]}")
+    (place.folder / "chosen_pretrained.h5").unlink()
+    with ExitStack() as stack:
+        opened = open_run(stack, place.folder, "val")
+        assert opened.network is None
+        with pytest.raises(SscError, match=r"no chosen_corrected\.h5 of its refs"):
+            _check_order("network", opened, place.folder)
+
+
+def test_an_evaluation_of_rows_that_moved_says_nothing(run, place):
+    (ref,) = (ref for ref in run.refs() if ref.ref_id == 1)
+    rows = pd.DataFrame({"ref_id": 1, "file_name": ref.file_name, "sentence": ref.sentences})
+    rows = rows.assign(rle=rle.encode(run.candidates(1)[1][None])[0].decode(), rle_height=HEIGHT, rle_width=WIDTH)
+    evaluated = place.refs.parent / "eval_val.parquet"
+    for frame, network, stale in ((rows, {1: 1}, []), (rows.assign(sentence="another"), {}, [evaluated])):
+        write_frame(evaluated, frame)
+        with ExitStack() as stack:
+            opened = open_run(stack, place.folder, "val")
+            assert known(opened, "network") == network
+            assert opened.stale == stale
