@@ -19,9 +19,9 @@ from ssc_core.files import read_json
 from ssc_core.refer.index import NO_TRUTH
 from ssc_core.refer.ref_table import open_photos, refs_by_photo
 from ssc_core.registry import REGISTRY
-from ssc_core.report.checklist import draw_overlays, write_checklist
+from ssc_core.report.checklist import draw_overlays, remove_overlays, write_checklist
 from ssc_core.report.label_rows import Labels
-from ssc_core.report.labels_page import Pages
+from ssc_core.report.labels_page import Pages, remove_pages
 from ssc_core.report.run import open_run
 from ssc_core.wording import counted
 
@@ -35,18 +35,22 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
     world = ON_PHOTOS if toys_of(settings, label_stages(settings)) else "files"
     labelled: list[Labels] = []
     pages: list[Path] = []
+    drawn: set[str] = set()
     unreadable: set[str] = set()
     with ExitStack() as stack:
+        _remove_old_pages(out, folder, splits)
         names: dict[str, None] = {}
         for split in splits:
             run = open_run(stack, folder / split, split)
             labels = Labels(run)
             labelled.append(labels)
-            unreadable |= draw_overlays(run, labels.rows(), reader, out)
-            page = "labels" if len(splits) == 1 else f"labels_{split}"
+            of_split, cannot_be_read = draw_overlays(run, labels.rows(), reader, out)
+            drawn, unreadable = drawn | of_split, unreadable | cannot_be_read
+            page = _page(split, splits)
             pages.append(out / f"{page}.html")
             Pages([labels], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
             names |= dict.fromkeys(run.masks.info.class_names)
+        remove_overlays(out, drawn)
         made = Counter[str]()
         export = Export(
             images=_counted(once(labelled, left_out), made),
@@ -75,6 +79,18 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
     for note in read_json(folder / "data.json")["notes"]:
         if not note.endswith(NO_TRUTH):  # nobody expects any
             print(f"of the table, {note}")
+
+
+def _page(split: str, splits: Sequence[str]) -> str:
+    """What a split's overview is called, and the folder of its pages."""
+    return "labels" if len(splits) == 1 else f"labels_{split}"
+
+
+def _remove_old_pages(out: Path, folder: Path, splits: Sequence[str]) -> None:
+    """Pages of the splits that an earlier table had."""
+    earlier = {"labels", *(f"labels_{path.parent.name}" for path in folder.glob("*/selected.h5"))}
+    for page in earlier - {_page(split, splits) for split in splits}:
+        remove_pages(out / f"{page}.html", out / page)
 
 
 def _review_command(settings: Settings, out: Path, splits: Sequence[str], dataset: str) -> str:

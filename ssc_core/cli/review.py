@@ -173,7 +173,13 @@ def _recorded(run: Run) -> Backend:
 
 
 def _split(folder: Path) -> Path:
-    """The folder of a split that has been selected: the one named, or the only one below it."""
+    """The folder of a split that has been selected: the one named, or the only one below it that the RefTable has."""
+    from ssc_core.refer.ref_table import read_refs
+    from ssc_core.report.run import nearest
+
+    def splits_of(refs: Path) -> list[str]:
+        return read_refs(refs, columns=("split",))["split"].unique().tolist()
+
     if not folder.is_dir():
         raise SscError(f"{folder} is no folder")
     if (folder / "selected.h5").is_file():
@@ -183,6 +189,8 @@ def _split(folder: Path) -> Path:
     )
     if not found:
         raise SscError(f"{folder} has no selected.h5; name the folder of a split, such as results/refcoco/train")
+    if len(found) > 1:  # of what an earlier table had, the table of now knows nothing
+        found = [path for path in found if path.name in splits_of(nearest(path, "refs.parquet"))] or found
     if len(found) > 1:
         raise SscError(f"{folder} has several splits; name one of them: {', '.join(map(str, found))}")
     return found[0]

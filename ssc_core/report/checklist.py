@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import heapq
+import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -20,6 +21,9 @@ from ssc_core.report.run import Run
 LONGEST_STEM = 200
 """Bytes of a photo's name that its overlay is called after: drives take 255 for a name."""
 
+_OVERLAY = re.compile(r".+_[0-9]+(-[0-9]+)?\.jpg", re.DOTALL)
+"""What ``overlay_of`` calls files."""
+
 SIDE = 640
 """Longer side of an overlay, pixels."""
 
@@ -31,13 +35,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("ref", "image", "sentences", "class", "candidates", "score", "margin", "why", "overlay")
 
 
-def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: Path) -> set[str]:
-    """Write a JPEG for every row at ``out / overlay_of(row)``.
-
-    A photo that cannot be read, where these are skipped, has none; returned are the names of such photos.
-    """
+def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: Path) -> tuple[set[str], set[str]]:
+    """Write a JPEG for every row at ``out / overlay_of(row)``; what was written, relative to ``out``, and the names of
+    photos that cannot be read, where these are skipped, which have none."""
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    unreadable = set()
+    drawn, unreadable = set(), set()
     for row in rows:
         photo = photos.or_none(row.ref.file_name)
         if photo is None:
@@ -47,7 +49,15 @@ def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: 
         picture = candidates_overlay(photo, run.candidates(row.ref.ref_id), pick, side=SIDE)
         with atomic_path(out / overlay_of(row)) as temporary:
             Image.fromarray(picture).save(temporary, format="JPEG", quality=88)
-    return unreadable
+        drawn.add(overlay_of(row))
+    return drawn, unreadable
+
+
+def remove_overlays(out: Path, kept: AbstractSet[str]) -> None:
+    """Remove all overlays but those ``kept``, see ``draw_overlays``; no other file."""
+    for path in (out / "overlays").glob("*.jpg"):
+        if _OVERLAY.fullmatch(path.name) and f"overlays/{path.name}" not in kept:
+            path.unlink()
 
 
 def overlay_of(row: LabelRow) -> str:

@@ -7,7 +7,7 @@ import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,6 +70,17 @@ def write_labels_page(
         run = Run.open(stack, split, split, refs=refs, nouns=nouns, masks=masks, scores=scores, selected=selected)
         world = read_json(data).get("world", "files")
         Pages([Labels(run)], open_photos(refs, images).or_grey, split, inspected, world).write(out, pages)
+
+
+def remove_pages(out: Path, folder: Path) -> None:
+    """Remove an overview and its pages, as ``Pages`` wrote them; no other file."""
+    if out.is_file():
+        out.unlink()
+        for path in folder.glob("*.html"):
+            if path.stem.isdecimal():
+                path.unlink()
+        with suppress(OSError):  # what someone put there stays
+            folder.rmdir()
 
 
 class _Row(NamedTuple):

@@ -168,6 +168,18 @@ def test_a_photo_of_two_splits_is_one_image_with_the_masks_of_both(ssc, folder: 
     (both,) = (one["id"] for one in content["images"] if one["file_name"] == "both ö.png")
     assert sorted(one["ref_id"] for one in content["annotations"] if one["image_id"] == both) == [1, 2]
 
+    (folder / "out/overlays/mine.jpg").touch()
+    rows = ["both ö.png,the dark apple,,", "day 1/one.png,an apple,,"]  # no `val`, and other numbers
+    (folder / "refs.csv").write_text("\n".join(["image,sentences,split,mask", *rows]) + "\n", encoding="utf-8")
+    said = ssc(folder, "label", "photos", "refs.csv", "--out", "out", "--config", "mine.yaml", "--cores", 1)
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        *("check.csv", "config.yaml", "labels", "labels.html", "labels.json", "overlays", "results")
+    ]
+    found = sorted(path.name for path in (folder / "out/overlays").iterdir())
+    assert found == ["both ö_1.jpg", "mine.jpg", "one_2.jpg"]
+    command = said.partition("to decide:  ssc ")[2].partition("\n")[0]
+    assert "nobody decided anything yet" in ssc(folder, *command.split(), "--list", fails=True)
+
 
 def test_killed_twice_and_called_again_it_ends_with_the_bytes_of_a_quiet_run(
     ssc, warm: Path, warm_environment: dict[str, str], folder: Path, quiet: tuple[Path, str]

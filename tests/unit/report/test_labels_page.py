@@ -31,10 +31,10 @@ from ssc_core.refer.index import build_index
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.report import labels_page
-from ssc_core.report.checklist import draw_overlays, overlay_of, write_checklist
+from ssc_core.report.checklist import draw_overlays, overlay_of, remove_overlays, write_checklist
 from ssc_core.report.doubt import in_order
 from ssc_core.report.label_rows import LabelRow, Labels, by_class
-from ssc_core.report.labels_page import Pages, write_labels_page
+from ssc_core.report.labels_page import Pages, remove_pages, write_labels_page
 from ssc_core.report.run import Run
 from tests.alive import counting_alive
 from tests.files import write_nouns
@@ -281,8 +281,9 @@ def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) ->
     with ExitStack() as stack:
         run = Run.open(stack, "train", "train", **files(dataset))
         labels = Labels(run)
-        unreadable = draw_overlays(run, labels.rows(), open_photos(dataset / "refs.parquet", photos), tmp_path)
+        drawn, unreadable = draw_overlays(run, labels.rows(), open_photos(dataset / "refs.parquet", photos), tmp_path)
         assert unreadable == {"beach 3.png"}
+        assert drawn == {overlay_of(row) for row in labels.rows() if row.ref.ref_id != 3}
         assert [row.ref.ref_id for row in labels.rows() if not (tmp_path / overlay_of(row)).is_file()] == [3]
         assert write_checklist([labels], unreadable, tmp_path / "check.csv") == 3
     lines = list(csv.DictReader((tmp_path / "check.csv").open(encoding="utf-8")))
@@ -342,8 +343,33 @@ def test_a_photo_with_a_long_name_has_an_overlay(tmp_path: Path) -> None:
     row: Any = SimpleNamespace(ref=SimpleNamespace(file_name=name, ref_id=7), chosen=0, choice=0)
     run: Any = SimpleNamespace(candidates=lambda ref_id: np.ones((1, 8, 12), bool))
     photos: Any = SimpleNamespace(or_none=lambda file_name: np.zeros((8, 12, 3), np.uint8))
-    assert draw_overlays(run, [row], photos, tmp_path) == set()
+    assert draw_overlays(run, [row], photos, tmp_path) == ({overlay_of(row)}, set())
     assert (tmp_path / overlay_of(row)).is_file()
+
+
+def test_overlays_of_rows_that_are_gone_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "overlays").mkdir()
+    ours, theirs = ["a_1.jpg", "a_2.jpg", "a_2-3.jpg", "b c_12.jpg"], ["notes.txt", "me.jpg", "a_2.png", "a_x.jpg"]
+    for name in (*ours, *theirs):
+        (tmp_path / "overlays" / name).touch()
+    remove_overlays(tmp_path, {"overlays/a_1.jpg", "overlays/a_3.jpg"})
+    assert {path.name for path in (tmp_path / "overlays").iterdir()} == {"a_1.jpg", *theirs}
+
+
+def test_pages_of_a_split_that_is_gone_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("mine", "labels", "labels_val"):
+        (tmp_path / name).mkdir()
+        for page in ("1.html", "2.html"):
+            (tmp_path / name / page).touch()
+        (tmp_path / f"{name}.html").touch()
+    (tmp_path / "labels_val/notes.html").touch()
+    remove_pages(tmp_path / "labels_val.html", tmp_path / "labels_val")
+    remove_pages(tmp_path / "labels.html", tmp_path / "labels")
+    (tmp_path / "mine.html").unlink()
+    remove_pages(tmp_path / "mine.html", tmp_path / "mine")
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
+    assert left == {"labels_val/notes.html", "mine/1.html", "mine/2.html"}
+    assert not (tmp_path / "labels").exists()
 
 
 def test_overlays_of_different_choices_have_different_names() -> None:

@@ -221,6 +221,11 @@ def test_the_split_is_found(place, tmp_path):
         _split(place.images)
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "selected.h5").touch()
+    assert _split(tmp_path) == place.folder, "the other is of an earlier table"
+    table = pq.read_table(place.refs)
+    both = pa.concat_tables([table, table.set_column(1, "split", pa.array(["test"] * len(table)))])
+    with table_writer(place.refs, both.schema) as writer:
+        writer.write_table(both)
     with pytest.raises(SscError, match="several splits"):
         _split(tmp_path)
 
