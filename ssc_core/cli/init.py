@@ -21,7 +21,7 @@ CONFIG = """# What `ssc label` takes beside a preset: --config {name}. Every key
 # Candidates below this many pixels are skipped. 500 suits photos of about 640 x 480.
 select:
   min_area: 500
-  # per: sentence          # the sentences of a row may mean different objects
+  # per: sentence          # a choice for each sentence of a row; they mean one object all the same
   # spatial_weight: 20     # read words of place and size: left, largest, second from the right
 
 score:

@@ -105,7 +105,9 @@ class SelectSettings(Section):
         default="score", description="highest mean score, a seeded random candidate, or the first"
     )
     per: Literal["ref", "sentence"] = Field(
-        default="ref", description="one choice per ref from all its sentences, as published, or one per sentence"
+        default="ref",
+        description="one choice per ref from all its sentences, as published, or one per sentence, from the "
+        "same candidates; a person's decision is of the ref",
     )
     assignment: Literal["independent", "joint"] = Field(
         default="independent", description="joint: different refs of an image take different candidates"

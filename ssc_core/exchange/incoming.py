@@ -86,7 +86,8 @@ def _of_known_refs(
 def one_per_ref(
     photos: Sequence[Photo], found: Found, passed_over: LeftOut
 ) -> Iterator[tuple[Photo, Ref, ForeignMask]]:
-    """The mask of every ref that has one. One that names no ref is of its photo's only ref, if it is the only mask."""
+    """The mask of every ref that has one, or equal ones, as sentences with a choice each may have. One that names no
+    ref is of its photo's only ref, if it is the only mask."""
     for photo in photos:
         masks = found.get(photo.image_id, ())
         if len(photo.refs) == 1 == len(masks) and not masks[0].ref_ids:
@@ -96,10 +97,11 @@ def one_per_ref(
                 passed_over.add("masks that do not say which ref they are of", one.name)
         for ref in photo.refs:
             own = [one for one in masks if ref.ref_id in one.ref_ids]
-            if len(own) == 1:
+            if len({one.rle for one in own}) == 1:
                 yield photo, ref, own[0]
             elif own:
-                passed_over.add("refs with several masks, of which one is meant", f"{_name(ref)} ({len(own)} masks)")
+                why = "refs with several masks, of which one for all their sentences is meant"
+                passed_over.add(why, f"{_name(ref)} ({len(own)} masks)")
 
 
 def write_candidates(photos: Sequence[Photo], found: Found, out: Path, passed_over: LeftOut, *, source: str) -> int:

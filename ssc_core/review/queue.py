@@ -83,7 +83,8 @@ class Queue:
             ]
 
     def ref(self, ref_id: int) -> dict[str, Any]:
-        """A ref for the page: its sentences, why it is asked about, its candidates in order, and what was decided."""
+        """A ref for the page: its sentences, why it is asked about, its candidates in order, and what was decided;
+        ``shared``: whether the decision is of sentences that have a choice each."""
         with self._lock:
             row = self._row(ref_id)
             candidates, order = self._candidates(ref_id)
@@ -98,6 +99,7 @@ class Queue:
                 "photo": row.ref.file_name,
                 "size": [row.ref.width, row.ref.height],
                 "sentences": row.ref.sentences,
+                "shared": self._run.per_sentence and len(row.ref.sentences) > 1,
                 "asked": row.asked,
                 "why": row.why,
                 **self._decision(review),

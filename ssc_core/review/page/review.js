@@ -57,7 +57,8 @@ function show() {
   const looked = ref.asked ? [`looked for: ${ref.asked}`] : [];
   const nothing = ref.candidates.length ? [] : ["no candidate to choose; D draws the object, 0 says that there is none"];
   const lost = ref.fits ? [] : ["no candidate is the object that was chosen before; decide again"];
-  at("about").textContent = [...lost, ...ref.why, ...looked, ...nothing].join(" · ");
+  const shared = ref.shared ? ["a decision is of all these sentences; another object needs a row of its own"] : [];
+  at("about").textContent = [...lost, ...shared, ...ref.why, ...looked, ...nothing].join(" · ");
   const shown = ref.candidates.slice(first, first + DIGIT);
   at("candidates").replaceChildren(...shown.map((one, index) => {
     const said = [one.decided && "decided", one.select && "Select"].filter(Boolean).join(", ");

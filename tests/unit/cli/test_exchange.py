@@ -218,6 +218,23 @@ def test_of_masks_of_all_splits_those_of_one_come_in(two_splits: Path, tmp_path:
     assert (review.photo, review.rle) == ("train/1.png", rle.encode(boxes())[0])
 
 
+def test_a_ref_has_one_decision_whatever_its_sentences_have(split: Path) -> None:
+    source = exported(split, "coco", "selected.h5")[0]
+    content = json.loads(source.read_text())
+    first, second = content["annotations"]
+    other = first | {"id": 9, "segmentation": second["segmentation"], "sentences": ["big"]}
+    content["annotations"] = [first | {"sentences": ["left"]}, other]
+    source.write_text(json.dumps(content))
+    said = ssc("import", split, "--decisions", source)
+    assert said.startswith("0 new decisions")
+    assert (
+        "refs with several masks, of which one for all their sentences is meant: 1 (ref 1 of a.png (2 masks))" in said
+    )
+    other["segmentation"] = first["segmentation"]
+    source.write_text(json.dumps(content))
+    assert ssc("import", split, "--decisions", source).startswith("1 new decision:")
+
+
 def test_what_cannot_be_meant(split: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for arguments, message in [

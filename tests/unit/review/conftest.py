@@ -93,14 +93,14 @@ def place(tmp_path: Path) -> Place:
     return place
 
 
-def choose(place: Place) -> SelectionStore:
+def choose(place: Place, **settings: Any) -> SelectionStore:
     select_masks(
         refs=place.refs,
         split="val",
         masks=place.folder / "masks.h5",
         scores=[place.folder / "scores.h5"],
         out=place.folder / "selected.h5",
-        settings=SelectSettings(min_area=9),
+        settings=SelectSettings(min_area=9, **settings),
         compat=CompatSettings(),
         reviews=place.reviews if place.reviews.exists() else None,
     )

@@ -67,6 +67,17 @@ def test_a_decision_is_a_line_and_the_workflow_chooses_by_it(place, browser):
     assert selected.reviewed == {1, 2}
 
 
+def test_a_decision_is_of_all_sentences_of_a_ref_which_is_said_where_each_has_a_choice(place, browser):
+    assert not browser.json("/ref/1")["shared"]
+    choose(place, per="sentence")
+    with queue_of(place) as queue:
+        assert [len(queue.ref(ref)["sentences"]) for ref in (1, 2)] == [2, 1]
+        assert [queue.ref(ref)["shared"] for ref in (1, 2)] == [True, False]
+        queue.decide(1, "chosen", 2, "ana")
+    selected = choose(place, per="sentence")
+    assert [selected.chosen(1, sentence) for sentence in (0, 1)] == [1, 1]
+
+
 def test_undo_takes_back_and_nothing_is_ever_removed(place, browser):
     for decision in ("none", "undo"):
         last = browser.json("/decide", {"ref": 1, "decision": decision})
