@@ -83,8 +83,7 @@ def named(name: str, among: Iterable[str]) -> Format:
 
 
 def recognised(path: Path) -> str:
-    """Name of the format of a file or folder. Raises SscError for one that none of ours begins like."""
-    path = Path(path)
+    """Name of the format of a file or folder that is there. Raises SscError for one that none of ours begins like."""
     if path.is_dir():
         if next(path.glob("pseudo_gt_mask_*.png"), None):
             return "png"
@@ -93,8 +92,6 @@ def recognised(path: Path) -> str:
         raise SscError(
             f"{path} has neither pseudo_gt_mask_{{ref_id}}.png files nor JSON files of LabelMe; is it the right folder?"
         )
-    if not path.is_file():
-        raise SscError(f"{path} is not there")
     if path.suffix.lower() == ".xml":
         return "cvat"
     if path.suffix.lower() == ".zip":
@@ -107,7 +104,5 @@ def recognised(path: Path) -> str:
 def check_place(name: str, path: Path) -> None:
     """Raise SscError when a format that is read from a file is to be read from a folder, or the other way round."""
     kind = FORMATS[name].reads
-    if not path.exists():
-        raise SscError(f"{path} is not there")
     if path.is_dir() != (kind == "folder"):
         raise SscError(f"{path} is a {'folder' if path.is_dir() else 'file'}; {name} is imported from a {kind}")
