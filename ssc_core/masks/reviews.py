@@ -159,18 +159,11 @@ def append_review(path: Path, review: Review) -> None:
         raise SscError(f"this decision is not kept: cannot write {path}: {error.strerror}") from error
 
 
-def read_reviews(path: Path) -> dict[int, Review]:
-    """The review that counts of every ref, by the id that its lines have, in the order in which they were made.
-
-    Raises SscError that names the line for a file that is missing, too large, or has something else in it.
-    """
-    return that_count(read_lines(path))
-
-
 def read_lines(path: Path, known: MutableMapping[bytes, Review] | None = None) -> Iterator[Review]:
-    """Every line in order, those that no longer count and ``undo`` too. Errors as ``read_reviews``.
+    """Every line in order, those that no longer count and ``undo`` too.
 
-    known: lines that were read before, and now too: of a file that only grew, what is new alone is parsed.
+    known: lines that were read before, and now too: of a file that only grew, what is new alone is parsed. Raises
+    SscError that names the line for a file that is missing, too large, or has something else in it.
     """
     known = {} if known is None else known
     try:

@@ -18,7 +18,7 @@ from ssc_core.exchange.label_studio import tasks_of
 from ssc_core.exchange.labelme import content_of
 from ssc_core.files import write_json
 from ssc_core.masks import rle
-from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, that_count
 from ssc_core.refer.ref import Ref
 
 SIZE = (8, 12)
@@ -91,5 +91,5 @@ def review_seeds(folder: Path) -> list[bytes]:
 
 
 def read_review_file(path: Path) -> None:
-    for review in read_reviews(path).values():
+    for review in that_count(read_lines(path)).values():
         review.mask()

@@ -16,7 +16,7 @@ from ssc_core.errors import SscError
 from ssc_core.exchange.formats import FORMATS, READ
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
-from ssc_core.masks.reviews import read_reviews
+from ssc_core.masks.reviews import read_lines, that_count
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.index import build_index
@@ -123,7 +123,7 @@ def test_decisions_and_truth_come_back(split: Path, name: str) -> None:
     source = exported(split, name, "selected.h5")[0]
     said = ssc("import", split, "--decisions", source, "--truth", source, "--who", "ana")
     black = name == "png"  # a black picture says that there is nothing
-    reviews = read_reviews(split.parent / "reviews.csv")
+    reviews = that_count(read_lines(split.parent / "reviews.csv"))
     assert {ref: (one.decision.value, one.photo, one.who) for ref, one in reviews.items()} == {
         1: ("chosen", "a.png", "ana"),
         2: ("chosen", "a.png", "ana"),
@@ -148,7 +148,7 @@ def test_a_drawn_mask_is_uploaded_and_another_truth_is_refused(split: Path) -> N
     content["annotations"][0]["segmentation"]["counts"] = drawn.decode()
     source.write_text(json.dumps(content))
     ssc("import", split, "--decisions", source)
-    reviews = read_reviews(split.parent / "reviews.csv")
+    reviews = that_count(read_lines(split.parent / "reviews.csv"))
     assert (reviews[1].decision, reviews[1].rle) == ("uploaded", drawn)
     with pytest.raises(SscError, match=r"ref 1 of a\.png has another ground truth"):
         ssc("import", split, "--truth", source)
@@ -167,7 +167,7 @@ def test_masks_that_do_not_say_whose_they_are(split: Path) -> None:
     content["annotations"] = [content["annotations"][0] | {"image_id": 2}]  # the only mask of a photo with one ref
     source.write_text(json.dumps(content))
     assert ssc("import", split, "--decisions", source).startswith("1 new decision:")
-    assert list(read_reviews(split.parent / "reviews.csv")) == [3]
+    assert list(that_count(read_lines(split.parent / "reviews.csv"))) == [3]
     ssc("import", split.parent / "back", "--candidates", source, "--split", "train")
     assert len(MaskStore.open(split.parent / "back/masks.h5").candidates(3)) == 1
 
@@ -200,7 +200,7 @@ def test_masks_of_another_split_are_of_none_of_this_ones_photos(two_splits: Path
         with pytest.raises(SscError, match=r"no mask for 1 photo .*\n  photos that the split does not have: 1 \(val/1"):
             ssc("import", two_splits / "train", option, source)
     assert ssc("import", two_splits / "val", "--decisions", source).startswith("1 new decision:")
-    (review,) = read_reviews(two_splits / "reviews.csv").values()
+    (review,) = that_count(read_lines(two_splits / "reviews.csv")).values()
     assert (review.photo, review.rle) == ("val/1.png", rle.encode(boxes())[1])
 
 
@@ -214,7 +214,7 @@ def test_of_masks_of_all_splits_those_of_one_come_in(two_splits: Path, tmp_path:
     said = ssc("import", two_splits / "train", "--decisions", files[0])
     assert said.startswith("1 new decision:")
     assert "passed over, photos that the split does not have: 1 (val/1.png)" in said
-    (review,) = read_reviews(two_splits / "reviews.csv").values()
+    (review,) = that_count(read_lines(two_splits / "reviews.csv")).values()
     assert (review.photo, review.rle) == ("train/1.png", rle.encode(boxes())[0])
 
 

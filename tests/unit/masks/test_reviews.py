@@ -15,15 +15,7 @@ import pytest
 
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
-from ssc_core.masks.reviews import (
-    SAME_OBJECT,
-    Decision,
-    Review,
-    append_review,
-    read_lines,
-    read_reviews,
-    this_user,
-)
+from ssc_core.masks.reviews import SAME_OBJECT, Decision, Review, append_review, read_lines, that_count, this_user
 from ssc_core.masks.standing import KnownRefs, those_of
 
 SIZE = (8, 12)
@@ -48,7 +40,7 @@ def review(ref_id: int = 1, decision: str = "chosen", *, photo: str = "a.jpg", w
 def test_a_line_is_read_as_it_was_written(tmp_path: Path, decision: str) -> None:
     written = review(7, decision, photo='with "quotes", and a comma.jpg', who="Müller, Anna\n")
     append_review(tmp_path / "reviews.csv", written)
-    (read,) = read_reviews(tmp_path / "reviews.csv").values()
+    (read,) = that_count(read_lines(tmp_path / "reviews.csv")).values()
     assert (read.ref_id, read.photo, read.decision) == (7, written.photo, decision)
     assert (read.who, read.when, read.size) == ("Müller, Anna", WHEN, written.size)
     assert read.settled == (decision != "skipped")
@@ -62,11 +54,14 @@ def test_the_last_line_counts_and_undo_takes_it_back(tmp_path: Path) -> None:
     path = tmp_path / "reviews.csv"
     for ref_id, decision in [(1, "chosen"), (2, "none"), (1, "drawn"), (1, "undo"), (3, "skipped"), (2, "undo")]:
         append_review(path, review(ref_id, decision))
-    assert {ref_id: one.decision.value for ref_id, one in read_reviews(path).items()} == {1: "chosen", 3: "skipped"}
+    assert {ref_id: one.decision.value for ref_id, one in that_count(read_lines(path)).items()} == {
+        1: "chosen",
+        3: "skipped",
+    }
     append_review(path, review(2, "undo"))  # more than there is to take back
-    assert list(read_reviews(path)) == [1, 3]
+    assert list(that_count(read_lines(path))) == [1, 3]
     append_review(path, review(1, "none"))
-    assert list(read_reviews(path)) == [3, 1]
+    assert list(that_count(read_lines(path))) == [3, 1]
     assert len(list(read_lines(path))) == 8
 
 
@@ -79,9 +74,9 @@ def test_every_cut_of_the_last_line_is_passed_over_and_mended(tmp_path: Path) ->
     for end in range(len(whole), len(both) + 1):
         path.write_bytes(both[:end])
         complete = end >= len(both) - 1  # without its line break it is whole, too
-        assert list(read_reviews(path)) == ([1, 2] if complete else [1]), both[:end]
+        assert list(that_count(read_lines(path))) == ([1, 2] if complete else [1]), both[:end]
         append_review(path, review(3))
-        assert list(read_reviews(path)) == ([1, 2, 3] if complete else [1, 3]), both[:end]
+        assert list(that_count(read_lines(path))) == ([1, 2, 3] if complete else [1, 3]), both[:end]
 
 
 def test_every_cut_of_the_first_write_is_an_empty_file(tmp_path: Path) -> None:
@@ -90,9 +85,9 @@ def test_every_cut_of_the_first_write_is_an_empty_file(tmp_path: Path) -> None:
     header = path.read_bytes().index(b"\n") + 1
     for end in range(header + 1):
         path.write_bytes(b"ref,photo,decision,mask,who,when\n"[:end])
-        assert read_reviews(path) == {}
+        assert that_count(read_lines(path)) == {}
         append_review(path, review(3))
-        assert list(read_reviews(path)) == [3]
+        assert list(that_count(read_lines(path))) == [3]
 
 
 def _write_many(path: Path, first: int) -> None:
@@ -108,7 +103,7 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(120)
     assert [writer.exitcode for writer in writers] == [0, 0]
-    assert sorted(read_reviews(tmp_path / "reviews.csv")) == list(range(100))
+    assert sorted(that_count(read_lines(tmp_path / "reviews.csv"))) == list(range(100))
 
 
 def test_a_file_that_a_spreadsheet_or_another_system_touched(tmp_path: Path) -> None:
@@ -116,7 +111,7 @@ def test_a_file_that_a_spreadsheet_or_another_system_touched(tmp_path: Path) -> 
     append_review(path, review(1))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
     append_review(path, review(2))
-    assert list(read_reviews(path)) == [1, 2]
+    assert list(that_count(read_lines(path))) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -140,18 +135,18 @@ def test_lines_that_are_no_reviews_are_named(tmp_path: Path, line: str, message:
     path = tmp_path / "reviews.csv"
     path.write_bytes(f"ref,photo,decision,mask,who,when\n{line}\n".encode("utf-8", "surrogateescape"))
     with pytest.raises(SscError, match=message):
-        read_reviews(path)
+        that_count(read_lines(path))
 
 
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "refs.csv"
     path.write_text("image,sentences\na.jpg,cat\n")
-    for use in (lambda: append_review(path, review()), lambda: read_reviews(path)):
+    for use in (lambda: append_review(path, review()), lambda: that_count(read_lines(path))):
         with pytest.raises(SscError, match="begins 'image,sentences'"):
             use()
     assert path.read_text() == "image,sentences\na.jpg,cat\n"
     with pytest.raises(SscError, match="does not exist"):
-        read_reviews(tmp_path / "none.csv")
+        that_count(read_lines(tmp_path / "none.csv"))
 
 
 def test_a_place_that_takes_no_line_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -160,7 +155,7 @@ def test_a_place_that_takes_no_line_is_an_error_that_says_so(tmp_path: Path) -> 
         with pytest.raises(SscError, match="this decision is not kept: cannot write"):
             append_review(path, Review(1, "a.jpg", Decision.none))
     with pytest.raises(SscError, match="cannot read"):
-        read_reviews(tmp_path)
+        that_count(read_lines(tmp_path))
 
 
 def test_a_full_drive_keeps_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,10 +173,10 @@ def test_a_full_drive_keeps_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
     room[0] = 20
     with pytest.raises(SscError, match=r"not kept: .*No space left"):
         append_review(path, Review(2, "a.jpg", Decision.none))
-    assert list(read_reviews(path)) == [1]
+    assert list(that_count(read_lines(path))) == [1]
     room[0] = 10**6
     append_review(path, Review(3, "a.jpg", Decision.none))
-    assert list(read_reviews(path)) == [1, 3]
+    assert list(that_count(read_lines(path))) == [1, 3]
 
 
 def test_a_mask_of_noise_is_refused_before_it_is_written(tmp_path: Path) -> None:
@@ -291,9 +286,9 @@ def test_a_file_that_was_begun_without_sentences_goes_on_without_them(tmp_path: 
     assert list(those_of(lines, KnownRefs([Ref(1, ("cat",)), Ref(2, ("dog",))]))[0]) == [1, 2]
     for start in (b"ref,photo,decis", b"\xef\xbb\xbf", b"\xef\xbb\xbfref,"):  # half a header of before, or a mark
         path.write_bytes(start)
-        assert read_reviews(path) == {}
+        assert that_count(read_lines(path)) == {}
     append_review(path, review(3))
-    assert list(read_reviews(path)) == [3]
+    assert list(that_count(read_lines(path))) == [3]
 
 
 @pytest.mark.parametrize("error", [KeyError, OSError])

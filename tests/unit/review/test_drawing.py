@@ -16,7 +16,7 @@ from ssc_core.cli.review import _recorded, _segmenter
 from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.choice import DRAWN
-from ssc_core.masks.reviews import Decision, Review, append_review, read_reviews
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, that_count
 from ssc_core.report.label_rows import Labels
 from ssc_core.review.masks import KEPT, clipped
 from ssc_core.review.server import MAX_BYTES, MAX_UPLOAD
@@ -58,7 +58,7 @@ def test_a_drawn_box_is_looked_at_and_then_counts(place, browser, segmenter):
     assert not place.reviews.exists()
     after = browser.json("/decide", {"ref": 1, "decision": "drawn", "draft": draft["draft"]})
     assert (after["decision"], after["fits"], after["who"]) == ("drawn", True, "ana")
-    mask = read_reviews(place.reviews)[1].mask()
+    mask = that_count(read_lines(place.reviews))[1].mask()
     assert mask[6:30, 5:25].all()
     assert mask.sum() == 20 * 24
     selected = choose(place)
@@ -149,7 +149,7 @@ def test_an_uploaded_mask_counts_with_its_holes(place, browser):
     draft = browser.json("/upload?ref=2", content, Content_Type="image/png")
     assert (draft["decision"], draft["share"]) == ("uploaded", blob().mean())
     browser.json("/decide", {"ref": 2, "decision": "uploaded", "draft": draft["draft"]})
-    np.testing.assert_array_equal(read_reviews(place.reviews)[2].mask(), blob())
+    np.testing.assert_array_equal(that_count(read_lines(place.reviews))[2].mask(), blob())
     np.testing.assert_array_equal(choose(place).mask(2), blob())
 
 
@@ -178,7 +178,7 @@ def test_all_kinds_of_png_mean_what_can_be_seen(place, browser, image):
     image.save(into, "PNG")
     draft = browser.json("/upload?ref=1", into.getvalue(), Content_Type="image/png")
     browser.json("/decide", {"ref": 1, "decision": "uploaded", "draft": draft["draft"]})
-    np.testing.assert_array_equal(read_reviews(place.reviews)[1].mask(), blob())
+    np.testing.assert_array_equal(that_count(read_lines(place.reviews))[1].mask(), blob())
 
 
 def noise() -> bytes:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from ssc_core.errors import SscError
-from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, that_count
 from tests.patience import SECONDS
 from tests.unit.review.conftest import serving
 
@@ -100,7 +100,7 @@ def test_killed_in_the_middle_every_decision_that_was_answered_is_there(place, r
         said.extend([1] * (lines - len(said)))
     assert len(said) >= 15
     append_review(place.reviews, Review(1, "a.png", Decision.skipped))
-    assert read_reviews(place.reviews)[1].decision is Decision.skipped
+    assert that_count(read_lines(place.reviews))[1].decision is Decision.skipped
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -120,7 +120,7 @@ def test_a_signal_ends_it_in_a_scripts_background_too(place, root: Path, number:
         finally:
             with suppress(ProcessLookupError):
                 os.kill(int(server), signal.SIGKILL)
-    assert read_reviews(place.reviews)[1].who == "ana"
+    assert that_count(read_lines(place.reviews))[1].who == "ana"
 
 
 LIMITS = (300, 301, 320, 366)

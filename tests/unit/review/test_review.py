@@ -17,7 +17,7 @@ from PIL import Image
 from ssc_core.cli.review import _list_unfit, _place_of_decisions, _split
 from ssc_core.errors import SscError
 from ssc_core.masks import reviews, rle
-from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, read_reviews
+from ssc_core.masks.reviews import Decision, Review, append_review, read_lines, that_count
 from ssc_core.masks.store import MaskStore
 from ssc_core.review.server import MAX_BYTES, ReviewServer
 from ssc_core.tables import table_writer
@@ -58,7 +58,7 @@ def test_a_decision_is_a_line_and_the_workflow_chooses_by_it(place, browser):
     assert [one["decided"] for one in chosen["candidates"]] == [False, True, False]
     browser.json("/decide", {"ref": 2, "decision": "none"})
     browser.json("/decide", {"ref": 3, "decision": "skipped"})
-    review = read_reviews(place.reviews)[1]
+    review = that_count(read_lines(place.reviews))[1]
     with MaskStore.open(place.folder / "masks.h5", with_masks=True) as store:
         assert [review.rle] == store.rles([1])
     assert (review.photo, review.who, review.decision) == ("a.png", "ana", Decision.chosen)

@@ -9,7 +9,7 @@ import pytest
 from ssc_core.config.labelling import CompatSettings, ReviewerSettings, ReviewingSettings, SelectSettings
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import read_candidates
-from ssc_core.masks.reviews import Decision, Review, read_reviews
+from ssc_core.masks.reviews import Decision, Review, read_lines, that_count
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.truth import TruthMask, write_truth
 from tests.unit.review.conftest import Place, choose, queue_of
@@ -45,7 +45,7 @@ def reviewed(place: Place, truth: Path, **settings: float | str) -> dict[int, Re
         compat=CompatSettings(),
         out=place.reviews,
     )
-    return read_reviews(place.reviews)
+    return that_count(read_lines(place.reviews))
 
 
 def test_it_chooses_the_true_candidate_and_none_where_there_is_not_one(place, truth):
