@@ -1,8 +1,5 @@
-"""Use a report as a reader would, in headless Chromium: ``python tests/unit/report/check_in_browser.py index.html``.
-
-No test of the suite, since it needs a browser (``apt-get install chromium``). It clicks, types and presses keys with a
-script added to a copy of the page, and stops with a message when something does not answer or the console has errors.
-"""
+"""The report as a reader uses it, in headless Chromium, where there is one: a script that is added to a copy of the
+page clicks, types and presses keys. Skipped without: ``apt-get install chromium``."""
 
 from __future__ import annotations
 
@@ -10,9 +7,16 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssc_core.config.settings import Settings
+from ssc_core.report.report_page import PhotoFolders, write_report
+from ssc_core.report.select_table import Ways
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 
 CHECKS = """
 const out = {};
@@ -64,45 +68,38 @@ setTimeout(() => {
 }, 200);
 """
 
-
-WIDTHS = {"desk": 1280, "phone": 360}
-
 FRAME = """<body><iframe src="page.html" width="{width}" height="740"></iframe>
 <script>onmessage = (message) => (document.body.dataset.outcome = message.data)</script></body>"""
 """A browser's window is at least 500 pixels wide, a frame in it is not."""
 
 
-def main(page: Path) -> None:
-    for name, width in WIDTHS.items():
-        outcome, console = _run(page, width)
-        print(f"{name}: {outcome}")
-        wrong = [check for check, value in outcome.items() if value is False]
-        if wrong or console or outcome["outside"] or not outcome["all"]:
-            sys.exit(f"{page}, {name}: {wrong} failed; console: {console}; fetched from outside: {outcome['outside']}")
+@pytest.mark.skipif(not BROWSER, reason="no Chromium here: apt-get install chromium")
+@pytest.mark.parametrize("width", [pytest.param(1280, id="desk"), pytest.param(360, id="phone")])
+def test_the_report_answers_a_reader(
+    width: int, results: Path, config: Settings, photos_folder: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "index.html"
+    write_report(results, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), page)
+    outcome, console = use(page.read_text(encoding="utf-8"), width, tmp_path)
+    assert [check for check, value in outcome.items() if value is False] == []
+    assert console == []
+    assert outcome["outside"] == [], "fetched from elsewhere"
+    assert outcome["width"] == width
+    assert outcome["all"] > 1
 
 
-def _run(page: Path, width: int) -> tuple[dict[str, object], list[str]]:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        sys.exit("no chromium found; install it: apt-get install chromium")
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "page.html"
-        copy.write_text(page.read_text(encoding="utf-8").replace("</body>", f"<script>{{{CHECKS}}}</script></body>"))
-        frame = copy.with_name("frame.html")
-        frame.write_text(FRAME.format(width=width))
-        options = [
-            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"),
-            *("--window-size=1400,900", "--virtual-time-budget=5000", "--enable-logging=stderr"),
-            f"--user-data-dir={folder}/profile",
-        ]
-        command = [browser, *options, frame.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+def use(page: str, width: int, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """What CHECKS found in a window of a width, and what the browser's console says."""
+    (folder / "page.html").write_text(page.replace("</body>", f"<script>{{{CHECKS}}}</script></body>"))
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(width=width))
+    options = [
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"),
+        *("--window-size=1400,900", "--virtual-time-budget=5000", "--enable-logging=stderr"),
+        f"--user-data-dir={folder}/profile",
+    ]
+    done = subprocess.run([BROWSER, *options, frame.as_uri()], capture_output=True, text=True, timeout=300, check=True)
     console = re.findall(r"CONSOLE.*", done.stderr)
     found = re.search(r'data-outcome="([^"]*)"', done.stdout)
-    if found is None:
-        sys.exit(f"{page}: the page's script did not come to its end; console: {console}")
+    assert found is not None, f"the page's script did not come to its end; console: {console}"
     return json.loads(found[1].replace("&quot;", '"')), console
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
