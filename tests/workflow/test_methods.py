@@ -116,8 +116,14 @@ def test_the_report_is_made_anew_for_whatever_of_a_dataset_of_the_config_it_show
     command = [warm, "-m", "tests.workflow.planned_jobs", ROOT / "Snakefile", config, f"{tmp_path}/r/report/index.html"]
     environment = {**warm_environment, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    (job,) = (job for job in json.loads(done.stdout) if job["rule"] == "report")
+    jobs = {job["rule"]: job for job in json.loads(done.stdout)}
+    job = jobs["report"]
     assert literal_eval(job["params"]["others"]) == [
         f"{tmp_path}/r/refcoco/{name} {hashlib.sha256(name.encode()).hexdigest()[:8]}" for name in shown
     ]
     assert sorted(job["input"]) == [f"{tmp_path}/r/refcoco/{name}" for name in asked]
+    # by which the report tells evaluations of another config
+    assert json.loads(job["params"]["settings"]).keys() >= {"datasets", "nouns", "pretrain", "correct", "evaluate"}
+    led_to = json.loads(jobs["evaluate"]["params"]["chain"])
+    assert led_to.keys() >= {"nouns", "select", "network", "pretrain", "correct", "evaluate", "compat.clip_bgr"}
+    assert "{params.chain:q}" in jobs["evaluate"]["shell"]

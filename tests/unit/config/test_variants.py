@@ -198,3 +198,12 @@ def test_change_leaves_the_config_alone(settings: Settings, root: Path) -> None:
 @pytest.mark.parametrize(("value", "words"), [(True, "true"), ("crop", "crop"), (["a", "b"], "a + b"), (None, "null")])
 def test_values_in_words(value: Any, words: str) -> None:
     assert plain(value) == words
+
+
+def test_what_led_to_a_result_has_all_sections_before_it_with_the_variants_values(variants: Variants) -> None:
+    found = variants.led_to("eval.corrected", "compat.clip_bgr=true+seed7/")
+    assert found["compat.clip_bgr"] is True
+    assert (found["pretrain"]["seed"], found["correct"]["seed"]) == (7, 7)
+    assert found.keys() >= {"nouns", "detect", "segment", "score", "select", "network", "evaluate"}
+    assert not found.keys() & {"supervised", "pretrain.loss", "detect.backend"}
+    assert "select" not in variants.led_to("eval.supervised")
