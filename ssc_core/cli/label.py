@@ -29,6 +29,9 @@ VALIDATION = "val"
 _SHOWN = 5
 """Names of photos in a line."""
 
+_OWN = ("datasets", "results", "studies")
+"""Sections of a config that label writes itself."""
+
 _WAYS_OUT = (
     "go on with these labels: give the photos and the table that they were built with, where you did; if those were "
     "moved, put links to them there (ln -s)",
@@ -170,7 +173,10 @@ def _config(
     content = read_layers(preset_files(preset) if preset else ())
     content.setdefault("detect", {})["on_bad_image"] = "skip"  # one of many thousands is no reason to stop
     for file in files:
-        lay_over(content, read_config_file(find_path(str(file))))
+        over = read_config_file(find_path(str(file)))
+        if own := [name for name in _OWN if name in over]:
+            print(f"not read, of {file}: {', '.join(own)}; the photos, the table and --out say it")
+        lay_over(content, over)
     others = {**read_layers([HOME / "config.yaml"])["datasets"], **content.get("datasets", {})}
     source = {"layout": "table", "file": str(table), "images": str(photos)}
     source = spelled_as_built(source, out / "results" / DATASET / "data.json")

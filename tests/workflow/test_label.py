@@ -230,6 +230,20 @@ def made(out: Path) -> dict[str, bytes]:
     }
 
 
+def test_sections_of_a_config_that_are_not_read_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / "mine.yaml"
+    places = folder / "photos", folder / "refs.csv", folder / "out"
+    label_config(*places, {"train": False}, preset="paper", files=[file], toys=False, seen="")
+    assert capsys.readouterr().out == ""
+    more = {"datasets": {"labels": {"limit": 1}}, "results": "elsewhere"}
+    file.write_text(yaml.safe_dump(read_config_file(file) | more))
+    written = label_config(*places, {"train": False}, preset=None, files=[file], toys=False, seen="")
+    said = f"not read, of {file}: datasets, results; the photos, the table and --out say it\n"
+    assert capsys.readouterr().out == said
+    assert written["results"] == f"{folder}/out/results"
+    assert "limit" not in written["datasets"]["labels"]
+
+
 def test_photos_get_no_value_that_was_chosen_for_drawings(folder: Path) -> None:
     file = folder / "mine.yaml"
     file.write_text(yaml.safe_dump(read_config_file(file) | {"select": {"seed": 1}}))
