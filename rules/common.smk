@@ -20,7 +20,7 @@ else:  # a module that Snakemake fetched from a forge, of which only rules come:
             "`pip install` of the wheel that `make wheel` makes, of the same version"
         )
 
-from ssc_core.config.layers import read_layers
+from ssc_core.config.layers import plain_values, read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
 from ssc_core.config.stages import (
     TRAINED,
@@ -78,8 +78,9 @@ CONFIGS, GIVEN = workflow.config_settings, workflow.modifier.skip_configfile
 CONFIG_FILES = [HERE / "config.yaml", *(() if GIVEN else CONFIGS.configfiles)]
 try:
     LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
-    OVERRIDES = config if GIVEN else CONFIGS.config
-    SETTINGS = load_settings(read_layers(LAYERS, OVERRIDES))
+    TEXTS = {} if GIVEN else CONFIGS.config
+    OVERRIDES = config if GIVEN else plain_values(TEXTS)
+    SETTINGS = load_settings(read_layers(LAYERS, OVERRIDES), TEXTS)
     check_world(SETTINGS, local_copy)
     check_studies(SETTINGS)
 except SscError as error:

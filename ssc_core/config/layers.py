@@ -7,6 +7,7 @@ file has twice the later value, in silence.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,27 @@ def read_layers(files: Iterable[Path | str], overrides: Mapping[str, Any] | None
     for layer in (*map(read_config_file, files), overrides or {}):
         lay_over(merged, layer)
     return merged
+
+
+def plain_values(value: Any) -> Any:
+    """``--config`` with what is in its sections as it would be in a file, where Snakemake leaves numbers, null, true
+    and false as texts. It does not tell what had quotes, either: see ``load_settings``."""
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain_values(item) for item in value]
+    return _plain_value(value) if isinstance(value, str) and value else value
+
+
+def _plain_value(text: str) -> Any:
+    loader = _Loader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+    if tag.rpartition(":")[2] not in ("null", "bool", "int", "float"):
+        return text
+    try:
+        return loader.construct_object(yaml.ScalarNode(tag, text))
+    except yaml.YAMLError:
+        return text
 
 
 def read_config_file(file: Path | str) -> dict[str, Any]:
@@ -114,7 +136,7 @@ def _no_pair_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Names the line of a value that Python cannot hold, and of a key that is there twice."""
+    """Names the line of a value that Python cannot hold, and of a key that is there twice. Takes 1e-4 for a number."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -135,6 +157,11 @@ class _Loader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except ValueError as error:  # an int of more than 4300 digits, a date in month 13
             raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 def lay_over(onto: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from reprlib import Repr
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel
 
@@ -39,6 +40,20 @@ def mistakes(errors: Iterable[Mapping[str, Any]], config: Any, model: type[BaseM
         got = "" if found["type"] == "missing" else f" (got {_SHOWN.repr(found['input'])})"
         lines.append(f"{prefix}{'.'.join(map(_plain, place))}: {message}{got}")
     return lines
+
+
+def with_texts(errors: Iterable[Mapping[str, Any]], config: dict[str, Any], texts: Any) -> dict[str, Any]:
+    """The config with a text in place of each wrong value but null that has one, at the same place of ``texts``."""
+    changed = deepcopy(config)
+    for place in {_place(e, config)[0] for e in errors}:
+        text, inside = texts, cast("Any", changed)
+        for step in place:
+            text = _item(text, step)
+        for step in place[:-1]:
+            inside = _item(inside, step)
+        if isinstance(text, str) and inside[place[-1]] is not None:
+            inside[place[-1]] = text
+    return changed
 
 
 def _told_once(errors: Iterable[Mapping[str, Any]], config: Any) -> Iterator[tuple[Place, Mapping[str, Any]]]:

@@ -27,7 +27,7 @@ from ssc_core.config.labelling import (
 )
 from ssc_core.config.layers import check_size
 from ssc_core.config.methods import PHASES
-from ssc_core.config.mistakes import mistakes
+from ssc_core.config.mistakes import mistakes, with_texts
 from ssc_core.config.paths import ResultsPath
 from ssc_core.config.study import Study
 from ssc_core.config.training import NetworkSettings, TrainSettings
@@ -139,12 +139,18 @@ class Settings(Section):
         return values
 
 
-def load_settings(config: dict[str, Any]) -> Settings:
-    """Validate a config. Raises SscError with one line a mistake: where, what, and what would be right."""
+def load_settings(config: dict[str, Any], texts: Any = None) -> Settings:
+    """Validate a config. Raises SscError with one line a mistake: where, what, and what would be right.
+
+    texts: the part that came by ``--config``, before ``plain_values``. A value that is wrong becomes the text again
+    that it was, as a split that is called 1 has to.
+    """
     check_size(config, "the config")
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
+        if texts and (other := with_texts(error.errors(), config, texts)) != config:
+            return load_settings(other)
         raise SscError(
             "\n  ".join(["the config has mistakes:", *mistakes(error.errors(), config, Settings)])
         ) from error

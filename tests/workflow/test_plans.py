@@ -54,6 +54,14 @@ def test_a_mistake_in_the_config_is_named(snakemake) -> None:
     assert "Traceback" not in result.stdout
 
 
+def test_null_by_the_command_line_drops_what_it_drops_in_a_file(snakemake, tmp_path: Path) -> None:
+    given = ("--config", f"results={tmp_path}", "datasets={refcoco+: null}", "studies={select: null}")
+    target = f"{tmp_path}/refcoco+/refs.parquet"
+    assert "the config has no dataset 'refcoco+'" in snakemake("-n", *given, "--", target, check=False).stdout
+    said = snakemake("-n", "--config", "results=null", check=False).stdout
+    assert "results: Input should be a valid string (got None)" in said
+
+
 def test_an_unknown_split_does_not_plan(snakemake, tmp_path: Path) -> None:
     result = snakemake(
         "-n", "--config", f"results={tmp_path}", "--", f"{tmp_path}/refcoco/eval_testC.json", check=False

@@ -113,6 +113,10 @@ ROWS = [
         because='"box_threshold": 0.17.* now: .*"box_threshold": 0.15',
     ),
     Row("the same numbers, written otherwise", config="correct: {lr: 0.0006}\nselect: {choice: score, min_area: 40}"),
+    Row(
+        "the values in force, by `--config`",
+        options=("--config", "detect={backend: {settings: {box_threshold: 0.17}}}", "correct={init_from: null}"),
+    ),
     # where and how wide jobs run
     Row("device", config="compute: {device: cpu}"),
     Row("threads", config="compute: {threads: 3}"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ssc_core.config.layers import MOST_CHARACTERS, check_size, lay_over, read_config_file, read_layers
+from ssc_core.config.layers import MOST_CHARACTERS, check_size, lay_over, plain_values, read_config_file, read_layers
 from ssc_core.errors import SscError
 from tests.patience import no_hang
 
@@ -90,6 +91,24 @@ def layers(tmp_path: Path, *texts: str, **overrides: object) -> dict:
 def test_sections_are_merged_and_all_else_is_replaced(tmp_path: Path) -> None:
     merged = layers(tmp_path, "a: {b: 1, c: [1, 2]}", "a: {c: [3]}\nd: 4", a={"b": 5}, e=6)
     assert merged == {"a": {"b": 5, "c": [3]}, "d": 4, "e": 6}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("null", None), ("~", None), ("true", True), ("off", False), ("12", 12), ("-0.17", -0.17), (".inf", math.inf),
+        ("1e-4", 1e-4), ("6E5", 6e5), ("2.e1", 20.0), (".5e+1", 5.0),
+        ("", ""), ("crop", "crop"), ("1e", "1e"), ("e4", "e4"), ("1e4x", "1e4x"), ("2024-01-01", "2024-01-01"),
+        ("9" * 5000, "9" * 5000), ("=", "="), ("<<", "<<"),
+    ],
+)  # fmt: skip
+def test_a_text_of_the_command_line_is_what_a_file_would_make_of_it(text: str, value: object) -> None:
+    assert plain_values({"a": {"b": [text, {"c": text}]}, "d": 3}) == {"a": {"b": [value, {"c": value}]}, "d": 3}
+    assert type(plain_values([text])[0]) is type(value)
+
+
+def test_numbers_without_a_point_are_numbers_in_files_too(tmp_path: Path) -> None:
+    assert layers(tmp_path, "a: 1e-4\nb: '1e-4'\nc: [2E+3, 1e4x]") == {"a": 1e-4, "b": "1e-4", "c": [2000.0, "1e4x"]}
 
 
 def test_places_that_share_an_alias_are_changed_apart(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ssc_core.cli.config_files import read_config
 from ssc_core.config.base import Section
 from ssc_core.config.compute import ComputeSettings
-from ssc_core.config.layers import read_layers
+from ssc_core.config.layers import plain_values, read_layers
 from ssc_core.config.settings import Settings, load_settings, schema_text
 from ssc_core.config.training import MICRO_SWIN
 from ssc_core.errors import SscError
@@ -154,6 +154,44 @@ def test_a_mistake_of_a_main_phase_is_named_once(config: dict) -> None:
     with pytest.raises(SscError) as error:
         load_settings(config)
     assert [line.split(":")[0].strip() for line in str(error.value).splitlines()[1:]] == ["correct.epochs"]
+
+
+def by_command_line(root: Path, **texts: object) -> Settings:
+    return load_settings(read_layers([root / "config.yaml"], plain_values(texts)), texts)
+
+
+def test_texts_of_the_command_line_become_values_where_those_are_right(root: Path) -> None:
+    settings = by_command_line(
+        root,
+        detect={"backend": {"settings": {"box_threshold": "0.5", "fast": "false", "text_threshold": "null"}}},
+        evaluate={"resolution": "480", "bootstrap_samples": "10"},
+        datasets={"refcoco": {"splits": ["train", "1", "no"], "limit": "2"}, "refcoco+": "null"},
+        select={"weights": {"default": "1e-1"}},
+    )
+    backend = settings.detect.backend
+    assert backend is not None
+    assert backend.settings["box_threshold"] == 0.5
+    assert backend.settings["fast"] is False
+    assert "text_threshold" not in backend.settings
+    assert (settings.evaluate.resolution, settings.evaluate.bootstrap_samples) == ("480", 10)
+    assert (settings.datasets["refcoco"].splits, settings.datasets["refcoco"].limit) == (("train", "1", "no"), 2)
+    assert "refcoco+" not in settings.datasets
+    assert settings.select.weights == {"default": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ({"correct": {"epochs": "many"}, "evaluate": {"resolution": "480"}}, "correct.epochs: .*got 'many'"),
+        ({"correct": {"epochs": "true"}}, "correct.epochs: .*got 'true'"),
+        ({"correct": {"epochz": "3"}}, "correct.epochz: unknown key; did you mean 'epochs'"),
+        ({"results": "null"}, "results: .*got None"),
+    ],
+)
+def test_mistakes_of_the_command_line_are_named(root: Path, texts: dict, said: str) -> None:
+    with pytest.raises(SscError, match=said) as error:
+        by_command_line(root, **texts)
+    assert "resolution" not in str(error.value)
 
 
 def test_null_takes_back_a_key_of_another_backend(config: dict) -> None:
