@@ -35,7 +35,7 @@ _CHUNK = 2**18
 _MOST_PAGES = 2
 """Web pages on the way to a file."""
 _GOOD_PROGRESS = 2**18
-"""Bytes after which a broken connection does not count as a failed try."""
+"""Bytes, beyond all that a call ever had, after which a broken connection does not count as a failed try."""
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 """HTTP status codes that may be gone in a moment."""
 _HOPELESS = (socket.gaierror, ssl.SSLCertVerificationError)
@@ -78,9 +78,8 @@ def download(url: str, part: Path, *, size: int | None = None, patience: Patienc
     SscError when the disk is too small.
     """
     patience = patience or Patience()
-    failures = 0
+    failures, furthest = 0, _progress_of(part, url)[0]
     while True:
-        before = _length(part)
         try:
             _one_request(url, part, size, patience)
             return
@@ -94,7 +93,10 @@ def download(url: str, part: Path, *, size: int | None = None, patience: Patienc
             problem = str(reason) or type(error).__name__
             if isinstance(reason, _HOPELESS):
                 raise SourceFailed(f"{url}: {problem}") from error
-        failures = 0 if _length(part) - before >= _GOOD_PROGRESS else failures + 1
+        # What has to be thrown away, or cannot be gone on from, comes again: it would be progress without an end.
+        have = _progress_of(part, url)[0]
+        failures = 0 if have - furthest >= _GOOD_PROGRESS else failures + 1
+        furthest = max(furthest, have)
         if failures >= patience.tries:
             raise SourceFailed(f"{url}: {problem} ({failures} tries)")
         time.sleep(min(patience.pause_s * 2**failures, 60.0))

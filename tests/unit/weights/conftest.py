@@ -63,6 +63,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.headers.replace_header("Range", "") if "Range" in self.headers else None
         self._send(CONTENT, most=None if again else 2_000_000)
 
+    def _refuses_to_go_on(self) -> None:
+        """Breaks off after much, and refuses a request for the rest."""
+        if "Range" in self.headers:
+            self.send_error(416)
+        else:
+            self._send(CONTENT, most=1_000_000)
+
+    def _goes_on_elsewhere(self) -> None:
+        """Breaks off after much, and answers a request for the rest with bytes from elsewhere."""
+        if "Range" in self.headers:
+            self._head(206, 0, {"Content-Range": f"bytes 5-14/{len(CONTENT)}"})
+        else:
+            self._send(CONTENT, most=1_000_000)
+
+    def _never_the_same(self) -> None:
+        """Breaks off after much or little in turn, and always has another file."""
+        turn = self.server.requests["never_the_same"]
+        self._send(CONTENT, etag=f'"{turn}"', most=1_000_000 if turn % 2 else 1000)
+
     def _wrong_range(self) -> None:
         """Answers a request to go on with bytes from elsewhere in the file, and says so."""
         if "Range" in self.headers:

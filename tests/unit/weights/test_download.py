@@ -57,6 +57,20 @@ def test_a_later_call_goes_on_too(server: BadServer, tmp_path: Path) -> None:
     assert [headers.get("Range") for headers in server.headers_seen] == [None, "bytes=1000-", "bytes=2000-"]
 
 
+@pytest.mark.parametrize("mode", ["refuses_to_go_on", "goes_on_elsewhere", "never_the_same"])
+def test_the_same_bytes_again_are_no_progress(server: BadServer, tmp_path: Path, mode: str) -> None:
+    with no_hang(), pytest.raises(SourceFailed, match=r"\(3 tries\)"):
+        download(server.url(mode), tmp_path / "x.part", patience=IMPATIENT)
+    assert server.requests[mode] == 4
+
+
+def test_what_is_here_of_another_address_hides_no_progress(server: BadServer, tmp_path: Path) -> None:
+    part = tmp_path / "x.part"
+    part.write_bytes(bytes(5_000_000))
+    download(server.url("breaks_off"), part, patience=dataclasses.replace(IMPATIENT, tries=1))
+    assert part.read_bytes() == CONTENT
+
+
 def test_a_whole_file_is_not_asked_for_again(server: BadServer, tmp_path: Path) -> None:
     for _ in range(2):
         download(server.url("good"), tmp_path / "x.part", patience=IMPATIENT)
