@@ -6,21 +6,21 @@ variable, sent in a header, and goes nowhere else.
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
 import random
 import re
 import threading
-import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import httpx
-
 from ssc_core.errors import SscError
+from ssc_core.http_in_time import PASSING, Deadline, opener
 from ssc_core.select.answers import checked_token
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,7 @@ _MOST_ANSWER = 2**22
 """Bytes of an answer."""
 _MOST_SAID = 10_000
 """Letters of an error that are looked at."""
-_PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-"""HTTP status codes that may be gone in a moment."""
+_CHUNK = 2**16
 _LONGEST_PAUSE = 300.0
 """Seconds that a server may ask for."""
 
@@ -45,7 +44,7 @@ class _Failed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long to bear with a server: tries of a request, seconds for an answer, seconds after the first try."""
+    """How long to bear with a server: tries of a request, seconds for a whole answer, seconds after the first try."""
 
     tries: int
     timeout_s: float
@@ -68,8 +67,8 @@ class ChatServer:
         self._patience, self._before = patience, before
         key = _key(key_variable)
         self._hidden = lambda text: text.replace(key, "***") if key else text
-        headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})}
-        self._client = httpx.Client(headers=headers, timeout=patience.timeout_s)
+        self._headers = {"User-Agent": "ssc", "Accept-Encoding": "identity", "Content-Type": "application/json"}
+        self._headers |= {"Authorization": f"Bearer {key}"} if key else {}
 
     def ask(self, request: Mapping[str, Any], stopped: threading.Event) -> tuple[list[tuple[str, float]], int]:
         """The likely tokens at the beginning of the answer, with log probabilities, and how many tokens were used.
@@ -102,34 +101,26 @@ class ChatServer:
         return min(self._patience.pause_s * 2**turn, _LONGEST_PAUSE) * random.uniform(0.75, 1.25)
 
     def _send(self, body: bytes) -> Any:
-        try:
-            with self._client.stream(
-                "POST", f"{self._address}/chat/completions", content=body, headers={"Content-Type": "application/json"}
-            ) as response:
-                content = self._receive(response)
-        except httpx.TimeoutException as error:
-            raise _Failed(f"no answer within {self._patience.timeout_s:g} s") from error
-        except httpx.HTTPError as error:
-            raise _Failed(_plain(str(error)) or "the connection broke off") from error
-        if response.status_code in _PASSING:
-            raise _Failed(f"HTTP {response.status_code} ({self._said(content)})", _retry_after(response.headers))
-        if response.status_code != 200:
-            self._refused(response.status_code, content)
+        status, headers, content = self._exchange(body)
+        if status in PASSING:
+            raise _Failed(f"HTTP {status} ({self._said(content)})", _retry_after(headers))
+        if status != 200:
+            self._refused(status, content)
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
             raise _Failed("an answer that is not JSON") from error
 
-    def _receive(self, response: httpx.Response) -> bytes:
-        end = time.monotonic() + self._patience.timeout_s
-        content = bytearray()
-        for chunk in response.iter_bytes():
-            content += chunk
-            if len(content) > _MOST_ANSWER:
-                raise _Failed(f"an answer of more than {_MOST_ANSWER >> 20} MiB")
-            if time.monotonic() > end:
-                raise _Failed(f"no whole answer within {self._patience.timeout_s:g} s")
-        return bytes(content)
+    def _exchange(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and content of the answer. Raises _Failed unless all of it comes in time."""
+        seconds = self._patience.timeout_s
+        request = urllib.request.Request(f"{self._address}/chat/completions", body, self._headers)
+        try:
+            with Deadline(seconds) as deadline, opener(deadline).open(request, timeout=seconds) as response:
+                return response.status, response.headers, _content(response)
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            raise _Failed(_plain(str(reason)) or "the connection broke off") from error
 
     def _said(self, content: bytes) -> str:
         """What a server says of an error, short, on one line, and without the key, which some repeat."""
@@ -153,6 +144,15 @@ class ChatServer:
             status == 404
         )
         raise SscError(f"{self._address} refuses the request: HTTP {status} ({self._said(content)}){advice}")
+
+
+def _content(response: http.client.HTTPResponse) -> bytes:
+    content = bytearray()
+    while chunk := response.read1(_CHUNK):
+        content += chunk
+        if len(content) > _MOST_ANSWER:
+            raise _Failed(f"an answer of more than {_MOST_ANSWER >> 20} MiB")
+    return bytes(content)
 
 
 def read_answer(value: Any) -> tuple[list[tuple[str, float]], int]:
@@ -190,10 +190,11 @@ def _alternatives(place: Any) -> list[Any]:
 def checked_address(address: str) -> str:
     """Without a slash at its end. Raises SscError for what is no address of an API."""
     try:
-        parts, _ = urlsplit(address), httpx.URL(address)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in address
-    except (ValueError, httpx.InvalidURL):  # also for a port that is none
-        sound = False
+        parts = urlsplit(address)
+        host = (parts.hostname or "").encode("idna")
+        sound = parts.scheme in ("http", "https") and host and parts.port != 0 and re.fullmatch("[!-~]+", address)
+    except ValueError:  # also for a port or a host's name that is none
+        sound = None
     if not sound:
         raise SscError(f"{address!r:.200} is no server's address; one looks like http://localhost:8000/v1")
     if parts.username or parts.password:

@@ -13,12 +13,10 @@ import re
 import shutil
 import socket
 import ssl
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -29,6 +27,7 @@ from tqdm import tqdm
 
 from ssc_core.errors import SscError
 from ssc_core.files import is_web_page
+from ssc_core.http_in_time import PASSING, Deadline, opener
 from ssc_core.weights.web_pages import MOST_PAGE, read_page
 
 _CHUNK = 2**18
@@ -36,8 +35,6 @@ _MOST_PAGES = 2
 """Web pages on the way to a file."""
 _GOOD_PROGRESS = 2**18
 """Bytes, beyond all that a call ever had, after which a broken connection does not count as a failed try."""
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
-"""HTTP status codes that may be gone in a moment."""
 _HOPELESS = (socket.gaierror, ssl.SSLCertVerificationError)
 """Reasons that another try will not mend: an unknown host, a certificate that is not the host's."""
 _HEADERS = {"User-Agent": "ssc-fetch", "Accept-Encoding": "identity"}
@@ -138,10 +135,9 @@ def _one_request(url: str, part: Path, size: int | None, patience: Patience) -> 
 def _answer(url: str, headers: dict[str, str], patience: Patience) -> http.client.HTTPResponse:
     """The answer that brings the file. Where the host first wants a large file to be confirmed, that is done."""
     cookies = CookieJar()
-    opener = _opener(cookies)
     asked = url
     for _ in range(1 + _MOST_PAGES):
-        response = _get(opener, urllib.request.Request(asked, headers=headers), patience)
+        response = _get(urllib.request.Request(asked, headers=headers), cookies, patience)
         if response.status == 206 or not is_web_page(response.peek(512)):
             return response
         with response:
@@ -161,14 +157,22 @@ def _answer(url: str, headers: dict[str, str], patience: Patience) -> http.clien
     )
 
 
-def _get(opener: urllib.request.OpenerDirector, request: urllib.request.Request, patience: Patience) -> Any:
+def _get(request: urllib.request.Request, cookies: CookieJar, patience: Patience) -> Any:
+    """The answer as soon as it has begun. Redirects are followed."""
     try:
-        return opener.open(request, timeout=patience.timeout_s)
+        with Deadline(patience.timeout_s) as deadline:
+            return opener(
+                deadline,
+                urllib.request.HTTPCookieProcessor(cookies),
+                urllib.request.HTTPDefaultErrorHandler(),
+                _SafeRedirects(),
+                urllib.request.HTTPErrorProcessor(),
+            ).open(request, timeout=patience.timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
             raise _Stale from error
-        if error.code in _PASSING:
+        if error.code in PASSING:
             raise _Broken(f"the server says {error.code} {error.reason}") from error
         raise SourceFailed(f"{request.full_url}: the server says {error.code} {error.reason}") from error
 
@@ -268,68 +272,3 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         _check_encrypted(req.full_url, newurl)
         fp.close()  # or urllib would read all that comes with the redirect, into memory and without an end
         return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-class _InTime(http.client.HTTPConnection):
-    """A connection whose answer begins within its timeout, whatever drips: the TLS handshake, the headers."""
-
-    _alarm: threading.Timer | None = None
-    _line: socket.socket
-
-    def connect(self) -> None:
-        super().connect()
-        self._line = self.sock.dup()  # the same line, also after TLS has taken the socket over
-        self._alarm = threading.Timer(float(self.timeout or 0), _hang_up, [self._line])
-        self._alarm.daemon = True
-        self._alarm.start()
-
-    def getresponse(self) -> http.client.HTTPResponse:
-        try:
-            return super().getresponse()
-        finally:
-            self._disarm()
-
-    def close(self) -> None:
-        self._disarm()
-        super().close()
-
-    def _disarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._line.close()
-
-
-def _hang_up(line: socket.socket) -> None:
-    with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
-
-
-class _InTimeTls(http.client.HTTPSConnection, _InTime):
-    """In this order, the alarm runs before the TLS handshake."""
-
-
-class _Http(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_InTime, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_InTimeTls, req)
-
-
-def _opener(cookies: CookieJar) -> urllib.request.OpenerDirector:
-    """http and https only: urllib's own opener also reads file:// and ftp://."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.UnknownHandler(),
-        urllib.request.HTTPCookieProcessor(cookies),
-        _Http(),
-        _Https(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        _SafeRedirects(),
-        urllib.request.HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
-    return opener

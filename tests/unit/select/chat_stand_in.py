@@ -19,8 +19,8 @@ from PIL import Image
 class Request:
     """What the server was sent. picture: RGB uint8 (H, W, 3); text: the question."""
 
-    def __init__(self, headers: Mapping[str, str], body: dict[str, Any]) -> None:
-        self.headers, self.body = dict(headers), body
+    def __init__(self, path: str, headers: Mapping[str, str], body: dict[str, Any]) -> None:
+        self.path, self.headers, self.body = path, dict(headers), body
         image, text = body["messages"][0]["content"]
         encoded = image["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
         self.picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
@@ -56,8 +56,8 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_POST(self) -> None:
-        assert self.path == "/v1/chat/completions"
-        request = Request(self.headers, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = Request(self.path, self.headers, body)
         with self.server.lock:
             self.server.requests.append(request)
             reply = self.server.replies.pop(0) if self.server.replies else self.server.usual
@@ -128,6 +128,21 @@ def drips(handler: Handler, request: Request) -> None:
     for _ in range(200):
         handler.wfile.write(b" ")
         handler.wfile.flush()
+        time.sleep(0.05)
+
+
+def drips_headers(handler: Handler, request: Request) -> None:
+    handler.send_response(200)
+    handler.flush_headers()
+    for n in range(90):
+        handler.wfile.write(b"X-%d: a\r\n" % n)
+        time.sleep(0.05)
+
+
+def continues_for_ever(handler: Handler, request: Request) -> None:
+    """Says again and again that an answer will come."""
+    for _ in range(200):
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         time.sleep(0.05)
 
 

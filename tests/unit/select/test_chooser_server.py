@@ -32,7 +32,8 @@ KEY = "sk-a-secret-that-must-not-be-seen"
 
 
 @pytest.fixture
-def server() -> Iterator[StandIn]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setenv("no_proxy", "*")
     with stand_in(GOOD) as server:
         yield server
 
@@ -63,6 +64,8 @@ def test_scores_come_from_the_log_probabilities(server: StandIn, make) -> None:
 def test_the_request_is_openais(server: StandIn, make) -> None:
     make().score_pairs(PHOTO, MASKS, ["left"])
     (request,) = server.requests
+    assert request.path == "/v1/chat/completions"
+    assert request.headers["Content-Type"] == "application/json"
     body = {key: value for key, value in request.body.items() if key != "messages"}
     assert body == {"model": "a-model", "temperature": 0, "max_tokens": 4, "logprobs": True, "top_logprobs": 20}
     assert "Authorization" not in request.headers
@@ -97,6 +100,8 @@ def test_a_server_that_lists_no_alternatives_gives_what_it_took(server: StandIn,
     [
         chat.breaks_off,
         chat.drips,
+        chat.drips_headers,
+        chat.continues_for_ever,
         chat.after(0.6, GOOD),
         chat.content(b"<html>nonsense</html>"),
         chat.content(b"{}"),
@@ -153,6 +158,20 @@ def test_one_hopeless_question_ends_the_others_soon(server: StandIn, make, hopel
     with pytest.raises(SscError, match="no picture please"):
         make(pause_s=2 * SECONDS, concurrency=2).score_pairs(PHOTO, MASKS, ["a", "b"])
     assert time.monotonic() - start < SECONDS
+
+
+@pytest.mark.parametrize("slow", [chat.drips, chat.drips_headers, chat.continues_for_ever, chat.after(5, GOOD)])
+def test_an_answer_that_does_not_come_in_time_is_told_so(server: StandIn, make, slow) -> None:
+    server.usual = slow
+    with pytest.raises(SscError, match=r"in 1 tries: no answer within 0\.2 s"):
+        make(timeout_s=0.2, tries=1).score_pairs(PHOTO, MASKS, ["left"])
+
+
+def test_a_proxy_of_the_environment_is_used(server: StandIn, make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", server.address.removesuffix("/v1"))
+    make(server="http://far.example/v1").score_pairs(PHOTO, MASKS, ["left"])
+    assert server.requests[0].path == "http://far.example/v1/chat/completions"
 
 
 def test_a_server_that_is_not_there(make) -> None:
@@ -303,6 +322,7 @@ def test_a_key_that_is_none(make, monkeypatch: pytest.MonkeyPatch, value: str | 
         ("http://host:port/v1", "is no server's address"),
         ("http://host:99999/v1", "is no server's address"),
         ("http://host/v1\r\nX: y", "is no server's address"),
+        ("http://host..name/v1", "is no server's address"),
         ("http://ho st/v1", "is no server's address"),
         ("https://me:secret@host/v1", "has a name or password"),
         ("https://host/v1?key=secret", "goes on after its path"),
