@@ -84,15 +84,21 @@ def fetch_all(files: dict[str, PublishedFile], depot: Depot) -> None:
 def _verify(files: dict[str, PublishedFile], depot: Depot) -> None:
     from ssc_core.weights.fetch import is_here, verify
 
-    wrong = verify(files, depot)
-    if wrong:
+    found = verify(files, depot)
+    if found.wrong:
         raise SscError(
-            "\n  ".join(["files that are not what they should be; delete them and fetch them again:", *wrong])
+            "\n  ".join(["files that are not what they should be; delete them and fetch them again:", *found.wrong])
         )
-    read = sum((depot.root / file.path).is_file() for file in files.values())
-    unpacked = [name for name, file in files.items() if file.unpack is not None and is_here(file, depot.root)]
-    not_read = f"; unpacked, so not compared: {', '.join(unpacked)}" if unpacked else ""
-    typer.echo(f"{counted(read, 'file')} of {len(files)} read: the right bytes{not_read}")
+    here = {name for name, file in files.items() if is_here(file, depot.root)}
+    others = {
+        "not here": [name for name in files if name not in {*here, *found.right, *found.unknown}],
+        "unpacked, so not compared": [name for name, file in files.items() if name in here and file.unpack is not None],
+        "no hash is known, until `ssc fetch` records it as it is, of": found.unknown,
+    }
+    rest = "".join(f"; {why}: {', '.join(names)}" for why, names in others.items() if names)
+    if not found.right:
+        raise SscError(f"nothing was compared{rest}")
+    typer.echo(f"{counted(len(found.right), 'file')} of {len(files)} compared: the right bytes{rest}")
 
 
 def _list(files: dict[str, PublishedFile], depot: Depot) -> None:

@@ -72,17 +72,30 @@ def fetch_file(name: str, file: PublishedFile, depot: Depot) -> Outcome:
     return "fetched"
 
 
-def verify(files: Mapping[str, PublishedFile], depot: Depot) -> list[str]:
-    """Read every file that is here and compare it with its hash. Returns a line for each that is wrong."""
-    wrong = []
-    for file in files.values():
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """right: names of files that have the bytes that they should have. wrong: a line for each that has not. unknown:
+    names of files of which no hash is known, so that they were not compared."""
+
+    right: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def verify(files: Mapping[str, PublishedFile], depot: Depot) -> Verified:
+    """Read every file that is here and compare it with its hash."""
+    found = Verified()
+    for name, file in files.items():
         target = depot.root / file.path
         if target.is_file():
             try:
                 _check(target, file, depot.lock, str(target))
             except SourceFailed as error:
-                wrong.append(str(error))
-    return wrong
+                found.wrong.append(str(error))
+            else:
+                known = _known_sha256(file, depot.lock) or file.md5
+                (found.right if known else found.unknown).append(name)
+    return found
 
 
 def missing_report(files: Mapping[str, PublishedFile], depot: Depot) -> str:
@@ -97,8 +110,7 @@ def missing_report(files: Mapping[str, PublishedFile], depot: Depot) -> str:
         lines += [f"      from {url}" for url in file.urls] or [
             f"      {file.access or 'no address is known: ask its authors'}"
         ]
-        pin = depot.lock.get(file.path)
-        sha256 = file.sha256 or (pin.sha256 if pin else None)
+        sha256 = _known_sha256(file, depot.lock)
         lines += [f"      sha256 {sha256}"] if sha256 else []
         lines += [f"      md5 {file.md5}"] if file.md5 else []
     lines.append(
@@ -236,8 +248,7 @@ def _check(path: Path, file: PublishedFile, lock: LockFile, source: str) -> str:
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         raise SourceFailed(f"{source}: {size} bytes, the right file has {file.size}")
-    pin = lock.get(file.path)
-    wanted = file.sha256 or (pin.sha256 if pin else None)
+    wanted = _known_sha256(file, lock)
     found = file_sha256(path)
     if wanted is not None and found != wanted:
         raise SourceFailed(f"{source}: wrong bytes for {file.path}: SHA-256 {found}, it should be {wanted}")
@@ -245,6 +256,11 @@ def _check(path: Path, file: PublishedFile, lock: LockFile, source: str) -> str:
         raise SourceFailed(f"{source}: wrong bytes for {file.path}: its MD5 is not {file.md5}")
     _check_kind(path, Path(file.path).suffix, source)
     return found
+
+
+def _known_sha256(file: PublishedFile, lock: LockFile) -> str | None:
+    pin = lock.get(file.path)
+    return file.sha256 or (pin.sha256 if pin else None)
 
 
 def _check_kind(path: Path, suffix: str, source: str) -> None:

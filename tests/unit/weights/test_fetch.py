@@ -20,6 +20,7 @@ from ssc_core.errors import SscError
 from ssc_core.weights.fetch import (
     IN_PLACE,
     Depot,
+    Verified,
     bytes_text,
     fetch_file,
     is_here,
@@ -208,12 +209,18 @@ def test_another_process_that_fetches_the_same_file(server: BadServer, depot: De
 
 def test_verify_reads_what_is_here(server: BadServer, depot: Depot) -> None:
     file = published(server.url("good"))
-    assert verify({"x": file}, depot) == []
+    assert verify({"x": file}, depot) == Verified()
     fetch_file("x", file, depot)
-    assert verify({"x": file}, depot) == []
+    assert verify({"x": file}, depot) == Verified(right=["x"])
     (depot.root / PATH).write_bytes(CONTENT[:-1] + b"?")
-    (problem,) = verify({"x": file}, depot)
+    (problem,) = verify({"x": file}, depot).wrong
     assert "wrong bytes" in problem
+
+
+def test_verify_calls_nothing_right_of_which_nothing_is_known(depot: Depot) -> None:
+    put(depot.root, PATH, CONTENT)
+    assert verify({"x": published()}, depot) == Verified(unknown=["x"])
+    assert verify({"x": published(md5=hashlib.md5(CONTENT).hexdigest())}, depot) == Verified(right=["x"])
 
 
 def test_the_report_of_what_is_missing(depot: Depot) -> None:
@@ -260,9 +267,30 @@ def test_the_command_fetches_what_the_config_names(config: Path, tmp_path: Path)
     assert run("--config", config, "--into", tmp_path / "project") == (0, "x: present\n")
     status, said = run("--config", config, "--into", tmp_path / "project", "--verify")
     assert status == 0
-    assert "1 file of 1 read: the right bytes" in said
+    assert "1 file of 1 compared: the right bytes" in said
     (tmp_path / "project" / PATH).write_bytes(CONTENT[::-1])
     assert "wrong bytes" in run("--config", config, "--into", tmp_path / "project", "--verify")[1]
+
+
+def test_the_command_verifies_what_can_be_compared(tmp_path: Path) -> None:
+    names = ["known", "unknown", "absent"]
+    files: dict[str, dict[str, object]] = {name: {"path": f"weights/{name}.pth"} for name in names}
+    files["known"]["sha256"] = SHA256
+    files["archive"] = {"path": "data/a.zip", "unpack": {"to": "data", "holds": ["one"]}}
+    (tmp_path / "mine.yaml").write_text(json.dumps({"sources": {"files": files}}))
+
+    def verified(*names: str) -> tuple[int, str]:
+        return run("--config", tmp_path / "mine.yaml", "--into", tmp_path, "--verify", *names)
+
+    for path in ("weights/known.pth", "weights/unknown.pth", "data/one"):
+        put(tmp_path, path, CONTENT)
+    recorded = "no hash is known, until `ssc fetch` records it as it is, of: unknown"
+    assert verified(*files) == (
+        0,
+        f"1 file of 4 compared: the right bytes; not here: absent; unpacked, so not compared: archive; {recorded}\n",
+    )
+    assert verified("unknown") == (1, f"nothing was compared; {recorded}")
+    assert verified("absent") == (1, "nothing was compared; not here: absent")
 
 
 @pytest.mark.parametrize("place", ["gone", "ftp://files.example/ssc"])
