@@ -34,8 +34,9 @@ class PublishedFile(Section):
     """One file, where it goes, where it comes from, and how it is known to be the right one."""
 
     path: ProjectPath = Field(description="where the file (or the archive, until it is unpacked) is put")
-    urls: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = Field(
-        default=(), description="http(s) addresses, tried in order; none: the file is yours to put in place"
+    urls: tuple[Annotated[str, Field(pattern=r"^https?://[!-~]+$")], ...] = Field(
+        default=(),
+        description="http(s) addresses, a blank as %20, tried in order; none: the file is yours to put in place",
     )
     size: int | None = Field(default=None, ge=1, description="bytes; null: not known")
     about: int | None = Field(

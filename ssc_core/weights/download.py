@@ -35,8 +35,9 @@ _MOST_PAGES = 2
 """Web pages on the way to a file."""
 _GOOD_PROGRESS = 2**18
 """Bytes, beyond all that a call ever had, after which a broken connection does not count as a failed try."""
-_HOPELESS = (socket.gaierror, ssl.SSLCertVerificationError)
-"""Reasons that another try will not mend: an unknown host, a certificate that is not the host's."""
+_HOPELESS = (socket.gaierror, ssl.SSLCertVerificationError, http.client.InvalidURL, ValueError, str)
+"""Reasons that another try will not mend: an unknown host, a certificate that is not the host's, an address with a
+blank, with letters that are none of ASCII, or of another protocol, of which urllib says so in words alone."""
 _HEADERS = {"User-Agent": "ssc-fetch", "Accept-Encoding": "identity"}
 
 
@@ -83,10 +84,10 @@ def download(url: str, part: Path, *, size: int | None = None, patience: Patienc
         except _Stale:
             forget(part)
             problem = "what it sent before does not go with what it has now"
-        except (_Broken, http.client.HTTPException, UnicodeError, OSError) as error:
+        except (_Broken, http.client.HTTPException, ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise SscError(f"cannot write {part}: {error.strerror}; free some space, then run it again") from error
-            reason = getattr(error, "reason", None) or error
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
             problem = str(reason) or type(error).__name__
             if isinstance(reason, _HOPELESS):
                 raise SourceFailed(f"{url}: {problem}") from error
@@ -104,7 +105,7 @@ def size_at(url: str, patience: Patience) -> int | None:
     try:
         with _answer(url, _HEADERS, patience) as response:
             return _content_length(response.headers.get("Content-Length"))
-    except (SourceFailed, _Broken, _Stale, http.client.HTTPException, UnicodeError, OSError):
+    except (SourceFailed, _Broken, _Stale, http.client.HTTPException, ValueError, OSError):
         return None
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.errors import SscError
@@ -222,7 +223,7 @@ def _sources(file: PublishedFile, depot: Depot) -> Iterator[tuple[str, Callable[
     for mirror in depot.mirrors:
         if mirror.startswith(("http://", "https://")):
             if not depot.offline:
-                url = f"{mirror.rstrip('/')}/{file.path}"
+                url = f"{mirror.rstrip('/')}/{quote(file.path)}"
                 yield url, _downloader(url, file, depot)
         elif (Path(mirror) / file.path).is_file():
             yield str(Path(mirror) / file.path), _copier(Path(mirror) / file.path)

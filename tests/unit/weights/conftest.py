@@ -37,6 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         mode = self.path.strip("/").split("/")[0]
         self.server.requests[mode] += 1
+        self.server.paths.append(self.path)
         self.server.headers_seen.append(dict(self.headers))
         getattr(self, f"_{mode}", self._missing)()
 
@@ -207,6 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _round(self) -> None:
         self._head(302, 0, {"Location": "/round/x.pth"})
 
+    def _to_nowhere(self) -> None:
+        self._head(302, 0, {"Location": "http://[x/"})
+
     def _to_file(self) -> None:
         self._head(302, 0, {"Location": "file:///etc/passwd"})
 
@@ -236,13 +240,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class BadServer(ThreadingHTTPServer):
-    """requests: how often each behaviour was asked for; headers_seen: of each request, in order."""
+    """requests: how often each behaviour was asked for; paths, headers_seen: of each request, in order."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: Counter[str] = Counter()
+        self.paths: list[str] = []
         self.headers_seen: list[dict[str, str]] = []
 
     def url(self, mode: str, name: str = "x.pth") -> str:

@@ -113,6 +113,7 @@ def test_a_damaged_note_is_no_note(server: BadServer, tmp_path: Path, note: str)
         ("re_encoded", None, "re-encoded"),
         ("round", None, "redirect"),
         ("to_file", None, "file:///etc/passwd"),
+        ("to_nowhere", None, "Invalid IPv6 URL"),
         ("confirm_file", None, "unknown url type: file"),
         ("confirm_for_ever", None, "a web page came instead of the file, and says: .Google Drive - Virus scan warning"),
         ("web_page", None, "says: 'log in first'. Open the address in a browser"),
@@ -150,10 +151,21 @@ def test_an_unknown_host_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x"])
-def test_other_protocols_are_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(SourceFailed, match="unknown url type"):
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("file:///etc/passwd", "unknown url type"),
+        ("ftp://127.0.0.1/x", "unknown url type"),
+        ("http://127.0.0.1:9/a b.pth", "can't contain control characters"),
+        ("http://127.0.0.1:9/ü.pth", "can't encode"),
+        ("http://127.0.0.1:port/x.pth", "nonnumeric port"),
+        ("http://[x/x.pth", "Invalid IPv6 URL"),
+    ],
+)
+def test_an_address_that_is_none_is_not_tried_again(tmp_path: Path, url: str, message: str) -> None:
+    with pytest.raises(SourceFailed, match=message) as caught:
         download(url, tmp_path / "x.part", patience=IMPATIENT)
+    assert "tries" not in str(caught.value)
 
 
 def test_https_is_not_left_for_http() -> None:

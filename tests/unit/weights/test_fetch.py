@@ -134,6 +134,13 @@ def test_a_mirror_address(server: BadServer, depot: Depot, tmp_path: Path) -> No
     assert fetch_file("x", published("http://127.0.0.1:9/x.pth", sha256=SHA256), depot) == "fetched"
 
 
+def test_a_path_is_quoted_in_a_mirrors_address(server: BadServer, depot: Depot, tmp_path: Path) -> None:
+    file = PublishedFile(path="weights/a#1 ü?.pth", sha256=SHA256)
+    depot = replace(depot, mirrors=(server.url("good"),))
+    assert fetch_file("x", file, depot) == "fetched"
+    assert server.paths == ["/good/x.pth/weights/a%231%20%C3%BC%3F.pth"]
+
+
 def test_a_file_put_in_place_is_checked_and_pinned(depot: Depot) -> None:
     put(depot.root, PATH, CONTENT)
     assert fetch_file("x", published(sha256=SHA256), depot) == "found"
