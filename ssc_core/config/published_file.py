@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from ssc_core.config.base import Section
+
+ZIP = (".zip", ".whl")
+TAR = (".tar",)
+TAR_GZ = (".tar.gz", ".tgz")
+"""What the names of archives end in that can be unpacked, in lower case."""
 
 
 def _inside_project(text: str) -> str:
@@ -21,11 +26,20 @@ ProjectPath = Annotated[str, AfterValidator(_inside_project)]
 """POSIX path relative to the folder that the workflow runs in."""
 
 
+def _folder_in_archive(text: str) -> str:
+    path = PurePosixPath(text.strip("/"))
+    if ".." in path.parts or "\\" in text:
+        raise ValueError("must be a folder in the archive")
+    return "/".join(path.parts)
+
+
 class Unpack(Section):
     """What becomes of an archive. The archive itself is deleted afterwards."""
 
     to: ProjectPath = Field(description="folder to unpack into")
-    strip: str = Field(default="", description="folder in the archive: only what lies in it is unpacked, without it")
+    strip: Annotated[str, AfterValidator(_folder_in_archive)] = Field(
+        default="", description="folder in the archive: only what lies in it is unpacked, without it"
+    )
     holds: tuple[ProjectPath, ...] = Field(min_length=1, description="files, relative to `to`, that must be there then")
     most_bytes: int = Field(default=4 * 2**30, ge=1, description="refuse archives that unpack to more, bytes")
 
@@ -53,6 +67,14 @@ class PublishedFile(Section):
     licence: str = Field(default="", description="under what terms the file is published")
     access: str = Field(default="", description="how to get a file that is not given out to everybody")
     unpack: Unpack | None = Field(default=None, description="for a .zip, .whl, .tar or .tar.gz; null: left as it is")
+
+    @field_validator("unpack")
+    @classmethod
+    def _is_an_archive(cls, unpack: Unpack | None, about: ValidationInfo) -> Unpack | None:
+        path = about.data.get("path")
+        if unpack is not None and path is not None and not path.casefold().endswith((*ZIP, *TAR, *TAR_GZ)):
+            raise ValueError(f"{path} cannot be unpacked, only {', '.join((*ZIP, *TAR, *TAR_GZ))} can")
+        return unpack
 
     @property
     def product(self) -> str:

@@ -255,7 +255,7 @@ def _check(path: Path, file: PublishedFile, lock: LockFile, source: str) -> str:
         raise SourceFailed(f"{source}: wrong bytes for {file.path}: SHA-256 {found}, it should be {wanted}")
     if wanted is None and file.md5 is not None and _md5(path) != file.md5:
         raise SourceFailed(f"{source}: wrong bytes for {file.path}: its MD5 is not {file.md5}")
-    _check_kind(path, Path(file.path).suffix, source)
+    _check_kind(path, Path(file.path).suffix.casefold(), source)
     return found
 
 
@@ -293,7 +293,7 @@ _LOOKS: Mapping[str, Callable[[bytes], bool]] = {
     ".safetensors": lambda head: head[8:9] == b"{",
     ".txt": lambda head: head.lstrip()[:1] != b"<",
 }
-"""By suffix: whether the first bytes fit."""
+"""By suffix, in lower case: whether the first bytes fit."""
 
 
 def _md5(path: Path) -> str:

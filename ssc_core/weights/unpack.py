@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ssc_core.config.published_file import TAR, TAR_GZ, ZIP
 from ssc_core.errors import SscError
 from ssc_core.weights.tar_entries import Content, Readable, tar_entries
 from ssc_core.weights.zip_reads import ShortReads
@@ -56,10 +57,10 @@ class _Member:
 def unpack(archive: Path, folder: Path, *, strip: str = "", holds: Sequence[str] = (), most_bytes: int) -> list[str]:
     """Unpack a .zip, .whl, .tar, .tar.gz or .tgz below ``folder`` and return the files' names, relative to it.
 
-    strip: only what lies in this folder of the archive, without it. holds: files that must be among them. Files are
-    unpacked beside and moved when all are there; files that lay at their places are replaced. Raises SscError, with
-    nothing moved, for a damaged archive, a path that leaves the folder, a link or device, two files of one name, more
-    than MOST_FILES entries, more than ``most_bytes``, an absent file, and a place that cannot be taken.
+    strip: only what lies in this folder of the archive, written as ``a/b``, without it. holds: files that must be among
+    them. Files are unpacked beside and moved when all are there; files that lay at their places are replaced. Raises
+    SscError, with nothing moved, for a damaged archive, a path that leaves the folder, a link or device, two files of
+    one name, more than MOST_FILES entries, more than ``most_bytes``, an absent file, and a place that cannot be taken.
     """
     temporary = unpacking_folder(archive, folder)
     shutil.rmtree(temporary, ignore_errors=True)
@@ -112,7 +113,7 @@ def _extract(archive: Path, temporary: Path, strip: str, most_bytes: int) -> lis
     names: list[str] = []
     seen: set[str] = set()
     room = most_bytes
-    prefix = f"{strip.strip('/')}/" if strip else ""
+    prefix = f"{strip}/" if strip else ""
     with _members(archive, most_bytes) as members:
         for member in tqdm(members, desc=archive.name, unit=" files", mininterval=2.0):
             if not member.name.startswith(prefix) or member.name.split("/")[0] == _MAC_LEFTOVERS:
@@ -151,17 +152,18 @@ def _write(member: _Member, target: Path, archive: Path) -> None:
 @contextmanager
 def _members(archive: Path, most_bytes: int) -> Iterator[Iterator[_Member]]:
     """The regular files of an archive, each checked before it is handed out."""
-    if archive.name.endswith((".zip", ".whl")):
+    name = archive.name.casefold()
+    if name.endswith(ZIP):
         with ShortReads(archive.open("rb", buffering=0)) as stream, zipfile.ZipFile(stream) as file:
             yield _zip_members(file, archive)
-    elif archive.name.endswith(".tar"):
+    elif name.endswith(TAR):
         with archive.open("rb") as tar:
             yield _tar_members(tar, archive)
-    elif archive.name.endswith((".tar.gz", ".tgz")):
+    elif name.endswith(TAR_GZ):
         with gzip.open(archive) as unzipped:
             yield _tar_members(_Limited(unzipped, archive, most_bytes), archive)
     else:
-        raise SscError(f"{archive}: only .zip, .whl, .tar, .tar.gz and .tgz are unpacked")
+        raise SscError(f"{archive}: only {', '.join((*ZIP, *TAR, *TAR_GZ))} are unpacked")
 
 
 def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:

@@ -30,7 +30,7 @@ def make_zip(path: Path, files: dict[str, bytes], mode: int = 0) -> Path:
 
 
 def make_tar(path: Path, files: dict[str, bytes], change: Callable[[tarfile.TarInfo], None] | None = None) -> Path:
-    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+    with tarfile.open(path, "w:gz" if path.name.lower().endswith("gz") else "w") as archive:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -41,14 +41,14 @@ def make_tar(path: Path, files: dict[str, bytes], change: Callable[[tarfile.TarI
 
 
 def make(path: Path, files: dict[str, bytes]) -> Path:
-    return make_zip(path, files) if path.suffix in (".zip", ".whl") else make_tar(path, files)
+    return make_zip(path, files) if path.suffix in (".zip", ".whl", ".ZIP") else make_tar(path, files)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.whl", "a.tar", "a.tar.gz", "a.tgz"])
+@pytest.mark.parametrize("name", ["a.zip", "a.whl", "a.tar", "a.tar.gz", "a.tgz", "A.ZIP", "A.Tar.GZ"])
 def test_files_come_out(tmp_path: Path, name: str) -> None:
     names = unpack(make(tmp_path / name, FILES), tmp_path / "out", most_bytes=1000)
     assert contents(tmp_path / "out") == FILES
