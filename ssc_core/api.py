@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -72,10 +73,11 @@ class Labeler:
         """A mask for every sentence, each of which means an object of its own. sentences: those of each photo.
 
         Returns bool (sentences, H, W) per photo, in its pixels; all False where nothing was found.
-        Raises BadImage for a photo that cannot be read, and SscError for photos without sentences of their own.
+        Raises BadImage for a photo that cannot be read, and SscError for photos without sentences of their own, and
+        for sentences that are blank or no text.
         """
-        _check(photos, sentences)
-        return [self._answer(_pixels(photo), list(of)) for photo, of in zip(photos, sentences, strict=True)]
+        asked = zip(photos, _checked(photos, sentences), strict=True)
+        return [self._answer(_pixels(photo), of) for photo, of in asked]
 
     def _answer(self, photo: np.ndarray, sentences: list[str]) -> np.ndarray:
         answers = self._model(photo, [[text] for text in sentences])
@@ -112,28 +114,39 @@ class Network:
 
     def __call__(self, photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """A mask for every sentence, as of a ``Labeler``: bool (sentences, H, W) per photo, in its pixels."""
-        _check(photos, sentences)
-        return list(self._masks(zip(photos, sentences, strict=True)))
+        return list(self._masks(zip(photos, _checked(photos, sentences), strict=True)))
 
-    def _masks(self, asked: Iterator[tuple[Photo, Sequence[str]]]) -> Iterator[np.ndarray]:
+    def _masks(self, asked: Iterator[tuple[Photo, list[str]]]) -> Iterator[np.ndarray]:
         while part := list(islice(asked, PHOTOS_A_PASS)):
             images = [_pixels(photo) for photo, _ in part]
-            for image, margins in zip(images, self._predict(images, [list(of) for _, of in part]), strict=True):
+            for image, margins in zip(images, self._predict(images, [of for _, of in part]), strict=True):
                 yield masks_at(margins, image.shape[:2])
 
 
-def _check(photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> None:
+def _checked(photos: Sequence[Photo], sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The sentences of each photo. Raises SscError unless each photo has a list, and each sentence is a text."""
     if isinstance(photos, str | Path | np.ndarray) or any(isinstance(of, str) for of in sentences):
         raise SscError('give a list of photos, and a list of sentences for each: (["a.jpg"], [["the dog"]])')
     if len(photos) != len(sentences):
         raise SscError(
             f"{counted(len(photos), 'photo')} and {counted(len(sentences), 'list')} of sentences; each photo needs one"
         )
+    lists = [list(of) for of in sentences]
+    for photo, of in enumerate(lists):
+        for number, text in enumerate(of):
+            if not _is_text(text):
+                raise SscError(f"sentences[{photo}][{number}] is {text!r:.100}, which is no text to look for")
+    return [list(map(str, of)) for of in lists]  # NumPy's texts are some, too, but not to tokenizers
+
+
+def _is_text(sentence: object) -> bool:
+    """Whether there is something in it, and no half of a letter, of which UTF-8 has none."""
+    return isinstance(sentence, str) and sentence.strip() != "" and not re.search("[\ud800-\udfff]", sentence)
 
 
 def _pixels(photo: Photo) -> np.ndarray:
     if not isinstance(photo, np.ndarray):
         return load_image(Path(photo))
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-        raise SscError(f"a photo of pixels is RGB uint8 (H, W, 3); this is {photo.dtype} {photo.shape}")
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
+        raise SscError(f"a photo of pixels is RGB uint8 (H, W, 3), none of them 0; this is {photo.dtype} {photo.shape}")
     return photo

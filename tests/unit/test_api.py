@@ -127,16 +127,30 @@ def test_a_network_may_look_both_ways(checkpoint: Path, tmp_path: Path, monkeypa
     assert (np.asarray(Image.open(tmp_path / "a_1.mask.png")) > 0).tolist() == [[True, False, True]]
 
 
-def test_what_makes_no_sense_is_refused(labeler: Labeler) -> None:
+def test_a_text_of_numpy_is_a_text(labeler: Labeler) -> None:
+    photo = np.zeros((8, 9, 3), np.uint8)
+    (masks,) = labeler([photo], [np.array(["red car", "kite"])])
+    assert masks.shape == (2, 8, 9)
+
+
+def test_what_makes_no_sense_is_refused(labeler: Labeler, checkpoint: Path) -> None:
+    network = Network(checkpoint, device="cpu", allow_toy_models=True)
     grey = np.zeros((4, 4), np.uint8)
     for photos, sentences, message in [
         ("a.jpg", [["dog"]], "give a list of photos"),
         (["a.jpg"], ["dog"], "a list of sentences for each"),
         (["a.jpg"], [["dog"], ["cat"]], "1 photo and 2 lists"),
         ([grey], [["dog"]], r"this is uint8 \(4, 4\)"),
+        ([np.zeros((0, 4, 3), np.uint8)], [["dog"]], r"none of them 0; this is uint8 \(0, 4, 3\)"),
+        ([np.zeros((4, 0, 3), np.uint8)], [["dog"]], r"none of them 0; this is uint8 \(4, 0, 3\)"),
+        (["a.jpg"], [["dog", ""]], r"sentences\[0\]\[1\] is '', which is no text"),
+        (["a.jpg"], [[" \n"]], r"sentences\[0\]\[0\] is ' \\n', which"),
+        (["a.jpg", "b.jpg"], [["dog"], [None]], r"sentences\[1\]\[0\] is None, which"),
+        (["a.jpg"], [["a \ud83d dog"]], "is 'a .ud83d dog', which"),
     ]:
-        with pytest.raises(SscError, match=message):
-            labeler(photos, sentences)
+        for model in (labeler, network):
+            with pytest.raises(SscError, match=message):
+                model(photos, sentences)
     with pytest.raises((BadImage, SscError), match=r"nowhere\.jpg"):
         labeler(["nowhere.jpg"], [["dog"]])
 
