@@ -206,8 +206,15 @@ def run_page(page: Any, listener: socket.socket, hosts: Iterable[str] = ()) -> N
     import gradio
     import uvicorn
 
+    undescribed: dict[str, Any] = {"openapi_url": None}  # the page asks for no list of all that Gradio can be sent
     app = gradio.mount_gradio_app(
-        fastapi.FastAPI(openapi_url=None), page, path="/", show_error=True, ssr_mode=False, footer_links=[]
+        fastapi.FastAPI(**undescribed),
+        page,
+        path="/",
+        app_kwargs=undescribed,
+        show_error=True,
+        ssr_mode=False,
+        footer_links=[],
     )
     page.has_launched = True  # Gradio checks where files are taken from after its own launch only
     config = uvicorn.Config(Gate(app, hosts), log_level="warning", timeout_graceful_shutdown=2)

@@ -63,6 +63,7 @@ def test_the_page_as_a_visitor_uses_it(served: str, tmp_path: Path, capfd: pytes
             answer = _find(served, value | meta, "the cup")
             assert "event: error" in answer if meta else "Upload the photo itself." in answer
             assert "mask.png" not in answer
+    assert httpx.get(f"{served}/openapi.json").status_code == 404
     assert httpx.get(served, headers={"host": "evil.example"}).status_code == 421
     assert httpx.post(f"{api}/upload", headers={"origin": "http://evil.example"}).status_code == 403
     assert httpx.get(f"{api}/file={tmp_path / 'a.png'}").status_code == 403
