@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -79,6 +80,8 @@ app.command("compare")(compare)
 def main() -> None:
     """Entry point of ``ssc``. What people can mend is printed as its message alone, with exit code 1."""
     set_up(os.environ)
+    if isinstance(sys.stdout, TextIOWrapper):  # in a log, with errors in between, lines stay in their order
+        sys.stdout.reconfigure(line_buffering=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "transformers", "h5py", "PIL", "root"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,21 @@ def test_every_command_has_help() -> None:
 def test_an_error_for_people_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert run_main(monkeypatch, "predict", "nowhere.jpg", "dog", "--zero-shot") == 1
     assert capsys.readouterr().err == "error: nowhere.jpg does not exist; give a photo or a folder of photos\n"
+
+
+def test_lines_and_errors_are_in_their_order_in_a_log() -> None:
+    told = "from ssc_core.errors import SscError; import ssc_core.cli.main as cli\n"
+    code = f"{told}def app():\n    print('4 rows')\n    raise SscError('no photo')\ncli.app = app\ncli.main()"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=buffered,
+        check=False,
+    )
+    assert result.stdout == "4 rows\nerror: no photo\n"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
