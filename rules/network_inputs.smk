@@ -25,7 +25,7 @@ def training_inputs(wildcards):
         try:
             check_prior(train, settings.compat)
         except SscError as error:
-            raise WorkflowError(f"{phase}: {error}")
+            stop(f"{phase}: {error}")
     if train.init_from:
         files["init"] = given(train.init_from, f"{phase}.init_from")
     return files
@@ -64,7 +64,7 @@ def network_of(wildcards):
     path = SETTINGS.datasets[wildcards.dataset].checkpoint
     key = f"datasets.{wildcards.dataset}.checkpoint"
     if path is None:
-        raise WorkflowError(f"{key} is not set: name the file that is to be evaluated")
+        stop(f"{key} is not set: name the file that is to be evaluated")
     return given(path, key)
 
 

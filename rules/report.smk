@@ -25,11 +25,12 @@ rule report:
         runtime=30,
     params:
         results=lambda wildcards, output: str(Path(output.page).parents[1]),
-        settings=SETTINGS.model_dump_json(
+        # functions: in a text, Snakemake takes the {sentence} of a question for a wildcard
+        settings=lambda wildcards: SETTINGS.model_dump_json(
             exclude_unset=True, exclude={"studies", "compute", "sources"}
         ),
         images=as_json({name: images_of(name) for name in SETTINGS.datasets}),
-        selections=as_json(SELECTIONS),
+        selections=lambda wildcards: as_json(SELECTIONS),
         others=shown_besides,
         look=page_look(),
         code=code("ssc_core.report.report_page:write_report"),

@@ -99,7 +99,7 @@ rule evaluate_selections:
         runtime=120,
     params:
         **reads("evaluate_selections"),
-        names=list(SELECTIONS),
+        names=lambda wildcards: list(SELECTIONS),
         chain=chain_of("selections"),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating {params.names}"
@@ -128,7 +128,7 @@ rule select_table:
         mem_mb=4000,
         runtime=30,
     params:
-        ways=as_json(SELECTIONS),
+        ways=lambda wildcards: as_json(SELECTIONS),
         code=code("ssc_core.report.select_table:write_select_table"),
     message:
         "writing the table of ways to select"

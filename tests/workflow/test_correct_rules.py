@@ -56,6 +56,20 @@ def test_a_say_for_select_on_masks_that_it_did_not_see_is_refused_before_anythin
     assert refused.returncode
     assert "correct: `prior_weight` adds Select's scores to what a ref may be" in refused.stdout
     assert "or compat.merged_masks and compat.palette_targets to false" in refused.stdout
+    for name in (
+        "checkpoints/pretrain.pt",
+        "checkpoints/correct.pt",
+        "eval_val.json",
+        "eval_val.parquet",
+        "eval_val.png",
+    ):
+        path = tmp_path / "refcoco" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    given = ("--config", f"results={tmp_path}", "correct={prior_weight: 0.5}")
+    refused = snakemake("-n", "--configfile", preset, *given, "--", f"{tmp_path}/refcoco/eval_val.png", check=False)
+    assert refused.returncode
+    assert "Nothing to be done" not in refused.stdout
 
 
 def test_another_seed_shares_the_labels(snakemake, tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def test_a_mistake_in_the_config_is_named(snakemake) -> None:
     assert "Traceback" not in result.stdout
 
 
+def test_a_question_may_have_the_sentence_in_it(snakemake, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        'score: {backend: {settings: {question: "Which of {count} is {sentence}?"}}}\n'
+        'studies: {select: {variants: {asked: {score.backend.settings.question: "{sentence}"}}}}\n'
+    )
+    targets = [f"{tmp_path}/report/{name}" for name in ("index.html", "select.csv")]
+    snakemake("-n", "--configfile", str(config), "--config", f"results={tmp_path}", "--", *targets)
+
+
 def test_null_by_the_command_line_drops_what_it_drops_in_a_file(snakemake, tmp_path: Path) -> None:
     given = ("--config", f"results={tmp_path}", "datasets={refcoco+: null}", "studies={select: null}")
     target = f"{tmp_path}/refcoco+/refs.parquet"
