@@ -210,8 +210,7 @@ def _settings(content: dict[str, Any]) -> Settings:
 
 
 def _write_config(content: dict[str, Any], out: Path, split: str) -> Path:
-    import yaml
-
+    from ssc_core.config.layers import config_text
     from ssc_core.files import atomic_path
 
     out.mkdir(parents=True, exist_ok=True)
@@ -219,7 +218,7 @@ def _write_config(content: dict[str, Any], out: Path, split: str) -> Path:
     target = f"{content['results']}/{DATASET}/{split}/selected.h5"
     head = _HEAD.format(file=shlex.quote(str(file)), target=shlex.quote(target), train=_train_command(out))
     with atomic_path(file) as temporary:
-        temporary.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        temporary.write_text(head + config_text(content), encoding="utf-8")
     return file
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssc_core.config.layers import MOST_CHARACTERS, check_size, lay_over, plain_values, read_config_file, read_layers
+from ssc_core.config.layers import (
+    MOST_CHARACTERS,
+    check_size,
+    config_text,
+    lay_over,
+    plain_values,
+    read_config_file,
+    read_layers,
+)
 from ssc_core.errors import SscError
 from tests.patience import no_hang
 
@@ -109,6 +117,15 @@ def test_a_text_of_the_command_line_is_what_a_file_would_make_of_it(text: str, v
 
 def test_numbers_without_a_point_are_numbers_in_files_too(tmp_path: Path) -> None:
     assert layers(tmp_path, "a: 1e-4\nb: '1e-4'\nc: [2E+3, 1e4x]") == {"a": 1e-4, "b": "1e-4", "c": [2000.0, "1e4x"]}
+
+
+def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
+    config = {
+        "datasets": {"labels": {"splits": ["1e5", "on", "12"], "seen": "123456789012e456"}},
+        "correct": {"lr": 1e-5},
+    }
+    (tmp_path / "c.yaml").write_text(config_text(config))
+    assert read_config_file(tmp_path / "c.yaml") == config
 
 
 def test_places_that_share_an_alias_are_changed_apart(tmp_path: Path) -> None:
