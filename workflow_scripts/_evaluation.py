@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssc_core.config.labelling import EvaluateSettings
-from ssc_core.config.toys import ON_PHOTOS, toys_in
+from ssc_core.config.toys import ON_PHOTOS, toys_behind
 from ssc_core.files import read_json
 from ssc_core.provenance import file_sha256, versions
 from ssc_core.refer.truth import TruthStore
@@ -17,7 +17,7 @@ from ssc_core.refer.truth import TruthStore
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """A split to be measured, and the eval file to be written. refs: refs.parquet; truth: truth.h5; data: data.json;
-    chain: all of the config that led to it, as JSON (``stages.leads_to``); code: digest of the rule's."""
+    chain: all of the config that led to it, as JSON (``Variants.led_to``); code: digest of the rule's."""
 
     refs: Path
     truth: Path
@@ -60,7 +60,7 @@ class Evaluation:
         """
         settings = {**settings, **self.led_to}
         stamp = read_json(self.data)
-        toys = stamp["world"] == "files" and toys_in(settings)
+        toys = stamp["world"] == "files" and toys_behind(settings)
         files = {"refs": self.refs, "truth": self.truth, **(made_from or {})}
         return {
             "dataset": stamp["dataset"],

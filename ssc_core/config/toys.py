@@ -37,6 +37,13 @@ def toys_in(value: Any, key: str = "") -> dict[str, str]:
     return {k: v for name, item in items for k, v in toys_in(item, f"{key}.{name}" if key else str(name)).items()}
 
 
+def toys_behind(sections: Mapping[str, Any]) -> dict[str, str]:
+    """``toys_in`` of sections of a config that led to a result, but for what none of its stages read."""
+    nouns = sections.get("nouns", {})
+    unread = {} if nouns.get("project", True) else {"nouns": {**nouns, "encoder": None}}
+    return toys_in({**sections, **unread})
+
+
 def toys_of(settings: Settings, stages: Iterable[str]) -> dict[str, str]:
     """Path by key of the config of the toys that stages use."""
     found: dict[str, str] = {}

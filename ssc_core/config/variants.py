@@ -68,7 +68,9 @@ class Variants:
         settings = self.settings_of(folder)
         sections = {name for one in made_from(settings, result) for name in stage_named(made_by(one)).sections}
         found = depends_on(settings, result)
-        return {name: value for name, value in found.items() if name in sections or name.startswith("compat.")}
+        kept = {name: value for name, value in found.items() if name in sections or name.startswith("compat.")}
+        # who answered nothing is none of the stages, and is said all the same: no word of one is taken for any
+        return {"reviewer": {"share": 0.0}, **kept}
 
     def folder(self, result: str, variant: str = "", changes: Changes | None = None) -> str:
         """Where a result lies: ``""`` where nothing of a variant reaches it, else as ``a.b=1+seed7/``.

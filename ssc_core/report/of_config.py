@@ -96,7 +96,12 @@ def _why(content: ModelEval | MasksEval, result: str, path: Path, refs: str, var
         now = variants.led_to(result, variant_of(path))
     except SscError:
         return "the config cannot be varied so"
-    return "; ".join(differences(content, now))
+    found = differences(content, now)
+    if content.method == "published":
+        key, file = f"datasets.{content.dataset}.checkpoint", variants.settings.datasets[content.dataset].checkpoint
+        was = content.model.get("path", file)
+        found += [f"{key}: {plain(was)}, now {plain(file)}"] if find_paths(was) != find_paths(file) else []
+    return "; ".join(found)
 
 
 def _phases(results: Iterable[str], settings: Settings) -> Iterator[str]:

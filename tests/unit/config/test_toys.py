@@ -7,7 +7,7 @@ import pytest
 from ssc_core.checkout import HOME
 from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
-from ssc_core.config.toys import label_stages, toys_in, toys_of
+from ssc_core.config.toys import label_stages, toys_behind, toys_in, toys_of
 from ssc_core.errors import SscError
 from ssc_core.toys import check_stages
 
@@ -21,6 +21,12 @@ def config(**changes: object) -> Settings:
 def test_they_are_found_however_deep_and_by_any_path() -> None:
     value = {"a": [{"model": "/somewhere/resources/micro/clip"}], "b": "resources/micro", "c": "my/micro/clip", "d": 1}
     assert toys_in(value) == {"a.0.model": "/somewhere/resources/micro/clip", "b": "resources/micro"}
+
+
+def test_an_encoder_that_nothing_reads_is_none_of_them() -> None:
+    sections = {"nouns": {"project": True, "encoder": {"settings": {"model": "resources/micro/clip"}}}}
+    assert toys_behind(sections) == {"nouns.encoder.settings.model": "resources/micro/clip"}
+    assert toys_behind({"nouns": {**sections["nouns"], "project": False}}) == {}
 
 
 def test_a_stage_has_those_that_it_reads() -> None:

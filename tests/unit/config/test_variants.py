@@ -207,3 +207,5 @@ def test_what_led_to_a_result_has_all_sections_before_it_with_the_variants_value
     assert found.keys() >= {"nouns", "detect", "segment", "score", "select", "network", "evaluate"}
     assert not found.keys() & {"supervised", "pretrain.loss", "detect.backend"}
     assert "select" not in variants.led_to("eval.supervised")
+    assert found["reviewer"] == {"share": 0.0}
+    assert variants.led_to("eval.corrected", "reviewer.share=0.1/")["reviewer"]["share"] == 0.1

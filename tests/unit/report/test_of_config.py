@@ -60,6 +60,7 @@ def test_what_the_config_makes_is_shown(folder: Path, config: Settings) -> None:
     ({"select": {"choice": "first"}}, "select.choice: first, now score"),
     ({"compat.clip_bgr": True}, "compat.clip_bgr: true, now false"),
     ({"correct": {"seed": 4}}, "correct.seed: 4, now 1"),
+    ({"reviewer": {"share": 0.1, "order": "doubt"}}, "reviewer.share: 0.1, now 0.0"),
     ({"supervised": {"epochs": 9}}, ""),
     ({"correct": {"a key of another version": 1}}, ""),
 ])  # fmt: skip
@@ -98,6 +99,12 @@ def test_a_variant_that_the_config_cannot_have_is_left_out(folder: Path, config:
 def test_a_method_of_ones_own_is_always_shown(folder: Path, config: Settings) -> None:
     put(folder, "eval_mine_val.json", method="mine", settings={"evaluate": {"train_refs": 7}})
     assert others(folder, config) == {}
+
+
+def test_an_evaluation_of_another_checkpoint_from_elsewhere_is_left_out(folder: Path, config: Settings) -> None:
+    put(folder, "eval_published_val.json", method="published", model={"path": "weights/lavt.pth"})
+    why = "datasets.refcoco.checkpoint: weights/lavt.pth, now null"
+    assert others(folder, config) == {"eval_published_val.json": why}
 
 
 def test_logs_go_with_the_networks_that_they_are_of(folder: Path, config: Settings) -> None:
