@@ -105,6 +105,7 @@ docs: env ## the docs as a site, build/site; every link is checked
 
 clean: ## remove results and caches, keep the environment and what people decided (reviews.csv)
 	rm -rf build .snakemake .pytest_cache .ruff_cache .mypy_cache
-	test ! -e results || find results ! -type d ! -name reviews.csv -delete
-	test ! -e results || find results -depth -type d -empty -delete
-	test ! -e results || find results -name reviews.csv -exec echo kept, since nothing makes decisions again: {} ';'
+	test ! -e results || find -H results ! -type d ! -name reviews.csv -delete
+	test ! -e results || find -H results -mindepth 1 -depth -type d -empty -delete
+	test -L results || test ! -e results || find results -maxdepth 0 -empty -delete
+	test ! -e results || find -H results -name reviews.csv -exec echo kept, since nothing makes decisions again: {} ';'

@@ -229,13 +229,13 @@ def _photos(settings: Settings, root: Path) -> Iterator[Check]:
     look at them."""
     if not _version("pandas") or not _version("pyarrow"):
         return
-    from ssc_core.refer.ref_table import read_refs
+    from ssc_core.refer.ref_table import photos_seen, read_refs
 
     for name, dataset in settings.datasets.items():
         refs = root / dataset_folder(settings, name) / "refs.parquet"
         if isinstance(dataset.source, MicroSource) or not refs.is_file():
             continue
-        source, seen = dataset_source(settings, name), dataset.seen
+        source, seen = dataset_source(settings, name), photos_seen(refs)
         named = _named_files(source, root, None if seen else MOST_PHOTOS)
         if named is None:
             photos = read_refs(refs, columns=("file_name",))["file_name"].unique()[:MOST_PHOTOS]
@@ -244,7 +244,7 @@ def _photos(settings: Settings, root: Path) -> Iterator[Check]:
             files = named.paths
         indexed = refs.stat().st_mtime_ns
         newer = [file for file, path in files if os.path.isfile(path) and path.stat().st_ctime_ns > indexed]  # noqa: PTH113
-        if newer if named is None or seen is None else named.state() != seen:
+        if newer if named is None or not seen else named.state() != seen:
             changed = f"{len(newer)} of {len(files)}" if newer else f"some of {len(files)}"
             first = f" (first: {newer[0]})" if newer else ""
             again = "`snakemake --forcerun index_refs -- TARGET` makes all of TARGET anew"

@@ -95,8 +95,13 @@ class _Connection(http.client.HTTPConnection):
     deadline: Deadline
 
     def connect(self) -> None:
+        self._create_connection = self._watched  # before a proxy is asked for a tunnel, whose answer may drip, too
         super().connect()
-        self.deadline.watch(self.sock)
+
+    def _watched(self, *arguments: Any, **named: Any) -> socket.socket:
+        line = socket.create_connection(*arguments, **named)
+        self.deadline.watch(line)
+        return line
 
 
 class _TlsConnection(http.client.HTTPSConnection, _Connection):

@@ -95,6 +95,7 @@ def label(
     file = _write_config(content, out, splits[0])  # what is here goes by the one before until this call labels
     targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]
     options = [*(["--cores", str(cores)] if cores else []), *(["--profile", profile] if profile else [])]
+    options += ["--forcerun", "index_refs"] if _saw_others(out / "results" / DATASET / "refs.parquet", seen) else []
     status = run_workflow([*options, "--configfile", str(file), "--", *targets])
     if status:
         print(f"\nNot finished. What is done stays in {out}; the same command goes on.", flush=True)
@@ -107,8 +108,16 @@ def label(
 def _one_spelling(out: Path) -> Path:
     """A folder by the same path however it is written: of results by another one Snakemake knows not how they were
     made, and would find nothing to be done after any change."""
-    whole, here = Path(os.path.abspath(out)), Path.cwd()  # noqa: PTH100  (links stay as they are)
-    return whole.relative_to(here) if whole.is_relative_to(here) else whole
+    whole, here = Path(os.path.abspath(out)), Path.cwd()  # noqa: PTH100  (links below it stay as they are)
+    above = next((one for one in (whole, *whole.parents) if one.exists() and one.samefile(here)), None)
+    return whole if above is None else whole.relative_to(above)
+
+
+def _saw_others(refs: Path, seen: str) -> bool:
+    """Whether refs.parquet is there, of other photos. Snakemake does not know it where another folder's made it."""
+    from ssc_core.refer.ref_table import photos_seen
+
+    return refs.is_file() and photos_seen(refs) != seen
 
 
 def _count(photos: Path, table: Path) -> tuple[dict[str, bool], str]:

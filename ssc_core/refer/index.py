@@ -19,7 +19,7 @@ from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.refer.counts import check_published_counts
 from ssc_core.refer.records import RefData, RefRecord
-from ssc_core.refer.ref_table import FORMAT, SCHEMA, SKIP_BAD_PHOTOS
+from ssc_core.refer.ref_table import FORMAT, PHOTOS_SEEN, SCHEMA, SKIP_BAD_PHOTOS
 from ssc_core.refer.segmentation import segmentation_to_rle
 from ssc_core.refer.sources import open_source
 from ssc_core.refer.truth import TruthMask, TruthWriter
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 MAX_LETTERS = 5000
 """Of a sentence. Networks read the first 20 to 77 words; of a longer text, the file is something else."""
-PHOTOS_SEEN = b"photos_seen"
-"""In the metadata of ``refs.parquet`` where it is known what the photos were (``datasets.*.seen``)."""
 _ROWS_AT_ONCE = 10_000
 """As Python objects, rows take twenty times the memory of the table."""
 

@@ -46,5 +46,5 @@ class NamedFiles:
                 here = f"{found.st_size} {found.st_mtime_ns}"
             except (OSError, ValueError):
                 here = "not there"
-            digest.update(f"{name}\n{here}\n".encode("utf-8", "surrogateescape"))
+            digest.update(f"{name}\n{here}\n".encode("utf-8", "backslashreplace"))
         return digest.hexdigest()[:16]

@@ -41,6 +41,8 @@ _OF_REFS = [column for column in COLUMNS if column not in ("dataset", "raw")]
 _REF_COLUMNS = [column for column in _OF_REFS if column not in ("sent_id", "sentence")]
 SKIP_BAD_PHOTOS = b"skip_bad_photos"
 """In the metadata where ``detect.on_bad_image`` is skip: so every stage that opens photos obeys it."""
+PHOTOS_SEEN = b"photos_seen"
+"""In the metadata where it is known what the photos were (``datasets.*.seen``)."""
 FORMAT = {b"format": b"ssc-refs", b"version": b"1"}
 _PHOTOS_AT_ONCE, _ROWS_AT_ONCE = 2048, 10_000
 """Of which refs are in memory, some ten MB."""
@@ -104,6 +106,11 @@ def open_photos(path: Path, images_folder: Path, images: np.ndarray | None = Non
     sizes = dict(zip(files, zip(heights, widths, strict=True), strict=True))
     skip = SKIP_BAD_PHOTOS in table.schema.metadata
     return PhotoReader(images_folder, sizes, upright=_upright(table), skip_bad=skip)
+
+
+def photos_seen(path: Path) -> str:
+    """What the photos were when the RefTable at ``path`` was made (``datasets.*.seen``); "" where nobody looked."""
+    return _read_parquet(path, ()).schema.metadata.get(PHOTOS_SEEN, b"").decode("utf-8", "replace")
 
 
 def photos_upright(path: Path) -> bool:

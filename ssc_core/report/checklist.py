@@ -22,7 +22,8 @@ LONGEST_STEM = 200
 """Bytes of a photo's name that its overlay is called after: drives take 255 for a name."""
 
 _OVERLAY = re.compile(r".+_[0-9]+(-[0-9]+)?\.jpg", re.DOTALL)
-"""What ``overlay_of`` calls files."""
+"""What ``overlay_of`` calls files, and cameras theirs: those of ours say ``_MARK``."""
+_MARK = b"overlay of ssc label"
 
 SIDE = 640
 """Longer side of an overlay, pixels."""
@@ -48,7 +49,7 @@ def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: 
         pick = None if row.chosen < 0 else row.chosen
         picture = candidates_overlay(photo, run.candidates(row.ref.ref_id), pick, side=SIDE)
         with atomic_path(out / overlay_of(row)) as temporary:
-            Image.fromarray(picture).save(temporary, format="JPEG", quality=88)
+            Image.fromarray(picture).save(temporary, format="JPEG", quality=88, comment=_MARK)
         drawn.add(overlay_of(row))
     return drawn, unreadable
 
@@ -56,8 +57,13 @@ def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: 
 def remove_overlays(out: Path, kept: AbstractSet[str]) -> None:
     """Remove all overlays but those ``kept``, see ``draw_overlays``; no other file."""
     for path in (out / "overlays").glob("*.jpg"):
-        if _OVERLAY.fullmatch(path.name) and f"overlays/{path.name}" not in kept:
+        if _OVERLAY.fullmatch(path.name) and f"overlays/{path.name}" not in kept and _is_ours(path):
             path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return _MARK in stream.read(64)
 
 
 def overlay_of(row: LabelRow) -> str:

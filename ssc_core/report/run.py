@@ -222,7 +222,8 @@ def _network(stack: ExitStack, folder: Path, refs: Path) -> tuple[NetworkMasks |
             if store.info.settings.get("refs") == refs_digest(refs, split, store.ref_ids):
                 return chosen_by(store), stale
             stale.append(path)
-    evaluated = folder.resolve().parent / f"eval_{split}.parquet"
+    above = folder if folder.name == split else folder.resolve()  # as a rule has it, where it can be: it is told
+    evaluated = above.parent / f"eval_{split}.parquet"
     if not evaluated.is_file():
         return None, stale
     about = ["ref_id", "file_name", "sentence"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def time_of(path: Path) -> int:
     return path.stat().st_ctime_ns
 
 
-def test_photos_are_what_they_were_when_a_config_says_so(tmp_path: Path) -> None:
+def test_photos_are_what_they_were_when_they_were_indexed(tmp_path: Path) -> None:
     """By what `ssc label` wrote of them: photos whose rows were left out count, too."""
     from PIL import Image
 
@@ -117,8 +118,9 @@ def test_photos_are_what_they_were_when_a_config_says_so(tmp_path: Path) -> None
     files = NamedFiles(tmp_path / "photos", tmp_path / "refs.csv")
     for row in read_whole_rows(tmp_path / "refs.csv"):
         files.add(row)
-    mine = settings(tmp_path, TABLE.replace("{source", f"{{seen: '{files.state()}', source"))
-    build_index(
+    mine = settings(tmp_path, TABLE)
+    index = partial(
+        build_index,
         dataset="mine",
         source=DatasetSource(layout="table", file=tmp_path / "refs.csv", images=tmp_path / "photos"),
         out_refs=tmp_path / "results/mine/refs.parquet",
@@ -126,6 +128,7 @@ def test_photos_are_what_they_were_when_a_config_says_so(tmp_path: Path) -> None
         check_counts=False,
         skip_bad_photos=True,
     )
+    index(photos_seen=files.state())
     refs = tmp_path / "results/mine/refs.parquet"
     os.utime(refs, ns=(1, 1))  # a.png is newer, by the inode, and the same
     assert not list(doctor._photos(mine, tmp_path))
@@ -134,14 +137,14 @@ def test_photos_are_what_they_were_when_a_config_says_so(tmp_path: Path) -> None
     assert "(first: a.png)" in found.text and "The same `ssc label` again makes all anew" in found.text
     (tmp_path / "photos/gone.png").unlink()
     assert not list(doctor._photos(mine, tmp_path))
-    plain = settings(tmp_path, TABLE)
+    index()
     os.utime(refs, ns=(time_of(tmp_path / "photos/a.png"),) * 2)
-    assert not list(doctor._photos(plain, tmp_path))
+    assert not list(doctor._photos(mine, tmp_path))
     while refs.stat().st_mtime_ns >= time_of(tmp_path):  # file systems count in ticks
         (tmp_path / "tick").touch()
         (tmp_path / "tick").unlink()
     Image.new("RGB", (8, 6)).save(tmp_path / "photos" / "gone.png")
-    (found,) = doctor._photos(plain, tmp_path)
+    (found,) = doctor._photos(mine, tmp_path)
     assert "1 of 2 have changed" in found.text and "(first: gone.png)" in found.text
 
 

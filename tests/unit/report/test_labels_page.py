@@ -350,7 +350,9 @@ def test_a_photo_with_a_long_name_has_an_overlay(tmp_path: Path) -> None:
 def test_overlays_of_rows_that_are_gone_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "overlays").mkdir()
     ours, theirs = ["a_1.jpg", "a_2.jpg", "a_2-3.jpg", "b c_12.jpg"], ["notes.txt", "me.jpg", "a_2.png", "a_x.jpg"]
-    for name in (*ours, *theirs):
+    for name in ours:
+        (tmp_path / "overlays" / name).write_bytes(b"\xff\xd8 overlay of ssc label")
+    for name in (theirs := [*theirs, "IMG_0001.jpg"]):
         (tmp_path / "overlays" / name).touch()
     remove_overlays(tmp_path, {"overlays/a_1.jpg", "overlays/a_3.jpg"})
     assert {path.name for path in (tmp_path / "overlays").iterdir()} == {"a_1.jpg", *theirs}
