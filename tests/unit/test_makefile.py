@@ -37,3 +37,14 @@ def test_clean_leaves_no_results_without_decisions(tmp_path: Path) -> None:
     assert clean(tmp_path) == ""
     assert list(tmp_path.iterdir()) == []
     assert clean(tmp_path) == "", "again"
+
+
+def test_clean_looks_behind_a_link(tmp_path: Path) -> None:
+    drive = tmp_path / "drive"
+    (drive / "a").mkdir(parents=True)
+    for name in ("a/reviews.csv", "a/masks.h5"):
+        (drive / name).touch()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/results").symlink_to(drive)
+    assert "results/a/reviews.csv" in clean(tmp_path / "here")
+    assert [path.name for path in (tmp_path / "here/results/a").iterdir()] == ["reviews.csv"]
