@@ -19,6 +19,7 @@ from pycocotools import mask as coco
 
 from ssc_core.checkout import HOME
 from ssc_core.cli.label import _config as label_config
+from ssc_core.cli.label import _one_spelling
 from ssc_core.config.layers import read_config_file, read_layers
 from ssc_core.config.settings import load_settings
 from tests.killing import kill_when
@@ -220,6 +221,27 @@ def test_photos_that_are_mended_or_replaced_are_labelled_anew(
     assert "have changed since" not in ssc(folder, "doctor", "--config", "out/config.yaml")
     ssc(folder, *LABEL)
     assert masks.stat().st_mtime_ns == when
+
+
+def test_another_photo_is_seen_from_another_folder_whose_snakemake_knows_nothing(ssc, folder: Path) -> None:
+    names = ("photos", "refs.csv", "out", "mine.yaml")
+    paths = dict(zip(names, (str(folder / name) for name in names), strict=True))
+    everywhere = [paths.get(word, word) for word in map(str, LABEL)]
+    assert "of the table, 1 row left out" in ssc(folder, *everywhere)
+    (folder / "photos/day 1/one.png").unlink()
+    (folder / "elsewhere").mkdir()
+    shutil.copy(folder / "backends.py", folder / "elsewhere")
+    assert "of the table, 2 rows left out" in ssc(folder / "elsewhere", *everywhere)
+
+
+@pytest.mark.parametrize("given", ["out", "./out", "{here}/out", "{link}/out", "x/../out"])
+def test_a_folder_of_labels_has_one_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    here, link = tmp_path / "here", tmp_path / "link"  # as home folders of clusters are links
+    here.mkdir()
+    link.symlink_to(here)
+    monkeypatch.chdir(here)
+    assert _one_spelling(Path(given.format(here=here, link=link))) == Path("out")
+    assert _one_spelling(tmp_path / "out") == tmp_path / "out"
 
 
 def made(out: Path) -> dict[str, bytes]:
