@@ -44,7 +44,7 @@ def compare(
             open_run(stack, folder, name) for folder, name in zip((first, second), _names(first, second), strict=True)
         ]
         for run in runs:
-            print(*run.stale_lines(), sep="\n", end="\n" * bool(run.stale))
+            run.tell_stale()
         photos = open_photos(dataset / "refs.parquet", images or images_folder(dataset)).or_grey
         world = read_json(dataset / "data.json").get("world", "files")
         pages = Pages([Labels(run) for run in runs], photos, first.name, "", world)

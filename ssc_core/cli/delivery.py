@@ -46,7 +46,7 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
             labelled.append(labels)
             of_split, cannot_be_read = draw_overlays(run, labels.rows(), reader, out)
             drawn, unreadable = drawn | of_split, unreadable | cannot_be_read
-            page = _page(split, splits)
+            page = page_of(split, splits)
             pages.append(out / f"{page}.html")
             Pages([labels], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
             names |= dict.fromkeys(run.masks.info.class_names)
@@ -72,8 +72,8 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
         f"to train:   {train}"
     )
     make = shlex.join(["ssc", "run", "--configfile", str(out / "config.yaml"), "--"])
-    for line in (line for labels in labelled for line in labels.run.stale_lines(make)):
-        print(line)
+    for labels in labelled:
+        labels.run.tell_stale(make)
     for line in left_out.lines():
         print(f"left out, {line}")
     for note in read_json(folder / "data.json")["notes"]:
@@ -81,7 +81,7 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
             print(f"of the table, {note}")
 
 
-def _page(split: str, splits: Sequence[str]) -> str:
+def page_of(split: str, splits: Sequence[str]) -> str:
     """What a split's overview is called, and the folder of its pages."""
     return "labels" if len(splits) == 1 else f"labels_{split}"
 
@@ -89,7 +89,7 @@ def _page(split: str, splits: Sequence[str]) -> str:
 def _remove_old_pages(out: Path, folder: Path, splits: Sequence[str]) -> None:
     """Pages of the splits that an earlier table had."""
     earlier = {"labels", *(f"labels_{path.parent.name}" for path in folder.glob("*/selected.h5"))}
-    for page in earlier - {_page(split, splits) for split in splits}:
+    for page in earlier - {page_of(split, splits) for split in splits}:
         remove_pages(out / f"{page}.html", out / page)
 
 

@@ -39,11 +39,17 @@ _WAYS_OUT = (
 )
 """Of results in ``--out`` that are of other data."""
 
-_HEAD = """# Written by `ssc label`, which writes it anew. To go on by hand, in the folder where that was called:
+_OURS = "# Written by `ssc label`"
+"""How a config begins that label wrote."""
+
+_HEAD = (
+    f"{_OURS}, "
+    + """which writes it anew. To go on by hand, in the folder where that was called:
 #   ssc run --configfile {file} -- {target}
 # To train a network on these labels, and on what people decided of them:
 #   {train}
 """
+)
 
 
 def label(
@@ -78,11 +84,10 @@ def label(
     from ssc_core.named_code import check_code
     from ssc_core.toys import check_stages
 
-    if out.exists() and not out.is_dir():
-        raise SscError(f"--out {out} is a file; name a folder")
     out = _one_spelling(out)
     with_truth, seen = _count(photos, table)
     splits = list(with_truth)
+    _check_out(out, splits)
     if preset is None and not config:
         preset = "small"
     content = _config(photos, table, out, with_truth, preset, config or [], allow_toy_models, seen)
@@ -111,6 +116,23 @@ def _one_spelling(out: Path) -> Path:
     whole, here = Path(os.path.abspath(out)), Path.cwd()  # noqa: PTH100  (links below it stay as they are)
     above = next((one for one in (whole, *whole.parents) if one.exists() and one.samefile(here)), None)
     return whole if above is None else whole.relative_to(above)
+
+
+def _check_out(out: Path, splits: list[str]) -> None:
+    """Raises SscError for a folder with files of others, such as YOLO's `labels/`, where label would put its own."""
+    from ssc_core.cli.delivery import page_of
+
+    if out.exists() and not out.is_dir():
+        raise SscError(f"--out {out} is a file; name a folder")
+    config = out / "config.yaml"
+    if config.is_file() and config.read_bytes().startswith(_OURS.encode()):
+        return
+    pages = [page_of(split, splits) for split in splits]
+    names = [config.name, "labels.json", "check.csv", "overlays", *pages, *(f"{page}.html" for page in pages)]
+    if there := [name for name in names if (out / name).exists()]:
+        raise SscError(
+            f"--out {out} has {', '.join(there)}, which label did not write and would replace; name a new folder"
+        )
 
 
 def _saw_others(refs: Path, seen: str) -> bool:

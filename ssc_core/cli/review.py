@@ -71,7 +71,7 @@ def review(
         if listed:
             _list_unfit(decisions, refs, run)
             return
-        print(*run.stale_lines(), sep="\n", end="\n" * bool(run.stale))
+        run.tell_stale()
         _check_order(order, run, split)
         load = _segmenter(run, config, device, threads)
         queue = Queue(run, open_photos(refs, images or images_folder(refs.parent)), decisions, order, load)
@@ -177,9 +177,6 @@ def _split(folder: Path) -> Path:
     from ssc_core.refer.ref_table import read_refs
     from ssc_core.report.run import nearest
 
-    def splits_of(refs: Path) -> list[str]:
-        return read_refs(refs, columns=("split",))["split"].unique().tolist()
-
     if not folder.is_dir():
         raise SscError(f"{folder} is no folder")
     if (folder / "selected.h5").is_file():
@@ -190,7 +187,8 @@ def _split(folder: Path) -> Path:
     if not found:
         raise SscError(f"{folder} has no selected.h5; name the folder of a split, such as results/refcoco/train")
     if len(found) > 1:  # of what an earlier table had, the table of now knows nothing
-        found = [path for path in found if path.name in splits_of(nearest(path, "refs.parquet"))] or found
+        refs = read_refs(nearest(found[0], "refs.parquet"), columns=("split",))
+        found = [path for path in found if path.name in refs["split"].unique()] or found
     if len(found) > 1:
         raise SscError(f"{folder} has several splits; name one of them: {', '.join(map(str, found))}")
     return found[0]

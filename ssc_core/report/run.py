@@ -84,12 +84,11 @@ class Run:
             [*stale, *(path for path, fit in zip(more_scores, fits, strict=True) if not fit)],
         )
 
-    def stale_lines(self, make: str = "snakemake") -> list[str]:
-        """What to tell people of files that were left out. make: what makes a file again, before its name."""
-        return [
-            f"{path} is not known to be of these rows and candidates, and left out: remove it or make it, {make} {path}"
-            for path in self.stale
-        ]
+    def tell_stale(self, make: str = "snakemake") -> None:
+        """Print a line for each file that was left out. make: what makes a file again, before its name."""
+        for path in self.stale:
+            known = f"{path} is not known to be of these rows and candidates"
+            print(f"{known}, and left out: remove it or make it, {make} {path}")
 
     @property
     def per_sentence(self) -> bool:

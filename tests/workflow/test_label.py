@@ -234,6 +234,17 @@ def test_another_photo_is_seen_from_another_folder_whose_snakemake_knows_nothing
     assert "of the table, 2 rows left out" in ssc(folder / "elsewhere", *everywhere)
 
 
+@pytest.mark.parametrize("theirs", ["labels/a.txt", "config.yaml", "overlays/me.jpg", "labels.json"])
+def test_a_folder_with_files_of_others_is_left_as_it_is(ssc, folder: Path, theirs: str) -> None:
+    """YOLO has its annotations in `labels/`."""
+    path = folder / "out" / theirs
+    path.parent.mkdir(parents=True)
+    path.write_text("theirs")
+    said = ssc(folder, *LABEL, fails=True)
+    assert f"--out out has {theirs.partition('/')[0]}, which label did not write and would replace" in said
+    assert [one.read_text() for one in (folder / "out").rglob("*") if one.is_file()] == ["theirs"]
+
+
 @pytest.mark.parametrize("given", ["out", "./out", "{here}/out", "{link}/out", "x/../out"])
 def test_a_folder_of_labels_has_one_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     here, link = tmp_path / "here", tmp_path / "link"  # as home folders of clusters are links

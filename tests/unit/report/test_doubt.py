@@ -201,7 +201,7 @@ def test_the_command_reads_what_lies_in_the_folder(run, place):
             _check_order(name, opened, place.folder)
 
 
-def test_files_of_rows_that_moved_say_nothing_and_are_named(run, place):
+def test_files_of_rows_that_moved_say_nothing_and_are_named(run, place, capsys):
     """Ids are row numbers: after a row was put first, a network's mask would be compared with another row's."""
     write_scores(place.folder / "scores_dense.h5", {1: [[1, 2, 0], [0, 9, 0]]})
     with ScoreStoreWriter(place.folder / "scores_old.h5", StoreInfo((), {"scorer": "old"}, "test", {})) as writer:
@@ -219,7 +219,11 @@ def test_files_of_rows_that_moved_say_nothing_and_are_named(run, place):
         assert opened.stale == stale
         assert [store.path.name for store in opened.scorers] == ["scores.h5", "scores_dense.h5"]
         assert known(opened, "network") == {1: 1}, "that of another phase is of these refs"
-        assert opened.stale_lines("make")[0].endswith(f"left out: remove it or make it, make {stale[0]}")
+        opened.tell_stale("make")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(", and left out")[2] for line in said] == [
+        f": remove it or make it, make {path}" for path in stale
+    ]
     (place.folder / "chosen_pretrained.h5").unlink()
     with ExitStack() as stack:
         opened = open_run(stack, place.folder, "val")
