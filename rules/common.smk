@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.persistence.file import FilePersistence
 
 # where this workflow lies, also when it is a module of another one, whose folder workflow.basedir is then
 HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
@@ -51,7 +52,7 @@ from ssc_core.provenance import ROOT as CODE
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.registry import backend_version, possible_paths, weights_version
 from ssc_core.config.settings import load_settings
-from ssc_core.stale_locks import begin_run
+from ssc_core.stale_locks import begin_run, keep_locks_of_others
 from ssc_core.toys import check_stages, warnings_of_values
 from ssc_core.studies import (
     check_studies,
@@ -68,6 +69,7 @@ if {"{", "}"} & set(str(HERE)):
         f"{HERE}: Snakemake takes {{ and }} for wildcards, also in the path of this checkout; move it"
     )
 
+keep_locks_of_others(FilePersistence)
 RUN = begin_run() if workflow.is_main_process else None
 if RUN and RUN.cleared:
     print("A run here was killed: its lock is removed.", file=sys.stderr)

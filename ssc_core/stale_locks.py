@@ -1,9 +1,10 @@
-"""The locks that a killed Snakemake leaves behind, removed when it is certain that nobody holds them.
+"""Snakemake's locks, where several runs work in one folder: a killed run's go, a living run's stay.
 
-Snakemake's own locks are plain files, which outlive a ``kill -9`` and then ask for ``snakemake --unlock``. So every run
-of this workflow keeps a note beside them, which says which of these files are its own, and holds a kernel lock on it,
-which dies with the process. A lock that a dead run's note means and no living one's is a left-over, whoever else works
-in the folder.
+They are plain files, which outlive a ``kill -9`` and then ask for ``snakemake --unlock``. So every run of this workflow
+keeps a note beside them, which says which of these files are its own, and holds a kernel lock on it, which dies with
+the process. A lock that a dead run's note means and no living one's is a left-over, whoever else works in the folder.
+
+A run that ends, on the other hand, has Snakemake remove all of them, other runs' too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import uuid4
 
 NOTES = "alive"
@@ -60,6 +61,23 @@ def begin_run(folder: Path = Path(".snakemake")) -> Run:
             return Run(_mark(notes / f"{uuid4().hex}.json"), cleared)
     except OSError:
         return Run(None)  # a read-only folder: Snakemake says so
+
+
+def keep_locks_of_others(persistence: type[Any]) -> None:
+    """Have the end of a run remove its own lock files alone, with Snakemake's class that keeps them as files.
+
+    It removes their whole folder otherwise. Other runs go on without a lock then, so that a third may write their files
+    at the same time, and one that has just planned finds no folder for its own.
+    """
+    remove_all = persistence._delete_locks
+
+    def remove(self: Any) -> None:
+        if not self._lockfile:  # of `snakemake --unlock`, which is about all of them
+            remove_all(self)
+        while self._lockfile:
+            Path(self._lockfile.popitem()[1]).unlink(missing_ok=True)
+
+    persistence._delete_locks = remove
 
 
 def _mark(path: Path) -> IO[str]:

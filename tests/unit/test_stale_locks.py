@@ -1,4 +1,4 @@
-"""A killed run's locks go, whoever else is at work; a living run's, and another machine's, stay."""
+"""A killed run's locks go, whoever else is at work; a living run's, and another machine's, stay, whoever else ends."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from snakemake.persistence.file import FilePersistence
 
-from ssc_core.stale_locks import begin_run
+from ssc_core.stale_locks import begin_run, keep_locks_of_others
 
 RUN = """
 import sys, time
@@ -160,3 +161,24 @@ def test_what_another_run_takes_away_meanwhile_is_no_hindrance(start: Start, tmp
     run = begin_run(tmp_path)
     assert run.cleared
     assert run.note is not None
+
+
+class Persistence(FilePersistence):
+    """Changed by a test, where Snakemake's own stays as it is."""
+
+
+def test_a_run_that_ends_leaves_the_locks_of_others(tmp_path: Path) -> None:
+    keep_locks_of_others(Persistence)
+    first, planning, unlocking = (Persistence(path=tmp_path) for _ in range(3))
+    first._write_locks("input", ["a.png"])
+    first._write_locks("output", ["a.h5"])
+    second = Persistence(path=tmp_path)
+    second._write_locks("output", ["b.h5"])
+    second.unlock()
+    assert locks(tmp_path) == ["0.input.lock", "0.output.lock"]
+    first.unlock()
+    assert locks(tmp_path) == []
+    planning._write_locks("output", ["c.h5"])  # its folder is there still
+    assert (tmp_path / "locks" / "0.output.lock").read_text() == "c.h5\n"
+    unlocking.cleanup_locks()
+    assert locks(tmp_path) == []

@@ -243,9 +243,10 @@ def run(warm: Path, warm_environment: dict[str, str]) -> Callable[..., subproces
     return snakemake
 
 
-def test_a_second_snakemake_is_refused_and_a_killed_one_is_forgotten(run, repository: Path) -> None:
+def test_a_second_snakemake_is_refused_whoever_ends_and_a_killed_one_is_forgotten(run, repository: Path) -> None:
     target = "results/refcoco/world/world.json"
     many = ("--config", "micro={images: {train: 3000}}", "--", target)
+    few = "micro={images: {train: 4, val: 2, testA: 2, testB: 2, test: 2}}"
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *many]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     first = subprocess.Popen(
@@ -257,6 +258,8 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_forgotten(run, reposi
             assert first.poll() is None, first.stderr.read().decode()[-3000:]
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        elsewhere = run(repository, "--config", "results=elsewhere", few, "--", "elsewhere/refcoco/world/world.json")
+        assert elsewhere.returncode == 0, elsewhere.stdout[-3000:]
         second = run(repository, *many)
         assert second.returncode
         assert "cannot be locked" in second.stdout
@@ -264,7 +267,7 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_is_forgotten(run, reposi
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
-    third = run(repository, "--config", "micro={images: {train: 4, val: 2, testA: 2, testB: 2, test: 2}}", "--", target)
+    third = run(repository, "--config", few, "--", target)
     assert third.returncode == 0, third.stdout[-3000:]
     assert "its lock is removed" in third.stdout
     assert json.loads((repository / target).read_text())
