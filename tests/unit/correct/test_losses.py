@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ssc_core.config.labelling import CompatSettings
+from ssc_core.config.training import TrainSettings
 from ssc_core.correct import losses
 from ssc_core.correct.losses import Candidates, Options, PixelLoss, Samples, StepSize
 from ssc_core.errors import SscError
@@ -138,6 +140,12 @@ def test_double_count_doubles_the_loss_of_single_candidates():
     torch.testing.assert_close(doubled, plain + alone)
 
 
+@pytest.mark.parametrize(("optimal", "rows"), [(False, [2, 2, 0, 3, 4, 5]), (True, [1, 1, 2, 3, 4, 5])])
+def test_the_assignment_is_the_one_that_options_name(optimal, rows):
+    found = losses.greedy_ce(samples(*case(seed=2)), Options(optimal=optimal))
+    assert found.assignment.rows.tolist() == rows
+
+
 @pytest.mark.parametrize("loss", [losses.greedy_ce, losses.greedy_no_constraints, losses.greedy_ce_contrastive])
 def test_a_teacher_decides_and_the_student_learns(loss):
     image_ids, ref_ids, logits, candidates = case()
@@ -169,9 +177,11 @@ def test_confidence_weights_each_sample_by_soft_iou_whatever_select_says(loss, p
     torch.testing.assert_close(value, sum(terms) / 6)
 
 
-def test_contrast_by_hand():
-    """Word by word, pair by pair."""
+@pytest.mark.parametrize(("sure", "most_pushed"), [(1, 1), (5, 0.43)])
+def test_contrast_by_hand(sure, most_pushed):
+    """Word by word, pair by pair. Networks that are not sure are pushed by 1, whatever they say."""
     image_ids, ref_ids, logits, candidates = case()
+    logits = sure * logits
     targets = torch.stack([c[0] for c in candidates])
     targets[2] = False
     p = logits.double().softmax(1)
@@ -186,8 +196,9 @@ def test_contrast_by_hand():
             else:
                 kl = (kl * (targets[i] | targets[j])).sum() / 2
                 expected[i, j] = min(1.0, 1 / (0.1 * kl))
-    got = losses.contrast(image_ids, ref_ids, 1.0 * logits, targets)
+    got = losses.contrast(image_ids, ref_ids, logits, targets)
     torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-6)
+    assert expected[2, 0].item() == pytest.approx(most_pushed, abs=0.01)
 
 
 def test_contrast_has_finite_gradients_for_equal_predictions():
@@ -243,6 +254,33 @@ def test_values_are_those_before_losses_had_one_signature(name, options, teacher
     found = losses.load_loss(name)(given, Options(pixel=PixelLoss((0.8, 1.2), 0.5), **options))
     assert found.value.item() == pytest.approx(float.fromhex(value), rel=1e-6)
     assert found.assignment.rows.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "compat", "options"),
+    [
+        ("greedy_ce", {"class_weights": (0.5, 2.0)}, {}, Options(PixelLoss((0.5, 2.0)))),
+        ("greedy_ce", {"dice_weight": 0.5}, {}, Options(PixelLoss(dice=0.5))),
+        ("greedy_ce", {"prior_weight": 5.0}, {}, Options(prior=5.0)),
+        ("greedy_ce", {"confidence_temperature": 0.1}, {}, Options(temperature=0.1)),
+        ("greedy_ce", {"assignment": "optimal"}, {}, Options(optimal=True)),
+        ("greedy_ce", {}, {"matching_double_count": True}, Options(double_count=True)),
+        ("greedy_ce_contrastive", {"contrastive_weight": 0.5}, {}, Options(contrast=0.5)),
+        ("random_ce", {"seed": 2}, {}, Options(seed=2)),
+    ],
+)
+def test_every_setting_reaches_the_loss(name, train, compat, options):
+    image_ids, ref_ids, logits, candidates = case(seed=2)
+    image_ids[:] = 4
+    given = samples(image_ids, ref_ids, logits.requires_grad_(), candidates)
+    shares = tuple(np.linspace(0.0, 1.0, len(own)) for own in given.candidates.rows)
+    given = replace(given, candidates=replace(given.candidates, prior=shares))
+    loss = losses.load_loss(name)
+    as_set = losses.chosen_loss(TrainSettings(loss=name, **train), CompatSettings(**compat))(given).value
+    assert as_set == loss(given, options).value
+    assert as_set != loss(given, Options()).value
+    as_default = losses.chosen_loss(TrainSettings(loss=name), CompatSettings())(given).value
+    assert as_default == loss(given, Options()).value
 
 
 LOSS = """
