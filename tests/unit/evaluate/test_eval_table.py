@@ -33,7 +33,7 @@ def masks_eval(meta: dict[str, Any], tmp_path: Path) -> Path:
         **meta, "kind": "masks", "split": "val", "per": "ref", "n_refs": 3, "n_pairs": 3, "n_images": 2,
         "refs_without_truth": 0, "resolution": "native", "oiou_skips_empty": False, "empty_truths": 0,
         "candidates": {"mean": 2.5, "max": 4, "share_empty": 0.1, "histogram": {}},
-        "choices": {"selected": CHOICE, "best": CHOICE},
+        "choices": {"first": CHOICE, "selected": CHOICE, "best": CHOICE},
     }  # fmt: skip
     write_eval(path, MasksEval.model_validate(content))
     return path

@@ -93,6 +93,8 @@ def test_the_best_box_of_each_sentence(grounded: Path) -> None:
     assert mask_of(20)[:4, 6:].all()
     assert mask_of(30).shape == SIZE
     assert not mask_of(30).any(), "no box, no mask"
+    scores = pd.read_parquet(grounded, columns=["sent_id", "box_score"]).set_index("sent_id")["box_score"]
+    assert scores.to_dict() == pytest.approx({10: 0.9, 11: 0.9, 20: 0.9, 30: np.nan, 40: np.nan}, nan_ok=True)
 
 
 def test_sentences_of_a_photo_are_asked_for_together(

@@ -108,6 +108,17 @@ def test_published_oiou_leaves_out_refs_without_candidates(
     assert published["mIoU"] == mended["mIoU"]
 
 
+def test_an_empty_ground_truth_is_counted_and_has_iou_0(
+    refs: pd.DataFrame, masks: MaskStore, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    truth = Truths({1: np.zeros(SIZE, bool), 2: RIGHT, 3: np.zeros(SIZE, bool)})
+    selected = select(tmp_path / "selected.h5", {1: [0, 1], 2: [1], 3: [-1]}, per="sentence")
+    for selections in ({}, {"selected": selected}):  # a ref counts once, whatever its sentences
+        found = run(refs, masks, truth, meta, selections=selections)
+        assert found["empty_truths"] == 2
+    assert found["choices"]["best"]["mIoU"] == pytest.approx(100 * (0 + 0 + 1 + 0) / 4)
+
+
 def test_train_looks_at_the_first_refs(
     refs: pd.DataFrame, masks: MaskStore, truth: Truths, meta: dict[str, Any]
 ) -> None:
@@ -212,7 +223,8 @@ def test_a_mask_that_a_person_drew_is_evaluated_as_it_is_and_is_no_candidate(
     assert rows["iou_selected"][1] == 1
     share = drawn[3] & truth.mask(3), drawn[3] | truth.mask(3)
     assert rows["iou_selected"][3] == share[0].sum() / share[1].sum()
-    assert found["choices"]["best"] == without["choices"]["best"]
+    for blind in ("random", "first", "best"):
+        assert found["choices"][blind] == without["choices"][blind], "what was drawn is no candidate for them"
     assert found["candidates"] == without["candidates"]
     assert found["choices"]["selected"]["empty"] == 0
 

@@ -15,16 +15,19 @@ from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from tests.unit.evaluate.conftest import SIZE, Truths, box
 
 LEFT, RIGHT, SLIVER = box(0, 0, 4, 4), box(6, 0, 10, 4), box(0, 0, 1, 4)
+WIDE = box(1, 0, 10, 4)
 
 
 @pytest.fixture
 def masks(tmp_path: Path) -> MaskStore:
-    """Refs 1 and 2 have the left and the right box, ref 3 the right one alone, ref 4 a bad mask alone."""
+    """Refs 1 and 2 have the left and the right box, ref 3 the right one alone, ref 4 a bad mask alone; ref 6 the left
+    one and one that hides most of it."""
     path = tmp_path / "masks.h5"
     with MaskStoreWriter(path, StoreInfo(("cat",), {}, "", {}), with_masks=True) as writer:
         for image_id, found, candidates in (
             (1, [LEFT, RIGHT], {1: [0, 1], 2: [0, 1], 3: [1]}),
             (2, [SLIVER], {4: [0], 5: []}),
+            (3, [LEFT, WIDE], {6: [0, 1]}),
         ):
             n = len(found)
             writer.append_image(
@@ -35,7 +38,7 @@ def masks(tmp_path: Path) -> MaskStore:
 
 
 OFF = CompatSettings()
-TRUTH = Truths({1: LEFT, 2: RIGHT, 3: RIGHT, 4: LEFT})
+TRUTH = Truths({1: LEFT, 2: RIGHT, 3: RIGHT, 4: LEFT, 6: LEFT})
 
 
 def table(*rows: tuple[int, int, int]) -> pd.DataFrame:
@@ -56,7 +59,7 @@ def test_accuracy_by_hand(masks: MaskStore) -> None:
 
 
 def test_a_ref_without_ground_truth_is_not_right(masks: MaskStore) -> None:
-    assert matching_accuracy(table((0, 1, 0)), masks, Truths({}), OFF).accuracy.tolist() == [0.0]
+    assert matching_accuracy(table((0, 1, 0), (0, 1, 1)), masks, Truths({}), OFF).accuracy.tolist() == [0.0]
 
 
 def test_no_ref_has_a_choice(masks: MaskStore) -> None:
@@ -74,6 +77,16 @@ def test_a_mask_that_was_drawn_for_a_ref_without_candidates_is_none_of_them(mask
 def test_matches_of_other_masks_are_refused(masks: MaskStore) -> None:
     with pytest.raises(SscError, match="ref 3 was matched with a candidate that it does not have"):
         matching_accuracy(table((0, 3, 1)), masks, TRUTH, OFF)
+
+
+@pytest.mark.parametrize(
+    ("switches", "accuracy"), [({}, 1.0), ({"merged_masks": True}, 0.0), ({"palette_targets": True}, 0.0)]
+)
+def test_what_hides_a_candidate_counts_as_in_training(
+    masks: MaskStore, switches: dict[str, bool], accuracy: float
+) -> None:
+    found = matching_accuracy(table((0, 6, 0)), masks, TRUTH, CompatSettings(**switches))
+    assert found.accuracy.tolist() == [accuracy]
 
 
 def test_published_defects_change_the_candidates_here_too(masks: MaskStore) -> None:

@@ -111,6 +111,16 @@ def test_many_images_arrive_in_order(
     assert one_by_one.model_dump(exclude={"timing"}) == expected.model_dump(exclude={"timing"})
 
 
+def test_an_empty_truth_is_counted_where_nothing_was_predicted_either(
+    refs: pd.DataFrame, meta: dict[str, Any], tmp_path: Path
+) -> None:
+    """The dog, and of two sentences of the left cat none: a prediction makes a union."""
+    truth = Truths({1: np.zeros(SIZE, bool), 2: ANSWERS["the white one"], 3: np.zeros(SIZE, bool)})
+    found = run(refs, truth, meta, tmp_path / "eval_val.json")
+    assert (found.n_sentences, found.empty_unions, found.empty_predictions) == (4, 1, 1)
+    assert found.mIoU == pytest.approx(100 * (0 + 0 + 0.5 + 0) / 4)
+
+
 def test_no_ground_truth(refs: pd.DataFrame, meta: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SscError, match="no ref of tiny val has a ground-truth mask"):
         run(refs, Truths({}), meta, tmp_path / "eval_val.json")
