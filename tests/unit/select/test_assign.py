@@ -46,6 +46,7 @@ def test_a_shared_offset_of_a_refs_scores_changes_nothing():
 def test_with_more_refs_than_candidates_those_left_over_take_their_own_best():
     chosen = assign([[6, 1], [5, 1], [1, 6]])
     assert chosen == [0, 0, 1]
+    assert assign([[5], [5], [3, 3]], candidates=[[7], [8], [7, 8]]) == [0, 0, 1], "of equal ones the last, as alone"
 
 
 def test_what_is_not_allowed_is_never_taken():

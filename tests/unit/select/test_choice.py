@@ -47,7 +47,8 @@ def test_first_is_the_first_that_is_large_enough(areas, expected):
 
 
 def test_compat_blind_to_size_lets_random_and_first_take_small_ones():
-    assert pick(np.zeros((1, 3)), [10, BIG, BIG], choice="first", blind_to_size=True) == 0
+    for smallest in (10, 0):
+        assert pick(np.zeros((1, 3)), [smallest, BIG, BIG], choice="first", blind_to_size=True) == 0
     taken = {pick(np.zeros((1, 2)), [10, 20], ref, choice="random", blind_to_size=True) for ref in range(50)}
     assert taken == {0, 1}
     assert pick([[20, 30]], [BIG, 499], blind_to_size=True) == 0, "the score still skips them"
@@ -58,6 +59,8 @@ def test_random_depends_on_seed_and_ref_alone():
     picks = {ref: pick(np.zeros((2, 5)), areas, ref, choice="random") for ref in range(200)}
     again = {ref: pick(np.ones((2, 5)), areas, ref, choice="random") for ref in reversed(range(200))}
     other = {ref: pick(np.zeros((2, 5)), areas, ref, choice="random", seed=1) for ref in range(200)}
+    seed_3 = [pick(np.zeros((1, 5)), areas, ref, choice="random", seed=3) for ref in range(12)]
+    assert seed_3 == [4, 4, 4, 1, 0, 0, 2, 2, 0, 1, 0, 2], "labels of an earlier version are another choice"
     assert picks == again
     assert picks != other
     assert np.bincount(list(picks.values()), minlength=5).min() > 20
@@ -73,7 +76,8 @@ def test_eligible():
     assert eligible(np.array([], dtype=int), 500).tolist() == []
 
 
-def test_mean_scores_without_sentences_is_zero():
+def test_mean_scores_and_zeros_without_sentences():
+    assert mean_scores(np.array([[10, 30], [40, 15]], np.float32)).tolist() == [25, 22.5]
     assert mean_scores(np.zeros((0, 3))).tolist() == [0, 0, 0]
 
 

@@ -68,6 +68,7 @@ def test_a_score_is_the_mean_over_the_mask_by_the_share_of_each_cell_that_it_cov
     masks[2] = True
     expected = [[0, (0.5 * 0 + 1 * 1) / 1.5, 1.5, 1.5], [5, 5, 5, 5]]  # the last mask is empty
     assert np.allclose(pooled(maps, masks), expected)
+    assert pooled(torch.tensor([[[1.0, 2.0, 3.0]]]), np.eye(3, dtype=bool)[:, None]).tolist() == [[1, 2, 3]]
 
 
 def test_masks_of_large_photos_are_made_smaller_one_by_one(monkeypatch) -> None:

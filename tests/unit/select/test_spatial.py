@@ -55,6 +55,22 @@ def test_best_candidate(sentence, best):
 
 
 @pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("left", [1, 0, 0.5]),
+        ("right", [0, 1, 0.5]),
+        ("top", [0, 0.6, 1]),
+        ("bottom", [1, 0.4, 0]),
+        ("middle", [0, 1, 0.824]),
+    ],
+)
+def test_sides_of_candidates_that_lie_otherwise_across_than_down(sentence, expected):
+    boxes = np.array([[0, 50, 20, 70], [80, 20, 100, 40], [40, 0, 60, 20]], dtype=float)
+    found = spatial_scores([sentence], boxes, np.full(3, 400), (60, 140))[0]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
     "sentence",
     [
         "",
@@ -74,6 +90,7 @@ def test_no_word_of_place_no_term(sentence):
 
 def test_an_ordinal_is_not_read_as_left_too():
     np.testing.assert_allclose(term("second from the left"), [0.5, 1, 0.5])
+    np.testing.assert_allclose(spatial_scores(["second from the left"], BOXES[:2], AREAS[:2], SIZE), [[0, 1]])
 
 
 def test_of_equal_sizes_the_lower_edge_says_what_is_in_front_and_of_equal_edges_the_size():
@@ -111,4 +128,5 @@ def test_without_candidates_there_is_nothing_to_measure(sentence):
 
 
 def test_a_lone_candidate_gets_zeros():
-    assert spatial_scores(["left", "second from left"], BOXES[:1], AREAS[:1], SIZE).tolist() == [[0], [0]]
+    sentences = ["left", "first from left", "second from left"]
+    assert spatial_scores(sentences, BOXES[:1], AREAS[:1], SIZE).tolist() == [[0]] * 3
