@@ -32,6 +32,7 @@ def test_predicted_masks_end_where_the_margin_between_pixels_is_zero() -> None:
         [[False, True, True, True]],
     ]
     assert masks_at(margins, (1, 2)).tolist() == (margins > 0).tolist()
+    assert masks_at(np.float32([[0, 1]]), (1, 2)).tolist() == [[False, True]]
     assert masks_at(margins[0], (2, 1)).tolist() == [[False], [False]]  # the middle, where the margin is 0
     assert masks_at(margins[:0], (6, 4)).shape == (0, 6, 4)
 

@@ -40,6 +40,7 @@ def test_the_best_mask_of_an_objects_own_class_counts(tmp_path):
     assert found.ious.tolist() == [1, 0.5, 1]
     assert found.areas.tolist() == [100, 50, 100]
     assert found.of_size(60, np.inf).tolist() == [1, 1]
+    assert found.of_size(50, 100).tolist() == [0.5], "from 50 on, below 100"
 
 
 def test_a_mask_of_another_class_does_not_count(tmp_path):
