@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,6 +79,34 @@ def test_init_from_takes_the_place_of_the_phase_before(settings: Settings) -> No
     assert "pretrain.pt" in inputs(settings, "correct")
     other = settings.model_copy(update={"correct": settings.correct.model_copy(update={"init_from": "x.pth"})})
     assert "pretrain.pt" not in inputs(other, "correct")
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        (
+            {"reviewer.share": 0.1},
+            {
+                "select_masks": {"simulated_reviews"},
+                "correct": {"selected"},
+                "correct_without_constraints": {"selected"},
+            },
+        ),
+        (
+            {"correct.prior_weight": 0.5},
+            {"correct": {"selected"}, "correct_without_constraints": {"selected"}},
+        ),
+        ({"pretrain.keep": "best"}, {"pretrain": {"truth"}}),
+        ({"supervised.keep": "best"}, {}),  # it learns from the truth anyhow
+    ],
+)
+def test_settings_that_ask_for_more_results(
+    settings: Settings, changes: dict[str, Any], more: dict[str, set[str]]
+) -> None:
+    varied = change(settings, changes)
+    found = {name: {*inputs(varied, name)} - {*inputs(settings, name)} for name in stage_names(settings)}
+    assert {name: added for name, added in found.items() if added} == more
+    assert all(len(inputs(varied, name)) == len({*inputs(varied, name)}) for name in stage_names(settings))
 
 
 def test_a_concept_segmenter_needs_no_boxes(settings: Settings) -> None:

@@ -168,6 +168,11 @@ def test_a_seed_changes_every_training_and_a_random_choice(settings: Settings) -
     assert change(settings, {"seed": 5}).select == settings.select
 
 
+@pytest.mark.parametrize(("share", "order", "seed"), [(0.1, "random", 5), (0.1, "doubt", 0), (0, "random", 0)])
+def test_a_seed_changes_a_random_order_of_reviews(settings: Settings, share: float, order: str, seed: int) -> None:
+    assert change(settings, {"seed": 5, "reviewer.share": share, "reviewer.order": order}).reviewer.seed == seed
+
+
 def test_what_starts_from_a_phase_follows_its_change(settings: Settings) -> None:
     assert change(settings, {"pretrain.clip_norm": 0.5}).training("supervised").clip_norm == 0.5
     assert change(settings, {"pretrain.lr": 0.5}).training("supervised").lr == settings.supervised.lr, "it has its own"
