@@ -100,14 +100,16 @@ def test_parts_of_a_step_add_up(loss):
 
 
 def test_a_ref_left_over_adds_no_loss_and_no_gradient():
-    logits = torch.randn(2, 2, 4, 4, requires_grad=True)
-    one, two = torch.zeros(2, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.bool)
-    one[0, :2], one[1, 2:], two[0, :2] = True, True, True
+    two = torch.zeros(2, 4, 4, dtype=torch.bool)
+    two[0, :2], two[1, 2:] = True, True
     image_ids, ref_ids = np.array([1, 1, 1]), np.array([1, 2, 3])
     logits = torch.randn(3, 2, 4, 4, requires_grad=True)
-    value, assignment, _ = losses.greedy_ce(samples(image_ids, ref_ids, logits, [one, one, one]))
+    given = samples(image_ids, ref_ids, logits, [two, two, two])
+    value, assignment, iou = losses.greedy_ce(given)
     value.backward()
     (left,) = np.flatnonzero(assignment.times == 0)
+    assert given.targets(assignment).sum((1, 2)).tolist() == [0 if i == left else 8 for i in range(3)]
+    assert iou[left] == 0
     assert logits.grad[left].abs().sum() == 0
     assert all(logits.grad[i].abs().sum() > 0 for i in range(3) if i != left)
 
@@ -217,6 +219,12 @@ def test_the_contrastive_term_is_the_mean_over_pairs():
     torch.testing.assert_close(full.value, plain.value + 0.5 * terms.sum() / 12)
 
 
+def test_a_step_of_one_sample_has_no_pairs():
+    given = samples(*case(samples=1))
+    assert given.step == StepSize(samples=1, pairs=0)
+    assert losses.greedy_ce_contrastive(given).value == losses.greedy_ce(given).value
+
+
 def test_supervised_takes_one_mask_a_sample():
     image_ids, ref_ids, logits, candidates = case()
     value = losses.supervised(samples(image_ids, ref_ids, logits, [c[:1] for c in candidates])).value
@@ -297,6 +305,15 @@ def constant(samples, options):
 def a_vector(samples, options):
     return greedy_ce(samples, options)._replace(value=samples.logits)
 
+def a_number(samples, options):
+    return greedy_ce(samples, options)._replace(value=0.5)
+
+def one_iou(samples, options):
+    return greedy_ce(samples, options)._replace(soft_iou=torch.zeros(()))
+
+def none_that_count(samples, options):
+    return greedy_ce(samples, options)._replace(assignment=Assignment(np.full(6, -1), np.full(6, 1)))
+
 def others(samples, options):
     return greedy_ce(samples, options)._replace(assignment=Assignment.once(np.full(6, 8)))
 
@@ -320,6 +337,9 @@ class Half:
         ("none", "none gave None, not ssc_core.correct.losses.MatchedLoss"),
         ("constant", "not a scalar tensor that depends on the logits"),
         ("a_vector", r"a tensor \(6, 2, 7, 5\) as value"),
+        ("a_number", "a float as value, not a scalar tensor"),
+        ("one_iou", r"a tensor \(\) as soft_iou, not a tensor \(6,\)"),
+        ("none_that_count", "no candidates of their samples"),
         ("others", "no candidates of their samples"),
         ("too_few", r"not a NumPy array int64 \(6,\)"),
         ("elsewhere", "a soft_iou on meta; the logits are on cpu"),
