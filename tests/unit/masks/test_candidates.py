@@ -8,6 +8,7 @@ import pytest
 
 from ssc_core.masks import rle
 from ssc_core.masks.candidates import Candidates, Masks, distinct_masks, read_candidates
+from ssc_core.masks.choice import DRAWN
 from ssc_core.masks.compat import merge_candidates
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from tests.unit.masks.conftest import INFO
@@ -61,6 +62,17 @@ def test_the_last_one_is_on_top(store: MaskStore) -> None:
 def test_merged_candidates_may_be_none(store: MaskStore) -> None:
     assert len(read_candidates(store, 12, merged=True)) == len(read_candidates(store, 20, merged=True)) == 0
     assert read_candidates(store, 20, merged=True).masks().shape == (0, *SIZE)
+
+
+def test_a_drawn_mask_is_the_last_one_with_its_own_box(store: MaskStore) -> None:
+    found = read_candidates(store, 11, merged=False)
+    mask = box(2, 4)
+    mask[0] = False
+    more = found.with_drawn(rle.encode(mask[None])[0])
+    assert more.rows.tolist() == [2, 1, DRAWN]
+    assert more.boxes_xyxy.tolist() == [[8, 9, 10, 11], [4, 5, 6, 7], [2, 1, 4, 6]]
+    np.testing.assert_array_equal(more.masks(), np.stack([MASKS[2], MASKS[1], mask]))
+    assert found.with_drawn(None) is found
 
 
 def test_a_mask_that_refs_share_is_one(store: MaskStore) -> None:

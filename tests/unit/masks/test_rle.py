@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -85,6 +87,28 @@ def test_malformed_bytes_are_refused(counts: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "read",
+    [
+        rle.areas,
+        rle.boxes,
+        rle.union,
+        lambda codes, size: rle.ious(codes, [rle.empty(size)], size),
+        lambda codes, size: rle.ious([rle.empty(size)], codes, size),
+        lambda codes, size: rle.nearest(rle.empty(size), codes, size),
+    ],
+)
+def test_nothing_hands_malformed_bytes_to_c_code(read: Callable[[list[bytes], tuple[int, int]], object]) -> None:
+    with pytest.raises(SscError, match="RLE 0 does not fit"):
+        read([rle.empty((9, 9))], SIZE)
+
+
+def test_boxes() -> None:
+    masks = np.stack([LEFT, np.zeros(SIZE, bool), np.eye(*SIZE, 1, dtype=bool)])
+    assert rle.boxes(rle.encode(masks), SIZE).tolist() == [[0, 0, 2, 4], [0, 0, 0, 0], [1, 0, 4, 4]]
+    assert rle.boxes([], SIZE).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
     ("runs", "size"),
     [
         ([19], SIZE),
@@ -117,7 +141,7 @@ def test_valid_runs_of_other_encoders_are_read(runs: list[int]) -> None:
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (-4, -5), (2**20, 2**20)])
 def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(SscError, match="pixels"):
+    with pytest.raises(SscError, match="both sides must be at least 1"):
         rle.decode([b"d0"], size)
 
 
