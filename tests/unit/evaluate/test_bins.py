@@ -12,12 +12,14 @@ def test_sentence_lengths() -> None:
 
 
 def test_object_counts() -> None:
-    assert bins.object_counts(np.array([0, 1, 4, 5, 30])) == ["0", "1", "4", "5 and more", "5 and more"]
+    assert bins.object_counts(np.arange(6)) == ["0", "1", "2", "3", "4", "5 and more"]
+    assert bins.object_counts(np.array([30])) == ["5 and more"]
 
 
 def test_object_sizes() -> None:
     assert bins.OBJECT_SIZES == ("under 1 %", "1 to 3 %", "3 to 10 %", "10 to 30 %", "over 30 %")
     assert bins.object_sizes(np.array([0.0, 0.01, 0.05, 0.2, 0.9])) == list(bins.OBJECT_SIZES)
+    assert bins.object_sizes(np.array([0.0099, 0.0299, 0.0999, 0.2999, 0.3])) == list(bins.OBJECT_SIZES)
 
 
 def test_same_class_refs_counts_objects_not_sentences() -> None:

@@ -62,6 +62,13 @@ def test_a_ref_without_ground_truth_is_not_right(masks: MaskStore) -> None:
     assert matching_accuracy(table((0, 1, 0), (0, 1, 1)), masks, Truths({}), OFF).accuracy.tolist() == [0.0]
 
 
+def test_a_candidate_is_the_true_object_from_half_an_iou_on(masks: MaskStore) -> None:
+    truth = box(0, 0, 4, 8)  # twice the left box
+    assert matching_accuracy(table((0, 1, 0)), masks, Truths({1: truth}), OFF).accuracy.tolist() == [1.0]
+    truth[0, 9] = True
+    assert matching_accuracy(table((0, 1, 0)), masks, Truths({1: truth}), OFF).accuracy.tolist() == [0.0]
+
+
 def test_no_ref_has_a_choice(masks: MaskStore) -> None:
     found = matching_accuracy(table((0, 3, 0)), masks, TRUTH, OFF)
     assert found.accuracy.tolist() == [1.0]

@@ -136,6 +136,7 @@ def test_bootstrap_is_seeded_and_independent_of_order() -> None:
 def test_breakdown() -> None:
     groups = breakdown(make((0, 5), (1, 2), (3, 4), (0, 1)), ["dog", "pig", "pig", "cat"])
     assert list(groups) == ["pig", "cat", "dog"], "biggest first, then by name"
+    assert [group["n"] for group in groups.values()] == [2, 1, 1]
     assert groups["pig"] == pytest.approx({"n": 2, "oIoU": 100 * 4 / 6, "mIoU": 62.5, "P@0.5": 100})
     assert groups["dog"]["P@0.5"] == 0
     assert list(breakdown(make((1, 2), (3, 4)), ["a", "b"], order=["b", "none", "a"])) == ["b", "a"]

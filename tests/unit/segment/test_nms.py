@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.ops import batched_nms
 
-from ssc_core.segment.nms import box_ious, class_nms
+from ssc_core.segment.nms import box_ious, class_nms, merge_labels
 
 
 def test_a_lower_box_of_the_same_class_goes_and_one_of_another_class_stays():
@@ -35,6 +35,14 @@ def test_agrees_with_torchvision(iou):
     scores, labels = rng.permutation(80).astype(np.float32), rng.integers(0, 3, 80)
     expected = batched_nms(torch.tensor(boxes), torch.tensor(scores), torch.tensor(labels), iou)
     assert class_nms(boxes, scores, labels, iou).tolist() == expected.tolist()
+
+
+def test_names_of_one_object_are_one_box_that_answers_to_all_of_them():
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 8], [20, 0, 30, 10]], float)  # IoU 0.9, 0.8 and 0
+    answers, kept = merge_labels(boxes, np.eye(4, dtype=bool))
+    assert kept.tolist() == [0, 2, 3]
+    assert answers.astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    assert merge_labels(boxes[:2], np.array([[True], [True]]))[1].tolist() == [0, 1], "of one name NMS has decided"
 
 
 def test_boxes_without_area_have_iou_0():
