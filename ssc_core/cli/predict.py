@@ -81,7 +81,9 @@ def predict(
         ),
     ] = False,
     config: Configs = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of what is written.")] = Path("predictions"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of what is written; what a former run wrote there is removed.")
+    ] = Path("predictions"),
     save: Annotated[
         list[str] | None,
         typer.Option(help="overlay, mask (PNG) or rle (COCO run lengths in one JSON); default: all. May be repeated."),

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ssc_core.errors import SscError
 from ssc_core.files import atomic_path, check_writable, path_inside
 from ssc_core.masks import rle
+from ssc_core.wording import counted
 
 KINDS = ("overlay", "mask", "rle")
 RLE_FILE = "predictions.json"
@@ -25,6 +30,12 @@ OVERLAY_SIDE = 480
 
 LONGEST_STEM = 200
 """Bytes of a photo's name that its pictures are called after."""
+
+_PICTURE = re.compile(r".+_[0-9]+\.(overlay|mask)\.png", re.DOTALL)
+_HEAD = 4096
+"""Bytes at the start of a file that say whether it is ours."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,8 @@ class Prediction:
 class OutputWriter:
     """Writes predictions to ``folder`` as they come: {photo}_{n}.overlay.png, {photo}_{n}.mask.png and
     predictions.json. n counts the sentences of a photo from 1. Each picture is whole or not there, and the JSON has
-    every prediction that was added, however the program ends.
+    every prediction that was added, however the program ends. What a former run wrote to the folder, and no other
+    file, is removed at the first prediction or by ``close``: a picture says in a comment what it was called there.
 
     kinds: some of ``KINDS``. A mask PNG has 255 at the object and 0 elsewhere. The JSON is a list of COCO results
     (``segmentation`` as ``pycocotools.mask`` reads it, ``bbox`` x, y, width, height, ``area``) with ``image``,
@@ -59,9 +71,11 @@ class OutputWriter:
         check_writable(self._folder)
         self._numbers: Counter[str] = Counter()
         self._rows = GrowingList(self._folder / RLE_FILE) if "rle" in self._kinds else None
+        self._begun = False
 
     def add(self, prediction: Prediction) -> list[Path]:
         """Write a prediction. Returns the paths of its pictures."""
+        self._begin()
         stem = _short(Path(prediction.image).with_suffix(""))
         self._numbers[stem] += 1
         base = path_inside(self._folder, f"{stem}_{self._numbers[stem]}")
@@ -71,9 +85,9 @@ class OutputWriter:
 
             side = max(OVERLAY_SIDE, *prediction.photo.shape[:2])
             picture = overlay(prediction.photo, prediction.mask, sentence=prediction.sentence, side=side)
-            written.append(write_png(base.with_name(f"{base.name}.overlay.png"), picture))
+            written.append(self._write(base.with_name(f"{base.name}.overlay.png"), picture))
         if "mask" in self._kinds:
-            written.append(write_png(base.with_name(f"{base.name}.mask.png"), prediction.mask.astype(np.uint8) * 255))
+            written.append(self._write(base.with_name(f"{base.name}.mask.png"), prediction.mask.astype(np.uint8) * 255))
         if self._rows is not None:
             self._rows.append(_row(prediction, [path.relative_to(self._folder) for path in written]))
         return written
@@ -85,9 +99,26 @@ class OutputWriter:
 
     def close(self) -> Path | None:
         """Without any prediction, the JSON is an empty list. Returns its path, when one is wanted."""
+        self._begin()
         if self._rows is not None:
             self._rows.close()
         return self.listing
+
+    def _begin(self) -> None:
+        """Once: remove the answers of a former run, first the JSON, so that it names no picture that is gone."""
+        if self._begun:
+            return
+        self._begun = True
+        if _is_listing(self._folder / RLE_FILE):
+            (self._folder / RLE_FILE).unlink()
+        pictures = list(_pictures(self._folder))
+        for path in pictures:
+            path.unlink()
+        if pictures:
+            log.warning("%s: removed %s of a former run", self._folder, counted(len(pictures), "picture"))
+
+    def _write(self, path: Path, picture: np.ndarray) -> Path:
+        return write_png(path, picture, comment=_comment(path.relative_to(self._folder)))
 
 
 class GrowingList:
@@ -153,8 +184,39 @@ def _row(prediction: Prediction, files: Iterable[Path]) -> dict[str, Any]:
     }
 
 
-def write_png(path: Path, picture: np.ndarray) -> Path:
-    """Write RGB or grey uint8, whole or not at all; returns the path."""
+def _comment(name: Path) -> str:
+    """Of a picture that is written to a folder as ``name``: a copy, also in a folder within, has another name there."""
+    return f"ssc predict {json.dumps(name.as_posix())}"
+
+
+def _pictures(folder: Path) -> Iterator[Path]:
+    """The pictures that were written to a folder and those below it."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names if _PICTURE.fullmatch(name)):
+            if _comment(path.relative_to(folder)).encode() in _head(path):
+                yield path
+
+
+def _is_listing(path: Path) -> bool:
+    """Whether ``OutputWriter`` wrote a JSON."""
+    head = _head(path)
+    return head == b"[\n]\n" or (head.startswith(b'[\n{"image": ') and b'"sentence": ' in head)
+
+
+def _head(path: Path) -> bytes:
+    """How a file begins; nothing of what cannot be read."""
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as stream:
+                return stream.read(_HEAD)
+    return b""
+
+
+def write_png(path: Path, picture: np.ndarray, *, comment: str = "") -> Path:
+    """Write RGB or grey uint8, whole or not at all; returns the path. comment: ASCII, for those who read it there."""
+    about = PngInfo()
+    if comment:
+        about.add_text("Comment", comment)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        Image.fromarray(picture).save(file, format="PNG")
+        Image.fromarray(picture).save(file, format="PNG", pnginfo=about)
     return path

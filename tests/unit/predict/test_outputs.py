@@ -49,6 +49,47 @@ def test_the_json_has_what_was_answered_after_every_answer(tmp_path: Path) -> No
     assert rows[0]["sentence"] == "größer"
 
 
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_answers_of_a_former_run_go_with_the_first_of_this_one(tmp_path: Path) -> None:
+    former = OutputWriter(tmp_path, ("mask", "overlay", "rle"))
+    for image in ("a.jpg", "a.jpg", "sub/ö.jpg"):
+        former.add(prediction(image))
+    writer = OutputWriter(tmp_path, ("mask",))
+    assert len(files_in(tmp_path)) == 7  # a model that cannot be read, say, costs nothing
+    writer.add(prediction("a.jpg"))
+    writer.add(prediction("a.jpg"))
+    assert files_in(tmp_path) == {"a_1.mask.png", "a_2.mask.png"}
+    OutputWriter(tmp_path, ("rle",)).close()
+    assert files_in(tmp_path) == {"predictions.json"}
+    OutputWriter(tmp_path, ("mask",)).close()
+    assert files_in(tmp_path) == set()
+
+
+def test_a_run_that_was_stopped_between_pictures_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(GrowingList, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            OutputWriter(tmp_path, ("mask", "rle")).add(prediction("a.jpg"))
+    assert files_in(tmp_path) == {"a_1.mask.png"}
+    OutputWriter(tmp_path, ("rle",)).add(prediction("b.jpg"))
+    assert files_in(tmp_path) == {"predictions.json"}
+
+
+def test_files_of_others_and_of_other_folders_stay(tmp_path: Path) -> None:
+    OutputWriter(tmp_path / "day", ("mask", "rle")).add(prediction("a.jpg"))
+    OutputWriter(tmp_path, ("mask",)).add(prediction("a.jpg"))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/a_1.mask.png").write_bytes((tmp_path / "a_1.mask.png").read_bytes())
+    Image.new("L", (3, 2)).save(tmp_path / "a_2.mask.png")
+    (tmp_path / "predictions.json").write_text('[{"image_id": 3}]')
+    OutputWriter(tmp_path, ("mask",)).add(prediction("c.jpg"))
+    others = {"day/a_1.mask.png", "day/predictions.json", "kept/a_1.mask.png", "a_2.mask.png", "predictions.json"}
+    assert files_in(tmp_path) == {*others, "c_1.mask.png"}
+
+
 def test_nothing_answered_is_an_empty_list(tmp_path: Path) -> None:
     assert json.loads(OutputWriter(tmp_path, ("rle",)).close().read_text()) == []
 
