@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -51,9 +50,8 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
             Pages([labels], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
             names |= dict.fromkeys(run.masks.info.class_names)
         remove_overlays(out, drawn)
-        made = Counter[str]()
         export = Export(
-            images=_counted(once(labelled, left_out), made),
+            images=once(labelled, left_out),
             store=run.selected,
             categories=dict(enumerate(names, start=1)),
             split=splits[0],
@@ -65,7 +63,7 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
     empty = sum(int((labels.to_check & (labels.numbers["chosen"] < 0)).sum()) for labels in labelled)
     rows = sum(map(len, labelled))
     print(
-        f"\n{counted(made['masks'], 'mask')} for {counted(rows, 'row')}: {out}/labels.json (COCO)\n"
+        f"\n{counted(export.taken.masks, 'mask')} for {counted(rows, 'row')}: {out}/labels.json (COCO)\n"
         f"{counted(doubtful, 'row')} to check, {empty} of them without a mask: {out}/check.csv\n"
         f"to look at: {', '.join(map(str, pages))}\n"
         f"to decide:  {_review_command(settings, out, splits, dataset)}\n"
@@ -121,10 +119,4 @@ def _with_scores(labels: Labels, photos: np.ndarray, left_out: LeftOut) -> Itera
     for image in annotated_images(run.selected, refs, candidates=run.masks, left_out=left_out):
         for annotation in image.annotations:
             annotation.about.update(labels.certainty(annotation.about["ref_id"], annotation.choice))
-        yield image
-
-
-def _counted(images: Iterable[AnnotatedImage], made: Counter[str]) -> Iterator[AnnotatedImage]:
-    for image in images:
-        made["masks"] += len(image.annotations)
         yield image

@@ -62,7 +62,7 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
     from ssc_core.masks.store import MaskStore
     from ssc_core.refer.ref_table import read_categories, refs_by_photo
 
-    left_out, counts = LeftOut(), _Counts()
+    left_out = LeftOut()
     with ExitStack() as stack:
         store = open_masks(masks)
         stack.enter_context(store)
@@ -77,7 +77,7 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
             annotated = annotated_images(store, photos, candidates=candidates, left_out=left_out)
             categories = read_categories(table) or dict(enumerate(store.info.class_names, start=1))
         export_ = Export(
-            images=counts.counted(annotated),
+            images=annotated,
             store=store,
             categories=categories,
             split=masks.resolve().parent.name,
@@ -86,10 +86,12 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
             made_by=dict(_made_by(masks, store, candidates)),
         )
         form.write(export_, out)
-        print(counts.said(out) if form.refs else f"{counted(len(store), 'picture')} in {out}")
+        taken = export_.taken
+        written = f"{counted(taken.masks, 'mask')} of {counted(taken.photos, 'photo')}"
+        print(f"{written if form.refs else counted(len(store), 'picture')} in {out}")
     for line in left_out.lines():
         print(f"left out, {line}")
-    if dropped := counts.keys - form.keeps:
+    if dropped := taken.keys - form.keeps:
         print(f"left out, of every mask, since the format has no place for it: {', '.join(sorted(dropped))}")
 
 
@@ -109,21 +111,3 @@ def _made_by(
             with ScoreStore(file) as scores:
                 yield file.name, scores.info
     yield masks.name, store.info
-
-
-class _Counts:
-    """Photos and masks that go by, and what is said of the masks."""
-
-    def __init__(self) -> None:
-        self.photos = self.masks = 0
-        self.keys: set[str] = set()
-
-    def counted(self, images: Iterable[AnnotatedImage]) -> Iterator[AnnotatedImage]:
-        for image in images:
-            self.photos += 1
-            self.masks += len(image.annotations)
-            self.keys.update(*(one.about for one in image.annotations))
-            yield image
-
-    def said(self, out: Path) -> str:
-        return f"{counted(self.masks, 'mask')} of {counted(self.photos, 'photo')} in {out}"

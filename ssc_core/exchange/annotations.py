@@ -68,13 +68,27 @@ class AnnotatedImage:
     annotations: Sequence[Annotation]
 
 
+@dataclass(slots=True)
+class Taken:
+    """What a format takes: how many photos and masks, and the keys of what is said of these."""
+
+    photos: int = 0
+    masks: int = 0
+    keys: set[str] = field(default_factory=set)
+
+    def add(self, image: AnnotatedImage) -> None:
+        self.photos += 1
+        self.masks += len(image.annotations)
+        self.keys.update(*(one.about for one in image.annotations))
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """What a format's ``write`` gets.
 
-    images: read once. store: what they are from. categories: id -> class name of the dataset. split: its name. photos:
-    their folder, where the format takes photos along. left_out: to note what is not written. made_by: what made the
-    files that the masks come from, by their names.
+    images: read once, by one of the methods below, which count in ``taken`` what they give. store: what they are from.
+    categories: id -> class name of the dataset. split: its name. photos: their folder, where the format takes photos
+    along. left_out: to note what is not written. made_by: what made the files that the masks come from, by their names.
     """
 
     images: Iterable[AnnotatedImage]
@@ -84,6 +98,13 @@ class Export:
     photos: Path
     left_out: LeftOut
     made_by: Mapping[str, StoreInfo] = field(default_factory=dict)
+    taken: Taken = field(default_factory=Taken)
+
+    def all_images(self) -> Iterator[AnnotatedImage]:
+        """The images."""
+        for image in self.images:
+            self.taken.add(image)
+            yield image
 
     def images_by_label(self, suffix: str) -> Iterator[tuple[str, AnnotatedImage]]:
         """Images with the name of a file of their own, the photo's with another ``suffix``; a name is taken once."""
@@ -94,7 +115,13 @@ class Export:
                 self.left_out.add(f"photos whose {label} is another's", f"{image.file_name} ({taken[label]})")
                 continue
             taken[label] = image.file_name
+            self.taken.add(image)
             yield label, image
+
+    def leave_out_mask(self, reason: str, mask: Annotation) -> None:
+        """Note that a mask of an image that was taken is not written."""
+        self.left_out.add(reason, mask.name)
+        self.taken.masks -= 1
 
 
 def refs_of(about: Mapping[str, Any]) -> list[int]:

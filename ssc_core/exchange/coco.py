@@ -32,7 +32,7 @@ _KEYS = ("images", "annotations", "categories")
 
 def write(export: Export, out: Path) -> None:
     """Write one JSON file. Sentences, refs and scores are attributes of the annotations."""
-    write_json_lists(out, _KEYS, coco_entries(export.images, export.categories))
+    write_json_lists(out, _KEYS, coco_entries(export.all_images(), export.categories))
 
 
 def write_fiftyone(export: Export, out: Path) -> None:
@@ -45,7 +45,7 @@ def write_fiftyone(export: Export, out: Path) -> None:
                     place_photo(export.photos, entry["file_name"], folder / "data")
                 yield key, entry
 
-        write_json_lists(folder / "labels.json", _KEYS, placed(coco_entries(export.images, export.categories)))
+        write_json_lists(folder / "labels.json", _KEYS, placed(coco_entries(export.all_images(), export.categories)))
 
 
 def coco_entries(

@@ -29,7 +29,7 @@ _ATTRIBUTES = ("refs", "sentences", "score")
 
 def write(export: Export, out: Path) -> None:
     """Write one XML file."""
-    write_images(export.images, export.categories.values(), out)
+    write_images(export.all_images(), export.categories.values(), out)
 
 
 def write_images(images: Iterable[AnnotatedImage], categories: Iterable[str], out: Path) -> None:

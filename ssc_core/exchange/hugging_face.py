@@ -64,7 +64,7 @@ def write(export: Export, out: Path) -> None:
         (folder / "data").mkdir()
         with pq.ParquetWriter(folder / "data" / f"{export.split}-00000-of-00001.parquet", schema) as writer:
             rows: list[dict[str, Any]] = []
-            for image in export.images:
+            for image in export.all_images():
                 rows.append(_row(image, export.photos))
                 if len(rows) == _ROWS_AT_ONCE:
                     writer.write_table(pa.Table.from_pylist(rows, schema))

@@ -40,7 +40,7 @@ _FARTHEST = 150
 
 def write(export: Export, out: Path) -> None:
     """Write the folder. Masks are predictions of the tasks; photos are named as local files."""
-    images = list(export.images)
+    images = list(export.all_images())
     names = (*export.categories.values(), *(one.category for image in images for one in image.annotations))
     labels = dict.fromkeys(map(xml_text, names))
     with new_folder(out) as folder:

@@ -51,6 +51,6 @@ def _lines(image: AnnotatedImage, numbers: dict[str, int], export: Export) -> li
         number = numbers.setdefault(one.category, len(numbers))
         line = f"{number} {' '.join(f'{share:.6f}' for share in shares.ravel())}\n"
         if line in lines:
-            export.left_out.add("masks that are the same as another of their class", one.name)
+            export.leave_out_mask("masks that are the same as another of their class", one)
         lines[line] = None
     return list(lines)

@@ -93,6 +93,16 @@ def test_every_format_says_by_name_what_it_leaves_out(split: Path, name: str) ->
     assert ("the format has no place for it: ref_id, sentences" in said) == (name == "yolo")
 
 
+def test_what_is_counted_is_what_was_written(split: Path) -> None:
+    code = rle.encode(boxes())[0]
+    with SelectionWriter(split / "selected.h5", INFO) as writer:
+        for ref_id in (1, 2):  # one mask
+            writer.append_ref(ref_id, image_id=1, size=SIZE, scores=np.zeros((1, 2)), chosen=[0], rles=[code])
+    out, said = exported(split, "yolo", "selected.h5")
+    assert said.startswith("1 mask of 1 photo in ")
+    assert len((out / "labels/train/a.txt").read_text().splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", READ)
 def test_candidates_and_choices_come_back(split: Path, name: str) -> None:
     candidates = exported(split, name, "masks.h5")[0]

@@ -121,14 +121,14 @@ def test_a_mask_of_two_refs_is_one_line_of_yolo_and_equal_stems_are_named(
     first, _ = list(made.images)
     twice = type(first)(1, first.file_name, first.size, [first.annotations[0]] * 2)
     other = type(first)(2, "beach day.png", first.size, [])
-    FORMATS["yolo"].write(
-        Export([twice, other], made.store, CATEGORIES, "train", made.photos, made.left_out), tmp_path / "o"
-    )
+    made = Export([twice, other], made.store, CATEGORIES, "train", made.photos, made.left_out)
+    FORMATS["yolo"].write(made, tmp_path / "o")
     assert len((tmp_path / "o/labels/train/beach day.txt").read_text().splitlines()) == 1
     assert {
         "masks that are the same as another of their class": ["mask 0 of beach day.jpg"],
         "photos whose beach day.txt is another's": ["beach day.png (beach day.jpg)"],
     }.items() <= made.left_out.names.items()
+    assert (made.taken.photos, made.taken.masks, made.taken.keys) == (1, 1, {"score", "ref_ids"})
 
 
 def test_datasets_reads_the_folder_of_hugging_face(
