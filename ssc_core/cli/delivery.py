@@ -35,16 +35,14 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
     labelled: list[Labels] = []
     pages: list[Path] = []
     drawn: set[str] = set()
-    unreadable: set[str] = set()
     with ExitStack() as stack:
         _remove_old_pages(out, folder, splits)
         names: dict[str, None] = {}
         for split in splits:
             run = open_run(stack, folder / split, split)
-            labels = Labels(run)
+            labels = Labels(run, photos=reader)
             labelled.append(labels)
-            of_split, cannot_be_read = draw_overlays(run, labels.rows(), reader, out)
-            drawn, unreadable = drawn | of_split, unreadable | cannot_be_read
+            drawn |= draw_overlays(run, labels.rows(), reader, out)
             page = page_of(split, splits)
             pages.append(out / f"{page}.html")
             Pages([labels], reader.or_grey, split, str(folder), world).write(pages[-1], out / page)
@@ -59,7 +57,7 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
             left_out=left_out,
         )
         FORMATS["coco"].write(export, out / "labels.json")
-    doubtful = write_checklist(labelled, unreadable, out / "check.csv")
+    doubtful = write_checklist(labelled, drawn, out / "check.csv")
     empty = sum(int((labels.to_check & (labels.numbers["chosen"] < 0)).sum()) for labels in labelled)
     rows = sum(map(len, labelled))
     print(

@@ -28,30 +28,27 @@ _MARK = b"overlay of ssc label"
 SIDE = 640
 """Longer side of an overlay, pixels."""
 
-UNREADABLE = "The photo cannot be read"
-
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the start of a formula, in CSV too (OWASP, "CSV Injection")."""
 
 COLUMNS = ("ref", "image", "sentences", "class", "candidates", "score", "margin", "why", "overlay")
 
 
-def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: Path) -> tuple[set[str], set[str]]:
-    """Write a JPEG for every row at ``out / overlay_of(row)``; what was written, relative to ``out``, and the names of
-    photos that cannot be read, where these are skipped, which have none."""
+def draw_overlays(run: Run, rows: Iterable[LabelRow], photos: PhotoReader, out: Path) -> set[str]:
+    """Write a JPEG for every row at ``out / overlay_of(row)``, but none of photos that cannot be read, where these are
+    skipped; what was written, relative to ``out``."""
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    drawn, unreadable = set(), set()
+    drawn = set()
     for row in rows:
         photo = photos.or_none(row.ref.file_name)
         if photo is None:
-            unreadable.add(row.ref.file_name)
             continue
         pick = None if row.chosen < 0 else row.chosen
         picture = candidates_overlay(photo, run.candidates(row.ref.ref_id), pick, side=SIDE)
         with atomic_path(out / overlay_of(row)) as temporary:
             Image.fromarray(picture).save(temporary, format="JPEG", quality=88, comment=_MARK)
         drawn.add(overlay_of(row))
-    return drawn, unreadable
+    return drawn
 
 
 def remove_overlays(out: Path, kept: AbstractSet[str]) -> None:
@@ -74,25 +71,24 @@ def overlay_of(row: LabelRow) -> str:
     return f"overlays/{stem}_{row.ref.ref_id}{sentence}.jpg"
 
 
-def write_checklist(labels: Sequence[Labels], unreadable: AbstractSet[str], out: Path) -> int:
+def write_checklist(labels: Sequence[Labels], drawn: AbstractSet[str], out: Path) -> int:
     """Write those choices of some splits that a person should look at as CSV with ``COLUMNS``, in the order in which
-    ``ssc review`` asks; how many. unreadable: names of photos, see ``draw_overlays``."""
+    ``ssc review`` asks; how many. drawn: see ``draw_overlays``."""
     count = 0
     with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for row in heapq.merge(*(one.rows(one.doubtful()) for one in labels), key=lambda row: row.turn):
-            writer.writerow(_cells(row, "" if row.ref.file_name in unreadable else overlay_of(row)))
+            writer.writerow(_cells(row, overlay_of(row) if overlay_of(row) in drawn else ""))
             count += 1
     return count
 
 
 def _cells(row: LabelRow, overlay: str) -> list[object]:
     score, margin = ("" if np.isnan(value) else f"{value:.3f}" for value in (row.score, row.margin))
-    why = "; ".join(row.why) if overlay else UNREADABLE
     texts = (row.ref.file_name, " | ".join(row.sentences), row.asked, overlay)
     photo, sentences, asked, picture = map(no_formula, texts)
-    return [row.ref.ref_id, photo, sentences, asked, row.found, score, margin, why, picture]
+    return [row.ref.ref_id, photo, sentences, asked, row.found, score, margin, "; ".join(row.why), picture]
 
 
 def no_formula(text: str) -> str:

@@ -21,6 +21,7 @@ REASONS = {
     "scorers": "Its scorers disagree",
     "network": "A network means something else",
     "together": "Doubtful by all signs together",
+    "unreadable": "The photo cannot be read",
     "empty": "Nothing found",
     "alone": "One candidate, nothing to choose from",
 }
@@ -41,9 +42,15 @@ TOGETHER = ("margin", "scorers", "network")
 choices than it does: they would only blur it (measured: docs/review.md)."""
 
 
-def judge(numbers: np.ndarray, order: str = "doubt", decided: frozenset[int] = frozenset()) -> None:
+def judge(
+    numbers: np.ndarray,
+    order: str = "doubt",
+    decided: frozenset[int] = frozenset(),
+    unreadable: frozenset[int] = frozenset(),
+) -> None:
     """Write ``doubt`` and ``reasons`` of all choices. order: "doubt", the signs that count ``TOGETHER``, or the name of
-    one; decided: refs that a person decided, which need no second look and get no reason."""
+    one; decided: refs that a person decided, which need no second look and get no reason; unreadable: ids of photos in
+    which nothing was found since they cannot be read."""
     signs = signs_of(numbers)
     together = places([signs[name] for name in TOGETHER])
     numbers["doubt"] = together if order == "doubt" else places([signs[order]])
@@ -53,13 +60,15 @@ def judge(numbers: np.ndarray, order: str = "doubt", decided: frozenset[int] = f
         "scorers": signs["scorers"] > 0,
         "network": numbers["network"] < SAME,
     }
+    cannot_be_read = np.isin(numbers["image_id"], list(unreadable))
     known = np.any([~np.isnan(signs[name]) for name in TOGETHER], axis=0)
     holds = {
         **alone_say,
         "none": (numbers["found"] > 0) & (numbers["chosen"] < 0),
         # said only where no single one says why
         "together": _most(np.where(known, together, np.nan)) & ~np.any(list(alone_say.values()), axis=0),
-        "empty": numbers["found"] == 0,
+        "unreadable": cannot_be_read,
+        "empty": (numbers["found"] == 0) & ~cannot_be_read,
         "alone": numbers["found"] == 1,
     }
     open_to_all = ~np.isin(numbers["ref_id"], list(decided))

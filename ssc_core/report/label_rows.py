@@ -14,6 +14,7 @@ import pandas as pd
 from ssc_core.errors import SscError
 from ssc_core.masks.choice import NONE
 from ssc_core.masks.reader import Ids
+from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import refs_by_photo
 from ssc_core.report.doubt import CHECKED, REASONS, bit, in_order, judge, said
@@ -84,15 +85,18 @@ class Labels:
 
     Of all of them, memory holds numbers, some 90 bytes a choice; texts are those of the photos that are read.
 
-    numbers: ``NUMBERS`` (N,); places among them are what methods take. order: as in ``doubt.judge``. chosen_only: leave
-    refs out that Select passed over, else these raise SscError, as files of other refs do.
+    numbers: ``NUMBERS`` (N,); places among them are what methods take. order: as in ``doubt.judge``. photos: to open
+    those in which nothing was found, which tells whether they can be read. chosen_only: leave refs out that Select
+    passed over, else these raise SscError, as files of other refs do.
     """
 
-    def __init__(self, run: Run, order: str = "doubt", *, chosen_only: bool = False) -> None:
+    def __init__(
+        self, run: Run, order: str = "doubt", *, photos: PhotoReader | None = None, chosen_only: bool = False
+    ) -> None:
         self.run = run
         refs = (ref for ref in run.refs() if not chosen_only or ref.ref_id in run.selected)
         self.numbers = np.fromiter((line for ref in refs for line in _numbers(run, ref)), NUMBERS)
-        judge(self.numbers, order, run.selected.reviewed)
+        judge(self.numbers, order, run.selected.reviewed, self._unreadable(photos))
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -134,6 +138,14 @@ class Labels:
         sentences = ref.sentences[self.run.sentences_of(choice)]
         plain = {key: own[key] for key in ("found", "chosen", "score", "margin", "doubt")}
         return LabelRow(ref, choice, sentences, name, reasons=_reasons(own), **plain)
+
+    def _unreadable(self, photos: PhotoReader | None) -> frozenset[int]:
+        """Ids of the photos that Segment passed over."""
+        if photos is None or not photos.skip_bad:
+            return frozenset()
+        images, found = self.numbers["image_id"], self.numbers["found"]
+        without = refs_by_photo(self.run.table, np.setdiff1d(images, images[found > 0]), self.run.split)
+        return frozenset(image_id for image_id, refs in without if photos.or_none(refs[0].file_name) is None)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -185,14 +197,14 @@ def _reasons(line: Any) -> dict[str, str]:
     return {reason: said(reason, line) for reason in REASONS if line["reasons"] & bit(reason)}
 
 
-def asked_rows(run: Run, order: str = "doubt") -> list[LabelRow]:
+def asked_rows(run: Run, order: str = "doubt", photos: PhotoReader | None = None) -> list[LabelRow]:
     """The refs in the order in which people are asked about them, each by its most doubtful choice. Photos that cannot
     be read were passed over, where the config has it so: refs that Select does not have are left out.
 
-    order: as in ``doubt.judge``, or "table".
+    order: as in ``doubt.judge``, or "table"; photos: see ``Labels``.
     """
     by_table = order == "table"
-    labels = Labels(run, "doubt" if by_table else order, chosen_only=True)
+    labels = Labels(run, "doubt" if by_table else order, photos=photos, chosen_only=True)
     turns = np.arange(len(labels)) if by_table else in_order(labels.numbers)
     _, first = np.unique(labels.numbers["ref_id"][turns], return_index=True)
     asked = turns[np.sort(first)]

@@ -69,7 +69,8 @@ def write_labels_page(
     with ExitStack() as stack:
         run = Run.open(stack, split, split, refs=refs, nouns=nouns, masks=masks, scores=scores, selected=selected)
         world = read_json(data).get("world", "files")
-        Pages([Labels(run)], open_photos(refs, images).or_grey, split, inspected, world).write(out, pages)
+        photos = open_photos(refs, images)
+        Pages([Labels(run, photos=photos)], photos.or_grey, split, inspected, world).write(out, pages)
 
 
 def remove_pages(out: Path, folder: Path) -> None:

@@ -68,7 +68,7 @@ class Queue:
         self._run, self._photos, self._reviews = run, photos, reviews
         self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
         self._known: dict[bytes, Review] = {}
-        self._rows = {row.ref.ref_id: row for row in asked_rows(run, order)}
+        self._rows = {row.ref.ref_id: row for row in asked_rows(run, order, photos)}
         # those of all splits, as for Select: a decision on another split's ref is none on one here that says the same
         photos_here = np.unique([row.ref.image_id for row in self._rows.values()])
         self._refs = KnownRefs(ref for _, refs in refs_by_photo(run.table, photos_here) for ref in refs)

@@ -168,7 +168,7 @@ def test_the_page_the_table_and_review_ask_in_one_order(place, tmp_path):
         asked = [one["ref"] for one in Queue(run, None, place.reviews).list()]
         why = {ref: Queue(run, None, place.reviews).ref(ref)["why"] for ref in asked}
         labels = Labels(run)
-        count = write_checklist([labels], set(), tmp_path / "check.csv")
+        count = write_checklist([labels], frozenset(), tmp_path / "check.csv")
         Pages([labels], open_photos(place.refs, place.images).or_grey, "val", "", "files").write(
             tmp_path / "labels.html", tmp_path / "labels"
         )

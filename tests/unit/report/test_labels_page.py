@@ -36,6 +36,7 @@ from ssc_core.report.doubt import in_order
 from ssc_core.report.label_rows import LabelRow, Labels, by_class
 from ssc_core.report.labels_page import Pages, remove_pages, write_labels_page
 from ssc_core.report.run import Run
+from ssc_core.review.queue import Queue
 from tests.alive import counting_alive
 from tests.files import write_nouns
 
@@ -271,8 +272,10 @@ def test_fewer_pages_leave_none_of_the_old(dataset: Path, monkeypatch: pytest.Mo
 
 def test_a_photo_that_is_skipped_is_grey_and_its_rows_stay(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (dataset.parents[1] / "photos/beach 3.png").write_bytes(b"no photo")
-    _, pages = write(dataset, 5, monkeypatch)
+    overview, pages = write(dataset, 5, monkeypatch)
     assert 'id="ref-3"' in pages[0]
+    assert "The photo cannot be read: 1" in overview
+    assert "Nothing found:" not in overview
 
 
 def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) -> None:
@@ -280,17 +283,20 @@ def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) ->
     (photos / "beach 3.png").write_bytes(b"no photo")
     with ExitStack() as stack:
         run = Run.open(stack, "train", "train", **files(dataset))
-        labels = Labels(run)
-        drawn, unreadable = draw_overlays(run, labels.rows(), open_photos(dataset / "refs.parquet", photos), tmp_path)
-        assert unreadable == {"beach 3.png"}
+        reader = open_photos(dataset / "refs.parquet", photos)
+        labels = Labels(run, photos=reader)
+        drawn = draw_overlays(run, labels.rows(), reader, tmp_path)
         assert drawn == {overlay_of(row) for row in labels.rows() if row.ref.ref_id != 3}
         assert [row.ref.ref_id for row in labels.rows() if not (tmp_path / overlay_of(row)).is_file()] == [3]
-        assert write_checklist([labels], unreadable, tmp_path / "check.csv") == 3
+        assert write_checklist([labels], drawn, tmp_path / "check.csv") == 3
+        queue = Queue(run, reader, tmp_path / "reviews.csv")
+        asked = {ref_id: queue.ref(ref_id)["why"] for ref_id in (1, 2, 3)}
     lines = list(csv.DictReader((tmp_path / "check.csv").open(encoding="utf-8")))
     assert [(line["ref"], line["why"]) for line in lines] == [
         ("1", "two candidates score alike (0.05)"), ("2", "1 of its 2 sentences would take another"),
         ("3", "The photo cannot be read"),
     ]  # fmt: skip
+    assert [asked[int(line["ref"])] for line in lines] == [[line["why"]] for line in lines]
     assert lines[0] | {"image": "beach 1.png", "class": "cat", "score": "5.000", "margin": "0.055"} == lines[0]
     assert (lines[2]["score"], lines[2]["overlay"], lines[0]["overlay"]) == ("", "", "overlays/beach 1_1.jpg")
 
@@ -300,7 +306,7 @@ def test_a_strangers_sentence_is_no_formula_in_a_spreadsheet(tmp_path: Path, sen
     ref: Any = SimpleNamespace(file_name="=a.jpg", ref_id=7)
     row = LabelRow(ref, 0, (sentence, "the = cat"), "-cat", 2, 0, -1.5, 0.25, {"margin": "two score alike"})
     labels: Any = SimpleNamespace(doubtful=lambda: None, rows=lambda places: [row])
-    assert write_checklist([labels], set(), tmp_path / "check.csv") == 1
+    assert write_checklist([labels], {"overlays/=a_7.jpg"}, tmp_path / "check.csv") == 1
     with (tmp_path / "check.csv").open(encoding="utf-8", newline="") as stream:
         (line,) = csv.DictReader(stream)
     assert (line["sentences"], line["image"], line["class"]) == (f"'{sentence} | the = cat", "'=a.jpg", "'-cat")
@@ -343,7 +349,7 @@ def test_a_photo_with_a_long_name_has_an_overlay(tmp_path: Path) -> None:
     row: Any = SimpleNamespace(ref=SimpleNamespace(file_name=name, ref_id=7), chosen=0, choice=0)
     run: Any = SimpleNamespace(candidates=lambda ref_id: np.ones((1, 8, 12), bool))
     photos: Any = SimpleNamespace(or_none=lambda file_name: np.zeros((8, 12, 3), np.uint8))
-    assert draw_overlays(run, [row], photos, tmp_path) == ({overlay_of(row)}, set())
+    assert draw_overlays(run, [row], photos, tmp_path) == {overlay_of(row)}
     assert (tmp_path / overlay_of(row)).is_file()
 
 
