@@ -38,8 +38,9 @@ detect:
 
 README = """refs.csv: a row per object. `image` is relative to the folder of the photos; several sentences for the same
 object are separated by |. Optional columns: split (train, val), mask (a PNG with the truth, for evaluation alone).
+In this folder:
 
-    ssc label photos refs.csv --out labels --preset small --config {name}
+    {command}
 """
 
 
@@ -51,7 +52,7 @@ def init(folder: Annotated[Path, typer.Argument(help="New or existing folder; no
     files = {
         folder / "refs.csv": TABLE,
         folder / "mine.yaml": CONFIG.format(name=shlex.quote(str(folder / "mine.yaml"))),
-        folder / "README.txt": README.format(name="mine.yaml"),
+        folder / "README.txt": README.format(command=_command(Path())),
     }
     if there := [str(file) for file in files if file.exists()]:
         raise SscError(f"{', '.join(there)} is there already; nothing was written")
@@ -63,5 +64,10 @@ def init(folder: Annotated[Path, typer.Argument(help="New or existing folder; no
     print(
         f"{folder}: refs.csv ({len(rows)} rows as an example), mine.yaml, photos/. Both files were read and are right."
     )
-    places = shlex.join(f"{folder}/{name}" for name in ("photos", "refs.csv"))
-    print(f"Put photos and rows in, then: ssc label {places} --out {shlex.quote(f'{folder}/labels')}")
+    print(f"Put photos and rows in, then: {_command(folder)}")
+
+
+def _command(folder: Path) -> str:
+    """What labels the folder, by the config in it."""
+    photos, table, out, config = (str(folder / name) for name in ("photos", "refs.csv", "labels", "mine.yaml"))
+    return shlex.join(["ssc", "label", photos, table, "--out", out, "--preset", "small", "--config", config])

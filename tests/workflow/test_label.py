@@ -344,7 +344,11 @@ def test_what_is_wrong_with_the_table_is_said_before_anything_is_fetched(
 
 
 def test_a_start(ssc, tmp_path: Path) -> None:
-    ssc(tmp_path, "init", "new")
+    said = ssc(tmp_path, "init", "new")
+    command = "ssc label photos refs.csv --out labels --preset small --config mine.yaml"
+    assert f"    {command}\n" in (tmp_path / "new/README.txt").read_text()
+    in_the_folder = re.sub(r"photos|refs\.csv|labels|mine\.yaml", r"new/\g<0>", command)
+    assert said.rstrip().endswith(in_the_folder)
     assert "image,sentences" in (tmp_path / "new/refs.csv").read_text()
     assert read_config_file(tmp_path / "new/mine.yaml")["select"] == {"min_area": 500}
     assert "nothing was written" in ssc(tmp_path, "init", "new", fails=True)
