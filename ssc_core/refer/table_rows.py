@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile, zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,53 +65,71 @@ def filled(cell: Any, other: Any = None) -> Any:
 def _csv_rows(path: Path) -> Iterator[PlacedRow]:
     # Spreadsheets put a byte order mark first; utf-8-sig drops it.
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        first, line = _first_line(stream)
-        place = f"{path}, line {first}"
-        delimiter, columns = _header(line, place)
+        before, start = _start(stream)
+        place = f"{path}, line {before + 1}"
+        delimiter, columns = _header(stream, start, place)
         _announce_unused([column for column in columns if column], place)
+        stream.seek(start)
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         try:
+            next(reader)
             for cells in reader:
-                where = f"{path}, line {first + reader.line_num}"
+                where = f"{path}, line {before + reader.line_num}"
                 if not any(cell.strip() for cell in cells):
                     continue
-                if any(cell.strip() for cell in cells[len(columns) :]):
-                    raise SscError(f"{where}: more cells than columns; put cells that hold commas in double quotes")
+                _check_named(cells, columns, where)
                 yield (
                     where,
                     {column: cell for column, cell in zip(columns, cells, strict=False) if column in READ_COLUMNS},
                 )
         except csv.Error as error:
-            raise SscError(f"{path}, line {first + reader.line_num}: {error}") from error
+            raise SscError(f"{path}, line {before + reader.line_num}: {error}") from error
 
 
-def _first_line(stream: TextIO) -> tuple[int, str]:
-    """Number and text of the header: the first line that is neither blank nor Excel's ``sep=;``."""
-    for number, line in enumerate(iter(stream.readline, ""), start=1):
+def _start(stream: TextIO) -> tuple[int, int]:
+    """Of the header, the first line that is neither blank nor Excel's ``sep=;``: the lines before it, and its place."""
+    start = stream.tell()
+    for before, line in enumerate(iter(stream.readline, "")):
         if line.strip(" \t\r\n;,") and not re.fullmatch("sep=.", line.strip('\r\n" ')):
-            return number, line
-    return 1, ""
+            return before, start
+        start = stream.tell()
+    return 0, 0
 
 
-def _header(line: str, where: str) -> tuple[str, list[str]]:
-    """The delimiter with which a header has the columns of a table, and its columns."""
-    found: list[list[str]] = []
+def _header(stream: TextIO, start: int, where: str) -> tuple[str, list[str]]:
+    """The delimiter with which a header, of one line or several, has the columns of a table, and its columns, "" for
+    those without a name."""
+    found: list[tuple[list[str], str]] = []
     for delimiter in _DELIMITERS:
+        stream.seek(start)
         try:
-            cells = next(csv.reader([line], delimiter=delimiter), [])
+            cells = next(csv.reader(stream, delimiter=delimiter), [])
         except csv.Error as error:
             raise SscError(f"{where}: {error}") from error
-        columns = [" ".join(cell.split()).lower() for cell in cells]
+        cells = [" ".join(cell.split()) for cell in cells]
+        columns = [cell.lower() for cell in cells]
         if set(REQUIRED) <= set(columns):
             _check_once(columns, where)
             return delimiter, columns
-        found.append(columns)
-    likely = max(found, key=lambda columns: (len(set(REQUIRED) & set(columns)), len(columns)))
+        found.append((columns, delimiter.join(cells)))
+    likely, text = max(found, key=lambda one: (len(set(REQUIRED) & set(one[0])), len(one[0])))
     missing = next(column for column in REQUIRED if column not in likely)
     raise SscError(
         f"{where}: no column '{missing}'; a table has the columns {', '.join(READ_COLUMNS)}, and this file begins "
-        f"'{line.strip():.80}'"
+        f"'{text:.80}'"
     )
+
+
+def _check_named(cells: Sequence[str], columns: Sequence[str], where: str) -> None:
+    """Raise SscError for a cell below no name: it is what a comma cut off. The first columns may be row names, as R and
+    pandas write them."""
+    named = zip_longest(cells, columns, fillvalue="")
+    for cell, column in dropwhile(lambda pair: not pair[1], named):
+        if cell.strip() and not column:
+            raise SscError(
+                f"{where}: more cells than columns ('{cell.strip():.40}' is below no name); put cells that hold commas "
+                "in double quotes"
+            )
 
 
 def _check_once(columns: Sequence[str], where: str) -> None:
