@@ -29,6 +29,9 @@ _LEAST_UNPACKED, _MOST_UNPACKED = 2**20, 100
 _SPLITS, _STATE = "dataset_dict.json", "state.json"
 """What `save_to_disk` writes beside its Arrow files: of a folder of splits, and of one."""
 
+_MISSING = frozenset({"NA", "NaN", "nan"})
+"""What R, and a data frame whose values were made texts, write into a cell of CSV that has none."""
+
 log = logging.getLogger(__name__)
 
 PlacedRow = tuple[str, dict[str, Any]]
@@ -39,11 +42,11 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
     """The rows that are not blank. Columns that nothing reads are announced in the log.
 
     CSV may be separated by commas, semicolons or tabs, and its header may have capitals and blanks, as spreadsheets
-    write it. Of COCO JSON, every annotation with a ``caption`` is a row, its ``segmentation`` the mask, its
-    ``split`` or its photo's the split. Of photos that Hugging Face put inside, in a parquet file or a folder that
-    ``save_to_disk`` wrote, the ``path`` is the name; rows of such a folder with several splits are of theirs, unless
-    they say another. Raises SscError that names the place: for a file that is no table, columns that are missing or
-    occur twice, and rows that are not as long as the header or no JSON.
+    write it; a cell of NA, NaN or nan is empty, and such a sentence blank. Of COCO JSON, every annotation with a
+    ``caption`` is a row, its ``segmentation`` the mask, its ``split`` or its photo's the split. Of photos that Hugging
+    Face put inside, in a parquet file or a folder that ``save_to_disk`` wrote, the ``path`` is the name; rows of such a
+    folder with several splits are of theirs, unless they say another. Raises SscError that names the place: for a file
+    that is no table, columns that are missing or occur twice, and rows that are longer than the header or no JSON.
     """
     reader = _saved_rows if path.is_dir() else _READERS.get(path.suffix.lower())
     if reader is None:
@@ -78,12 +81,16 @@ def _csv_rows(path: Path) -> Iterator[PlacedRow]:
                 if not any(cell.strip() for cell in cells):
                     continue
                 _check_named(cells, columns, where)
-                yield (
-                    where,
-                    {column: cell for column, cell in zip(columns, cells, strict=False) if column in READ_COLUMNS},
-                )
+                read = (pair for pair in zip(columns, cells, strict=False) if pair[0] in READ_COLUMNS)
+                yield where, {column: _without_missing(column, cell) for column, cell in read}
         except csv.Error as error:
             raise SscError(f"{path}, line {before + reader.line_num}: {error}") from error
+
+
+def _without_missing(column: str, cell: str) -> str:
+    """A cell, "" where it says that there is none; and so each of several sentences, which R pastes together."""
+    parts = cell.split("|") if column == "sentences" else [cell]
+    return "|".join("" if part.strip() in _MISSING else part for part in parts)
 
 
 def _start(stream: TextIO) -> tuple[int, int]:

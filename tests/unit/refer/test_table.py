@@ -74,6 +74,21 @@ def test_a_blank_cell_is_an_empty_one(tmp_path: Path, photo_folder: Path, split:
     assert [(ref.split, ref.segmentation) for data in found for ref in data.refs] == [("train", None)] * len(found)
 
 
+@pytest.mark.parametrize("missing", ["NA", "NaN", "nan"])
+def test_what_r_and_data_frames_write_for_missing_values_is_empty_in_csv(
+    tmp_path: Path, photo_folder: Path, missing: str
+) -> None:
+    rows = f"a.png,dog|{missing}|banana,{missing},{missing}\na.png,{missing},val,\n"
+    data = read(tmp_path, photo_folder, f"image,sentences,split,mask\n{rows}")
+    said = [[sentence.text for sentence in ref.sentences] for ref in data.refs]
+    assert (said, [ref.split for ref in data.refs]) == ([["dog", "", "banana"], [""]], ["train", "val"])
+    assert data.refs[0].segmentation is None
+    with pytest.raises(SscError, match="line 2: 'image' is empty"):
+        read(tmp_path, photo_folder, f"image,sentences\n{missing},dog\n")
+    row = json.dumps({"image": "a.png", "sentences": [missing]})
+    assert read(tmp_path, photo_folder, row, "mine.jsonl").refs[0].sentences[0].text == missing, "JSON has null"
+
+
 def test_jsonl(tmp_path: Path, photo_folder: Path) -> None:
     rows = [{"image": "a.png", "sentences": ["dog | cat"], "mask": RLE}, {"image": "a.png", "sentences": ["cat"]}]
     data = read(tmp_path, photo_folder, "\n\n".join(json.dumps(row) for row in rows), "mine.jsonl")
