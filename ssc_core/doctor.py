@@ -346,7 +346,8 @@ def _named_paths(settings: Settings) -> Iterator[str]:
     """Files and folders of weights in the config: of backends, and of the network."""
     scorers = [scorer.backend for scorer in (settings.score, *settings.scorers.values())]
     backends = [settings.nouns.encoder, settings.detect.backend, settings.segment.backend, *scorers]
-    values: list[str | None] = [path for one in backends if one for path in possible_paths(one.settings).values()]
+    given = [*(one.settings for one in backends if one), settings.network.settings]
+    values: list[str | None] = [path for one in given for path in possible_paths(one).values()]
     values += [settings.network.bert, settings.network.tokenizer, settings.network.swin_weights]
     yield from (value for value in values if isinstance(value, str) and "/" in value)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,14 +185,24 @@ def weights_version(path: str | None) -> str:
 
 
 def possible_paths(settings: Mapping[str, Any], results: str = ".") -> dict[str, str]:
-    """Values of a backend's settings that may be files or folders which it reads, by name of the setting.
+    """Values of a backend's settings that may be files or folders which it reads, by name of the setting; inside lists
+    and sections by ``name.0`` and ``name.key``.
 
     results: the folder of everything that is made. It is none of them, nor is the current folder, nor what they lie in:
     "" and "." are texts of another kind, and with all that is written there, models would change from run to run.
     """
-    texts = {key: value for key, value in settings.items() if isinstance(value, str) and key not in NO_FILES}
     folders = (Path().resolve(), Path(results).resolve())
-    return {key: text for key, text in texts.items() if _may_be_read(text, folders)}
+    known = {key: value for key, value in settings.items() if key not in NO_FILES}
+    return {key: text for key, text in _texts(known) if _may_be_read(text, folders)}
+
+
+def _texts(values: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, str):
+            yield str(key), value
+        elif isinstance(value, Mapping | list):
+            inner = value if isinstance(value, Mapping) else dict(enumerate(value))
+            yield from ((f"{key}.{name}", text) for name, text in _texts(inner))
 
 
 def _may_be_read(text: str, written: Iterable[Path]) -> bool:

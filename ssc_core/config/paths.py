@@ -26,7 +26,12 @@ def tidy_path(path: str | Path) -> str:
 
 
 def tidy_if_path(value: Any) -> Any:
-    """``value``, tidied where it can only be a path: names of models and packages do not begin like one."""
+    """``value``, or what lies in it, tidied where it can only be a path: names of models and packages do not begin like
+    one."""
+    if isinstance(value, dict):
+        return {key: tidy_if_path(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [tidy_if_path(item) for item in value]
     return tidy_path(value) if isinstance(value, str) and value.startswith(("~", "./", "../", "/")) else value
 
 

@@ -148,6 +148,11 @@ def test_photos_are_what_they_were_when_they_were_indexed(tmp_path: Path) -> Non
     assert "1 of 2 have changed" in found.text and "(first: gone.png)" in found.text
 
 
+def test_missing_weights_of_a_network_of_ones_own_are_named(tmp_path: Path) -> None:
+    mine = settings(tmp_path, "network: {name: 'tiny.py:Tiny', settings: {weights: [weights/start.pt]}}")
+    assert "weights/start.pt" in checks(doctor._weights(mine, tmp_path))["weights"].text
+
+
 def test_a_file_that_was_cut_off_is_found(tmp_path: Path) -> None:
     text = "segment: {backend: {name: sam, settings: {model: vit_b, checkpoint: weights/sam_vit_b_01ec64.pth}}}"
     mine = settings(tmp_path, text)

@@ -17,6 +17,12 @@ def test_every_file_that_a_setting_names_has_its_sha256(tmp_path: Path) -> None:
     assert model_digests(settings, "score") == {"score.model": hashlib.sha256(b"abc").hexdigest()}
 
 
+def test_files_in_lists_and_sections_of_settings_have_theirs() -> None:
+    settings = {"weights": ["a", "b"], "parts": {"question": "c", "sizes": [1, None]}, "answers": ["d"], "one": "e"}
+    found = {"weights.0": "a", "weights.1": "b", "parts.question": "c", "one": "e"}
+    assert possible_paths(settings) == found
+
+
 def test_other_content_is_another_digest(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     before = model_digests({"model": str(tmp_path)}, "score")

@@ -41,7 +41,7 @@ allow_toy_models: true
 datasets:
   own: {source: {layout: "plugins/lines.py:read", file: my/refs.txt, images: my/photos}, splits: [train]}
 score: {prompt: [reverse_blur, "plugins/grey.py:grey_outside"]}
-network: {name: "plugins/tiny.py:Tiny", settings: {weights: my/weights.txt}}
+network: {name: "plugins/tiny.py:Tiny", settings: {weights: {parts: [my/weights.txt]}}}
 correct: {loss: "plugins/sure.py:sure"}
 """
 """On top of config.yaml: code of the user's own, with the files of docs/extending.md."""

@@ -56,7 +56,10 @@ def test_every_path_of_a_config_is_tidied(root: Path) -> None:
         "source": {"layout": "refer", "root": "~/data/", "name": "refcoco", "split_by": "unc", "instances": "~/i.json"},
         "splits": ["val"],
     }
-    backend = {"name": "./plug/in.py:Detector", "settings": {"model": "~/weights/", "names": "org/model"}}
+    backend = {
+        "name": "./plug/in.py:Detector",
+        "settings": {"model": "~/weights/", "names": "org/model", "more": [{"a": "./w/"}]},
+    }
     found = config(
         root, results="~/out/", datasets={"mine": table, "theirs": refer}, detect={"backend": backend},
         network={"bert": "./bert/", "swin_weights": "~/swin.pth"}, pretrain={"init_from": "./old//pretrain.pt"},
@@ -70,6 +73,7 @@ def test_every_path_of_a_config_is_tidied(root: Path) -> None:
     assert found.detect.backend.name == "plug/in.py:Detector"
     assert found.detect.backend.settings["model"] == "/home/me/weights"
     assert found.detect.backend.settings["names"] == "org/model"
+    assert found.detect.backend.settings["more"] == [{"a": "w"}]
     assert (found.network.bert, found.network.swin_weights) == ("bert", "/home/me/swin.pth")
     assert found.pretrain.init_from == "old/pretrain.pt"
     assert found.sources.mirrors == ("/home/me/mirror", "https://x.org/a/")
