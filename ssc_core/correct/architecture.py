@@ -38,7 +38,7 @@ def infer_architecture(
             "fusion_heads": [int(heads) for heads in str(args.get("mha") or "1-1-1-1").split("-")],
             "text_dim": model["backbone.layers.0.fusion.image_lang_att.f_key.0.weight"].shape[1],
             "decoder_width": model["classifier.conv1_1.weight"].shape[1],
-            "bert": _bert(bert_model),
+            "bert": assumed_bert(bert_model),
         }
     except (KeyError, IndexError, ValueError) as error:
         raise SscError(f"these are not the weights of a LAVT and a BERT: cannot find {error}") from error
@@ -104,7 +104,8 @@ def _swin(model: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _bert(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def assumed_bert(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """``BERT_FIELDS`` by a BERT's shapes; of what these do not show, as all published sizes have it."""
     vocabulary, hidden = state["embeddings.word_embeddings.weight"].shape
     return {
         "vocab_size": vocabulary,

@@ -23,6 +23,7 @@ from ssc_core.config.training import NetworkSettings
 from ssc_core.correct.architecture import (
     BERT_FIELDS,
     UNSEEN_BERT_FIELDS,
+    assumed_bert,
     bert_state,
     infer_architecture,
     with_saved,
@@ -116,7 +117,11 @@ def save_published(path: Path | str, segmenter: ReferringSegmenter, *, position_
     It is to be evaluated or started from, and not to be gone on with: optimizer and schedule are empty.
     ``position_ids``: add BERT's ``embeddings.position_ids``, which transformers before 4.31 demands and later ones
     refuse in a strict load.
+
+    Raises SscError for a BERT whose heads, activation or epsilon are not those that readers of such a file take it to
+    have: its weights fit, and would compute something else.
     """
+    _check_told(segmenter)
     bert = _plain_state(segmenter.bert)
     if position_ids:
         bert = {"embeddings.position_ids": torch.arange(segmenter.bert.config.max_position_embeddings)[None], **bert}
@@ -130,6 +135,17 @@ def save_published(path: Path | str, segmenter: ReferringSegmenter, *, position_
         "lr_scheduler": {},
     }
     write_torch(path, content)
+
+
+def _check_told(segmenter: ReferringSegmenter) -> None:
+    """What a published file says nothing of, and its weights neither."""
+    own, taken = architecture_of(segmenter)["bert"], assumed_bert(segmenter.bert.state_dict())
+    differing = [f"{name} {own[name]}, not {taken[name]}" for name in UNSEEN_BERT_FIELDS if own[name] != taken[name]]
+    if differing:
+        raise SscError(
+            f"a published file cannot hold this network: its BERT has {', '.join(differing)}, which nothing in the "
+            "file would say: its readers would compute something else. Keep it in our format, as the rules write it"
+        )
 
 
 def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> ReferringSegmenter:

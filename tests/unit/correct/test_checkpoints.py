@@ -252,10 +252,28 @@ def test_what_we_write_for_the_published_loaders(tmp_path: Path, position_ids: b
     assert torch.equal(predict(load_segmenter(path)), predict(model))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("num_attention_heads", 2, "num_attention_heads 2, not 1"),
+        ("hidden_act", "relu", "hidden_act relu, not gelu"),
+        ("layer_norm_eps", 1e-5, "layer_norm_eps 1e-05, not 1e-12"),
+    ],
+)
+def test_a_bert_that_a_published_file_cannot_tell_of_is_refused(
+    tmp_path: Path, field: str, value: object, words: str
+) -> None:
+    model = segmenter(bert_heads=1)
+    setattr(model.bert.config, field, value)
+    with pytest.raises(SscError, match=f"published file cannot hold this network: its BERT has {words}, which"):
+        save_published(tmp_path / "x.pth", model)
+    assert not (tmp_path / "x.pth").exists()
+
+
 def test_the_file_holds_exactly_the_published_names_and_shapes(tmp_path: Path, published_shapes) -> None:
     expected = published_shapes(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=3, text_dim=16)
     save_checkpoint(tmp_path / "ours.pt", segmenter(), SETTINGS, {})
-    save_published(tmp_path / "published.pth", segmenter())
+    save_published(tmp_path / "published.pth", segmenter(bert_heads=1))
     for name in ("ours.pt", "published.pth"):
         model = load_published(tmp_path / name).model
         assert {key: tuple(value.shape) for key, value in model.items()} == expected
@@ -267,7 +285,7 @@ def test_the_451_published_names_there_and_back(tmp_path: Path, published_shapes
     names = published_shapes(**sizes, window=12, text_dim=16)
     assert len(names) == 451
     assert names.keys() == published_shapes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12).keys()
-    config = BertConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = BertConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16)
     model = ReferringSegmenter(LAVT(SwinArchitecture(**sizes, window=12), text_dim=16), TextEncoder(config))
     save_published(tmp_path / "ours.pth", model)
     content = torch.load(tmp_path / "ours.pth", weights_only=False)  # as the published code reads it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import csv
 from pathlib import Path
@@ -11,14 +12,14 @@ import torch
 
 from ssc_core.config.labelling import CompatSettings
 from ssc_core.config.training import TrainSettings
-from ssc_core.correct.checkpoints import Checkpoint, load_published, load_segmenter, save_published
+from ssc_core.correct.checkpoints import Checkpoint, load_published, load_segmenter
 from ssc_core.correct.losses import chosen_loss
 from ssc_core.correct.resume import read_resumed
 from ssc_core.correct.run_state import RunState
 from ssc_core.correct.text import ReferringSegmenter
 from ssc_core.correct.trainer import Run, Trainer
 from ssc_core.errors import SscError
-from tests.unit.correct.test_checkpoints import segmenter
+from tests.unit.correct.test_checkpoints import published, segmenter
 from tests.unit.correct.test_train_stage import files, run  # noqa: F401
 from tests.unit.correct.toy import make_items
 
@@ -48,8 +49,8 @@ def step(model: ReferringSegmenter, optimizer: torch.optim.Optimizer, seed: int)
 
 def save_stopped(path: Path, model: ReferringSegmenter, **entries: object) -> None:
     """As the published code leaves it where it stops."""
-    save_published(path, model)
-    torch.save({**torch.load(path, weights_only=False), **entries}, path)
+    args = argparse.Namespace(mha="-".join(map(str, model.lavt.fusion_heads)))
+    torch.save(published(model, args=args, **entries), path)
 
 
 def trained(path: Path, epoch: int = 1, steps: int = 7, **options) -> tuple[ReferringSegmenter, torch.optim.Optimizer]:
