@@ -183,19 +183,20 @@ def segmenter_of(checkpoint: Checkpoint, path: Path | str) -> ReferringSegmenter
 def restore_network(checkpoint: Checkpoint, path: Path | str, name: str, *, vocabulary: int) -> nn.Module:
     """The network that a checkpoint holds, on the CPU: LAVT, or that which the reader names.
 
-    name: ``network.name`` of the reader's config, which must be what the checkpoint says: the file may come from
-    anywhere, and code runs only because the reader names it. Of two files of that name the reader's is run. vocabulary:
-    as of ``build_network``. Raises SscError when the names differ or the weights do not fit what is built.
+    name: ``network.name`` of the reader's config. For another network than LAVT, which is our own code, it must be what
+    the checkpoint says: the file may come from anywhere, and code runs only because the reader names it. Of two files
+    of that name the reader's is run. vocabulary: as of ``build_network``. Raises SscError when the names differ or the
+    weights do not fit what is built.
     """
     said = checkpoint.network_name
+    if said == LAVT_NAME:
+        return segmenter_of(checkpoint, path)
     if _place(said) != _place(name):
         raise SscError(
             f"{path} was trained with the network '{said:.80}', and '{name}' is named: `--network`, or in a config "
             "`network: {name: ...}`. The code of another network than lavt is run only when you name it, since a "
             "checkpoint may name anybody's"
         )
-    if said == LAVT_NAME:
-        return segmenter_of(checkpoint, path)
     try:
         section = NetworkSettings.model_validate({**checkpoint.network, "name": name})
     except ValidationError as error:

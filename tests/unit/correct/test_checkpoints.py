@@ -16,6 +16,7 @@ from ssc_core.correct.checkpoints import (
     load_published,
     load_segmenter,
     load_weights,
+    restore_network,
     save_checkpoint,
     save_published,
     segmenter_of,
@@ -85,6 +86,13 @@ def test_a_published_file_is_read_in_full(tmp_path: Path, prefix: str) -> None:
     assert checkpoint.optimizer["param_groups"] == [{"lr": 5e-5}]
     assert checkpoint.lr_scheduler["last_epoch"] == 100
     assert torch.equal(predict(load_segmenter(tmp_path / "x.pth")), predict(model))
+
+
+def test_a_published_file_is_lavt_also_for_who_trains_another_network(tmp_path: Path) -> None:
+    model = segmenter(bert_heads=1)
+    torch.save(published(model), tmp_path / "x.pth")
+    found = restore_network(load_published(tmp_path / "x.pth"), "x.pth", "plugins/tiny.py:Tiny", vocabulary=30)
+    assert torch.equal(predict(found), predict(model))
 
 
 @pytest.mark.parametrize("width", [None, 7])
