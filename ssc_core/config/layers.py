@@ -181,7 +181,7 @@ def lay_over(onto: dict[str, Any], more: Mapping[str, Any]) -> None:
             continue
         old = onto.get(key)
         # always into a dict of its own: two places of a file may share one by an alias
-        onto[key] = merged = _kept(old, value) if isinstance(old, Mapping) else {}
+        onto[key] = merged = kept_beside(old, value) if isinstance(old, Mapping) else {}
         lay_over(merged, value)
 
 
@@ -190,7 +190,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> bool:
     return key in new and not isinstance(new[key], Mapping) and old.get(key) != new[key]
 
 
-def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def kept_beside(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """What still means something of ``old``: nothing where ``new`` names another layout of a source, and no settings
     where it names another backend or network."""
     if _changes(old, new, "layout"):

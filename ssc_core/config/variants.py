@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 import yaml
 from pydantic import ValidationError
 
+from ssc_core.config.layers import kept_beside
 from ssc_core.config.methods import DERIVED
 from ssc_core.config.mistakes import mistakes
 from ssc_core.config.settings import Settings
@@ -101,10 +102,11 @@ class Variants:
 
 
 def change(settings: Settings, changes: Changes) -> Settings:
-    """The settings with some values changed. Raises SscError for a key that does not exist or that no result is made
-    by, and for a value that it cannot have."""
+    """The settings with some values changed, as a config file would: another name of a backend or network starts from
+    empty settings. Raises SscError for a key that does not exist or that no result is made by, and for a value that it
+    cannot have."""
     values = _values(settings)
-    for name, value in changes.items():
+    for name, value in sorted(changes.items(), key=lambda item: not item[0].endswith(".name")):  # before its settings
         if name != SEED:
             _put(values, name, value)
     if SEED in changes:  # last, since it depends on the others which seeds there are
@@ -225,6 +227,8 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         section = section.get(name)
         if not isinstance(section, dict):
             raise SscError(f"the config has no '{key}' to vary; write section.key, such as select.choice")
+    for outdated in section.keys() - kept_beside(section, {last: value}).keys():
+        section[outdated] = {}
     section[last] = value
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ssc_core.config.layers import read_layers
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.variants import Variants, change, label, parse, plain
 from ssc_core.errors import SscError
@@ -159,6 +160,35 @@ def test_changes_come_on_top_of_a_folder(variants: Variants) -> None:
         "score.prompt=crop+select.assignment=joint/"
     )
     assert variants.settings_of("score.prompt=crop/").score.prompt == "crop"
+
+
+@pytest.mark.parametrize(
+    ("changes", "same_in_a_file"),
+    [
+        ({"detect.backend.name": "owlv2"}, {"name": "owlv2"}),
+        (
+            {"detect.backend.settings.model": "x", "detect.backend.name": "owlv2"},
+            {"name": "owlv2", "settings": {"model": "x"}},
+        ),
+        (
+            {"detect.backend.name": "grounding_dino", "detect.backend.settings.model": "x"},
+            {"name": "grounding_dino", "settings": {"model": "x"}},
+        ),
+    ],
+)
+def test_a_name_is_changed_as_in_a_config_file(
+    settings: Settings, root: Path, changes: dict[str, Any], same_in_a_file: dict[str, Any]
+) -> None:
+    by_file = load_settings(read_layers([root / "config.yaml"], {"detect": {"backend": same_in_a_file}}))
+    assert change(settings, changes) == by_file
+    folder = label(changes)
+    assert Variants(settings).settings_of(folder) == by_file
+
+
+def test_lavt_in_place_of_a_network_of_ones_own_takes_none_of_its_settings(settings: Settings) -> None:
+    own = change(settings, {"network.settings.channels": 8, "network.name": "plugins/tiny.py:Tiny"})
+    assert own.network.settings == {"channels": 8}
+    assert change(own, {"network.name": "lavt"}).network == settings.network
 
 
 def test_a_seed_changes_every_training_and_a_random_choice(settings: Settings) -> None:
