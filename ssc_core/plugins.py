@@ -88,6 +88,8 @@ def load_function(kind: Kind, name: str) -> Any:
 
 def _named(kind: Kind, name: str) -> Any:
     place, member = place_of(kind, name)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # `ssc` finds what lies in the current folder, and what that imports, as `python -m` does
     with without_collector():
         module = _import_file(Path(place), kind) if place.endswith(".py") else _import_module(place, name, kind)
     found = getattr(module, member, None)
@@ -100,8 +102,6 @@ def _named(kind: Kind, name: str) -> Any:
 
 
 def _import_module(place: str, name: str, kind: Kind) -> Any:
-    if importlib.util.find_spec(place.partition(".")[0]) is None:
-        sys.path.append(str(Path.cwd()))  # `ssc` finds what lies in the current folder, as `python -m` does
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:

@@ -61,6 +61,14 @@ def pytest_runtest_setup() -> None:
         torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def search_path() -> Iterator[None]:
+    """Plug-ins put the folder on it that they are named in, which is another one in every test."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT

@@ -148,6 +148,20 @@ def test_a_file_that_was_edited_within_a_second_is_run_as_it_is_now(
     assert [found.scores.tolist() for found in boxes] == [[0.5], [pytest.approx(0.7)]]
 
 
+def test_a_file_imports_others_by_their_place_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs have that folder on their path, `ssc` has not."""
+    monkeypatch.chdir(tmp_path)
+    Path("own_parts").mkdir()
+    Path("own_parts/scores.py").write_text("SCORE = 0.25")
+    Path("own_parts/found.py").write_text(f"from own_parts.scores import SCORE\n{PLUGIN.replace('=0.5', '=SCORE')}")
+    for name in ("own_parts/found.py:Whole", "own_parts.found:Whole"):
+        detector = load_backend(name, {}, Detector, device="cpu", threads=1)
+        (found,) = detector.detect([np.zeros((4, 4, 3), np.uint8)], [["a"]])
+        assert found.scores.tolist() == [0.25]
+
+
 @pytest.mark.parametrize("file", ["own_models.py", "own_models/deep/parts.py"])
 def test_versions_follow_modules_of_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
