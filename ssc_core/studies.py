@@ -14,7 +14,7 @@ from ssc_core.config.settings import Settings
 from ssc_core.config.stages import STAGES, made_from
 from ssc_core.config.study import BASE, Study
 from ssc_core.config.targets import check_split
-from ssc_core.config.variants import SEED, Variants, change, plain
+from ssc_core.config.variants import SEED, Variants, change, in_words
 from ssc_core.errors import SscError
 from ssc_core.layout import template
 
@@ -63,7 +63,7 @@ def check_studies(settings: Settings) -> None:
 
 def named_changes(study: Study) -> dict[str, dict[str, Any]]:
     """Changes by the name of a variant: ``variants``, and each value of ``grid`` by itself."""
-    grid = {f"{key} = {plain(value)}": {key: value} for key, values in study.grid.items() for value in values}
+    grid = {in_words({key: value}): {key: value} for key, values in study.grid.items() for value in values}
     return {**study.variants, **grid}
 
 

@@ -162,6 +162,11 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def in_words(changes: Changes) -> str:
+    """Changes for people: ``select.assignment = joint, select.spatial_weight = 20``."""
+    return ", ".join(f"{key} = {plain(value)}" for key, value in changes.items())
+
+
 def _as_held(changed: Settings, changes: Changes) -> dict[str, Any]:
     """Changes with the values that the settings with them hold: of a number that is written as text, the number."""
     values = _values(changed)

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import RootModel
 
 from ssc_core.config.methods import method_order
-from ssc_core.config.variants import SEED, label, parse
+from ssc_core.config.variants import SEED, in_words, parse
 from ssc_core.evaluate.schema import MasksEval, Measured, ModelEval, Resolution, read_eval
 from ssc_core.layout import variant_of
 
@@ -36,7 +36,7 @@ def folder_table(evals: Iterable[Path]) -> pd.DataFrame:
 
     Columns: ``dataset world split variant method seed oIoU oIoU_low oIoU_high mIoU P@0.5``, percentages with oIoU's
     interval. All are per sentence at ``evaluate.resolution``, choices among candidates too; these have no training and
-    so no seed (NaN). variant: what the file's folder changes besides the seed, ``""`` for nothing.
+    so no seed (NaN). variant: what the file's folder changes besides the seed, in words, ``""`` for nothing.
     """
     rows = [{**row, "variant": _variant(path)} for path in evals for row in _rows(path) if row["as_networks"]]
     return _table(rows, [*_OF_FOLDERS, "seed", *_MEASURED])
@@ -160,7 +160,7 @@ def _means(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _variant(path: Path) -> str:
-    """What the folder of an eval file changes besides the seed."""
+    """What the folder of an eval file changes besides the seed, in words."""
     changes = parse(variant_of(path))
     changes.pop(SEED, None)
-    return label(changes).rstrip("/")
+    return in_words(changes)

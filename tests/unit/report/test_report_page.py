@@ -211,19 +211,21 @@ def test_variants_are_shown_beside_the_config_and_without_it(
 ) -> None:
     copy = Path(shutil.copytree(results, tmp_path / "results")) / "refcoco"
     content = json.loads((copy / "eval_val.json").read_text())
-    for folder, seed in (("correct.lr=0.1+seed1", 1), ("correct.lr=0.1+seed2", 2)):
+    own = "correct.loss=%22plugins%2Fsure.py%3Asure%22+correct.lr=0.1+seed"
+    for folder, seed in ((f"{own}1", 1), (f"{own}2", 2)):
         (copy / folder).mkdir()
         changed = content | {"seed": seed, "oIoU": content["oIoU"] - 10 * seed}
         (copy / folder / "eval_val.json").write_text(json.dumps(changed))
     (changed,) = collect(copy.parent, config)
     (row,) = (row for row in records(over_seeds(changed.figures)) if row["variant"])
-    assert (row["variant"], row["method"], row["seeds"]) == ("correct.lr=0.1", "corrected", 2)
+    varied = "correct.loss = plugins/sure.py:sure, correct.lr = 0.1"
+    assert (row["variant"], row["method"], row["seeds"]) == (varied, "corrected", 2)
     assert row["gain"] == pytest.approx(-15)
     write_report(copy.parent, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "a.html")
     shown = Page((tmp_path / "a.html").read_text())
-    assert "val: correct.lr=0.1" in shown.words
+    assert f"val: {varied}" in shown.words
     assert "-15.0" in shown.words
     for path in copy.glob("eval_*"):
         path.unlink()
     write_report(copy.parent, config, PhotoFolders({"refcoco": photos_folder}), Ways({}), tmp_path / "b.html")
-    assert "val: correct.lr=0.1" in Page((tmp_path / "b.html").read_text()).words
+    assert f"val: {varied}" in Page((tmp_path / "b.html").read_text()).words
