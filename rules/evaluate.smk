@@ -74,13 +74,14 @@ rule evaluate_chosen:
 
 
 rule evaluate_masks:
-    # joint: the same scores, and different refs of a photo take different candidates: a row of the table
+    # joint: the same scores, and different refs of a photo take different candidates: a row of the table, but not of
+    # masks that were made elsewhere, which have no scores
     input:
         refs=found("refs"),
         truth=found("truth"),
         data=found("data"),
         masks=found("masks"),
-        selections=each(found("selected"), found("selected", JOINT)),
+        selections=lambda wildcards: list(selections_by_name(wildcards).values()),
     output:
         report=home("eval_masks_{split}.json"),
         candidates=home("eval_masks_{split}.parquet"),
@@ -95,7 +96,7 @@ rule evaluate_masks:
         runtime=120,
     params:
         **reads("evaluate_masks"),
-        names=["selected", "joint"],
+        names=lambda wildcards: list(selections_by_name(wildcards)),
         chain=chain_of("eval.masks"),
     message:
         "{wildcards.dataset} {wildcards.split}: evaluating candidates and selected masks {wildcards.variant}"

@@ -101,6 +101,16 @@ def scores_of_all(wildcards):
     return [path_of(name, wildcards) for name in scores_of(varied(wildcards))]
 
 
+def selections_by_name(wildcards):
+    """What Select chose, and what it would choose jointly. Of choices that were imported there are no scores to do so."""
+    from ssc_core.exchange.origin import is_imported
+
+    own = {"selected": path_of("selected", wildcards)}
+    if is_imported(Path(own["selected"])):
+        return own
+    return {**own, "joint": path_of("selected", wildcards, JOINT)}
+
+
 def reviews_of_people(wildcards):
     """What people decided of a dataset's refs, once they have."""
     path = reviews_file(SETTINGS, wildcards.dataset)

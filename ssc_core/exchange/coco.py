@@ -22,6 +22,7 @@ from ssc_core.exchange.foreign import (
     sentences_of,
     text_of,
 )
+from ssc_core.exchange.formats import are_results
 from ssc_core.files import read_json, write_json_lists
 from ssc_core.masks import rle
 from ssc_core.refer.records import check_unique
@@ -91,6 +92,11 @@ def read(
 ) -> Iterator[tuple[Photo, list[ForeignMask]]]:
     """Masks of a COCO instances file, polygons or run lengths. Refs: ``ref_id`` or ``ref_ids`` of an annotation."""
     content = read_json(path)
+    if are_results(content):
+        raise SscError(
+            f"{path} is a list of COCO results, which does not say which photos they are of: write a file with that "
+            "list as 'annotations', and with 'images' and 'categories' of the file that the results were made for"
+        )
     if not isinstance(content, dict):
         raise SscError(f"{path} is no COCO file: a dict with images, annotations and categories")
     categories, images = entries(content, "categories", path), entries(content, "images", path)

@@ -97,8 +97,14 @@ def recognised(path: Path) -> str:
     if path.suffix.lower() == ".zip":
         raise SscError(f"{path} is packed; unpack it, and name the file in it")
     if path.suffix.lower() == ".json":
-        return "label-studio" if isinstance(read_json(path), list) else "coco"
+        content = read_json(path)
+        return "label-studio" if isinstance(content, list) and not are_results(content) else "coco"
     raise SscError(f"{path} is of no format that can be imported ({', '.join(READ)}); or name it with --from")
+
+
+def are_results(content: Any) -> bool:
+    """Whether JSON is a list of COCO results, as models give it to evaluation: masks without their photos' names."""
+    return isinstance(content, list) and any(isinstance(one, dict) and "image_id" in one for one in content)
 
 
 def check_place(name: str, path: Path) -> None:

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 import yaml
 
 from ssc_core.config.datasets import dataset_identity
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.variants import Variants
+from ssc_core.masks.attributes import write_text
 
 TARGET = "results/refcoco/val/selected.h5"
 ON_A_GPU = {"detect_boxes", "segment_boxes", "score_candidates"}
@@ -21,6 +23,28 @@ ON_A_GPU = {"detect_boxes", "segment_boxes", "score_candidates"}
 @pytest.fixture(scope="module")
 def settings(root: Path) -> Settings:
     return load_settings(yaml.safe_load((root / "config.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def plan_of_imported(snakemake, root: Path, settings: Settings, tmp_path_factory) -> Callable[..., list[str]]:
+    """Rules that an evaluation of masks would run where these were imported: without shards and scores."""
+    folder = tmp_path_factory.mktemp("imported")
+    for name in ("config.yaml", "resources"):
+        (folder / name).symlink_to(root / name)
+    dataset = folder / "results/refcoco"
+    for name in ("refs.parquet", "truth.h5", "data.json", "val/masks.h5"):
+        (dataset / name).parent.mkdir(parents=True, exist_ok=True)
+        (dataset / name).touch()
+    (dataset / "data.json").write_text(json.dumps({"identity": dataset_identity(settings, "refcoco")}))
+    with h5py.File(dataset / "val/selected.h5", "w") as file:
+        write_text(file.attrs, "code", "ssc import")
+
+    def rules(*options: str) -> list[str]:
+        output = snakemake("-n", *options, "--", "results/refcoco/eval_masks_val.json", cwd=folder).stdout
+        table = output.split("Job stats:")[1].split("\n\n")[0]
+        return [name for name in re.findall(r"^(\w+) +\d+$", table, re.MULTILINE) if name != "total"]
+
+    return rules
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +75,11 @@ def plan(snakemake, root: Path, settings: Settings, tmp_path_factory) -> Callabl
         return {name: count for name, count in found.items() if name != "total"}
 
     return jobs
+
+
+@pytest.mark.parametrize("options", [(), ("--allowed-rules", "evaluate_masks")])
+def test_imported_choices_are_measured_as_they_are(plan_of_imported, options: tuple[str, ...]) -> None:
+    assert plan_of_imported(*options) == ["evaluate_masks"]
 
 
 def test_what_has_not_changed_does_not_run(plan) -> None:

@@ -10,6 +10,7 @@ from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import Export, LeftOut
 from ssc_core.exchange.foreign import Photo
 from ssc_core.exchange.incoming import collect, write_candidates, write_selection
+from ssc_core.exchange.origin import is_imported
 from ssc_core.exchange.png import from_grey, read_png, to_grey, write
 from ssc_core.masks import rle
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
@@ -124,6 +125,11 @@ def test_selected_masks_make_the_round_trip(photos, tmp_path: Path) -> None:
     assert [back.chosen(30), back.chosen(31)] == [chosen, -1]
     np.testing.assert_array_equal(back.mask(30), selected.mask(30))
     assert back.scores(30).argmax() == 1
+    assert is_imported(tmp_path / "back.h5")
+    made_here, none_there = (is_imported(tmp_path / name) for name in ("selected.h5", "nothing.h5"))
+    assert (made_here, none_there) == (False, False)
+    (tmp_path / "half.h5").write_bytes((tmp_path / "back.h5").read_bytes()[:500])
+    assert not is_imported(tmp_path / "half.h5")
 
 
 def test_a_wrong_folder_is_named_with_what_was_looked_for(tmp_path: Path) -> None:

@@ -311,6 +311,14 @@ def test_damaged_annotations_of_coco_are_named(
         collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)
 
 
+def test_a_list_of_coco_results_lacks_the_photos(split: list[Photo], tmp_path: Path) -> None:
+    whole, path = json.loads(coco(score=0.5)), tmp_path / "results.json"
+    path.write_text(json.dumps(whole["annotations"]))
+    assert recognised(path) == "coco"
+    with pytest.raises(SscError, match=r"is a list of COCO results, .* that list as 'annotations', and with 'images'"):
+        collect("coco", path, split, LeftOut(), per_ref=False)
+
+
 def test_coco_of_other_tools(split: list[Photo], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(coco(attributes={"ref_id": "11"}))
     (one,) = collect("coco", tmp_path / "a.json", split, LeftOut(), per_ref=False)[1]
