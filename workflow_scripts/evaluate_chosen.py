@@ -6,6 +6,7 @@ from ssc_core.evaluate.model import evaluate_stored
 from ssc_core.evaluate.pairs import selected_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.refer.ref_table import read_refs
+from ssc_core.refer.refs_digest import TableRefs
 from workflow_scripts._evaluation import Evaluation
 from workflow_scripts._script import plain, run
 
@@ -14,6 +15,7 @@ def main(asked: Evaluation, chosen: Path, method: str) -> None:
     """method: of the network that chose."""
     table = read_refs(asked.refs)
     with SelectionStore(chosen) as selection:
+        TableRefs(asked.refs, asked.split).check(selection)
         made = selection.info
         evaluation = evaluate_stored(
             **asked.common,

@@ -8,6 +8,7 @@ from ssc_core.evaluate.masks import evaluate_masks
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import refs_in_order
+from ssc_core.refer.refs_digest import TableRefs
 from workflow_scripts._evaluation import Evaluation
 from workflow_scripts._script import plain, run
 
@@ -18,6 +19,7 @@ def main(asked: Evaluation, masks: Path, selections: list[Path], names: list[str
     files = dict(zip(names, selections, strict=True))
     with MaskStore.open(masks) as store, ExitStack() as stack:
         opened = {name: stack.enter_context(SelectionStore(path)) for name, path in files.items()}
+        TableRefs(asked.refs, asked.split).check(*opened.values(), store)
         chosen = opened["selected"].info
         evaluation = evaluate_masks(
             **asked.common,

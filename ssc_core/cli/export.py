@@ -61,6 +61,7 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
     from ssc_core.exchange.annotations import Export, LeftOut, annotated_images, open_masks
     from ssc_core.masks.store import MaskStore
     from ssc_core.refer.ref_table import read_categories, refs_by_photo
+    from ssc_core.refer.refs_digest import TableRefs
 
     left_out = LeftOut()
     with ExitStack() as stack:
@@ -70,6 +71,8 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
         candidates = None
         if not isinstance(store, MaskStore) and beside.is_file():
             candidates = stack.enter_context(MaskStore.open(beside))
+        if table.is_file():
+            TableRefs(table).check(store, *([] if candidates is None else [candidates]))
         annotated: Iterable[AnnotatedImage] = ()
         categories = {}
         if form.refs:

@@ -26,7 +26,7 @@ from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version, file_sha256
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos, photos_of, refs_by_photo
-from ssc_core.refer.refs_digest import refs_digest
+from ssc_core.refer.refs_digest import TableRefs
 
 IMAGES_A_PASS = 8
 """Photos that go through the network together; as many are read ahead."""
@@ -59,11 +59,14 @@ def choose_candidates(
     ids, photos = photos_of(refs, split), open_photos(refs, images)
     by_image = (members for _, members in refs_by_photo(refs, ids, split))
     with MaskStore.open(masks, with_masks=True) as store:
+        table = TableRefs(refs, split)
+        table.check(store)
         info = StoreInfo(
             class_names=store.info.class_names,
-            settings={**predictor.settings, "evaluate": {"both_ways": both_ways}, "refs": refs_digest(refs, split)},
+            settings={**predictor.settings, "evaluate": {"both_ways": both_ways}},
             code=code_version("ssc_core.correct.choose"),
             models={"checkpoint": file_sha256(checkpoint)},
+            refs=table.digest(store.ref_ids),
         )
         with (
             SelectionWriter(out, info, choice_per="sentence") as writer,

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,11 @@ from ssc_core.correct.targets import CandidateTargets, SelectedTargets, Targets,
 from ssc_core.correct.text import load_tokenizer, tokenize
 from ssc_core.correct.trainer import Run, Trainer, seed_everything
 from ssc_core.errors import SscError
+from ssc_core.masks.selection import SelectionStore
+from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import code_version, file_sha256, versions
 from ssc_core.refer.ref_table import open_photos, photos_of, refs_by_photo
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.registry import LOSS, NETWORK, model_digests, own_versions
 from ssc_core.tables import write_frame
 from ssc_core.torch_runtime import pick_device
@@ -108,6 +111,7 @@ def train(
     job: TrainJob,
 ) -> None:
     """Train one phase. Raises SscError for data, weights and settings that do not fit together."""
+    _check_refs(files)
     threads = threads_of_each(job.threads, os.environ)
     picked = pick_device(job.device, threads)
     sections = {"network": network, "train": settings, "compat": compat}
@@ -162,6 +166,17 @@ def train(
             save_checkpoint(outputs.checkpoint, model, plain, meta)
             state.remove()
         trainer.world.wait()
+
+
+def _check_refs(files: TrainFiles) -> None:
+    """Raise SscError for masks and choices of other refs than those that are trained on."""
+    chosen = [path for path in (files.selected, files.picks) if path is not None]
+    with ExitStack() as stack:
+        stores: list[SelectionStore | MaskStore] = [stack.enter_context(SelectionStore(path)) for path in chosen]
+        if files.masks is not None:
+            stores.append(stack.enter_context(MaskStore.open(files.masks, with_masks=True)))
+        if stores:
+            TableRefs(files.refs, files.split).check(*stores)
 
 
 def _matched_refs(items: Items, settings: TrainSettings) -> set[int]:

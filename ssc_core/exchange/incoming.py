@@ -21,6 +21,7 @@ from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import photos_of as ids_of_photos
 from ssc_core.refer.ref_table import read_refs, refs_by_photo
+from ssc_core.refer.refs_digest import digest_of
 from ssc_core.refer.truth import TruthMask, TruthStore, write_truth
 from ssc_core.wording import counted
 
@@ -114,7 +115,7 @@ def write_candidates(photos: Sequence[Photo], found: Found, out: Path, passed_ov
     with_masks = {photo.image_id: _distinct(photo, found.get(photo.image_id, ()), passed_over) for photo in photos}
     names = {one.category for instances in with_masks.values() for one in instances.values()}
     class_names = tuple(sorted(names)) or (NO_CATEGORY,)
-    with MaskStoreWriter(out, _info(class_names, source), with_masks=True) as writer:
+    with MaskStoreWriter(out, _info(class_names, source, photos), with_masks=True) as writer:
         for photo in photos:
             instances = with_masks[photo.image_id]
             codes, scores = (
@@ -150,7 +151,7 @@ def write_selection(
     """
     own = {ref.ref_id: one for _, ref, one in one_per_ref(photos, found, passed_over)}
     count = 0
-    with SelectionWriter(out, _info(masks.info.class_names, source)) as writer:
+    with SelectionWriter(out, _info(masks.info.class_names, source, photos)) as writer:
         for photo, ref in _all_refs(photos):
             candidates = masks.candidates(ref.ref_id)
             code = own[ref.ref_id].rle if ref.ref_id in own else rle.empty(photo.size)
@@ -266,5 +267,6 @@ def _corners(boxes_xywh: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
 
 
-def _info(class_names: tuple[str, ...], source: str) -> StoreInfo:
-    return StoreInfo(class_names=class_names, settings={"imported": source}, code="ssc import", models={})
+def _info(class_names: tuple[str, ...], source: str, photos: Sequence[Photo]) -> StoreInfo:
+    refs = digest_of(ref for _, ref in _all_refs(photos))
+    return StoreInfo(class_names, {"imported": source}, "ssc import", models={}, refs=refs)

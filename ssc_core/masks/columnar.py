@@ -6,6 +6,7 @@ writer (``writer.py``) sets the attribute ``complete`` last; its reader (``reade
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,13 +18,20 @@ class StoreInfo:
     """What made a file.
 
     class_names: what the labels index; settings: the config section, plain JSON values; code: digest of the code;
-    models: name -> sha256 of the weights.
+    models: name -> sha256 of the weights; refs: digest of the refs that it is about, as they were then
+    (``refer.refs_digest``), "" where it does not say.
     """
 
     class_names: tuple[str, ...]
     settings: dict[str, Any]
     code: str
     models: dict[str, str]
+    refs: str = ""
+
+
+def sum_of_refs(digests: Iterable[int]) -> str:
+    """``StoreInfo.refs`` of refs with these digests, of 64 bits each: 16 hex digits."""
+    return f"{sum(digests) % 2**64:016x}"
 
 
 class Column(NamedTuple):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from ssc_core.errors import SscError
+from ssc_core.masks.columnar import StoreInfo, sum_of_refs
 from ssc_core.masks.reader import ColumnReader
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
@@ -37,7 +39,7 @@ def gather(parts: Sequence[Path], out: Path) -> None:
     with ExitStack() as stack:
         stores = _open_all(parts, MaskStore.open, stack)
         first = stores[0]
-        writer = stack.enter_context(MaskStoreWriter(out, first.info, with_masks=first.has_masks))
+        writer = stack.enter_context(MaskStoreWriter(out, _info(stores), with_masks=first.has_masks))
         for store, image_id in _in_order(stores, lambda store: store.image_ids, "image"):
             _copy_image(store, image_id, writer)
 
@@ -46,7 +48,7 @@ def gather_scores(parts: Sequence[Path], out: Path) -> None:
     """Join scores.h5 files into ``out``, refs by ascending id. Errors as ``gather``."""
     with ExitStack() as stack:
         stores = _open_all(parts, ScoreStore, stack)
-        writer = stack.enter_context(ScoreStoreWriter(out, stores[0].info))
+        writer = stack.enter_context(ScoreStoreWriter(out, _info(stores)))
         for store, ref_id in _in_order(stores, lambda store: store.ref_ids, "ref"):
             writer.append_ref(ref_id, store.scores(ref_id), store.areas(ref_id))
 
@@ -87,6 +89,12 @@ def _open_all(parts: Sequence[Path], open_one: Callable[[Path], Store], stack: E
                     "delete the older one and run the same command again"
                 )
     return stores
+
+
+def _info(stores: Sequence[MaskStore | ScoreStore]) -> StoreInfo:
+    """That of the parts, about the refs of all; not known where one does not say of which it is."""
+    parts = [store.info.refs for store in stores]
+    return replace(stores[0].info, refs=sum_of_refs(int(part, 16) for part in parts) if all(parts) else "")
 
 
 def _in_order(stores: Sequence[Store], ids_of: Callable[[Store], np.ndarray], what: str) -> Iterator[tuple[Store, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -110,10 +111,13 @@ class ColumnReader:
                 settings=json.loads(self._attribute("settings")),
                 code=self._attribute("code"),
                 models=json.loads(self._attribute("models")),
+                refs=self._attribute("refs", ""),
             )
             texts = (*info.class_names, info.code, *info.models, *info.models.values())
             if not all(isinstance(text, str) for text in texts) or not isinstance(info.settings, dict):
                 raise ValueError("its attributes are no names, settings, code and models")
+            if info.refs and not re.fullmatch("[0-9a-f]{16}", info.refs):
+                raise ValueError("its attribute refs is no digest")
         except (*_DAMAGE, AttributeError) as error:
             raise self._unreadable(error) from error
         return info

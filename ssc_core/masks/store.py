@@ -204,6 +204,10 @@ class MaskStore(ColumnReader):
         """Id of a ref's image."""
         return int(self.image_ids[self._ref_image[self._refs.row(ref_id)]])
 
+    def size(self, ref_id: int) -> tuple[int, int]:
+        """(height, width) of a ref's image."""
+        return self._size(int(self._ref_image[self._refs.row(ref_id)]))
+
     def all_refs_of(self, image_id: int) -> list[int]:
         """Ids of the refs of an image, in the file's order; the file keeps them together."""
         row = self._images.row(image_id)

@@ -22,7 +22,7 @@ from ssc_core.masks.columnar import VERSION, Column, StoreInfo
 class ColumnWriter:
     """Context manager that writes a file of ``columns``; subclasses add the methods that say what a row is.
 
-    info: what made it; None for annotations, which nothing made.
+    info: what made it; None for annotations, which nothing made. ``refs``, of ``StoreInfo``, may be set until the end.
 
     Raises SscError when the drive is full, read-only or closed to the user, and for numbers that are not finite.
     """
@@ -37,6 +37,7 @@ class ColumnWriter:
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         self._path = Path(path)
+        self.refs = "" if info is None else info.refs
         self._columns = columns
         self._attributes = {"format": kind, "version": VERSION, **_made_by(info), **(attributes or {})}
         self._chunks = {name: np.empty((c.chunk, *c.tail), dtype=c.dtype) for name, c in columns.items()}
@@ -84,6 +85,10 @@ class ColumnWriter:
         for blob in blobs:
             self._append_range(offsets, len(blob))
 
+    def has(self, what: str, value: int) -> bool:
+        """Whether an "image" or a "ref" was added, by its id."""
+        return bool(self._claimed.get(what, {}).get(value >> 6, 0) & 1 << (value & 63))
+
     def _claim(self, what: str, ids: Iterable[int]) -> None:
         """Note ids of images or refs. Raises SscError for one that was noted before."""
         claimed = self._claimed.setdefault(what, {})
@@ -121,6 +126,8 @@ class ColumnWriter:
                 yield
                 for name in self._columns:
                     self._flush(name)
+                if self.refs:
+                    write_text(self._file.attrs, "refs", self.refs)
                 self._file.flush()
                 self._file.attrs["complete"] = True
             self._sink.raise_error()

@@ -118,8 +118,8 @@ def photos_upright(path: Path) -> bool:
     return _upright(_read_parquet(path, ()))
 
 
-def refs_in_order(path: Path, split: str) -> Iterator[Ref]:
-    """The refs of a split in the table's order. Memory holds those of some rows, and the ids of all.
+def refs_in_order(path: Path, split: str | None) -> Iterator[Ref]:
+    """The refs of a split, or of all, in the table's order. Memory holds those of some rows, and the ids of all.
 
     Raises SscError as ``read_refs`` does, and at the end where rows of a ref lie in several places.
     """
@@ -128,7 +128,7 @@ def refs_in_order(path: Path, split: str) -> Iterator[Ref]:
         rest = SCHEMA.empty_table().select(_OF_REFS)
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=_OF_REFS):
             rows = _without_empty_cells(path, pa.Table.from_batches([batch]))
-            rest = pa.concat_tables([rest, rows.filter(pc.equal(rows["split"], split))])
+            rest = pa.concat_tables([rest, rows if split is None else rows.filter(pc.equal(rows["split"], split))])
             if len(rest):
                 ids = rest["ref_id"].to_numpy()
                 unfinished = ids == ids[-1]  # its rows may go on in the next batch
@@ -136,7 +136,7 @@ def refs_in_order(path: Path, split: str) -> Iterator[Ref]:
                 yield from refs_of(rest.filter(pa.array(~unfinished)).to_pandas())
                 rest = rest.filter(pa.array(unfinished))
         yield from refs_of(rest.to_pandas())
-        if not len(rest):
+        if not len(rest) and split is not None:
             _require_split(path, split, file.read(columns=["split"]))
     ids = np.concatenate([*runs, rest["ref_id"].to_numpy()[:1]])
     if len(np.unique(ids)) != len(ids):

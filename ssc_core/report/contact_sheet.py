@@ -17,6 +17,7 @@ from ssc_core.masks.store import Instances, MaskStore
 from ssc_core.pictures import BadImage
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.report.sheet import Below, Beside, Box, Picture, Text, keep_end, render, text
 from ssc_core.tables import read_frame
 from ssc_core.wording import counted
@@ -55,6 +56,7 @@ def write_contact_sheet(
     queries = read_frame(nouns, made_by="extract_nouns", columns=["ref_id", "query"])
     asked: dict[int, str] = dict(zip(queries["ref_id"].tolist(), queries["query"].tolist(), strict=True))
     with MaskStore.open(masks, with_masks=True) as store:
+        TableRefs(refs, split).check(store)
         ids = store.image_ids
         shown = ids[np.linspace(0, len(ids) - 1, min(photos, len(ids))).round().astype(int)].tolist()
         rows = [_photo_row(store, i, by_image[i][:refs_a_photo], read_photo, asked) for i in shown]

@@ -17,6 +17,7 @@ from ssc_core.masks.choice import NONE
 from ssc_core.masks.selection import ScoreStore, SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref_table import open_photos, read_refs
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.refer.truth import TruthStore
 from ssc_core.report.examples import mask_iou
 from ssc_core.report.overlay import overlay
@@ -84,9 +85,13 @@ def read_view(
         stores = [stack.enter_context(ScoreStore(path)) for path in scores]
         whole = _whole(stores, selected)
         store = stack.enter_context(MaskStore.open(masks, with_masks=True))
+        now = TableRefs(refs)
+        if selected is not None:
+            now.check(stack.enter_context(SelectionStore(selected)))
+        now.check(*(() if whole is None else whole.stores.values()), store)
         candidates = read_candidates(store, ref_id, merged=whole is not None and whole.merged_masks)
         values = None if whole is None else whole.scores(ref_id)
-        stale = [] if whole is None else _stale(stores, whole, ref_id)
+        stale = [] if whole is None else _stale(stores, whole, ref_id, now)
         kept = [one for one in stores if one not in stale]
         by_scorer = {scorer_of(one): one.scores(ref_id) for one in kept} if len(kept) > 1 else {}
         scale = "" if whole is None else whole.scale
@@ -136,10 +141,12 @@ def _whole(stores: Sequence[ScoreStore], selected: Path | None) -> WeightedScore
     return WeightedScores([store for store in stores if scorer_of(store) in weights], weights)
 
 
-def _stale(stores: Sequence[ScoreStore], whole: WeightedScores, ref_id: int) -> list[ScoreStore]:
-    """Scorers that no choice was made from, and that scored other candidates of a ref than those that one was."""
+def _stale(stores: Sequence[ScoreStore], whole: WeightedScores, ref_id: int, now: TableRefs) -> list[ScoreStore]:
+    """Scorers that no choice was made from, and that scored other refs, or other candidates of a ref than those that
+    one was made from."""
     first = next(iter(whole.stores.values()))
-    return [one for one in stores if scorer_of(one) not in whole.stores and not same_candidates(one, first, ref_id)]
+    others = [one for one in stores if scorer_of(one) not in whole.stores]
+    return [one for one in others if not (now.has(one) and same_candidates(one, first, ref_id))]
 
 
 def _to(count: int, scores: np.ndarray | None) -> np.ndarray | None:

@@ -21,7 +21,7 @@ from ssc_core.masks.selection import ScoreStore, SelectionStore
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import photos_of, read_refs, refs_by_photo
-from ssc_core.refer.refs_digest import refs_digest
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.select.ensemble import WeightedScores, scores_behind, weights_of
 from ssc_core.tables import read_frame
 
@@ -64,15 +64,21 @@ class Run:
         stale: Sequence[Path] = (),
     ) -> Run:
         """scores: of every scorer that the choice was made from; more_scores: of others. Raises SscError for files that
-        are missing, damaged or of each other's."""
+        are missing, damaged, of each other's or of other rows than ``refs`` has now."""
         choices = stack.enter_context(SelectionStore(selected))
         weighted = WeightedScores.open(stack, scores, weights_of(choices))
+        store = stack.enter_context(MaskStore.open(masks, with_masks=True))
+        table = TableRefs(refs, split)
+        table.check(choices, *weighted.stores.values(), store)
         others = [stack.enter_context(ScoreStore(path)) for path in more_scores]
         first = next(iter(weighted.stores.values()))
-        fits = [all(same_candidates(store, first, ref_id) for ref_id in store.ref_ids.tolist()) for store in others]
+        fits = [
+            table.has(one) and all(same_candidates(one, first, ref_id) for ref_id in one.ref_ids.tolist())
+            for one in others
+        ]
         return cls(
             name,
-            stack.enter_context(MaskStore.open(masks, with_masks=True)),
+            store,
             weighted,
             choices,
             refs,
@@ -215,10 +221,12 @@ def _network(stack: ExitStack, folder: Path, refs: Path) -> tuple[NetworkMasks |
     of refs that are not these: of a table whose rows have moved since, one row's mask is another's."""
     split = folder.resolve().name
     stale: list[Path] = []
+    table: TableRefs | None = None
     for method in dict.fromkeys(("corrected", *reversed(METHODS))):
         if (path := folder / f"chosen_{method}.h5").is_file():
             store = stack.enter_context(SelectionStore(path))
-            if store.info.settings.get("refs") == refs_digest(refs, split, store.ref_ids):
+            table = table or TableRefs(refs, split)
+            if store.info.refs and table.has(store):
                 return chosen_by(store), stale
             stale.append(path)
     above = folder if folder.name == split else folder.resolve()  # as a rule has it, where it can be: it is told

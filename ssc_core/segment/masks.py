@@ -23,6 +23,7 @@ from ssc_core.masks.store import Instances, MaskStore, MaskStoreWriter, Rows
 from ssc_core.prefetch import batches_ahead, worker_threads
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import photos_upright
+from ssc_core.refer.refs_digest import digest_of
 from ssc_core.registry import backend_version, model_digests
 from ssc_core.segment.finding import ConceptFinder, Found, asks_likely
 from ssc_core.segment.loading import BATCHES_AHEAD, PhotoLoader
@@ -92,7 +93,7 @@ def segment_boxes(
             StoreInfo(names, {"detect": settings.detect.model_dump(mode="json")}, "", {}), settings, compat
         )
         batches, photos = plan.shard(shard, shards), len(plan.photos) // shards
-        _write_masks(out, info, batches, photos, load, _concept_worker(finder, names, compat), threads)
+        _write_masks(out, info, plan, batches, photos, load, _concept_worker(finder, names, compat), threads)
         if load.skipped:
             log.warning("%s could not be read, skipped", counted(len(load.skipped), "photo"))
         return
@@ -107,7 +108,7 @@ def segment_boxes(
 
         info = _store_info(store.info, settings, compat)
         batches, photos = plan.of(store.image_ids), len(store.image_ids)
-        _write_masks(out, info, batches, photos, load_boxed, _box_worker(model, store, compat), threads)
+        _write_masks(out, info, plan, batches, photos, load_boxed, _box_worker(model, store, compat), threads)
 
 
 def candidates_of(ref: RefQuery, labels: np.ndarray, class_names: Sequence[str], *, any_noun: bool) -> np.ndarray:
@@ -130,13 +131,14 @@ def candidates_in(found: Found, ref: RefQuery, names: Sequence[str], compat: Com
 def _write_masks(
     out: Path,
     info: StoreInfo,
+    plan: SplitPlan,
     batches: Iterable[TaskBatch],
     photos: int,
     load: Callable[[ImageTask], Any],
     work: _Worker,
     threads: int,
 ) -> None:
-    """Every image of the batches, ``photos`` or so; results leave a window in order of their ids."""
+    """Every image of the plan's batches, ``photos`` or so; results leave a window in order of their ids."""
     with (
         MaskStoreWriter(out, info, with_masks=True) as writer,
         worker_threads(threads) as pool,
@@ -151,6 +153,8 @@ def _write_masks(
                 progress.update(len(batch.tasks))
             for item in sorted(done, key=lambda item: item.task.image_id):
                 _write(writer, item)
+        here = np.array([photo for photo in plan.photos.tolist() if writer.has("image", photo)], np.int64)
+        writer.refs = digest_of(ref for ref in plan.refs_of(here) if writer.has("ref", ref.ref_id))
 
 
 def _concept_worker(finder: ConceptFinder, names: Sequence[str], compat: CompatSettings) -> _Worker:

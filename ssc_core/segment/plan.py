@@ -17,7 +17,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ssc_core.errors import SscError
-from ssc_core.refer.ref_table import read_refs
+from ssc_core.refer.ref import Ref
+from ssc_core.refer.ref_table import read_refs, refs_by_photo
 from ssc_core.segment.noun_table import Nouns
 from ssc_core.segment.tasks import LARGEST_BATCH, ImageTask, RefQuery, TaskBatch
 
@@ -47,6 +48,10 @@ class SplitPlan:
     def names(self, *, likely: bool) -> tuple[str, ...]:
         """All that the split's photos are asked for, see ``Nouns.names``."""
         return self._nouns.names(likely=likely)
+
+    def refs_of(self, photos: np.ndarray) -> Iterator[Ref]:
+        """The refs of some photos, one photo's after another's. Memory holds those of some."""
+        yield from (ref for _, members in refs_by_photo(self._refs, photos, self._split) for ref in members)
 
     def shard(self, index: int, count: int) -> Iterator[TaskBatch]:
         """The batches of a shard, index from 0: as many for each, within one. Raises SscError for one that is none."""

@@ -16,6 +16,7 @@ from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import open_photos, read_refs, refs_by_image
+from ssc_core.refer.refs_digest import digest_of, other_refs
 from ssc_core.registry import BACKEND, VISUAL_PROMPT, model_digests, own_versions
 from ssc_core.select.scorers import load_scorer
 from ssc_core.select.scoring import Marker, Photo, score_photos
@@ -68,6 +69,9 @@ def score_candidates(
     )
     with MaskStore.open(masks, with_masks=True) as store, ScoreStoreWriter(out, info) as writer:
         known = _refs_of(store, read_refs(refs, split, images=store.image_ids), split)
+        writer.refs = digest_of(known.values())
+        if store.info.refs not in ("", writer.refs):
+            raise other_refs(store, refs)
         marker = Marker(open_photos(refs, images, store.image_ids), store, model, merged=compat.merged_masks)
         for photo in score_photos(_photos(known, store), marker, threads):
             for ref, scores, areas in zip(photo.photo.refs, photo.scores, photo.areas, strict=True):

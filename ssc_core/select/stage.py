@@ -21,6 +21,7 @@ from ssc_core.masks.selection import SelectionWriter
 from ssc_core.masks.store import MaskStore
 from ssc_core.provenance import code_version
 from ssc_core.refer.ref_table import refs_by_photo
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.select.assign import assign_jointly
 from ssc_core.select.choice import choose, mean_scores, require_finite
 from ssc_core.select.decisions import Decided, read_decisions
@@ -61,12 +62,15 @@ def select_masks(
     with ExitStack() as stack:
         store = stack.enter_context(MaskStore.open(masks, with_masks=True))
         score_store = WeightedScores.open(stack, scores, settings.scorers)
+        table = TableRefs(refs, split)
+        table.check(store, *score_store.stores.values())
         switches = compat.model_dump(include=set(STAGES["select_masks"].compat))
         info = StoreInfo(
             class_names=store.info.class_names,
             settings={**settings.model_dump(mode="json"), **switches},
             code=code_version("ssc_core.select.stage"),
             models=score_store.models,
+            refs=table.digest(store.ref_ids),
         )
         decided = read_decisions(reviews, refs, store, merged=compat.merged_masks) if reviews else Decided({})
         for unfit in decided.unfit:

@@ -20,6 +20,7 @@ from ssc_core.masks.reviews import read_lines, that_count
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.index import build_index
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.refer.truth import TruthStore
 
 SIZE = (20, 30)
@@ -180,6 +181,33 @@ def test_masks_that_do_not_say_whose_they_are(split: Path) -> None:
     assert list(that_count(read_lines(split.parent / "reviews.csv"))) == [3]
     ssc("import", split.parent / "back", "--candidates", source, "--split", "train")
     assert len(MaskStore.open(split.parent / "back/masks.h5").candidates(3)) == 1
+
+
+@pytest.mark.parametrize("name", ["coco", "png"])
+def test_masks_of_other_rows_than_the_table_has_now_are_refused(split: Path, name: str) -> None:
+    """As where another split alone was made after rows changed places: each row would get the other's mask."""
+    source = exported(split, "coco", "selected.h5")[0]
+    back = split.parent / "back"
+    ssc("import", back, "--selected", source, "--split", "train")
+    with SelectionStore(back / "selected.h5") as store:
+        assert store.info.refs == TableRefs(split.parent / "refs.parquet", "train").digest(np.array([1, 2, 3]))
+    assert exported(back, name, "selected.h5")[1]
+    table = split.parents[2] / "refs.jsonl"
+    first, second, third = table.read_text().splitlines()
+    for rows, same in ([first, second, third, first], True), ([second, first, third], False):
+        table.write_text("\n".join(rows))
+        build_index(
+            dataset="mine", source=DatasetSource(layout="table", file=table, images=split.parents[2] / "photos"),
+            out_refs=split.parent / "refs.parquet", out_truth=split.parent / "truth.h5", check_counts=False,
+        )  # fmt: skip
+        out = split.parents[2] / f"{same}{FORMATS[name].suffix}"
+        if same:
+            assert ssc("export", back / "selected.h5", "--to", name, "--out", out)
+            continue
+        for store in ("selected.h5", "masks.h5"):
+            with pytest.raises(SscError, match=rf"{store} is of other rows than .*refs\.parquet.*; import it again"):
+                ssc("export", back / store, "--to", name, "--out", out)
+        assert not out.exists()
 
 
 @pytest.fixture

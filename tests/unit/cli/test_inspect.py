@@ -97,6 +97,17 @@ def test_scores_of_other_candidates_are_left_out(results: Path) -> None:
         assert "scores_old.h5" in _footer(view, hidden=0)
 
 
+@pytest.mark.parametrize("name", ["selected", "scores", "masks"])
+def test_files_of_other_rows_are_refused(results: Path, name: str) -> None:
+    path, info = results / "val" / f"{name}.h5", StoreInfo(("thing",), {}, "", {}, "f" * 16)
+    kinds = {"selected": SelectionWriter, "scores": ScoreStoreWriter}
+    with kinds[name](path, info) if name in kinds else MaskStoreWriter(path, info, with_masks=True) as writer:
+        if name == "scores":
+            writer.append_ref(1, np.zeros((2, 1)), np.array([100]))
+    with pytest.raises(SscError, match=rf"{name}\.h5 is of other rows than .*refs\.parquet"):
+        open_ref(results, "val", 1)
+
+
 def test_photos_may_lie_elsewhere(results: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").rename(tmp_path / "moved")
     with pytest.raises(SscError, match=r"which is not there.*--images FOLDER"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.index import build_index
-from ssc_core.refer.refs_digest import refs_digest
+from ssc_core.refer.refs_digest import TableRefs
 
 SIZE = (12, 16)
 LEFT, RIGHT, ALL = (slice(0, 8),), (slice(8, 16),), (slice(0, 16),)
@@ -106,8 +107,8 @@ def test_every_sentence_gets_the_candidate_that_fits_its_prediction(files: dict[
         assert not store.mask(3, 1).any()
         # soft IoU of 0.9 on one half and 0.1 on the other with a half: 16.2 / (18 + 18 - 16.2)
         np.testing.assert_allclose(store.scores(1), [[16.2 / 19.8, 1.8 / 34.2], [1.8 / 34.2, 16.2 / 19.8]], rtol=1e-5)
-        about = {"refs": refs_digest(files["refs"], "val")}
-        assert store.info.settings == {"train": {"seed": 3}, "evaluate": {"both_ways": False}, **about}
+        assert store.info.settings == {"train": {"seed": 3}, "evaluate": {"both_ways": False}}
+        assert store.info.refs == TableRefs(files["refs"], "val").digest(store.ref_ids)
         assert len(store.info.models["checkpoint"]) == 64
 
 
@@ -130,6 +131,10 @@ def test_masks_of_other_annotations(files: dict[str, Path], tmp_path: Path) -> N
     with MaskStoreWriter(files["masks"], INFO, with_masks=True):
         pass
     with pytest.raises(SscError, match=r"masks\.h5 has no image 1; was it made from other annotations"):
+        choose.choose_candidates(**files, split="val", out=tmp_path / "chosen.h5", device="cpu")
+    with MaskStoreWriter(files["masks"], replace(INFO, refs="f" * 16), with_masks=True):
+        pass
+    with pytest.raises(SscError, match=r"masks\.h5 is of other rows than .*refs\.parquet"):
         choose.choose_candidates(**files, split="val", out=tmp_path / "chosen.h5", device="cpu")
     assert not (tmp_path / "chosen.h5").exists()
 

@@ -336,6 +336,19 @@ def test_settings_that_do_not_fit_the_files(files: Path, tmp_path: Path, setting
         run(files, tmp_path / "x.pt", settings=settings, selected=files / "selected.h5")
 
 
+@pytest.mark.parametrize("name", ["masks", "selected", "picks"])
+def test_masks_and_choices_of_other_rows(files: Path, tmp_path: Path, name: str) -> None:
+    """As where the table was indexed again after `ssc import`."""
+    info = StoreInfo(("box",), {"imported": "their.json"}, "ssc import", {}, "f" * 16)
+    moved = tmp_path / "moved.h5"
+    writer = MaskStoreWriter(moved, info, with_masks=True) if name == "masks" else SelectionWriter(moved, info)
+    with writer:
+        pass
+    paths = {"masks": files / "masks.h5", name: moved}
+    with pytest.raises(SscError, match=r"moved\.h5 is of other rows than .*refs\.parquet.*; import it again"):
+        run(files, tmp_path / "x.pt", settings={"loss": "greedy_ce"}, **paths)
+
+
 def test_a_prior_without_the_scores_of_select(files: Path, tmp_path: Path) -> None:
     with pytest.raises(SscError, match=r"`prior_weight` goes by the scores of selected\.h5"):
         run(files, tmp_path / "x.pt", settings={"prior_weight": 0.5}, masks=files / "masks.h5")

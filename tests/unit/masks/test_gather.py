@@ -97,6 +97,19 @@ def test_parts_made_differently_are_refused(field: str, value: object, photos, t
     assert not (tmp_path / "out.h5").exists()
 
 
+def test_what_is_joined_is_about_the_refs_of_all_parts(photos, tmp_path: Path) -> None:
+    def joined(*digests: str) -> str:
+        parts = [
+            photos.write(tmp_path / f"{i}.h5", [i], info=dataclasses.replace(photos.info, refs=one))
+            for i, one in enumerate(digests)
+        ]
+        gather(parts, tmp_path / "out.h5")
+        return MaskStore.open(tmp_path / "out.h5").info.refs
+
+    assert joined("000000000000000f", "fffffffffffffff2") == "0000000000000001"
+    assert joined("000000000000000f", "") == "", "one does not say"
+
+
 def test_parts_of_different_kinds_are_refused(photos, tmp_path: Path) -> None:
     masks, boxes = photos.write(tmp_path / "m.h5", [1]), photos.write(tmp_path / "b.h5", [2], with_masks=False)
     with pytest.raises(SscError, match="cannot join"):

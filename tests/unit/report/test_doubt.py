@@ -16,8 +16,9 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore, SelectionWriter
+from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.ref_table import open_photos
-from ssc_core.refer.refs_digest import refs_digest
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.report.checklist import write_checklist
 from ssc_core.report.doubt import CHECKED, DOUBTFUL, REASONS, bit, in_order, judge, places, signs_of
 from ssc_core.report.label_rows import Labels, asked_rows
@@ -50,7 +51,7 @@ def write_scores(path, scores: dict[int, list[list[float]]], name: str = "dense"
 
 def of_refs(place, *ids: int) -> StoreInfo:
     """What `choose_candidates` writes of the refs that a network chose for."""
-    return StoreInfo((), {"refs": refs_digest(place.refs, "val", np.array(ids))}, "", {})
+    return StoreInfo((), {}, "", {}, TableRefs(place.refs, "val").digest(np.array(ids)))
 
 
 def known(run, name: str) -> dict[int, float]:
@@ -208,7 +209,7 @@ def test_files_of_rows_that_moved_say_nothing_and_are_named(run, place, capsys):
         writer.append_ref(1, np.zeros((2, 3)), np.array(AREAS[1]) + 1)  # as many sentences and candidates, other ones
     code = rle.encode(run.candidates(1)[1][None])
     for name, info in (
-        ("corrected", StoreInfo((), {"refs": "of other rows"}, "", {})),
+        ("corrected", StoreInfo((), {}, "", {}, "f" * 16)),
         ("pretrained", of_refs(place, 1)),
     ):
         with SelectionWriter(place.folder / f"chosen_{name}.h5", info) as writer:
@@ -230,6 +231,29 @@ def test_files_of_rows_that_moved_say_nothing_and_are_named(run, place, capsys):
         assert opened.network is None
         with pytest.raises(SscError, match=r"no chosen_corrected\.h5 of its refs"):
             _check_order("network", opened, place.folder)
+
+
+@pytest.mark.parametrize("name", ["selected", "masks", "scores"])
+def test_a_run_of_other_rows_than_the_table_has_is_none(place, name):
+    """Neither pages nor `ssc review` show a mask under another row's sentence."""
+    path = place.folder / f"{name}.h5"
+    kinds = {"selected": SelectionWriter, "scores": ScoreStoreWriter}
+    info = StoreInfo((), {}, "", {}, "f" * 16)
+    with kinds[name](path, info) if name in kinds else MaskStoreWriter(path, info, with_masks=True):
+        pass
+    with ExitStack() as stack, pytest.raises(SscError, match=rf"{name}\.h5 is of other rows than .*refs\.parquet"):
+        open_run(stack, place.folder, "val")
+
+
+def test_another_scorer_of_other_rows_is_stale(place):
+    for name, refs in (("own", TableRefs(place.refs, "val").digest(np.array([1]))), ("moved", "f" * 16)):
+        path = place.folder / f"scores_{name}.h5"
+        with ScoreStoreWriter(path, StoreInfo((), {"scorer": name}, "", {}, refs)) as writer:
+            writer.append_ref(1, np.zeros((2, 3)), np.array(AREAS[1]))
+    with ExitStack() as stack:
+        opened = open_run(stack, place.folder, "val")
+        assert [store.path.name for store in opened.scorers] == ["scores.h5", "scores_own.h5"]
+        assert opened.stale == [place.folder / "scores_moved.h5"]
 
 
 def test_an_evaluation_of_rows_that_moved_says_nothing(run, place):

@@ -8,6 +8,8 @@ import pytest
 from ssc_core.errors import SscError
 from ssc_core.masks.gather import gather
 from ssc_core.masks.store import MaskStore
+from ssc_core.refer.ref_table import refs_in_order
+from ssc_core.refer.refs_digest import digest_of
 from ssc_core.segment.nms import merge_labels
 from tests.unit.segment.conftest import fake
 from tests.unit.segment.fake_backends import ColourDetector
@@ -52,6 +54,8 @@ def test_every_number_of_shards_gives_the_same_bytes(make_split, shards):
     parts = [split.concepts(f"masks{k}.h5", shard=(k, shards)) for k in range(shards)]
     gather(parts, split.folder / "joined.h5")
     assert (split.folder / "joined.h5").read_bytes() == whole.read_bytes()
+    with MaskStore.open(whole) as store:
+        assert store.info.refs == digest_of(refs_in_order(split.refs, "train"))
 
 
 def test_one_box_of_a_name_is_left_of_twins(make_split):

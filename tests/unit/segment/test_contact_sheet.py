@@ -6,7 +6,8 @@ from PIL import Image
 
 from ssc_core.drawing import style
 from ssc_core.errors import SscError
-from ssc_core.masks.store import Instances, MaskStore
+from ssc_core.masks.columnar import StoreInfo
+from ssc_core.masks.store import Instances, MaskStore, MaskStoreWriter
 from ssc_core.report.contact_sheet import COLOURS, SIDE, draw_boxes, draw_masks, write_contact_sheet
 
 
@@ -50,6 +51,15 @@ def test_a_photo_that_is_gone_leaves_its_place_empty(make_split):
     whole = sheet(split, masks)
     (split.images / "1.png").unlink()
     assert sheet(split, masks).shape == whole.shape
+
+
+def test_masks_of_other_rows_are_refused(make_split):
+    split = make_split([[["dog"]]])
+    moved = split.folder / "moved.h5"
+    with MaskStoreWriter(moved, StoreInfo((), {}, "", {}, "f" * 16), with_masks=True):
+        pass
+    with pytest.raises(SscError, match=r"moved\.h5 is of other rows than .*refs\.parquet"):
+        sheet(split, moved)
 
 
 def test_a_split_without_any_box(make_split):

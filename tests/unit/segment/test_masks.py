@@ -6,6 +6,8 @@ import pytest
 from ssc_core.errors import SscError
 from ssc_core.masks.gather import gather
 from ssc_core.masks.store import MaskStore
+from ssc_core.refer.ref_table import refs_in_order
+from ssc_core.refer.refs_digest import digest_of
 from ssc_core.segment.masks import candidates_of
 from ssc_core.segment.tasks import RefQuery
 from tests.files import write_nouns
@@ -65,6 +67,8 @@ def test_every_number_of_shards_gives_the_same_bytes(make_split, shards):
     parts = [split.segment(split.detect(f"boxes{k}.h5", shard=(k, shards)), f"masks{k}.h5") for k in range(shards)]
     gather(parts, split.folder / "joined.h5")
     assert (split.folder / "joined.h5").read_bytes() == whole.read_bytes()
+    with MaskStore.open(whole) as store:
+        assert store.info.refs == digest_of(refs_in_order(split.refs, "train"))
 
 
 def test_masks_of_another_size_than_the_photo_are_an_error(make_split):

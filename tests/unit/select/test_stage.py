@@ -10,6 +10,7 @@ from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.compat import merge_candidates
 from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStore
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.select.stage import select_masks
 from tests.unit.select.conftest import HEIGHT, WIDTH, box_of
 from tests.unit.select.test_scoring import score_world
@@ -132,8 +133,28 @@ def test_scores_that_lack_a_ref_are_refused(world):
     path = world.folder / "scores.h5"
     with ScoreStoreWriter(path, StoreInfo(class_names=(), settings={}, code="test", models={})) as writer:
         writer.append_ref(99, np.zeros((1, 2)), np.array([9, 9]))
-    with pytest.raises(SscError, match="has no ref 1"):
+    with pytest.raises(SscError, match=r"scores\.h5 is of other rows than .*refs\.parquet"):
         select(world, path)
+
+
+def test_scores_and_choices_say_of_which_rows_they_are(world):
+    table = TableRefs(world.refs, "val")
+    own = table.digest(np.arange(1, 6))
+    scored = score_world(world)
+    assert scored.info.refs == own
+    assert select(world, scored.path).info.refs == own
+    world.edit_refs(lambda table: table.assign(sentence=table["sentence"].str.upper()))
+    with pytest.raises(SscError, match=r"scores\.h5 is of other rows than .*refs\.parquet"):
+        select(world, scored.path)
+
+
+def test_masks_of_other_rows_are_refused(world, scores):
+    world.masks = world.folder / "moved.h5"
+    with MaskStoreWriter(world.masks, StoreInfo((), {}, "", {}, "f" * 16), with_masks=True):
+        pass
+    for made in (lambda: select(world, scores), lambda: score_world(world, name="others.h5")):
+        with pytest.raises(SscError, match=r"moved\.h5 is of other rows than .*refs\.parquet"):
+            made()
 
 
 OVERLAPPING = (
