@@ -59,8 +59,9 @@ def _check(to: str, form: Format, out: Path, images: Path | None) -> None:
 def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | None) -> None:
     """Write, and say what was written and what was not."""
     from ssc_core.exchange.annotations import Export, LeftOut, annotated_images, open_masks
+    from ssc_core.exchange.folders import of_their_size
     from ssc_core.masks.store import MaskStore
-    from ssc_core.refer.ref_table import read_categories, refs_by_photo
+    from ssc_core.refer.ref_table import open_photos, read_categories, refs_by_photo
     from ssc_core.refer.refs_digest import TableRefs
 
     left_out = LeftOut()
@@ -79,6 +80,8 @@ def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | Non
             photos = refs_by_photo(table, store.image_ids)
             annotated = annotated_images(store, photos, candidates=candidates, left_out=left_out)
             categories = read_categories(table) or dict(enumerate(store.info.class_names, start=1))
+        if form.photos and images is not None:
+            annotated = of_their_size(annotated, open_photos(table, images, store.image_ids))
         export_ = Export(
             images=annotated,
             store=store,

@@ -74,6 +74,15 @@ class PhotoReader:
             raise BadImage(f"photo '{file_name}' is not in the annotations")
         return load_image(self._folder / file_name, size, upright=self._upright)
 
+    def check(self, file_name: str) -> None:
+        """Raise BadImage as a call does, by the file's header alone, and for a photo whose ``upright`` size is another
+        while that of its stored pixels is right: what else reads the file turns it."""
+        path, size = self._folder / file_name, self._sizes[file_name]
+        with open_picture(path) as image:
+            if self._upright and _upright_size(image) != size:
+                raise _of_another_size(path, _upright_size(image), size)
+            _wants_upright(path, image, size, self._upright)
+
     def or_none(self, file_name: str) -> np.ndarray | None:
         """The photo; where bad ones are skipped, None for one that cannot be read, which is named in the log once."""
         try:
@@ -117,8 +126,12 @@ def _wants_upright(path: Path, image: Image.Image, size: tuple[int, int] | None,
         return False
     if size == upright_size:
         return True
-    raise BadImage(
-        f"{path} has {size_text(stored_size)} pixels, the annotations say {size_text(size)}: "
+    raise _of_another_size(path, stored_size, size)
+
+
+def _of_another_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> BadImage:
+    return BadImage(
+        f"{path} has {size_text(found)} pixels, the annotations say {size_text(size)}: "
         "put the original photo there, not a resized copy"
     )
 

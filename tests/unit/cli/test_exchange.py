@@ -104,6 +104,31 @@ def test_what_is_counted_is_what_was_written(split: Path) -> None:
     assert len((out / "labels/train/a.txt").read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", [name for name, one in FORMATS.items() if one.photos])
+def test_a_photo_of_another_size_than_its_masks_is_not_taken_along(split: Path, name: str) -> None:
+    photo = split.parents[2] / "photos" / "b.png"
+    Image.new("RGB", (9, 8)).save(photo)
+    with pytest.raises(SscError, match=r"b\.png has 8 x 9 .*, the annotations say 20 x 30"):
+        exported(split, name, "selected.h5")
+    assert not (split.parents[2] / name).exists()
+    photo.unlink()
+    with pytest.raises(SscError, match=r"b\.png"):
+        exported(split, name, "selected.h5")
+
+
+def test_what_could_not_be_read_and_has_no_masks_is_taken_along_as_it_is(split: Path) -> None:
+    folder = split.parents[2]
+    source = DatasetSource(layout="table", file=folder / "refs.jsonl", images=folder / "photos")
+    refs = {"out_refs": split.parent / "refs.parquet", "out_truth": split.parent / "truth.h5"}
+    build_index(dataset="mine", source=source, check_counts=False, skip_bad_photos=True, **refs)
+    (folder / "photos" / "b.png").write_bytes(b"")
+    assert exported(split, "labelme", "selected.h5")[1].startswith("2 masks of 2 photos in ")
+    (folder / "labelme").rename(folder / "before")
+    (folder / "photos" / "a.png").write_bytes(b"")
+    with pytest.raises(SscError, match=r"a\.png is empty"):
+        exported(split, "labelme", "selected.h5")
+
+
 @pytest.mark.parametrize("name", READ)
 def test_candidates_and_choices_come_back(split: Path, name: str) -> None:
     candidates = exported(split, name, "masks.h5")[0]

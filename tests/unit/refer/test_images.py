@@ -227,6 +227,22 @@ def test_photo_reader(tmp_path: Path) -> None:
         PhotoReader(tmp_path, {}, upright=False)("other.jpg")
 
 
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_photos_header_alone_says_whether_it_is_of_its_size(tmp_path: Path, upright: bool) -> None:
+    picture = tmp_path / "turned.jpg"
+    save_turned(picture, 6)
+    picture.write_bytes(picture.read_bytes()[:700])  # no pixels
+    PhotoReader(tmp_path, {"turned.jpg": (WIDTH, HEIGHT)}, upright=upright).check("turned.jpg")
+    stored = PhotoReader(tmp_path, {"turned.jpg": (HEIGHT, WIDTH)}, upright=upright)
+    if upright:
+        with pytest.raises(BadImage, match=rf"turned\.jpg has {WIDTH} x {HEIGHT} .* the annotations say {HEIGHT} x "):
+            stored.check("turned.jpg")
+    else:
+        stored.check("turned.jpg")
+    with pytest.raises(BadImage, match=r"turned\.jpg has .* pixels, the annotations say 9 x 9"):
+        PhotoReader(tmp_path, {"turned.jpg": (9, 9)}, upright=upright).check("turned.jpg")
+
+
 def test_a_bad_photo_is_done_without_only_where_that_was_asked_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
