@@ -78,13 +78,14 @@ rule select_masks:
         runtime=60,
     params:
         **reads("select_masks"),
+        images=images_folder,
     message:
         "{wildcards.dataset} {wildcards.split}: selecting one candidate per ref {wildcards.variant}"
     shell:
         calls(
             "select_masks",
             "input.refs input.masks *input.scores wildcards.split params.settings params.compat"
-            " reviews=input.reviews out=output.selected",
+            " reviews=input.reviews params.images out=output.selected",
         )
 
 

@@ -67,6 +67,9 @@ def deliver(settings: Settings, photos: Path, out: Path, splits: list[str], *, d
         f"to decide:  {_review_command(settings, out, splits, dataset)}\n"
         f"to train:   {train}"
     )
+    if unfit := {line for labels in labelled for line in labels.run.selected.unfit}:
+        fit, to_do = "fits" if len(unfit) == 1 else "fit", _review_command(settings, out, splits, dataset, "--list")
+        print(f"{counted(len(unfit), 'decision')} that {fit} nothing any more: {to_do}")
     make = shlex.join(["ssc", "run", "--configfile", str(out / "config.yaml"), "--"])
     for labels in labelled:
         labels.run.tell_stale(make)
@@ -89,11 +92,12 @@ def _remove_old_pages(out: Path, folder: Path, splits: Sequence[str]) -> None:
         remove_pages(out / f"{page}.html", out / page)
 
 
-def _review_command(settings: Settings, out: Path, splits: Sequence[str], dataset: str) -> str:
+def _review_command(settings: Settings, out: Path, splits: Sequence[str], dataset: str, *more: str) -> str:
     """It runs a plug-in only where a config that was named has it."""
     folder = out if len(splits) == 1 else out / "results" / dataset / splits[0]
     plug_in = settings.segment.backend.name not in REGISTRY
-    return shlex.join(["ssc", "review", str(folder), *(["--config", str(out / "config.yaml")] if plug_in else [])])
+    config = ["--config", str(out / "config.yaml")] if plug_in else []
+    return shlex.join(["ssc", "review", *more, str(folder), *config])
 
 
 def once(labelled: Sequence[Labels], left_out: LeftOut) -> Iterator[AnnotatedImage]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssc_core.cli.inspect import images_folder
 from ssc_core.errors import SscError
 from ssc_core.exchange.formats import FORMATS, READ, check_place, named, recognised
 from ssc_core.wording import counted
@@ -80,7 +81,7 @@ class _Import:
 
         if not table.is_file():
             raise SscError(f"{table} is not there; name the dataset's refs.parquet with --refs")
-        self.out, self.form = out, form
+        self.out, self.form, self.table = out, form, table
         self.photos, self.others = photos_of(table, split)
 
     def masks(self, candidates: Path | None, selected: Path | None) -> None:
@@ -126,8 +127,19 @@ class _Import:
             True,
             "new decision",
             reviews,
-            lambda photos, found, over: add_decisions(photos, found, masks, reviews, over, who=who or this_user()),
+            lambda photos, found, over: add_decisions(
+                photos, found, masks, reviews, over, who=who or this_user(), digest=self._photo_digests()
+            ),
         )
+
+    def _photo_digests(self) -> Callable[[str], str]:
+        """Of the photos as they are now; of none where nobody knows where they lie."""
+        from ssc_core.refer.images import PhotoDigests
+
+        try:
+            return PhotoDigests(images_folder(self.table.parent))
+        except SscError:
+            return lambda _: ""
 
     def truth(self, source: Path, truth: Path) -> None:
         from ssc_core.exchange.incoming import add_truth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -69,7 +69,9 @@ def review(
     with ExitStack() as stack:
         run = open_run(stack, split, split.name)
         if listed:
-            _list_unfit(decisions, refs, run)
+            with suppress(SscError):  # without the photos, nobody knows whether they are others
+                images = images or images_folder(refs.parent)
+            _list_unfit(decisions, refs, run, images)
             return
         run.tell_stale()
         _check_order(order, run, split)
@@ -107,13 +109,13 @@ def _check_order(order: Order, run: Run, split: Path) -> None:
         )
 
 
-def _list_unfit(decisions: Path, refs: Path, run: Run) -> None:
+def _list_unfit(decisions: Path, refs: Path, run: Run, images: Path | None) -> None:
     """Decisions that nothing fits any more, by ref, photo and sentence, and what to do."""
     from ssc_core.select.decisions import read_decisions
 
     if not decisions.is_file():
         raise SscError(f"{decisions} does not exist: nobody decided anything yet")
-    unfit = read_decisions(decisions, refs, run.masks, merged=run.scores.merged_masks).unfit
+    unfit = read_decisions(decisions, refs, run.masks, merged=run.scores.merged_masks, images=images).unfit
     ids = {one.review.ref_id for one in unfit}
     known = {ref.ref_id: ref for ref in run.refs() if ref.ref_id in ids}
     for one in unfit:

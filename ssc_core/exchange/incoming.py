@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,13 +174,21 @@ def write_selection(
 
 
 def add_decisions(
-    photos: Sequence[Photo], found: Found, masks: MaskStore | None, reviews: Path, passed_over: LeftOut, *, who: str
+    photos: Sequence[Photo],
+    found: Found,
+    masks: MaskStore | None,
+    reviews: Path,
+    passed_over: LeftOut,
+    *,
+    who: str,
+    digest: Callable[[str], str] = lambda _: "",
 ) -> int:
     """Append a line to ``reviews`` for every ref with a mask whose review is another so far; how many lines.
 
-    A mask that a candidate equals is ``chosen``, an empty one ``none``, any other ``uploaded``.
+    A mask that a candidate equals is ``chosen``, an empty one ``none``, any other ``uploaded``. digest: as of
+    ``those_of``.
     """
-    known, _ = those_of(read_lines(reviews) if reviews.exists() else (), _known_refs(photos))
+    known, _ = those_of(read_lines(reviews) if reviews.exists() else (), _known_refs(photos), digest)
     count = 0
     for photo, ref, one in one_per_ref(photos, found, passed_over):
         decision = Decision.uploaded
@@ -197,6 +205,7 @@ def add_decisions(
             one.rle if with_mask else None,
             who,
             sentences=ref.sentences,
+            digest=digest(photo.file_name),
         )
         before = known.get(ref.ref_id)
         if before is None or (before.decision, before.rle) != (review.decision, review.rle):

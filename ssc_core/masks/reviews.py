@@ -1,13 +1,14 @@
 """``reviews.csv``: what people said of refs, one decision a line, appended as they are made.
 
-    ref,photo,sentences,decision,mask,who,when
-    17,beach.jpg,woman on the left|lady in blue,chosen,480x640:`5m9Q3...,ana,2026-11-26T09:30:12Z
+    ref,photo,digest,sentences,decision,mask,who,when
+    17,beach.jpg,5f1e0c77ab90d2e4,woman on the left|lady in blue,chosen,480x640:`5m9Q3...,ana,2026-11-26T09:30:12Z
 
 ref, photo, sentences: id of the ref, name of its photo, and what it says, separated by |: ids count the rows of a
-table, so that a row is found again by its photo and a sentence after others were put before it. decision: see
-``Decision``.
+table, so that a row is found again by its photo and a sentence after others were put before it. digest: of the photo's
+file (``refer.images.PhotoDigests``), so that a decision is of no other photo that gets its name; empty where nobody
+knew it. decision: see ``Decision``.
 mask: height x width and COCO compressed run lengths, so that a line stands for itself, whatever becomes of the
-candidates. when: UTC. A file that was begun without ``sentences`` goes on without them.
+candidates. when: UTC. A file that was begun without ``digest``, or without ``sentences`` too, goes on so.
 
 The last line of a ref counts, and ``undo`` takes back the one before it. A line is on the drive before
 ``append_review`` returns, and one writer at a time writes. What a crash left is half a line at the end: its last column
@@ -37,13 +38,14 @@ from ssc_core.masks import rle
 from ssc_core.masks.runs import Size
 from ssc_core.wording import counted
 
-COLUMNS = ("ref", "photo", "sentences", "decision", "mask", "who", "when")
-_WITHOUT_SENTENCES = tuple(column for column in COLUMNS if column != "sentences")
+COLUMNS = ("ref", "photo", "digest", "sentences", "decision", "mask", "who", "when")
+_EARLIER = [tuple(one for one in COLUMNS if one not in left_out) for left_out in (["digest"], ["digest", "sentences"])]
+"""Of files that were begun by earlier versions."""
 
 SAME_OBJECT = 0.5
 """Least IoU of a reviewed mask and a candidate that is taken for the same object: detection's usual measure."""
 
-_HEADERS = {(",".join(columns) + "\n").encode(): columns for columns in (COLUMNS, _WITHOUT_SENTENCES)}
+_HEADERS = {(",".join(columns) + "\n").encode(): columns for columns in (COLUMNS, *_EARLIER)}
 _HEADER = next(iter(_HEADERS))
 _MARK = b"\xef\xbb\xbf"
 """A byte order mark, which spreadsheets put first."""
@@ -79,6 +81,7 @@ _SETTLED = _WITH_MASK | {Decision.none}
 @dataclass(frozen=True, slots=True)
 class Review:
     """One line. size: (height, width) of the photo, and rle: COCO compressed RLE, where the decision has a mask.
+    digest: of the photo's file, "" where it is not known.
 
     Raises SscError for a mask that is missing, malformed or not wanted, and for a photo outside of its folder.
     """
@@ -91,6 +94,7 @@ class Review:
     who: str = ""
     when: datetime = field(default_factory=lambda: datetime.now(UTC))
     sentences: Sequence[str] = ()
+    digest: str = ""
 
     def __post_init__(self) -> None:
         check_inside_folder(self.photo, f"review of ref {self.ref_id}")
@@ -220,7 +224,8 @@ def _line(review: Review, columns: Sequence[str]) -> bytes:
         mask = f"{review.size[0]}x{review.size[1]}:{review.rle.decode('ascii')}"
     who, when = " ".join(review.who.split())[:_LONGEST_NAME], review.when.astimezone(UTC).strftime(_WHEN)
     said = "|".join(noted(review.sentences))
-    cells = dict(zip(COLUMNS, (review.ref_id, review.photo, said, review.decision.value, mask, who, when), strict=True))
+    values = (review.ref_id, review.photo, review.digest, said, review.decision.value, mask, who, when)
+    cells = dict(zip(COLUMNS, values, strict=True))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow([cells[column] for column in columns])
     line = text.getvalue().encode("utf-8", "replace")
@@ -239,15 +244,18 @@ def _review(line: bytes, where: str, columns: Sequence[str]) -> Review:
     if len(cells) != len(columns):
         raise SscError(f"{where} has {counted(len(cells), 'cell')}, not {len(columns)}: {', '.join(columns)}")
     of = dict(zip(columns, cells, strict=True))
-    ref, photo, decision, mask, who, when = (of[column] for column in _WITHOUT_SENTENCES)
+    ref, photo, decision, mask, who, when = (of[column] for column in _EARLIER[-1])
+    digest, said = of.get("digest", ""), noted([of.get("sentences", "")])
     if not re.fullmatch(r"-?\d{1,18}", ref, re.ASCII):
         raise SscError(f"{where}: '{ref:.40}' is no id of a ref")
+    if digest and not re.fullmatch("[0-9a-f]{16}", digest):
+        raise SscError(f"{where}: '{digest:.40}' is no digest of a photo")
     if decision not in Decision.__members__:
         raise SscError(f"{where}: '{decision:.40}' is no decision{did_you_mean(decision, Decision)}")
     size, code = _mask(mask, where) if mask else (None, None)
     made = _time(when, where)
     try:
-        return Review(int(ref), photo, Decision(decision), size, code, who, made, noted([of.get("sentences", "")]))
+        return Review(int(ref), photo, Decision(decision), size, code, who, made, said, digest)
     except SscError as error:
         raise SscError(f"{where}: {error}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -51,6 +51,7 @@ class KnownRefs:
     def __init__(self, refs: Iterable[ReviewedRef]) -> None:
         self._refs = {ref.ref_id: ref for ref in refs}
         self._texts = {ref_id: frozenset(noted(ref.sentences)) for ref_id, ref in self._refs.items()}
+        self._photos = {_composed(ref.file_name) for ref in self._refs.values()}
         self._saying: dict[tuple[str, str], list[int]] = {}
         for ref_id, ref in self._refs.items():
             for text in self._texts[ref_id]:
@@ -58,6 +59,10 @@ class KnownRefs:
 
     def get(self, ref_id: int) -> ReviewedRef | None:
         return self._refs.get(ref_id)
+
+    def name(self, photo: str) -> bool:
+        """Whether one of them is of a photo, whichever computer spelled it."""
+        return _composed(photo) in self._photos
 
     def find(self, ref_id: int, photo: str, sentences: Iterable[str]) -> ReviewedRef | None:
         """The ref of a photo that says most of the sentences; None where none says any, or where it is in doubt which.
@@ -87,8 +92,11 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def those_of(lines: Iterable[Review], refs: KnownRefs) -> tuple[dict[int, Review], list[Unfit]]:
-    """The reviews that count of the refs that there are, by id, and those of no ref. lines: ``read_lines``."""
+def those_of(
+    lines: Iterable[Review], refs: KnownRefs, digest: Callable[[str], str] = lambda _: ""
+) -> tuple[dict[int, Review], list[Unfit]]:
+    """The reviews that count of the refs that there are, by id, and those of no ref. lines: ``read_lines``; digest: of
+    the photo that has a name now (``refer.images.PhotoDigests``), "" where it is not known."""
     here: list[Review] = []
     lost: dict[tuple[int, str, Sequence[str]], list[Review]] = {}
     for line in lines:
@@ -97,18 +105,24 @@ def those_of(lines: Iterable[Review], refs: KnownRefs) -> tuple[dict[int, Review
             here.append(line if line.ref_id == ref.ref_id else replace(line, ref_id=ref.ref_id))
         else:
             lost.setdefault((line.ref_id, line.photo, noted(line.sentences)), []).append(line)
-    others = [_unfit(one, refs.get(one.ref_id)) for made in lost.values() for one in that_count(made).values()]
+    others = [_unfit(one, refs) for made in lost.values() for one in that_count(made).values()]
     kept: dict[int, Review] = {}
     for ref_id, review in that_count(here).items():
         ref = refs.get(ref_id)
-        if ref is not None and review.size in (None, (ref.height, ref.width)):
-            kept[ref_id] = review
-        else:
+        if ref is None or review.size not in (None, (ref.height, ref.width)):
             others.append(Unfit(review, "the photo had another size", "decide it again in `ssc review`"))
+        elif review.digest and digest(ref.file_name) not in ("", review.digest):
+            others.append(Unfit(review, "the photo was replaced since", "decide it again in `ssc review`"))
+        else:
+            kept[ref_id] = review
     return kept, others
 
 
-def _unfit(review: Review, ref: ReviewedRef | None) -> Unfit:
+def _unfit(review: Review, refs: KnownRefs) -> Unfit:
+    if not refs.name(review.photo):
+        todo = "give the photo this name again, or decide its row again in `ssc review`"
+        return Unfit(review, f"no row names {review.photo} any more", todo)
+    ref = refs.get(review.ref_id)
     if ref is None:
         return Unfit(review, "there is no such ref", "nothing, unless its row has another place now")
     why = f"the ref is of {ref.file_name} now"

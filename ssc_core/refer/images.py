@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ssc_core.pictures import BadImage, looks_like_jpeg, open_picture, read_levels, size_text
+from ssc_core.provenance import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +56,15 @@ class PhotoReader:
     """Photos by file name, each in the orientation that the annotations refer to. See ``index.open_photos``.
 
     sizes: (height, width) by file name relative to ``folder``. upright: as in ``load_image``. skip_bad: whether
-    ``or_none`` and ``or_grey`` do without a photo that cannot be read; who calls them says what that means.
+    ``or_none`` and ``or_grey`` do without a photo that cannot be read; who calls them says what that means. digest: of
+    the files.
     """
 
     def __init__(
         self, folder: Path, sizes: Mapping[str, tuple[int, int]], *, upright: bool, skip_bad: bool = False
     ) -> None:
         self.skip_bad = skip_bad
+        self.digest = PhotoDigests(folder)
         self._skipped: set[str] = set()
         self._folder = Path(folder)
         self._sizes = sizes
@@ -99,6 +102,28 @@ class PhotoReader:
         """The photo, or a grey picture of its size in place of one that is skipped: for pages and sheets."""
         photo = self.or_none(file_name)
         return np.full((*self._sizes[file_name], 3), 128, np.uint8) if photo is None else photo
+
+
+class PhotoDigests:
+    """Digests of photos' files by name relative to ``folder``, 16 hex digits; "" for one that cannot be read.
+
+    A file is read once, and again where its size or time is another since.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(folder)
+        self._known: dict[str, tuple[tuple[int, int], str]] = {}
+
+    def __call__(self, file_name: str) -> str:
+        path = self._folder / file_name
+        try:
+            found = path.stat()
+            state, known = (found.st_size, found.st_mtime_ns), self._known.get(file_name)
+            if known is None or known[0] != state:
+                known = self._known[file_name] = (state, file_sha256(path)[:16])
+        except (OSError, ValueError):
+            return ""
+        return known[1]
 
 
 def image_size(path: Path) -> tuple[int, int]:

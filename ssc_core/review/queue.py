@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class Queue:
     def list(self) -> list[dict[str, Any]]:
         """All refs in order: ``ref photo decision fits``, decision "" where there is none."""
         with self._lock:
-            decided = those_of(self._lines(), self._refs)[0]
+            decided = self._standing(self._lines())
             return [
                 {"ref": ref_id, "photo": row.ref.file_name, **self._decision(decided.get(ref_id))}
                 for ref_id, row in self._rows.items()
@@ -90,7 +90,7 @@ class Queue:
             candidates, order = self._candidates(ref_id)
             scores = self._run.selected.scores(ref_id).mean(axis=0)
             lines = self._lines_of(row.ref)
-            review = those_of(lines, self._refs)[0].get(ref_id)
+            review = self._standing(lines).get(ref_id)
             fitting = review.candidate(candidates.rles) if review and not review.drawn else None
             areas = self._run.scores.areas(ref_id) / (row.ref.height * row.ref.width)
             boxes = candidates.boxes_xyxy.round().astype(int).tolist()
@@ -129,7 +129,7 @@ class Queue:
             candidates, order = self._candidates(ref_id)
             shown = order[first : first + AT_ONCE]
             masks = candidates.each()[np.array(shown, dtype=np.int64)]
-            review = those_of(self._lines_of(self._row(ref_id).ref), self._refs)[0].get(ref_id)
+            review = self._standing(self._lines_of(self._row(ref_id).ref)).get(ref_id)
             own = review.mask() if review is not None and review.drawn else None
         picture = marked(photo, masks) if len(masks) else photo
         return _jpeg(picture if own is None else outline(picture, soften(own, picture.shape[:2]), OWN))
@@ -156,7 +156,8 @@ class Queue:
                     f"Ref {ref_id} was decided again since, elsewhere: Z takes back what was decided here alone. If it "
                     "is wrong, decide it anew."
                 )
-            append_review(self._reviews, self._review(row, decision, number, draft, who))
+            review = self._review(row, decision, number, draft, who)
+            append_review(self._reviews, replace(review, digest=self._photos.digest(row.ref.file_name)))
 
     def draw(self, ref_id: int, box: Sequence[float]) -> dict[str, Any]:
         """Draft the segmenter's mask of a box: left, top, right, bottom in the photo's pixels."""
@@ -222,6 +223,10 @@ class Queue:
     def _lines_of(self, ref: Ref) -> Sequence[Review]:
         """The lines about a ref's photo: no others can be of the ref, and a key is not to wait for all of them."""
         return [line for line in self._lines() if same_photo(line, ref)]
+
+    def _standing(self, lines: Iterable[Review]) -> dict[int, Review]:
+        """The reviews that count, by ref."""
+        return those_of(lines, self._refs, self._photos.digest)[0]
 
     def _turn(self, lines: Sequence[Review], ref_id: int) -> int:
         """Which of a ref's lines counts: its place from 1, 0 for none. It tells that decision from all later ones."""

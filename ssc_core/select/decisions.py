@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from ssc_core.masks.choice import NONE
 from ssc_core.masks.reviews import Decision, Review, read_lines
 from ssc_core.masks.standing import KnownRefs, Unfit, those_of, without_candidate
 from ssc_core.masks.store import MaskStore
+from ssc_core.refer.images import PhotoDigests
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import read_refs, refs_by_photo
 
@@ -30,13 +32,15 @@ class Decided:
     unfit: tuple[Unfit, ...] = ()
 
 
-def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool) -> Decided:
-    """The decisions on refs of ``store`` (masks.h5). refs: refs.parquet, of all splits; merged: ``merged_masks``.
+def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool, images: Path | None = None) -> Decided:
+    """The decisions on refs of ``store`` (masks.h5). refs: refs.parquet, of all splits; merged: ``merged_masks``;
+    images: folder of the photos, of which those with decisions are read, to know whether they are the same.
 
     Decisions that fit no ref, photo or candidate any more are in ``unfit``. Raises SscError as ``read_lines`` does.
     """
     lines = list(read_lines(reviews))
-    kept, unfit = those_of(lines, KnownRefs(_named(lines, refs)))
+    digests = {} if images is None else {"digest": PhotoDigests(images)}
+    kept, unfit = those_of(lines, KnownRefs(_named(lines, refs)), **digests)
     unfit = [one for one in unfit if one.review.settled]
     here = set(store.ref_ids.tolist())
     chosen: dict[int, int] = {}
@@ -54,7 +58,8 @@ def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool)
 
 def _named(lines: Sequence[Review], refs: Path) -> Iterator[Ref]:
     """The refs of the photos that reviews name, by name or by the id of a ref."""
-    names, ids = {line.photo for line in lines}, {line.ref_id for line in lines}
+    names = {unicodedata.normalize(form, line.photo) for line in lines for form in ("NFC", "NFD")}
+    ids = {line.ref_id for line in lines}
     table = read_refs(refs, columns=("image_id", "ref_id", "file_name"))
     photos = table.loc[table["file_name"].isin(names) | table["ref_id"].isin(ids), "image_id"].unique()
     yield from (ref for _, members in refs_by_photo(refs, photos) for ref in members)

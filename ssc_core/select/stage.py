@@ -51,11 +51,12 @@ def select_masks(
     settings: SelectSettings,
     compat: CompatSettings,
     reviews: Path | None = None,
+    images: Path | None = None,
 ) -> None:
     """Write ``out`` (selected.h5): the chosen candidate and its mask for every ref of ``masks``.
 
     scores: a file of every scorer that has a weight, in any order: a file says of which it is. reviews: reviews.csv,
-    None where nobody decided yet.
+    None where nobody decided yet; images: folder of the photos, of which those that somebody decided on are read.
 
     Raises SscError when masks, scores and annotations do not belong together, or a scorer's file is missing.
     """
@@ -72,7 +73,9 @@ def select_masks(
             models=score_store.models,
             refs=table.digest(store.ref_ids),
         )
-        decided = read_decisions(reviews, refs, store, merged=compat.merged_masks) if reviews else Decided({})
+        decided = Decided({})
+        if reviews:
+            decided = read_decisions(reviews, refs, store, merged=compat.merged_masks, images=images)
         for unfit in decided.unfit:
             log.warning("%s: %s; to do: %s", reviews, unfit, unfit.todo)
         with SelectionWriter(

@@ -22,6 +22,8 @@ from ssc_core.cli.label import _config as label_config
 from ssc_core.cli.label import _one_spelling
 from ssc_core.config.layers import read_config_file, read_layers
 from ssc_core.config.settings import load_settings
+from ssc_core.masks.reviews import Decision, Review, append_review
+from ssc_core.refer.images import PhotoDigests
 from tests.killing import kill_when
 
 BACKENDS = Path(__file__).parents[1] / "unit/predict/toy_backends.py"
@@ -199,6 +201,9 @@ def test_photos_that_are_mended_or_replaced_are_labelled_anew(
     ssc(folder, *LABEL)
     refs = folder / "out/results/labels/refs.parquet"
     before = refs.read_bytes()
+    digest = PhotoDigests(folder / "photos")("both ö.png")
+    said = {"sentences": ("the light apple", "light apple"), "digest": digest}
+    append_review(refs.with_name("reviews.csv"), Review(1, "both ö.png", Decision.none, **said))
     for name in ("both ö.png", "gone.png"):
         other = np.full((100, 120, 3), 90, np.uint8)
         other[DARK], other[LIGHT] = (220, 30, 30), (110, 15, 15)  # what was light is dark
@@ -209,7 +214,9 @@ def test_photos_that_are_mended_or_replaced_are_labelled_anew(
     started = [str(warm), "-m", "ssc_core.cli.main", *map(str, LABEL)]
     kill_when(lambda: refs.is_file() and refs.read_bytes() != before, started, folder, warm_environment)
     said = ssc(folder, *LABEL)
-    assert "2 masks for 4 rows" in said
+    assert "2 masks for 4 rows" in said, "the decision was of the other photo"
+    assert "\n1 decision that fits nothing any more: ssc review --list out" in said
+    assert "ref 1 of both ö.png: the photo was replaced since" in ssc(folder, "review", "--list", "out")
     assert "of the table, 1 row left out" not in said
     content = json.loads((folder / "out/labels.json").read_text())
     light = next(one for one in content["annotations"] if one["ref_id"] == 1)

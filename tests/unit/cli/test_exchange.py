@@ -14,11 +14,13 @@ from ssc_core.cli.main import app
 from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.exchange.formats import FORMATS, READ
+from ssc_core.files import write_json
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.reviews import read_lines, that_count
 from ssc_core.masks.selection import SelectionStore, SelectionWriter
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from ssc_core.refer.images import PhotoDigests
 from ssc_core.refer.index import build_index
 from ssc_core.refer.refs_digest import TableRefs
 from ssc_core.refer.truth import TruthStore
@@ -189,6 +191,19 @@ def test_a_drawn_mask_is_uploaded_and_another_truth_is_refused(split: Path) -> N
     with pytest.raises(SscError, match=r"ref 1 of a\.png has another ground truth"):
         ssc("import", split, "--truth", source)
     assert TruthStore(split.parent / "truth.h5").ref_ids == (1, 2)
+
+
+def test_decisions_that_come_in_are_of_the_photos_as_they_are(split: Path) -> None:
+    source = exported(split, "coco", "selected.h5")[0]
+    folder = split.parents[2]
+    of = DatasetSource(layout="table", file=folder / "refs.jsonl", images=folder / "photos").model_dump(mode="json")
+    write_json(split.parent / "data.json", {"identity": json.dumps({"source": of})})
+    ssc("import", split, "--decisions", source)
+    digest = PhotoDigests(folder / "photos")
+    assert {one.digest for one in read_lines(split.parent / "reviews.csv")} == {digest("a.png")}
+    assert ssc("import", split, "--decisions", source).startswith("0 new decisions")
+    Image.new("RGB", SIZE[::-1], "white").save(folder / "photos" / "a.png")
+    assert ssc("import", split, "--decisions", source).startswith("2 new decisions"), "on another photo"
 
 
 def test_masks_that_do_not_say_whose_they_are(split: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ssc_core.pictures import BadImage
-from ssc_core.refer.images import PhotoReader, image_size, load_image, read_mask_png
+from ssc_core.refer.images import PhotoDigests, PhotoReader, image_size, load_image, read_mask_png
 
 HEIGHT, WIDTH = 24, 40
 
@@ -225,6 +226,18 @@ def test_photo_reader(tmp_path: Path) -> None:
     assert close(PhotoReader(tmp_path, {"turned.jpg": (WIDTH, HEIGHT)}, upright=True)("turned.jpg"), UPRIGHT[6](stored))
     with pytest.raises(BadImage, match=r"'other\.jpg' is not in the annotations"):
         PhotoReader(tmp_path, {}, upright=False)("other.jpg")
+
+
+def test_digests_are_of_the_files_as_they_are(tmp_path: Path) -> None:
+    digests = PhotoDigests(tmp_path)
+    assert digests("a.jpg") == ""
+    found = []
+    for colour in ("red", "blue", "red"):
+        Image.new("RGB", (4, 3), colour).save(tmp_path / "a.jpg")
+        os.utime(tmp_path / "a.jpg", ns=(0, len(found)))
+        found.append(digests("a.jpg"))
+    assert len(found[0]) == 16
+    assert found[0] == found[2] != found[1]
 
 
 @pytest.mark.parametrize("upright", [False, True])

@@ -166,8 +166,9 @@ def test_the_page_the_table_and_review_ask_in_one_order(place, tmp_path):
             writer.append_ref(ref, image_id=1, size=SIZE, chosen=[0], scores=np.zeros((1, len(AREAS[ref]))), rles=code)
     with ExitStack() as stack:
         run = open_run(stack, place.folder, "val")
-        asked = [one["ref"] for one in Queue(run, None, place.reviews).list()]
-        why = {ref: Queue(run, None, place.reviews).ref(ref)["why"] for ref in asked}
+        queue = Queue(run, open_photos(place.refs, place.images), place.reviews)
+        asked = [one["ref"] for one in queue.list()]
+        why = {ref: queue.ref(ref)["why"] for ref in asked}
         labels = Labels(run)
         count = write_checklist([labels], frozenset(), tmp_path / "check.csv")
         Pages([labels], open_photos(place.refs, place.images).or_grey, "val", "", "files").write(

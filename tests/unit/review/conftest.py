@@ -103,6 +103,7 @@ def choose(place: Place, **settings: Any) -> SelectionStore:
         settings=SelectSettings(min_area=9, **settings),
         compat=CompatSettings(),
         reviews=place.reviews if place.reviews.exists() else None,
+        images=place.images,
     )
     return SelectionStore(place.folder / "selected.h5")
 

@@ -266,6 +266,27 @@ def test_the_page_shows_a_decision_where_its_row_is_now_and_notes_its_sentences(
     ]
 
 
+def test_a_decision_is_open_again_after_its_photo_was_replaced(place, capsys):
+    """Also by one of its size."""
+    with queue_of(place) as queue:
+        for ref, decision in ((1, "none"), (2, "skipped")):
+            queue.decide(ref, decision, None, "ana")
+        queue.decide(5, "none", None, "ana")
+        photo = place.images / "a.png"
+        Image.new("RGB", (60, 40), "white").save(photo)
+        assert [(one["ref"], one["decision"]) for one in queue.list() if one["decision"]] == [(5, "none")]
+        assert queue.ref(1)["decision"] == ""
+        selected = choose(place)
+        assert (selected.chosen(1), selected.reviewed) == (0, {5})
+        assert selected.unfit == ("ref 1 of a.png: the photo was replaced since",)
+        with run_of(place) as run:
+            _list_unfit(place.reviews, place.refs, run, place.images)
+        assert "ref 1 of a.png: the photo was replaced since\n" in capsys.readouterr().out
+        queue.decide(1, "none", None, "ana")
+        assert queue.ref(1)["decision"] == "none"
+    assert choose(place).reviewed == {1, 5}
+
+
 def test_a_decision_on_another_splits_ref_of_the_photo_is_none_here(place):
     table = pq.read_table(place.refs)
     rows = table.filter(pc.equal(table["ref_id"], 1))
@@ -289,19 +310,19 @@ def test_decisions_that_fit_nothing_are_listed_with_what_to_do(place, capsys):
     append_review(place.reviews, Review(3, "a.png", Decision.drawn, (40, 60), code))
     append_review(place.reviews, Review(99, "gone.png", Decision.none))
     with run_of(place) as run:
-        _list_unfit(place.reviews, place.refs, run)
+        _list_unfit(place.reviews, place.refs, run, place.images)
         listed = capsys.readouterr().out
         choose(place)
     assert "ref 1 of a.png: no candidate is the object that was chosen\n    sentences: the red square | red\n" in listed
     assert "decided:   chosen, by ben\n    to do:     choose again, or draw it (D) in `ssc review`" in listed
     assert "ref 2 of b.png: the ref is of a.png now\n    sentences: the green square" in listed
-    assert "ref 99 of gone.png: there is no such ref\n    sentences: (of no ref here)" in listed
+    assert "ref 99 of gone.png: no row names gone.png any more\n    sentences: (of no ref here)" in listed
     assert listed.endswith(f"3 decisions of {place.reviews} fit nothing any more\n")
     place.reviews.unlink()
     append_review(place.reviews, Review(1, "a.png", Decision.none))
     with run_of(place) as run:
-        _list_unfit(place.reviews, place.refs, run)
+        _list_unfit(place.reviews, place.refs, run, place.images)
         assert capsys.readouterr().out == f"all of {place.reviews} fit\n"
         place.reviews.unlink()
         with pytest.raises(SscError, match="nobody decided anything yet"):
-            _list_unfit(place.reviews, place.refs, run)
+            _list_unfit(place.reviews, place.refs, run, place.images)
