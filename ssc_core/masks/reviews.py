@@ -152,7 +152,7 @@ def append_review(path: Path, review: Review) -> None:
     _line(review, COLUMNS)  # says what is wrong with it before there is a file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
             before, columns = _mended_end(descriptor, path)

@@ -64,7 +64,7 @@ class Answers:
         with self._lock, _disk_errors(self._folder):
             if self._spent is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._spent = os.open(self._folder / SPENT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                self._spent = os.open(self._folder / SPENT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             os.write(self._spent, b".")
             return os.lseek(self._spent, 0, os.SEEK_CUR)
 

@@ -106,6 +106,15 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     assert sorted(that_count(read_lines(tmp_path / "reviews.csv"))) == list(range(100))
 
 
+def test_a_group_that_shares_a_folder_shares_the_file(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        append_review(tmp_path / "reviews.csv", review())
+    finally:
+        os.umask(before)
+    assert (tmp_path / "reviews.csv").stat().st_mode & 0o777 == 0o664
+
+
 def test_a_file_that_a_spreadsheet_or_another_system_touched(tmp_path: Path) -> None:
     path = tmp_path / "reviews.csv"
     append_review(path, review(1))

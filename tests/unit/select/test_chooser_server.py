@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import zlib
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from ssc_core.config.labelling import CompatSettings, ScoreSettings
 from ssc_core.drawing.marks import MARKS
 from ssc_core.errors import SscError
 from ssc_core.masks.selection import ScoreStore
-from ssc_core.select.answers import Answers
+from ssc_core.select.answers import SPENT, Answers
 from ssc_core.select.chooser_server import ServerChooser
 from ssc_core.select.score_stage import score_candidates
 from tests.patience import SECONDS
@@ -276,6 +277,15 @@ def test_requests_are_capped_for_all_jobs_together_and_tries_count(server: Stand
     make(max_requests=4).score_pairs(PHOTO, MASKS, ["middle"])
     make(max_requests=0).score_pairs(PHOTO, MASKS, ["left", "right", "middle"])
     assert len(server.requests) == 4
+
+
+def test_a_group_that_shares_the_folder_shares_its_count(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        assert Answers(tmp_path).spend() == 1
+    finally:
+        os.umask(before)
+    assert (tmp_path / SPENT).stat().st_mode & 0o777 == 0o664
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
