@@ -12,6 +12,7 @@ from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import NO_CATEGORY, LeftOut
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames
 from ssc_core.exchange.formats import FORMATS
+from ssc_core.locks import only_process
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
@@ -215,22 +216,25 @@ def add_decisions(
 
 
 def add_truth(photos: Sequence[Photo], found: Found, truth: Path, passed_over: LeftOut) -> int:
-    """Add the masks to ``truth`` (truth.h5), which is there or not; how many refs got one.
+    """Add the masks to ``truth`` (truth.h5), which is there or not; how many refs got one. One process at a time.
 
     Raises SscError for a ref that has ground truth already, and another one.
     """
-    masks = list(_truth_masks(truth)) if truth.exists() else []
-    known = {one.ref_id: one for one in masks}
-    before = len(masks)
-    for photo, ref, one in one_per_ref(photos, found, passed_over):
-        if not rle.areas([one.rle], photo.size)[0]:
-            passed_over.add("masks without a pixel", one.name)
-        elif ref.ref_id not in known:
-            masks.append(TruthMask(ref.ref_id, *photo.size, one.rle))
-        elif known[ref.ref_id].rle != one.rle:
-            raise SscError(f"{_name(ref)} has another ground truth already; which one is meant? Nothing was changed")
-    if len(masks) > before:
-        write_truth(truth, masks)
+    with only_process(truth.with_name(f"{truth.name}.adding"), wait=True):
+        masks = list(_truth_masks(truth)) if truth.exists() else []
+        known = {one.ref_id: one for one in masks}
+        before = len(masks)
+        for photo, ref, one in one_per_ref(photos, found, passed_over):
+            if not rle.areas([one.rle], photo.size)[0]:
+                passed_over.add("masks without a pixel", one.name)
+            elif ref.ref_id not in known:
+                masks.append(TruthMask(ref.ref_id, *photo.size, one.rle))
+            elif known[ref.ref_id].rle != one.rle:
+                raise SscError(
+                    f"{_name(ref)} has another ground truth already; which one is meant? Nothing was changed"
+                )
+        if len(masks) > before:
+            write_truth(truth, masks)
     return len(masks) - before
 
 

@@ -16,9 +16,10 @@ from urllib.parse import quote
 from ssc_core.config.published_file import PublishedFile
 from ssc_core.errors import SscError
 from ssc_core.files import is_web_page, write_json
+from ssc_core.locks import only_process
 from ssc_core.provenance import file_sha256
 from ssc_core.weights.download import Patience, SourceFailed, download, forget, size_at
-from ssc_core.weights.lock import LockFile, only_process
+from ssc_core.weights.lock import LockFile
 from ssc_core.weights.unpack import unpack, unpacking_folder
 
 IN_PLACE = "found in place"

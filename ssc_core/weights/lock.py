@@ -5,18 +5,15 @@ Kept by the user, best in version control. It never holds a hash that was not co
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssc_core.errors import SscError
 from ssc_core.files import read_json, write_json
+from ssc_core.locks import only_process
 
 _VERSION = 1
 
@@ -70,37 +67,3 @@ class LockFile:
                 pins[path] = Pin(sha256=sha256, size=size, source=source, recorded=now)
                 files: dict[str, Any] = {name: pins[name].model_dump() for name in sorted(pins)}
                 write_json(self.path, {"version": _VERSION, "files": files})
-
-
-@contextmanager
-def only_process(guard: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the file ``guard``, which is there meanwhile. Yields whether no other process does, at once or, with
-    ``wait``, as soon as that is so. On a drive without locks nothing is held.
-
-    A file that is written to, since network drives (NFS) lock no folder and nothing that is open for reading alone:
-    see flock(2).
-    """
-    guard.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with guard.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            except OSError:
-                pass
-            if not _lies_there(guard, file):
-                continue  # it was another process's, which has removed it
-            try:
-                yield True
-            finally:
-                guard.unlink(missing_ok=True)
-            return
-
-
-def _lies_there(path: Path, file: IO[str]) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
