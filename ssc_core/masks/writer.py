@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,7 @@ from ssc_core.errors import SscError
 from ssc_core.files import atomic_path
 from ssc_core.masks.attributes import write_text
 from ssc_core.masks.columnar import VERSION, Column, StoreInfo
+from ssc_core.signals import held_back
 
 
 class ColumnWriter:
@@ -100,6 +101,7 @@ class ColumnWriter:
                 raise SscError(f"{what} {value} was added to {self._path} before; is it listed twice?")
             claimed[block] = known | bit
 
+    @held_back()
     def _flush(self, name: str) -> None:
         """Write the rows of a column that are held back."""
         count, dataset = self._filled[name], self._file[name]
@@ -113,24 +115,34 @@ class ColumnWriter:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with atomic_path(self._path) as temporary, _Sink(temporary, "w+") as self._sink:
-            # v110: files that HDF5 1.10 and later read, with small chunk indexes and checksums on what is not data
-            with h5py.File(self._sink, "w", libver=("v110", "v110")) as self._file:
-                for name, value in self._attributes.items():
-                    if isinstance(value, str):
-                        write_text(self._file.attrs, name, value)
-                    else:
-                        self._file.attrs[name] = value
-                for name, column in self._columns.items():
-                    self._create(name, column)
-                    self._append(name, column.start)
+            with ExitStack() as stack:
+                self._open(stack)
                 yield
-                for name in self._columns:
-                    self._flush(name)
-                if self.refs:
-                    write_text(self._file.attrs, "refs", self.refs)
-                self._file.flush()
-                self._file.attrs["complete"] = True
+                self._finish()
             self._sink.raise_error()
+
+    @held_back()
+    def _open(self, stack: ExitStack) -> None:
+        # v110: files that HDF5 1.10 and later read, with small chunk indexes and checksums on what is not data
+        self._file = h5py.File(self._sink, "w", libver=("v110", "v110"))
+        stack.callback(held_back()(self._file.close))
+        for name, value in self._attributes.items():
+            if isinstance(value, str):
+                write_text(self._file.attrs, name, value)
+            else:
+                self._file.attrs[name] = value
+        for name, column in self._columns.items():
+            self._create(name, column)
+            self._append(name, column.start)
+
+    @held_back()
+    def _finish(self) -> None:
+        for name in self._columns:
+            self._flush(name)
+        if self.refs:
+            write_text(self._file.attrs, "refs", self.refs)
+        self._file.flush()
+        self._file.attrs["complete"] = True
 
     def _create(self, name: str, column: Column) -> None:
         self._file.create_dataset(
@@ -149,7 +161,8 @@ class ColumnWriter:
 class _Sink(io.FileIO):
     """The file below HDF5, which takes every write and keeps the first error for ``raise_error``.
 
-    HDF5 cannot abandon a file: told of a full drive, it tries again at exit and crashes the process.
+    HDF5 cannot abandon a file: told of a full drive, it tries again at exit and crashes the process. So does one that
+    Ctrl-C interrupts in here, or hangs: whatever calls HDF5 is ``held_back``.
     """
 
     _error: OSError | None = None

@@ -15,6 +15,7 @@ from ssc_core.errors import SscError
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
+from tests.patience import SECONDS
 
 
 def test_equal_content_gives_equal_bytes(photos, tmp_path: Path) -> None:
@@ -89,6 +90,34 @@ def test_a_killed_writer_leaves_no_final_file(tmp_path: Path) -> None:
     assert left.suffix == ".tmp"
     with pytest.raises(SscError, match=r"unfinished|damaged"):
         MaskStore.open(left)
+
+
+@pytest.mark.parametrize("write", [1, 4, 8])
+def test_ctrl_c_in_the_middle_of_a_write_neither_crashes_nor_hangs(tmp_path: Path, write: int) -> None:
+    """HDF5, which calls us back to write, retries for ever what an exception ended, or crashes."""
+    code = """
+        import signal, sys
+        from pathlib import Path
+        from ssc_core.masks import writer
+        from ssc_core.refer.truth import TruthMask, write_truth
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        class Interrupted(writer._Sink):
+            count = 0
+            def write(self, data):
+                Interrupted.count += 1
+                if self.count == int(sys.argv[2]):
+                    signal.raise_signal(signal.SIGINT)
+                return super().write(data)
+        writer._Sink = Interrupted
+        try:
+            write_truth(Path(sys.argv[1]), (TruthMask(i, 4, 4, bytes(50_000)) for i in range(9)))
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "truth.h5"), str(write)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_drive_does_not_crash(tmp_path: Path) -> None:
