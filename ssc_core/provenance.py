@@ -25,12 +25,12 @@ PACKAGES = (ROOT.name, "microworld", "workflow_scripts")
 _LEFT_OUT = (
     *("ssc_core.config", "ssc_core.errors", "ssc_core.provenance"),
     *("ssc_core.registry", "ssc_core.checkout", "ssc_core.pickle_check", "ssc_core.tensor_checks", "ssc_core.weights"),
-    "workflow_scripts._script",
+    *("ssc_core.locks", "ssc_core.signals", "workflow_scripts._script"),
 )
 """What code_version() leaves out: with it a new key for one stage, or the name of a new backend, would rerun them all.
 
 The config reaches rules by value, as ``params``, and so does the code behind a registered backend. The others change no
-result: they say where files lie, refuse them, or read a command line."""
+result: they say where files lie, refuse them, read a command line, or let a process wait or end."""
 
 
 _FORM = 2

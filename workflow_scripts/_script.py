@@ -21,8 +21,10 @@ from ssc_core.config.base import Section
 from ssc_core.devices import VISIBLE, lease
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
+from ssc_core.signals import ends_in_order
 
 
+@ends_in_order()
 def run(main: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run ``main`` with its parameters as command-line options, and with GPUs of its own where it has a ``device``.
 

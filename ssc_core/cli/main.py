@@ -32,6 +32,7 @@ from ssc_core.cli.serve import serve
 from ssc_core.cpu_environment import set_up
 from ssc_core.errors import SscError
 from ssc_core.failures import explain
+from ssc_core.signals import ends_in_order
 from ssc_core.version import __version__
 
 app = typer.Typer(
@@ -77,6 +78,7 @@ app.command("inspect")(inspect)
 app.command("compare")(compare)
 
 
+@ends_in_order()
 def main() -> None:
     """Entry point of ``ssc``. What people can mend is printed as its message alone, with exit code 1."""
     set_up(os.environ)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -115,15 +113,10 @@ def _name(host: str) -> str:
 
 @contextmanager
 def private_temporary_folder() -> Iterator[Path]:
-    """A folder for all temporary files of this process, removed when it ends, by Ctrl+C or a signal too.
+    """A folder for all temporary files of this process, removed when it ends, by Ctrl+C or, as ``ssc``, a signal too.
 
     To be entered before Gradio is imported, which asks for the folder once.
     """
-
-    def leave(number: int, _: object) -> NoReturn:
-        sys.exit(128 + number)
-
-    handlers = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     with tempfile.TemporaryDirectory(prefix="ssc-serve-", ignore_cleanup_errors=True) as folder:
         before, tempfile.tempdir = tempfile.tempdir, folder
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -132,5 +125,3 @@ def private_temporary_folder() -> Iterator[Path]:
         finally:
             tempfile.tempdir = before
             del os.environ["GRADIO_TEMP_DIR"]
-    for number, handler in handlers.items():
-        signal.signal(number, handler)

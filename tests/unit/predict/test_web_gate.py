@@ -137,7 +137,8 @@ def test_the_temporary_folder_is_gone_afterwards() -> None:
 def test_a_signal_removes_it_too(number: signal.Signals, tmp_path: Path) -> None:
     code = (
         "import time; from ssc_core.predict.web_gate import private_temporary_folder\n"
-        "with private_temporary_folder() as folder:\n"
+        "from ssc_core.signals import ends_in_order\n"  # as `ssc` is run
+        "with ends_in_order(), private_temporary_folder() as folder:\n"
         "    (folder / 'photo').touch(); print(folder, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
