@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,9 @@ import typer
 from ssc_core.cli.inspect import images_folder
 from ssc_core.errors import SscError
 from ssc_core.exchange.formats import FORMATS, READ, check_place, named, recognised
+from ssc_core.files import atomic_path
+from ssc_core.locks import only_process
+from ssc_core.signals import held_back
 from ssc_core.wording import counted
 
 if TYPE_CHECKING:
@@ -60,9 +64,7 @@ def import_(
     for source in filter(None, (candidates, selected, decisions, truth)):
         if not source.exists():
             raise SscError(f"{source} does not exist; name a file or folder of masks")
-    made = [out / "masks.h5"] * bool(candidates or selected) + [out / "selected.h5"] * bool(selected)
-    if existing := [path for path in made if path.exists()]:
-        raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
+    _check_absent(_made(out, candidates, selected))
     above = out.resolve().parent
     task = _Import(out, form, refs or above / "refs.parquet", split or out.resolve().name)
     if candidates or selected:
@@ -71,6 +73,15 @@ def import_(
         task.decisions(decisions, reviews or above / "reviews.csv", who)
     if truth:
         task.truth(truth, above / "truth.h5")
+
+
+def _made(out: Path, candidates: Path | None, selected: Path | None) -> list[Path]:
+    return [out / "masks.h5"] * bool(candidates or selected) + [out / "selected.h5"] * bool(selected)
+
+
+def _check_absent(made: Sequence[Path]) -> None:
+    if existing := [path for path in made if path.exists()]:
+        raise SscError(f"{existing[0]} exists; remove it, or import into another folder")
 
 
 class _Import:
@@ -85,35 +96,39 @@ class _Import:
         self.photos, self.others = photos_of(table, split)
 
     def masks(self, candidates: Path | None, selected: Path | None) -> None:
-        """masks.h5 and, from ``selected``, selected.h5: both or none."""
+        """masks.h5 and, from ``selected``, selected.h5: both or none, and neither over another one."""
         from ssc_core.exchange.incoming import write_candidates, write_selection
         from ssc_core.masks.store import MaskStore
 
         source = candidates or selected
         assert source is not None
-        made = [self.out / "masks.h5", self.out / "selected.h5"]
-        self._read(
-            source,
-            False,
-            "mask",
-            made[0],
-            lambda photos, found, over: write_candidates(photos, found, made[0], over, source=source.name),
-        )
-        if selected:
-            try:
-                with MaskStore.open(made[0], with_masks=True) as store:
+        made = _made(self.out, candidates, selected)
+        with only_process(self.out / "masks.h5.importing", wait=False) as alone, ExitStack() as stack:
+            if not alone:
+                raise SscError(f"another process is importing into {self.out}; wait for it, or stop it")
+            _check_absent(made)  # once more: another process may have made them meanwhile
+            masks = stack.enter_context(atomic_path(made[0]))
+            self._read(
+                source,
+                False,
+                "mask",
+                made[0],
+                lambda photos, found, over: write_candidates(photos, found, masks, over, source=source.name),
+            )
+            if selected:
+                chosen = stack.enter_context(atomic_path(made[1]))
+                with MaskStore.open(masks, with_masks=True) as store:
                     self._read(
                         selected,
                         True,
                         "choice",
                         made[1],
                         lambda photos, found, over: write_selection(
-                            photos, found, store, made[1], over, source=selected.name
+                            photos, found, store, chosen, over, source=selected.name
                         ),
                     )
-            except BaseException:
-                made[0].unlink()  # else the same command, once mended, would find it in its way
-                raise
+            with held_back(), stack.pop_all():  # masks.h5 last: without it the other one is of no use to anybody
+                pass
 
     def decisions(self, source: Path, reviews: Path, who: str | None) -> None:
         from ssc_core.exchange.incoming import add_decisions

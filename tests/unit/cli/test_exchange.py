@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from ssc_core.config.sources import DatasetSource
 from ssc_core.errors import SscError
 from ssc_core.exchange.formats import FORMATS, READ
 from ssc_core.files import write_json
+from ssc_core.locks import only_process
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.reviews import read_lines, that_count
@@ -154,6 +158,31 @@ def test_candidates_and_choices_come_back(split: Path, name: str) -> None:
     store = SelectionStore(back / "selected.h5")
     np.testing.assert_array_equal([store.mask(1), store.mask(2)], boxes())
     assert store.chosen(3) == -1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_import_that_was_killed_is_not_in_the_way_of_the_next(split: Path, number: signal.Signals) -> None:
+    back, source = split.parent / "back", exported(split, "coco", "masks.h5")[0]
+    arguments = ["import", str(back), "--candidates", str(source), "--selected", str(source), "--split", "train"]
+    code = (
+        "import os, sys; from ssc_core.cli import main; from ssc_core.exchange import incoming\n"
+        f"incoming.write_selection = lambda *_, **__: os.kill(os.getpid(), {int(number)})\n"
+        f"sys.argv = ['ssc', *{arguments}]\nmain.main()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -number
+    left = {path.suffix for path in back.iterdir()}
+    assert left == ({".tmp", ".importing"} if number == signal.SIGKILL else set())
+    assert "2 masks: " in ssc(*arguments)
+    assert {"masks.h5", "selected.h5"} <= {path.name for path in back.iterdir()}
+
+
+def test_one_process_imports_into_a_folder(split: Path) -> None:
+    source = exported(split, "coco", "masks.h5")[0]
+    with (
+        only_process(split.parent / "back/masks.h5.importing", wait=False),
+        pytest.raises(SscError, match=r"another process is importing into .*back"),
+    ):
+        ssc("import", split.parent / "back", "--candidates", source, "--split", "train")
 
 
 @pytest.mark.parametrize("name", READ)
