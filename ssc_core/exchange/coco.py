@@ -10,7 +10,6 @@ from typing import Any
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut
-from ssc_core.exchange.folders import new_folder, place_photo
 from ssc_core.exchange.foreign import (
     ForeignMask,
     Photo,
@@ -24,6 +23,7 @@ from ssc_core.exchange.foreign import (
 )
 from ssc_core.exchange.formats import are_results
 from ssc_core.files import read_json, write_json_lists
+from ssc_core.folders import new_folder, place_photo
 from ssc_core.masks import rle
 from ssc_core.refer.records import check_unique
 from ssc_core.refer.segmentation import segmentation_to_rle

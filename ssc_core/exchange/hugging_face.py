@@ -21,8 +21,8 @@ from PIL import Image
 from ssc_core.config.toys import toys_in
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, refs_of
-from ssc_core.exchange.folders import new_folder
 from ssc_core.files import path_inside
+from ssc_core.folders import new_folder
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore

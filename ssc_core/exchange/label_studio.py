@@ -20,9 +20,9 @@ import numpy as np
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, sentences_in, xml_text
-from ssc_core.exchange.folders import new_folder
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, entries, score_of
 from ssc_core.files import read_json, write_json
+from ssc_core.folders import new_folder
 from ssc_core.masks import rle
 from ssc_core.masks.runs import Size
 from ssc_core.refer.segmentation import segmentation_to_rle

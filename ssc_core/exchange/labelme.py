@@ -17,10 +17,10 @@ import numpy as np
 
 from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import AnnotatedImage, Export, LeftOut, note_of, refs_in, sentences_in
-from ssc_core.exchange.folders import new_folder, place_photo
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames, check_size, differ, entries, text_of
 from ssc_core.exchange.outlines import INSIDE, filled, rings
 from ssc_core.files import path_inside, read_json
+from ssc_core.folders import new_folder, place_photo
 from ssc_core.masks import rle
 from ssc_core.masks.runs import Size
 from ssc_core.pictures import read_levels

@@ -14,9 +14,9 @@ import numpy as np
 import yaml
 
 from ssc_core.exchange.annotations import AnnotatedImage, Export
-from ssc_core.exchange.folders import new_folder, place_photo
 from ssc_core.exchange.outlines import INSIDE, bridged, filled, rings
 from ssc_core.files import path_inside
+from ssc_core.folders import new_folder, place_photo
 from ssc_core.masks import rle
 from ssc_core.wording import counted
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -19,6 +18,7 @@ import pandas as pd
 from ssc_core.config.toys import ON_PHOTOS, toys_in
 from ssc_core.evaluate.pairs import LoadImage
 from ssc_core.files import read_json
+from ssc_core.folders import new_folder
 from ssc_core.masks import rle
 from ssc_core.masks.reader import ColumnReader
 from ssc_core.refer.ref_table import open_photos
@@ -110,15 +110,11 @@ class Pages:
 
     def write(self, out: Path, folder: Path) -> None:
         """Write both anew; the folder appears whole."""
-        temporary = folder.with_name(f"{folder.name}.new.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         ends, rows = [], self._rows(np.arange(len(self)))
-        while some := list(islice(rows, ROWS_A_PAGE)):
-            ends.append((some[0].row.ref.file_name, some[-1].row.ref.file_name))
-            self._write_rows(temporary / f"{len(ends)}.html", len(ends), some, f"../{quote(out.name)}")
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        with new_folder(folder, replace=True) as pages:
+            while some := list(islice(rows, ROWS_A_PAGE)):
+                ends.append((some[0].row.ref.file_name, some[-1].row.ref.file_name))
+                self._write_rows(pages / f"{len(ends)}.html", len(ends), some, f"../{quote(out.name)}")
         self._write_overview(out, quote(folder.name), ends)
 
     def _write_overview(self, out: Path, folder: str, ends: Sequence[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""Folders for other tools: whole or not there, with the photos in them."""
+"""Folders that are whole or not there, for browsers and other tools, and the photos in them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
+def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a folder that becomes ``out`` when the block ends, and is gone after an error.
 
-    Raises SscError when ``out`` exists.
+    Raises SscError when ``out`` exists, unless it may be replaced.
     """
     out = Path(out)
-    if out.exists():
+    if out.exists() and not replace:
         raise SscError(f"{out} exists; remove it, or choose another folder")
     temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        if replace:
+            shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
