@@ -23,6 +23,7 @@ else:  # a module that Snakemake fetched from a forge, of which only rules come:
 
 from ssc_core.config.layers import plain_values, read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
+from ssc_core.config.planned import KEPT, keep, planned
 from ssc_core.config.stages import (
     TRAINED,
     inputs,
@@ -75,14 +76,17 @@ if RUN and RUN.cleared:
     print("A run here was killed: its lock is removed.", file=sys.stderr)
 
 # Not Snakemake's `config`, but for a module that is given one: see ssc_core/config/layers.py. With
-# --replace-workflow-config, config.yaml is left out.
+# --replace-workflow-config, config.yaml is left out. A job has what was planned, whatever these files are by then.
 CONFIGS, GIVEN = workflow.config_settings, workflow.modifier.skip_configfile
-CONFIG_FILES = [HERE / "config.yaml", *(() if GIVEN else CONFIGS.configfiles)]
+MODULE, IN_JOB = workflow.modifier.namespace or "", not workflow.is_main_process
+ON_TOP = [] if GIVEN else CONFIGS.configfiles
+CONFIG_FILES = [HERE / "config.yaml", *(f for f in ON_TOP if f.parent != KEPT)]
 try:
     LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
     TEXTS = {} if GIVEN else CONFIGS.config
     OVERRIDES = config if GIVEN else plain_values(TEXTS)
-    SETTINGS = load_settings(read_layers(LAYERS, OVERRIDES), TEXTS)
+    PLANNED = planned(CONFIGS.overwrite_config, MODULE) if IN_JOB else None
+    SETTINGS = load_settings(PLANNED or read_layers(LAYERS, OVERRIDES), TEXTS)
     check_world(SETTINGS, local_copy)
     check_studies(SETTINGS)
 except SscError as error:
@@ -93,6 +97,12 @@ if RUN:
     if any(dataset_world(SETTINGS, name) == "files" for name in SETTINGS.datasets):
         told += warnings_of_values(read_layers(CONFIG_FILES[1:], OVERRIDES))
     print("".join(f"{line}\n" for line in told), end="", file=sys.stderr)
+
+if not IN_JOB and (kept := keep(SETTINGS, MODULE)):
+    if str(workflow.main_snakefile) == str(HERE / "Snakefile"):
+        CONFIGS.configfiles.clear()  # jobs need them no more, where no other rules are
+    CONFIGS.configfiles.append(kept)  # which jobs are given
+    workflow.configfiles.append(kept)  # and which are sent to where no drive is shared
 
 RESULTS = SETTINGS.results
 VARIANTS = Variants(SETTINGS)

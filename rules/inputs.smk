@@ -23,7 +23,7 @@ def annotations(wildcards):
     """Files that a dataset is read from."""
     fetch = [
         "ssc fetch",
-        *(f"--config {os.path.relpath(f)}" for f in CONFIGS.configfiles),
+        *(f"--config {os.path.relpath(f)}" for f in CONFIG_FILES[1:]),
     ]
     try:
         check_annotations(SETTINGS, wildcards.dataset, " ".join(fetch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_a_split_is_labelled_through_the_scheduler(pbs: Path, warm: Path, tmp_pa
     assert any("ngpus" not in line for line in asked)
     assert len(asked) < 8, "short jobs are grouped"
     assert not list(tmp_path.rglob("X")), "a shell read the name of the folder"
+
+
+@pytest.mark.parametrize("change", ["sed -i s/3,/7,/g", "rm -f"])
+def test_a_job_has_the_config_that_was_planned_also_where_its_files_were_changed_since(
+    pbs: Path, warm: Path, tmp_path: Path, clone, change: str
+) -> None:
+    repository = clone(tmp_path / "repository")
+    mine, config = repository / "tiny.yaml", repository / "config.yaml"
+    mine.write_text(before := "micro: {images: {train: 3, val: 3, testA: 2, testB: 2, test: 2}}\n")
+    edits = f"{change} {shlex.quote(str(mine))}\necho 'results: elsewhere' >>{shlex.quote(str(config))}\n"
+    (pbs / "qsub").write_text(QSUB.replace("id=", f"{edits}id=", 1))
+    done = _snakemake(repository, pbs, warm, "results/refcoco/refs.parquet")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert not mine.exists() or mine.read_text() != before, "it was changed before the job began"
+    assert len(list(repository.glob("results/refcoco/world/images/**/*.jpg"))) == 10
 
 
 @pytest.mark.parametrize(
