@@ -55,6 +55,7 @@ rule index_refs:
         limit=lambda wildcards: SETTINGS.datasets[wildcards.dataset].limit or 0,
         photos_seen=lambda wildcards: SETTINGS.datasets[wildcards.dataset].seen or "",
         skip=str(SETTINGS.detect.on_bad_image == "skip"),
+        meanwhile=changed_meanwhile("index_refs", "refs", annotation_files),
     message:
         "{wildcards.dataset}: indexing refs and ground truth"
     shell:

@@ -1,9 +1,6 @@
 # Inputs and params that take more than a name. (Rules and functions lie apart: snakemake --lint.)
 import os
 
-from snakemake.io import IOFile
-from snakemake.settings.enums import RerunTrigger
-
 from ssc_core.config.datasets import (
     check_annotations,
     reader_version,
@@ -31,9 +28,13 @@ def annotations(wildcards):
         if IN_STORAGE:  # whose refs.parquet is not looked up
             raise WorkflowError(str(error))
         stop(str(error))
-    files = source_files(SETTINGS, wildcards.dataset)
+    files = annotation_files(wildcards)
     check_index(wildcards, files)
     return [local(path) for path in files]
+
+
+def annotation_files(wildcards):
+    return source_files(SETTINGS, wildcards.dataset)
 
 
 def check_index(wildcards, annotations):
@@ -45,19 +46,6 @@ def check_index(wildcards, annotations):
             f"{index} would have to be made again, and cannot: {' and '.join(gone)} not found.\n{why}\n"
             f"Put the annotations back, or undo the change; `snakemake --cleanup-metadata {index}` keeps what is there"
         )
-
-
-def changed_params(index, wildcards):
-    """What index_refs was once called with, and would be now, where that runs it again; else ""."""
-    maker, before = rules.index_refs.rule, workflow.persistence.params
-    recorded = set(before(IOFile(index, maker)) or ())
-    params = maker.params.items()
-    now = {repr(one(wildcards) if callable(one) else one): name for name, one in params}
-    old, new = recorded - now.keys(), now.keys() - recorded
-    if not recorded or RerunTrigger.PARAMS not in workflow.rerun_triggers:
-        return ""
-    said = f"before: {'; '.join(sorted(old))}\nnow: {'; '.join(sorted(f'{now[one]} {one}' for one in new))}"
-    return said if old or new else ""
 
 
 def reader(wildcards):

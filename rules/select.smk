@@ -79,6 +79,7 @@ rule select_masks:
     params:
         **reads("select_masks"),
         images=images_folder,
+        meanwhile=changed_meanwhile("select_masks", "selected", reviews_if_any),
     message:
         "{wildcards.dataset} {wildcards.split}: selecting one candidate per ref {wildcards.variant}"
     shell:

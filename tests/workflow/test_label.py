@@ -25,6 +25,7 @@ from ssc_core.config.settings import load_settings
 from ssc_core.masks.reviews import Decision, Review, append_review
 from ssc_core.refer.images import PhotoDigests
 from tests.killing import kill_when
+from tests.snakemake_records import written_meanwhile
 
 BACKENDS = Path(__file__).parents[1] / "unit/predict/toy_backends.py"
 
@@ -239,6 +240,22 @@ def test_another_photo_is_seen_from_another_folder_whose_snakemake_knows_nothing
     (folder / "elsewhere").mkdir()
     shutil.copy(folder / "backends.py", folder / "elsewhere")
     assert "of the table, 2 rows left out" in ssc(folder / "elsewhere", *everywhere)
+
+
+def test_a_row_that_was_mended_while_the_table_was_read_is_labelled_anew(
+    ssc, folder: Path, quiet: tuple[Path, str]
+) -> None:
+    for name in ("out", ".snakemake"):
+        shutil.copytree(quiet[0] / name, folder / name)
+    table, refs = folder / "refs.csv", "out/results/labels/refs.parquet"
+    table.write_text(table.read_text().replace("the dark apple", "the light apple"))
+    os.utime(table, (written_meanwhile(folder, refs),) * 2)
+    before = (folder / refs).read_bytes()
+    ssc(folder, *LABEL)
+    assert (folder / refs).read_bytes() != before
+    before = (folder / refs).stat().st_mtime_ns
+    ssc(folder, *LABEL)
+    assert (folder / refs).stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("theirs", ["labels/a.txt", "config.yaml", "overlays/me.jpg", "labels.json"])

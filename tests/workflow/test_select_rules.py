@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from ssc_core.config.datasets import dataset_identity
 from ssc_core.config.settings import Settings, load_settings
 from ssc_core.config.variants import Variants
 from ssc_core.masks.attributes import write_text
+from tests.snakemake_records import written_meanwhile
 
 TARGET = "results/refcoco/val/selected.h5"
 ON_A_GPU = {"detect_boxes", "segment_boxes", "score_candidates"}
@@ -48,8 +50,8 @@ def plan_of_imported(snakemake, root: Path, settings: Settings, tmp_path_factory
 
 
 @pytest.fixture(scope="module")
-def plan(snakemake, root: Path, settings: Settings, tmp_path_factory) -> Callable[..., dict[str, int]]:
-    """Rules and jobs that a call would run in a folder where the val split has been selected.
+def selected(snakemake, root: Path, settings: Settings, tmp_path_factory) -> Path:
+    """A folder where the val split has been selected.
 
     ``--touch`` has Snakemake note how each file was made, though the files are empty.
     """
@@ -64,10 +66,16 @@ def plan(snakemake, root: Path, settings: Settings, tmp_path_factory) -> Callabl
     stamp = folder / "results" / "refcoco" / "data.json"
     stamp.write_text(json.dumps({"identity": dataset_identity(settings, "refcoco")}))
     snakemake("--touch", "--forceall", "--cores", "1", "--", TARGET, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plan(snakemake, selected: Path) -> Callable[..., dict[str, int]]:
+    """Rules and jobs that a call would run there."""
 
     def jobs(config: str, target: str = TARGET) -> dict[str, int]:
-        (folder / "changed.yaml").write_text(config)
-        output = snakemake("-n", "--configfile", "changed.yaml", "--", target, cwd=folder).stdout
+        (selected / "changed.yaml").write_text(config)
+        output = snakemake("-n", "--configfile", "changed.yaml", "--", target, cwd=selected).stdout
         if "Nothing to be done" in output:
             return {}
         table = output.split("Job stats:")[1].split("\n\n")[0]
@@ -100,6 +108,23 @@ def test_decisions_choose_again_and_run_no_model(plan, tmp_path: Path) -> None:
     assert plan(config) == {}  # no file, no decisions
     reviews.write_text("ref,photo,decision,mask,who,when\n")
     assert plan(config) == {"select_masks": 1}
+
+
+def test_a_decision_that_was_made_while_others_were_taken_is_taken_next(snakemake, plan, selected: Path) -> None:
+    reviews = selected / "reviews.csv"
+    reviews.write_text("ref,photo,decision,mask,who,when\n")
+    config = "datasets: {refcoco: {reviews: reviews.csv}}"
+    assert plan(config) == {"select_masks": 1}
+    again = ("--touch", "--cores", "1", "--configfile", "changed.yaml", "--", TARGET)
+    snakemake(*again, cwd=selected)
+    assert plan(config) == {}
+    reviews.write_text(reviews.read_text() + "1,a.png,none,,me,\n")
+    os.utime(reviews, (written_meanwhile(selected, TARGET),) * 2)
+    assert plan(config) == {"select_masks": 1}
+    snakemake(*again, cwd=selected)
+    assert plan(config) == {}
+    snakemake("--touch", "--cores", "1", "--", TARGET, cwd=selected)  # without decisions, as it was
+    assert plan("{}") == {}
 
 
 def test_other_scores_do(plan) -> None:
