@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +40,9 @@ _WAYS_OUT = (
     "label the others beside them: name another folder, --out",
 )
 """Of results in ``--out`` that are of other data."""
+
+_GUARD = ".ssc_label.lock"
+"""What a call holds in ``--out`` while it is at work there."""
 
 _OURS = "# Written by `ssc label`"
 """How a config begins that label wrote."""
@@ -97,17 +102,29 @@ def label(
         check_code(settings, label_stages(settings))
     check_world(settings, ways_out=_WAYS_OUT)
     _fetch(settings, yes)
-    file = _write_config(content, out, splits[0])  # what is here goes by the one before until this call labels
-    targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]
     options = [*(["--cores", str(cores)] if cores else []), *(["--profile", profile] if profile else [])]
-    options += ["--forcerun", "index_refs"] if _saw_others(out / "results" / DATASET / "refs.parquet", seen) else []
-    status = run_workflow([*options, "--configfile", str(file), "--", *targets])
-    if status:
-        print(f"\nNot finished. What is done stays in {out}; the same command goes on.", flush=True)
-        raise typer.Exit(status)
-    from ssc_core.cli.delivery import deliver
+    with _alone_in(out):
+        file = _write_config(content, out, splits[0])  # what is here goes by the one before until this call labels
+        options += ["--forcerun", "index_refs"] if _saw_others(out / "results" / DATASET / "refs.parquet", seen) else []
+        targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]
+        status = run_workflow([*options, "--configfile", str(file), "--", *targets])
+        if status:
+            print(f"\nNot finished. What is done stays in {out}; the same command goes on.", flush=True)
+            raise typer.Exit(status)
+        from ssc_core.cli.delivery import deliver
 
-    deliver(settings, photos, out, splits, dataset=DATASET, train=_train_command(out))
+        deliver(settings, photos, out, splits, dataset=DATASET, train=_train_command(out))
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Hold ``--out``, since two calls would write into each other's files. Raises SscError where another one does."""
+    from ssc_core.weights.lock import only_process
+
+    with only_process(out / _GUARD, wait=False) as alone:
+        if not alone:
+            raise SscError(f"another ssc label is at work in {out}; wait until it ends, or name another folder, --out")
+        yield
 
 
 def _one_spelling(out: Path) -> Path:

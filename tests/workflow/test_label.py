@@ -18,12 +18,15 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from ssc_core.checkout import HOME
+from ssc_core.cli import delivery
+from ssc_core.cli import label as cli_label
 from ssc_core.cli.label import _config as label_config
 from ssc_core.cli.label import _one_spelling
 from ssc_core.config.layers import read_config_file, read_layers
 from ssc_core.config.settings import load_settings
 from ssc_core.masks.reviews import Decision, Review, append_review
 from ssc_core.refer.images import PhotoDigests
+from ssc_core.weights.lock import only_process
 from tests.killing import kill_when
 from tests.snakemake_records import written_meanwhile
 
@@ -256,6 +259,32 @@ def test_a_row_that_was_mended_while_the_table_was_read_is_labelled_anew(
     before = (folder / refs).stat().st_mtime_ns
     ssc(folder, *LABEL)
     assert (folder / refs).stat().st_mtime_ns == before
+
+
+def test_two_calls_do_not_write_into_one_folder(ssc, quiet: tuple[Path, str]) -> None:
+    out = quiet[0] / "out"
+    before = (out / "config.yaml").read_text()
+    (quiet[0] / "other.yaml").write_text("select: {choice: first}\n")
+    with only_process(out / ".ssc_label.lock", wait=False):
+        said = ssc(quiet[0], *LABEL, "--config", "other.yaml", fails=True)
+    assert "another ssc label is at work in out; wait until it ends, or name another folder, --out" in said
+    assert (out / "config.yaml").read_text() == before
+
+
+def test_a_call_holds_its_folder_from_the_config_to_the_pages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    held: list[str] = []
+
+    def notes(what: str) -> None:
+        with only_process(Path("out/.ssc_label.lock"), wait=False) as free:
+            held.append(what if not free else f"{what}, not held")
+
+    monkeypatch.setattr(cli_label, "_write_config", lambda *_: notes("config"))
+    monkeypatch.setattr(cli_label, "run_workflow", lambda *_: notes("workflow"))
+    monkeypatch.setattr(delivery, "deliver", lambda *_, **__: notes("pages"))
+    cli_label.label(Path("photos"), Path("refs.csv"), Path("out"), config=[Path("mine.yaml")])
+    assert held == ["config", "workflow", "pages"]
+    assert not list((folder / "out").iterdir())
 
 
 @pytest.mark.parametrize("theirs", ["labels/a.txt", "config.yaml", "overlays/me.jpg", "labels.json"])
