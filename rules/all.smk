@@ -24,11 +24,13 @@ include: "micro_lavt.smk"
 include: "targets.smk"
 
 
-# the default target
+# the default target: all that `ssc demo` reads, which nobody would make again else
 MAIN_JOB = [
     f"{RESULTS}/refcoco/eval_val.json",
+    f"{RESULTS}/refcoco/eval_val.parquet",
     f"{RESULTS}/refcoco/eval_val.png",
     f"{RESULTS}/refcoco/eval_masks_val.json",
+    f"{RESULTS}/refcoco/eval_masks_val.parquet",
     f"{RESULTS}/refcoco/eval_pretrained_val.json",
     f"{RESULTS}/refcoco/val/repaired.png",
 ]

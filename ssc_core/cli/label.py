@@ -106,8 +106,7 @@ def label(
     with _alone_in(out):
         file = _write_config(content, out, splits[0])  # what is here goes by the one before until this call labels
         options += ["--forcerun", "index_refs"] if _saw_others(out / "results" / DATASET / "refs.parquet", seen) else []
-        targets = [f"{out}/results/{DATASET}/{split}/selected.h5" for split in splits]
-        status = run_workflow([*options, "--configfile", str(file), "--", *targets])
+        status = run_workflow([*options, "--configfile", str(file), "--", *_results(settings, splits)])
         if status:
             print(f"\nNot finished. What is done stays in {out}; the same command goes on.", flush=True)
             raise typer.Exit(status)
@@ -125,6 +124,16 @@ def _alone_in(out: Path) -> Iterator[None]:
         if not alone:
             raise SscError(f"another ssc label is at work in {out}; wait until it ends, or name another folder, --out")
         yield
+
+
+def _results(settings: Settings, splits: list[str]) -> list[str]:
+    """All that is read of the results: what is only on the way to others nobody would make again, once it is gone."""
+    from ssc_core.config.stages import scores_of
+    from ssc_core.layout import template
+
+    names = ("refs", "data", "nouns", "masks", *scores_of(settings), "selected")
+    places = (template(name, settings.results) for name in names)
+    return sorted({place.format(dataset=DATASET, variant="", split=split) for place in places for split in splits})
 
 
 def _one_spelling(out: Path) -> Path:

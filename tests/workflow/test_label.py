@@ -245,6 +245,16 @@ def test_another_photo_is_seen_from_another_folder_whose_snakemake_knows_nothing
     assert "of the table, 2 rows left out" in ssc(folder / "elsewhere", *everywhere)
 
 
+def test_what_is_gone_of_the_results_is_made_again(ssc, folder: Path, quiet: tuple[Path, str]) -> None:
+    shutil.copytree(quiet[0] / "out", folder / "out")
+    shutil.copytree(quiet[0] / ".snakemake", folder / ".snakemake")
+    results = folder / "out/results/labels"
+    for name in ("refs.parquet", "data.json", "train/nouns.parquet", "train/masks.h5", "train/scores.h5"):
+        (results / name).unlink()
+    ssc(folder, *LABEL)
+    assert made(folder / "out") == made(quiet[0] / "out")
+
+
 def test_a_row_that_was_mended_while_the_table_was_read_is_labelled_anew(
     ssc, folder: Path, quiet: tuple[Path, str]
 ) -> None:
