@@ -45,7 +45,7 @@ def run_workflow(
             for line in _lines(child):
                 heard(line)
         status = child.wait()
-    if status > 0 and sent:  # it ends with 1, as after a failed job
+    if status and sent:  # it ends with 1, as after a failed job, or before it has a plan by the signal that we send it
         return 128 + sent[0]
     return status if status >= 0 else 128 - status
 
@@ -83,7 +83,8 @@ def _find_files(arguments: Sequence[str]) -> Iterator[str]:
 def _signals_go_to(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
     """While the child runs it alone decides what a signal does; yields those that came, as they come.
 
-    A terminal sends Ctrl-C to both, others only to us.
+    A terminal sends Ctrl-C to both and to all jobs, others (``kill -INT``, a container's stop) only to us, which looks
+    the same here. A SIGTERM of ours is no harm where Snakemake has the other one, too: it starts no more jobs.
     """
     sent: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -92,8 +93,7 @@ def _signals_go_to(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
 
     def pass_on(number: int, frame: object) -> None:
         sent.append(number)
-        if number == signal.SIGTERM:
-            child.terminate()
+        child.terminate()
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

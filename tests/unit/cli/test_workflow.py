@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,14 @@ def test_what_snakemake_says_and_how_it_ends_is_passed_on(tmp_path: Path) -> Non
     assert refused.returncode == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_reaches_snakemake(number: signal.Signals, tmp_path: Path) -> None:
-    """SIGTERM, which a terminal does not send to children: the child gets it, and its end is told. Ctrl-C, which a
-    terminal sends to all: Snakemake ends with 1 then, as after a failed job, and that it was interrupted is told."""
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.kill, signal.SIGTERM), (os.kill, signal.SIGINT), (os.killpg, signal.SIGINT)],
+    ids=["SIGTERM", "SIGINT", "Ctrl-C"],
+)
+def test_a_signal_reaches_snakemake(send: Callable[[int, int], None], number: signal.Signals, tmp_path: Path) -> None:
+    """Which the child does not get by itself: it gets SIGTERM, and its end is told. Ctrl-C, which a terminal sends to
+    all: Snakemake ends with 1 then, as after a failed job, and that it was interrupted is told."""
     (tmp_path / "snakemake.py").write_text(
         "import pathlib, sys, time\npathlib.Path('started').touch()\ntry:\n    time.sleep(60)\n"
         "except KeyboardInterrupt:\n    sys.exit(1)\n"
@@ -73,7 +78,7 @@ def test_a_signal_reaches_snakemake(number: signal.Signals, tmp_path: Path) -> N
     while not (tmp_path / "started").exists():
         assert parent.poll() is None
         time.sleep(0.05)
-    (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
+    send(parent.pid, number)
     assert parent.wait(timeout=SECONDS) == 128 + number
 
 
