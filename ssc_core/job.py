@@ -29,6 +29,7 @@ SENT_BY: dict[int, str] = {
     signal.SIGKILL: "as the kernel does when memory runs out (the OOM killer), and schedulers at a job's limits",
     signal.SIGTERM: "as schedulers do at a job's time limit, and who cancels a job",
     signal.SIGINT: "as Ctrl-C does",
+    signal.SIGHUP: "as a terminal does when it is closed",
 }
 
 
@@ -60,7 +61,7 @@ def killed(number: int, mem_mb: str) -> str:
     name = next((known.name for known in signal.Signals if known == number), "unknown")
     sender = SENT_BY.get(number, "as crashed native code is")
     ended = f"the job was killed by signal {number} ({name}), {sender}."
-    if number == signal.SIGINT:  # no question of memory
+    if number in (signal.SIGINT, signal.SIGHUP):  # no question of memory
         return f"{ended} {AGAIN}"
     held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     return (

@@ -60,7 +60,14 @@ def test_a_killed_job_says_by_what_and_which_memory_it_had_asked_for(tmp_path: P
     assert (tmp_path / "log").read_text() == shown
 
 
-def test_an_interrupted_job_says_so_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGINT, "signal 2 (SIGINT), as Ctrl-C does"),
+        (signal.SIGHUP, "signal 1 (SIGHUP), as a terminal does when it is closed"),
+    ],
+)
+def test_an_interrupted_job_says_so_in_one_line(tmp_path: Path, number: signal.Signals, words: str) -> None:
     (tmp_path / "waiting.py").write_text(
         "import os, time\nfrom pathlib import Path\n\n\ndef main(started: Path) -> None:\n"
         "    started.write_text(str(os.getpid()))\n    time.sleep(60)\n"
@@ -72,10 +79,10 @@ def test_an_interrupted_job_says_so_in_one_line(tmp_path: Path) -> None:
     while not (started.exists() and started.read_text()):
         assert job.poll() is None
         time.sleep(0.05)
-    os.kill(int(started.read_text()), signal.SIGINT)
+    os.kill(int(started.read_text()), number)
     said = job.communicate(timeout=SECONDS)[0].strip()
-    assert job.returncode == 128 + signal.SIGINT
-    assert said.startswith("error: the job was killed by signal 2 (SIGINT), as Ctrl-C does. Finished work is kept")
+    assert job.returncode == 128 + number
+    assert said.startswith(f"error: the job was killed by {words}. Finished work is kept")
     assert "\n" not in said and "memory" not in said
 
 
