@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import platform
+import stat
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -54,13 +55,32 @@ def begin_run(folder: Path = Path(".snakemake")) -> Run:
     """
     notes = folder / NOTES
     try:
-        notes.mkdir(parents=True, exist_ok=True)
-        with (notes / _MUTEX).open("a") as mutex:  # so that nobody sees half a note
+        if not notes.is_dir():
+            notes.mkdir(parents=True, exist_ok=True)
+            _allow(notes, stat.S_IMODE(folder.stat().st_mode))
+        with _opened(notes / _MUTEX) as mutex:  # so that nobody sees half a note
             fcntl.flock(mutex, fcntl.LOCK_EX)
-            cleared = _clear(folder / "locks", list(filter(None, map(_Note.read, notes.glob("*.json")))))
-            return Run(_mark(notes / f"{uuid4().hex}.json"), cleared)
+            others = list(filter(None, map(_Note.read, notes.glob("*.json"))))
+            return Run(_mark(notes / f"{uuid4().hex}.json"), _clear(folder / "locks", others))
     except OSError:
         return Run(None)  # a read-only folder: Snakemake says so
+
+
+def _opened(mutex: Path) -> IO[str]:
+    """For writing, as network drives (NFS) lock no other file, also by other users; where it is one that somebody else
+    has kept from them, for reading."""
+    try:
+        file = mutex.open("a")
+    except PermissionError:
+        return mutex.open()
+    _allow(mutex, 0o666)
+    return file
+
+
+def _allow(path: Path, mode: int) -> None:
+    """What others who share the folder may do, whatever this user's umask. What is another user's stays as it is."""
+    with suppress(PermissionError):
+        path.chmod(mode)
 
 
 def keep_locks_of_others(persistence: type[Any]) -> None:
@@ -82,6 +102,7 @@ def keep_locks_of_others(persistence: type[Any]) -> None:
 
 def _mark(path: Path) -> IO[str]:
     note = path.open("x", encoding="utf-8")
+    _allow(path, 0o644)  # to see whether it is held
     atexit.register(_remove_own, note, os.getpid())  # which also keeps it open
     _write(note, None)
     fcntl.flock(note, fcntl.LOCK_EX)
@@ -116,9 +137,11 @@ class _Note:
     def read(cls, path: Path) -> _Note | None:
         """``alive`` and ``dead`` are both False of what cannot be told. None where the run has just ended."""
         try:
-            note = path.open("r+", encoding="utf-8")
+            note = path.open(encoding="utf-8")
         except FileNotFoundError:
             return None
+        except PermissionError:  # another user's, who may be at work
+            return cls(path, alive=True, dead=False, locks=None, written=path.stat().st_mtime_ns)
         with note as file:
             held = _is_held(file)
             written = os.fstat(file.fileno()).st_mtime_ns
@@ -136,8 +159,8 @@ class _Note:
 
 
 def _is_held(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:  # network drives (NFS) take no other lock of a file that is open for reading
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     return False
@@ -157,6 +180,16 @@ def _clear(folder: Path, notes: list[_Note]) -> bool:
     }
     kept = {lock: made for lock, made in locks.items() if lock not in left}
     done = [note for note in dead if not any(note.may_mean(lock, made) for lock, made in kept.items())]
-    for path in (*(folder / lock for lock in left), *(note.path for note in done)):
+    removed = [_removed(folder / lock) for lock in left]
+    if all(removed):
+        for note in done:
+            _removed(note.path)
+    return any(removed)
+
+
+def _removed(path: Path) -> bool:
+    """Whether a file is gone, which another user's may not be ours to remove."""
+    with suppress(PermissionError):
         path.unlink(missing_ok=True)
-    return bool(left)
+        return True
+    return False

@@ -163,6 +163,67 @@ def test_what_another_run_takes_away_meanwhile_is_no_hindrance(start: Start, tmp
     assert run.note is not None
 
 
+@pytest.fixture
+def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Take away what this user may do with a file, as one that is another user's: "write", "read" or "unlink"."""
+
+    def forbid(path: Path, *rights: str) -> None:
+        opened, unlinked = Path.open, Path.unlink
+
+        def open_(self: Path, mode: str = "r", **more: object) -> object:
+            if self == path and ("read" in rights or ("write" in rights and set(mode) & set("+wax"))):
+                raise PermissionError
+            return opened(self, mode, **more)
+
+        def unlink(self: Path, **more: bool) -> None:
+            if self == path and "unlink" in rights:
+                raise PermissionError
+            unlinked(self, **more)
+
+        monkeypatch.setattr(Path, "open", open_)
+        monkeypatch.setattr(Path, "unlink", unlink)
+
+    return forbid
+
+
+@pytest.mark.parametrize("rights", [["write"], ["write", "read"]])
+def test_another_users_note_costs_a_run_no_note_of_its_own(
+    start: Start, tmp_path: Path, forbid: Callable[..., None], rights: list[str]
+) -> None:
+    killed, _ = start("0.input.lock", says=False)
+    kill(killed)
+    forbid(next(tmp_path.glob("alive/*.json")), *rights)
+    forbid(tmp_path / "alive/mutex", "write")
+    run = begin_run(tmp_path)
+    assert run.note is not None
+    assert run.cleared == ("read" not in rights), "of a note that cannot be read, nobody knows whether its run lives"
+    assert locks(tmp_path) == ([] if run.cleared else ["0.input.lock"])
+
+
+def test_a_lock_that_is_not_this_users_to_remove_stays_with_its_note(
+    start: Start, tmp_path: Path, forbid: Callable[..., None]
+) -> None:
+    killed, _ = start("0.input.lock")
+    kill(killed)
+    forbid(tmp_path / "locks/0.input.lock", "unlink")
+    run = begin_run(tmp_path)
+    assert run.note is not None
+    assert not run.cleared
+    assert len(list(tmp_path.glob("alive/*.json"))) == 2
+
+
+def test_all_who_share_the_folder_see_who_lives(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    before = os.umask(0o077)
+    try:
+        run = begin_run(tmp_path)
+    finally:
+        os.umask(before)
+    assert run.note
+    modes = {path.suffix or path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"alive": 0o775, "mutex": 0o666, ".json": 0o644}
+
+
 class Persistence(FilePersistence):
     """Changed by a test, where Snakemake's own stays as it is."""
 
