@@ -118,7 +118,7 @@ def label(
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
     """Hold ``--out``, since two calls would write into each other's files. Raises SscError where another one does."""
-    from ssc_core.weights.lock import only_process
+    from ssc_core.locks import only_process
 
     with only_process(out / _GUARD, wait=False) as alone:
         if not alone:

@@ -24,9 +24,9 @@ from ssc_core.cli.label import _config as label_config
 from ssc_core.cli.label import _one_spelling
 from ssc_core.config.layers import read_config_file, read_layers
 from ssc_core.config.settings import load_settings
+from ssc_core.locks import only_process
 from ssc_core.masks.reviews import Decision, Review, append_review
 from ssc_core.refer.images import PhotoDigests
-from ssc_core.weights.lock import only_process
 from tests.killing import kill_when
 from tests.snakemake_records import written_meanwhile
 
