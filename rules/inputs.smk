@@ -91,11 +91,12 @@ def scores_of_all(wildcards):
 
 def selections_by_name(wildcards):
     """What Select chose, and what it would choose jointly. Of choices that were imported there are no scores to do so."""
-    from ssc_core.exchange.origin import is_imported
-
     own = {"selected": path_of("selected", wildcards)}
-    if is_imported(Path(own["selected"])):
-        return own
+    if Path(own["selected"]).is_file():
+        from ssc_core.exchange.origin import is_imported  # which takes h5py
+
+        if is_imported(Path(own["selected"])):
+            return own
     return {**own, "joint": path_of("selected", wildcards, JOINT)}
 
 
