@@ -23,7 +23,7 @@ else:  # a module that Snakemake fetched from a forge, of which only rules come:
 
 from ssc_core.config.layers import plain_values, read_layers
 from ssc_core.config.methods import MATCHED, NETWORKS, PHASES
-from ssc_core.config.planned import KEPT, keep, planned
+from ssc_core.config.planned import keep, planned
 from ssc_core.config.stages import (
     TRAINED,
     inputs,
@@ -78,14 +78,12 @@ if RUN and RUN.cleared:
 # Not Snakemake's `config`, but for a module that is given one: see ssc_core/config/layers.py. With
 # --replace-workflow-config, config.yaml is left out. A job has what was planned, whatever these files are by then.
 CONFIGS, GIVEN = workflow.config_settings, workflow.modifier.skip_configfile
-MODULE, IN_JOB = workflow.modifier.namespace or "", not workflow.is_main_process
-ON_TOP = [] if GIVEN else CONFIGS.configfiles
-CONFIG_FILES = [HERE / "config.yaml", *(f for f in ON_TOP if f.parent != KEPT)]
+CONFIG_FILES = [HERE / "config.yaml", *(() if GIVEN else CONFIGS.configfiles)]
 try:
     LAYERS = CONFIG_FILES[CONFIGS.replace_workflow_config :]
     TEXTS = {} if GIVEN else CONFIGS.config
     OVERRIDES = config if GIVEN else plain_values(TEXTS)
-    PLANNED = planned(CONFIGS.overwrite_config, MODULE) if IN_JOB else None
+    PLANNED = None if RUN else planned(CONFIGS.configfiles)
     SETTINGS = load_settings(PLANNED or read_layers(LAYERS, OVERRIDES), TEXTS)
     check_world(SETTINGS, local_copy)
     check_studies(SETTINGS)
@@ -98,11 +96,11 @@ if RUN:
         told += warnings_of_values(read_layers(CONFIG_FILES[1:], OVERRIDES))
     print("".join(f"{line}\n" for line in told), end="", file=sys.stderr)
 
-if not IN_JOB and (kept := keep(SETTINGS, MODULE)):
-    if str(workflow.main_snakefile) == str(HERE / "Snakefile"):
-        CONFIGS.configfiles.clear()  # jobs need them no more, where no other rules are
-    CONFIGS.configfiles.append(kept)  # which jobs are given
-    workflow.configfiles.append(kept)  # and which are sent to where no drive is shared
+# Not for a module: the config files are those of the workflow around it
+OURS = {str(HERE / name) for name in ("Snakefile", "workflow/Snakefile")}
+if RUN and str(workflow.main_snakefile) in OURS and (kept := keep(SETTINGS)):
+    CONFIGS.configfiles[:] = [kept]  # which jobs are given
+    workflow.configfiles.append(kept)  # which are sent to where no drive is shared
 
 RESULTS = SETTINGS.results
 VARIANTS = Variants(SETTINGS)

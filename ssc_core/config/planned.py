@@ -10,29 +10,23 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ssc_core.config.settings import Settings
 from ssc_core.errors import SscError
-from ssc_core.files import atomic_path
-
-KEY = "ssc_planned"
-"""Section of a kept file, and so of the config of a job: settings by module of the workflow."""
+from ssc_core.files import atomic_path, read_json
 
 KEPT = Path(".snakemake/planned").absolute()
 """Where kept files lie: content by its digest, so that runs share what is the same."""
 
 
-def keep(settings: Settings, module: str, folder: Path = KEPT) -> Path | None:
-    """Keep settings in a file, named after its content, as a config file for jobs. None where it cannot be written.
-
-    module: what another workflow calls this one, "" where there is none.
-    """
+def keep(settings: Settings, folder: Path = KEPT) -> Path | None:
+    """Keep settings in a file, named after its content, as a config file for jobs. None where it cannot be written."""
     # not the defaults: a phase of training takes what is not set from another one
-    text = json.dumps({KEY: {module: settings.model_dump(mode="json", exclude_unset=True)}})
+    text = json.dumps(settings.model_dump(mode="json", exclude_unset=True), indent=1)
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     with suppress(OSError, SscError):
         if not folder.is_dir():
@@ -46,7 +40,7 @@ def keep(settings: Settings, module: str, folder: Path = KEPT) -> Path | None:
     return None  # Snakemake, which needs this folder, says so once it runs jobs
 
 
-def planned(config: Mapping[str, Any], module: str) -> dict[str, Any] | None:
-    """The kept settings in the config of a job; None: there are none."""
-    found: dict[str, Any] | None = config.get(KEY, {}).get(module)
-    return found
+def planned(files: Iterable[Path], folder: Path = KEPT) -> dict[str, Any] | None:
+    """The kept settings among the config files of a job; None: there are none. Raises SscError as ``read_json``."""
+    kept = [file for file in files if file.parent == folder]
+    return read_json(kept[0]) if kept else None

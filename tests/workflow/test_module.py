@@ -19,7 +19,9 @@ rule mine:
     default_target: True
     input: "results/refcoco/val/nouns.parquet"
     output: "mine.txt"
-    shell: "echo done > {{output}}"
+    run:  # a process of its own, to which Snakemake gives the config
+        assert set(config) == {{"micro"}}
+        shell("echo done > {{output}}")
 """
 
 DEPLOYED = """
