@@ -1,4 +1,6 @@
 # What Snakemake has noted of a result that is there: how and when it was made.
+import ast
+
 from snakemake.io import IOFile
 from snakemake.settings.enums import RerunTrigger
 
@@ -28,21 +30,25 @@ def changed_meanwhile(name, result, files):
     def found(wildcards):
         maker = getattr(rules, name).rule
         made = workflow.persistence.metadata(IOFile(path_of(result, wildcards), maker))
-        here = [path for path in files(wildcards) if not has_rule(path)]
-        here = [Path(path) for path in here if Path(path).is_file()]
-        if made and (tells(made) or any(was_read(path, made) for path in here)):
+        mine = [Path(path) for path in files(wildcards) if not has_rule(path)]
+        here = [path for path in mine if path.is_file()]
+        noted = changed_once(made)
+        if noted and len(here) < len(mine):
+            return noted  # what was read may be gone
+        if noted or any(was_read(path, made) for path in here):
             return f"{MEANWHILE}: {[file_sha256(path)[:16] for path in here]}"
         return code(stage_named(name).calls)
 
     return found
 
 
-def tells(made):
-    """Whether a result was made, the last time, since files had been changed meanwhile."""
-    return any(MEANWHILE in param for param in made.params or ())
+def changed_once(made):
+    """Which files had been changed meanwhile, where a result was made for that, the last time; else ""."""
+    params = (made and made.params) or ()  # as Python writes them
+    return next((ast.literal_eval(one) for one in params if MEANWHILE in one), "")
 
 
 def was_read(path, made):
     """Whether a file was changed while a result was made from it, or in the seconds in which Snakemake notes that."""
-    begun, ended = made.starttime, made.endtime
+    begun, ended = (made.starttime, made.endtime) if made else (None, None)
     return bool(begun and ended) and begun < path.stat().st_mtime <= ended + 10

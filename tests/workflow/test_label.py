@@ -269,6 +269,10 @@ def test_a_row_that_was_mended_while_the_table_was_read_is_labelled_anew(
     before = (folder / refs).stat().st_mtime_ns
     ssc(folder, *LABEL)
     assert (folder / refs).stat().st_mtime_ns == before
+    table.rename(folder / "archived.csv")
+    target = "out/results/labels/train/selected.h5"
+    said = ssc(folder, "run", "-n", "--cores", "1", "--configfile", "out/config.yaml", "--", target)
+    assert "Nothing to be done" in said, "its index is there, and stays as it is"
 
 
 def test_two_calls_do_not_write_into_one_folder(ssc, quiet: tuple[Path, str]) -> None:
