@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +20,7 @@ def only_process(guard: Path, *, wait: bool) -> Iterator[bool]:
     """
     guard.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with guard.open("w") as file:
+        with opened(guard) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
@@ -35,6 +35,23 @@ def only_process(guard: Path, *, wait: bool) -> Iterator[bool]:
             finally:
                 guard.unlink(missing_ok=True)
             return
+
+
+def opened(guard: Path) -> IO[str]:
+    """A file to be locked: for writing, as network drives (NFS) lock no other, also by the others who share the folder,
+    whatever this user's umask; for reading, where it is one that somebody else has kept from them."""
+    try:
+        file = guard.open("a")
+    except PermissionError:
+        return guard.open()
+    allow(guard, 0o666)
+    return file
+
+
+def allow(path: Path, mode: int) -> None:
+    """What others who share the folder may do, whatever this user's umask. What is another user's stays as it is."""
+    with suppress(PermissionError):
+        path.chmod(mode)
 
 
 def _lies_there(path: Path, file: IO[str]) -> bool:

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
+from ssc_core.locks import allow, opened
+
 NOTES = "alive"
 _MUTEX = "mutex"
 _PLANNING_SECONDS = 3600.0
@@ -57,30 +59,13 @@ def begin_run(folder: Path = Path(".snakemake")) -> Run:
     try:
         if not notes.is_dir():
             notes.mkdir(parents=True, exist_ok=True)
-            _allow(notes, stat.S_IMODE(folder.stat().st_mode))
-        with _opened(notes / _MUTEX) as mutex:  # so that nobody sees half a note
+            allow(notes, stat.S_IMODE(folder.stat().st_mode))
+        with opened(notes / _MUTEX) as mutex:  # so that nobody sees half a note
             fcntl.flock(mutex, fcntl.LOCK_EX)
             others = list(filter(None, map(_Note.read, notes.glob("*.json"))))
             return Run(_mark(notes / f"{uuid4().hex}.json"), _clear(folder / "locks", others))
     except OSError:
         return Run(None)  # a read-only folder: Snakemake says so
-
-
-def _opened(mutex: Path) -> IO[str]:
-    """For writing, as network drives (NFS) lock no other file, also by other users; where it is one that somebody else
-    has kept from them, for reading."""
-    try:
-        file = mutex.open("a")
-    except PermissionError:
-        return mutex.open()
-    _allow(mutex, 0o666)
-    return file
-
-
-def _allow(path: Path, mode: int) -> None:
-    """What others who share the folder may do, whatever this user's umask. What is another user's stays as it is."""
-    with suppress(PermissionError):
-        path.chmod(mode)
 
 
 def keep_locks_of_others(persistence: type[Any]) -> None:
@@ -89,20 +74,18 @@ def keep_locks_of_others(persistence: type[Any]) -> None:
     It removes their whole folder otherwise. Other runs go on without a lock then, so that a third may write their files
     at the same time, and one that has just planned finds no folder for its own.
     """
-    remove_all = persistence._delete_locks
 
-    def remove(self: Any) -> None:
-        if not self._lockfile:  # of `snakemake --unlock`, which is about all of them
-            remove_all(self)
+    def remove_own(self: Any) -> None:
         while self._lockfile:
             Path(self._lockfile.popitem()[1]).unlink(missing_ok=True)
 
-    persistence._delete_locks = remove
+    persistence.cleanup_locks = persistence._delete_locks  # of `snakemake --unlock`, which is about all of them
+    persistence.unlock = remove_own
 
 
 def _mark(path: Path) -> IO[str]:
     note = path.open("x", encoding="utf-8")
-    _allow(path, 0o644)  # to see whether it is held
+    allow(path, 0o644)  # to see whether it is held
     atexit.register(_remove_own, note, os.getpid())  # which also keeps it open
     _write(note, None)
     fcntl.flock(note, fcntl.LOCK_EX)
