@@ -95,7 +95,9 @@ def _signals_go_to(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         sent.append(number)
         child.terminate()
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    # ignored ones stay so: under `nohup`, and Ctrl-C where a script's shell has started it with `&`
+    heard = [one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heard}
     try:
         yield sent
     finally:

@@ -62,8 +62,8 @@ def test_what_snakemake_says_and_how_it_ends_is_passed_on(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("send", "number"),
-    [(os.kill, signal.SIGTERM), (os.kill, signal.SIGINT), (os.killpg, signal.SIGINT)],
-    ids=["SIGTERM", "SIGINT", "Ctrl-C"],
+    [(os.kill, signal.SIGTERM), (os.kill, signal.SIGINT), (os.kill, signal.SIGHUP), (os.killpg, signal.SIGINT)],
+    ids=["SIGTERM", "SIGINT", "SIGHUP", "Ctrl-C"],
 )
 def test_a_signal_reaches_snakemake(send: Callable[[int, int], None], number: signal.Signals, tmp_path: Path) -> None:
     """Which the child does not get by itself: it gets SIGTERM, and its end is told. Ctrl-C, which a terminal sends to
@@ -72,14 +72,34 @@ def test_a_signal_reaches_snakemake(send: Callable[[int, int], None], number: si
         "import pathlib, sys, time\npathlib.Path('started').touch()\ntry:\n    time.sleep(60)\n"
         "except KeyboardInterrupt:\n    sys.exit(1)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{HOME}"}
-    code = "import sys; from ssc_core.cli.workflow import run_workflow; sys.exit(run_workflow([]))"
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, start_new_session=True)
-    while not (tmp_path / "started").exists():
-        assert parent.poll() is None
-        time.sleep(0.05)
+    parent = started(tmp_path)
     send(parent.pid, number)
     assert parent.wait(timeout=SECONDS) == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["&", "nohup"])
+def test_an_ignored_signal_is_ignored(number: signal.Signals, tmp_path: Path) -> None:
+    """A shell has what a script starts with ``&`` ignore Ctrl-C."""
+    (tmp_path / "snakemake.py").write_text(
+        "import pathlib, time\npathlib.Path('started').touch()\nwhile not pathlib.Path('end').exists():\n"
+        "    time.sleep(0.05)\n"
+    )
+    parent = started(tmp_path, ignored=number)
+    os.killpg(parent.pid, number)
+    (tmp_path / "end").touch()
+    assert parent.wait(timeout=SECONDS) == 0
+
+
+def started(folder: Path, ignored: int | None = None) -> subprocess.Popen[bytes]:
+    """A process that has started the snakemake.py of ``folder``."""
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{HOME}"}
+    ignore = "" if ignored is None else f"import signal; signal.signal({int(ignored)}, signal.SIG_IGN); "
+    code = f"import sys; {ignore}from ssc_core.cli.workflow import run_workflow; sys.exit(run_workflow([]))"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=environment, start_new_session=True)
+    while not (folder / "started").exists():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    return parent
 
 
 def test_what_is_printed_may_be_heard_line_by_line(tmp_path: Path) -> None:
