@@ -82,7 +82,8 @@ def predict(
     ] = False,
     config: Configs = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of what is written; what a former run wrote there is removed.")
+        Path,
+        typer.Option("--out", "-o", help="Folder of what is written; a former run's answers for the same photos go."),
     ] = Path("predictions"),
     save: Annotated[
         list[str] | None,
@@ -113,7 +114,7 @@ def predict(
     if unknown := set(save or ()) - set(KINDS):
         raise SscError(f"--save {unknown.pop()}: choose from {', '.join(KINDS)}")
     requests = read_requests(photos, texts)
-    writer = OutputWriter(out, save or KINDS)
+    writer = OutputWriter(out, save or KINDS, asked={request.name for request in requests})
     bad: list[BadImage] = []
     trained: Predictor | None = None
     if onnx is not None:

@@ -55,17 +55,18 @@ class Prediction:
 class OutputWriter:
     """Writes predictions to ``folder`` as they come: {photo}_{n}.overlay.png, {photo}_{n}.mask.png and
     predictions.json. n counts the sentences of a photo from 1. Each picture is whole or not there, and the JSON has
-    every prediction that was added, however the program ends. What a former run wrote to the folder, and no other
-    file, is removed at the first prediction or by ``close``: a picture says in a comment what it was called there.
+    every prediction that was added, however the program ends. At the first prediction or by ``close``, what a former
+    run wrote of the photos ``asked``, and no other file, is removed: a picture says in a comment what it was called.
 
-    kinds: some of ``KINDS``. A mask PNG has 255 at the object and 0 elsewhere. The JSON is a list of COCO results
-    (``segmentation`` as ``pycocotools.mask`` reads it, ``bbox`` x, y, width, height, ``area``) with ``image``,
-    ``sentence`` and ``files``, one result per line. Raises SscError if ``folder`` cannot be written to, and for a photo
-    whose pictures would lie outside of it.
+    kinds: some of ``KINDS``; asked: names of the photos that there will be predictions of. A mask PNG has 255 at the
+    object and 0 elsewhere. The JSON is a list of COCO results (``segmentation`` as ``pycocotools.mask`` reads it,
+    ``bbox`` x, y, width, height, ``area``) with ``image``, ``sentence`` and ``files``, one result per line. Raises
+    SscError if ``folder`` cannot be written to, and for a photo whose pictures would lie outside of it.
     """
 
-    def __init__(self, folder: Path, kinds: Collection[str]) -> None:
+    def __init__(self, folder: Path, kinds: Collection[str], asked: Iterable[str] = ()) -> None:
         self._folder, self._kinds = Path(folder), frozenset(kinds)
+        self._asked = set(map(_stem, asked))
         if self._folder.exists() and not self._folder.is_dir():
             raise SscError(f"{folder} is a file; name a folder for what is written")
         check_writable(self._folder)
@@ -76,7 +77,7 @@ class OutputWriter:
     def add(self, prediction: Prediction) -> list[Path]:
         """Write a prediction. Returns the paths of its pictures."""
         self._begin()
-        stem = _short(Path(prediction.image).with_suffix(""))
+        stem = _stem(prediction.image)
         self._numbers[stem] += 1
         base = path_inside(self._folder, f"{stem}_{self._numbers[stem]}")
         written = []
@@ -111,7 +112,7 @@ class OutputWriter:
         self._begun = True
         if _is_listing(self._folder / RLE_FILE):
             (self._folder / RLE_FILE).unlink()
-        pictures = list(_pictures(self._folder))
+        pictures = list(_pictures(self._folder, self._asked))
         for path in pictures:
             path.unlink()
         if pictures:
@@ -165,9 +166,10 @@ class GrowingList:
         return written
 
 
-def _short(stem: Path) -> str:
-    """The stem with names that leave room for what pictures are called: drives take 255 bytes."""
-    return "/".join(part.encode()[:LONGEST_STEM].decode(errors="ignore") for part in stem.parts)
+def _stem(photo: str) -> str:
+    """What the pictures of a photo begin with: names that leave room for the rest, since drives take 255 bytes."""
+    parts = Path(photo).with_suffix("").parts
+    return "/".join(part.encode()[:LONGEST_STEM].decode(errors="ignore") for part in parts)
 
 
 def _row(prediction: Prediction, files: Iterable[Path]) -> dict[str, Any]:
@@ -189,11 +191,18 @@ def _comment(name: Path) -> str:
     return f"ssc predict {json.dumps(name.as_posix())}"
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    """The pictures that were written to a folder and those below it."""
+def is_answer(folder: Path, path: Path) -> bool:
+    """Whether ``OutputWriter`` wrote a picture to ``folder``, or below it."""
+    named = _PICTURE.fullmatch(path.name) is not None
+    return named and _comment(path.relative_to(folder)).encode() in _head(path)
+
+
+def _pictures(folder: Path, stems: Collection[str]) -> Iterator[Path]:
+    """The pictures that were written to a folder of some photos."""
     for place, _, names in os.walk(folder):
-        for path in (Path(place, name) for name in names if _PICTURE.fullmatch(name)):
-            if _comment(path.relative_to(folder)).encode() in _head(path):
+        for path in (Path(place, name) for name in names):
+            stem = path.relative_to(folder).as_posix().rpartition("_")[0]
+            if stem in stems and is_answer(folder, path):
                 yield path
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ssc_core.errors import SscError
 from ssc_core.pictures import PHOTO_SUFFIXES
+from ssc_core.predict.outputs import is_answer
 from ssc_core.refer.spelling import Spellings, folded_parts
 from ssc_core.refer.table import read_sentences
 from ssc_core.refer.table_rows import SUFFIXES_TEXT, TABLE_SUFFIXES
@@ -145,6 +146,8 @@ def _photos_of(folder: Path) -> list[str]:
             others["hidden"] += 1
         elif path.is_dir():
             sub_folders.append(path.name)
+        elif is_answer(folder, path):
+            others["of a former run"] += 1
         elif path.suffix.lower() in PHOTO_SUFFIXES:
             names.append(path.name)
         else:

@@ -57,15 +57,15 @@ def test_answers_of_a_former_run_go_with_the_first_of_this_one(tmp_path: Path) -
     former = OutputWriter(tmp_path, ("mask", "overlay", "rle"))
     for image in ("a.jpg", "a.jpg", "sub/ö.jpg"):
         former.add(prediction(image))
-    writer = OutputWriter(tmp_path, ("mask",))
+    writer = OutputWriter(tmp_path, ("mask",), asked=["a.jpg", "b.jpg"])
     assert len(files_in(tmp_path)) == 7  # a model that cannot be read, say, costs nothing
     writer.add(prediction("a.jpg"))
-    writer.add(prediction("a.jpg"))
-    assert files_in(tmp_path) == {"a_1.mask.png", "a_2.mask.png"}
-    OutputWriter(tmp_path, ("rle",)).close()
-    assert files_in(tmp_path) == {"predictions.json"}
+    others = {"sub/ö_1.mask.png", "sub/ö_1.overlay.png"}  # a loop that calls this per photo keeps them all
+    assert files_in(tmp_path) == {"a_1.mask.png", *others}
+    OutputWriter(tmp_path, ("rle",), asked=["sub/ö.jpg"]).close()
+    assert files_in(tmp_path) == {"a_1.mask.png", "predictions.json"}
     OutputWriter(tmp_path, ("mask",)).close()
-    assert files_in(tmp_path) == set()
+    assert files_in(tmp_path) == {"a_1.mask.png"}
 
 
 def test_a_run_that_was_stopped_between_pictures_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_a_run_that_was_stopped_between_pictures_and_json(tmp_path: Path, monkey
         with pytest.raises(KeyboardInterrupt):
             OutputWriter(tmp_path, ("mask", "rle")).add(prediction("a.jpg"))
     assert files_in(tmp_path) == {"a_1.mask.png"}
-    OutputWriter(tmp_path, ("rle",)).add(prediction("b.jpg"))
+    OutputWriter(tmp_path, ("rle",), asked=["a.jpg"]).close()
     assert files_in(tmp_path) == {"predictions.json"}
 
 
@@ -85,7 +85,7 @@ def test_files_of_others_and_of_other_folders_stay(tmp_path: Path) -> None:
     (tmp_path / "kept/a_1.mask.png").write_bytes((tmp_path / "a_1.mask.png").read_bytes())
     Image.new("L", (3, 2)).save(tmp_path / "a_2.mask.png")
     (tmp_path / "predictions.json").write_text('[{"image_id": 3}]')
-    OutputWriter(tmp_path, ("mask",)).add(prediction("c.jpg"))
+    OutputWriter(tmp_path, ("mask",), asked=["a.jpg", "c.jpg"]).add(prediction("c.jpg"))
     others = {"day/a_1.mask.png", "day/predictions.json", "kept/a_1.mask.png", "a_2.mask.png", "predictions.json"}
     assert files_in(tmp_path) == {*others, "c_1.mask.png"}
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ssc_core.errors import SscError
 from ssc_core.pictures import PHOTO_FORMATS, PHOTO_SUFFIXES
+from ssc_core.predict.outputs import OutputWriter, Prediction
 from ssc_core.predict.requests import Request, by_photo, read_requests
 from ssc_core.refer.images import load_image
 
@@ -33,6 +35,15 @@ def test_what_a_folder_holds_besides_photos_is_counted(tmp_path: Path, caplog: p
     assert [one.name for one in found] == ["a.jpg", "b.JFIF", "c.gif", "d.avif", "e.tif"]
     (line,) = caplog.messages
     assert "5 photos; passed over 1 .heic; 1 .txt; 2 hidden; 1 without ending; 1 sub-folder: day 2" in line
+
+
+def test_answers_of_a_former_run_are_no_photos(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    photo = np.zeros((3, 4, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    OutputWriter(tmp_path, ("mask",)).add(Prediction("a.png", "dog", photo, photo[:, :, 0] > 0, {}))
+    Image.fromarray(photo).save(tmp_path / "a_2.mask.png")
+    assert [one.name for one in read_requests(tmp_path, ["dog"])] == ["a.png", "a_2.mask.png"]
+    assert "passed over 1 of a former run" in caplog.text
 
 
 def test_every_format_of_the_list_is_found_and_read(tmp_path: Path) -> None:
