@@ -1,7 +1,7 @@
 """``reviews.csv``: what people said of refs, one decision a line, appended as they are made.
 
     ref,photo,digest,sentences,decision,mask,who,when
-    17,beach.jpg,5f1e0c77ab90d2e4,woman on the left|lady in blue,chosen,480x640:`5m9Q3...,ana,2026-11-26T09:30:12Z
+    17,beach.jpg,sha-5f1e0c77ab90d2e4,woman on the left|lady in blue,chosen,480x640:`5m9Q3...,ana,2026-11-26T09:30:12Z
 
 ref, photo, sentences: id of the ref, name of its photo, and what it says, separated by |: ids count the rows of a
 table, so that a row is found again by its photo and a sentence after others were put before it. digest: of the photo's
@@ -248,7 +248,7 @@ def _review(line: bytes, where: str, columns: Sequence[str]) -> Review:
     digest, said = of.get("digest", ""), noted([of.get("sentences", "")])
     if not re.fullmatch(r"-?\d{1,18}", ref, re.ASCII):
         raise SscError(f"{where}: '{ref:.40}' is no id of a ref")
-    if digest and not re.fullmatch("[0-9a-f]{16}", digest):
+    if digest and not re.fullmatch("sha-[0-9a-f]{16}", digest):
         raise SscError(f"{where}: '{digest:.40}' is no digest of a photo")
     if decision not in Decision.__members__:
         raise SscError(f"{where}: '{decision:.40}' is no decision{did_you_mean(decision, Decision)}")

@@ -105,7 +105,8 @@ class PhotoReader:
 
 
 class PhotoDigests:
-    """Digests of photos' files by name relative to ``folder``, 16 hex digits; "" for one that cannot be read.
+    """Digests of photos' files by name relative to ``folder``, as ``sha-3b1f...`` with 16 hex digits; "" for one that
+    cannot be read. Digits alone could be a number, which spreadsheets write in their own way.
 
     A file is read once, and again where its size or time is another since.
     """
@@ -120,7 +121,7 @@ class PhotoDigests:
             found = path.stat()
             state, known = (found.st_size, found.st_mtime_ns), self._known.get(file_name)
             if known is None or known[0] != state:
-                known = self._known[file_name] = (state, file_sha256(path)[:16])
+                known = self._known[file_name] = (state, f"sha-{file_sha256(path)[:16]}")
         except (OSError, ValueError):
             return ""
         return known[1]

@@ -225,16 +225,16 @@ def test_reviews_of_refs_that_are_another_photos_now_are_named() -> None:
 
 
 def test_a_decision_is_of_no_other_photo_that_has_the_name_now(tmp_path: Path) -> None:
-    path, digests = tmp_path / "reviews.csv", {"a.jpg": "0" * 16, "gone.jpg": ""}
+    path, digests = tmp_path / "reviews.csv", {"a.jpg": f"sha-{0:016}", "gone.jpg": ""}
     for ref_id, decision in enumerate(("chosen", "drawn", "none"), 1):
-        append_review(path, replace(review(ref_id, decision), digest="0" * 16))
+        append_review(path, replace(review(ref_id, decision), digest=f"sha-{0:016}"))
     append_review(path, review(4, "none"))
-    append_review(path, replace(review(5), photo="gone.jpg", digest="0" * 16))
+    append_review(path, replace(review(5), photo="gone.jpg", digest=f"sha-{0:016}"))
     lines, refs = list(read_lines(path)), KnownRefs([*map(Ref, range(1, 5)), Ref(5, file_name="gone.jpg")])
-    assert [line.digest for line in lines] == ["0" * 16] * 3 + ["", "0" * 16]
+    assert [line.digest for line in lines] == [f"sha-{0:016}"] * 3 + ["", f"sha-{0:016}"]
     kept, others = those_of(lines, refs, digests.__getitem__)
     assert (list(kept), others) == ([1, 2, 3, 4, 5], [])
-    digests["a.jpg"] = "1" * 16
+    digests["a.jpg"] = f"sha-{1:016}"
     kept, others = those_of(lines, refs, digests.__getitem__)
     assert list(kept) == [4, 5], "what does not say which photo it is of, and a photo that cannot be read"
     assert [(one.review.ref_id, one.why) for one in others] == [(n, "the photo was replaced since") for n in (1, 2, 3)]
