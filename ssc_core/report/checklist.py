@@ -79,7 +79,8 @@ def write_checklist(labels: Sequence[Labels], drawn: AbstractSet[str], out: Path
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for row in heapq.merge(*(one.rows(one.doubtful()) for one in labels), key=lambda row: row.turn):
-            writer.writerow(_cells(row, overlay_of(row) if overlay_of(row) in drawn else ""))
+            overlay = overlay_of(row)
+            writer.writerow(_cells(row, overlay) if overlay in drawn else _cells(row.unreadable(), ""))
             count += 1
     return count
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,11 @@ class LabelRow:
     def why(self) -> list[str]:
         """Its reasons, for people."""
         return why(self.reasons)
+
+    def unreadable(self) -> LabelRow:
+        """The same, of a photo that turned out to be unreadable: nothing can have been found there."""
+        others = {reason: words for reason, words in self.reasons.items() if reason != "empty"}
+        return replace(self, reasons={"unreadable": "", **others})
 
     @property
     def turn(self) -> tuple[bool, bool, float]:
@@ -197,14 +202,14 @@ def _reasons(line: Any) -> dict[str, str]:
     return {reason: said(reason, line) for reason in REASONS if line["reasons"] & bit(reason)}
 
 
-def asked_rows(run: Run, order: str = "doubt", photos: PhotoReader | None = None) -> list[LabelRow]:
+def asked_rows(run: Run, order: str = "doubt") -> list[LabelRow]:
     """The refs in the order in which people are asked about them, each by its most doubtful choice. Photos that cannot
     be read were passed over, where the config has it so: refs that Select does not have are left out.
 
-    order: as in ``doubt.judge``, or "table"; photos: see ``Labels``.
+    order: as in ``doubt.judge``, or "table".
     """
     by_table = order == "table"
-    labels = Labels(run, "doubt" if by_table else order, photos=photos, chosen_only=True)
+    labels = Labels(run, "doubt" if by_table else order, chosen_only=True)
     turns = np.arange(len(labels)) if by_table else in_order(labels.numbers)
     _, first = np.unique(labels.numbers["ref_id"][turns], return_index=True)
     asked = turns[np.sort(first)]

@@ -68,7 +68,7 @@ class Queue:
         self._run, self._photos, self._reviews = run, photos, reviews
         self._lock, self._drafts, self._of_box = threading.RLock(), Drafts(), BoxMasks(load)
         self._known: dict[bytes, Review] = {}
-        self._rows = {row.ref.ref_id: row for row in asked_rows(run, order, photos)}
+        self._rows = {row.ref.ref_id: row for row in asked_rows(run, order)}
         # those of all splits, as for Select: a decision on another split's ref is none on one here that says the same
         photos_here = np.unique([row.ref.image_id for row in self._rows.values()])
         self._refs = KnownRefs(ref for _, refs in refs_by_photo(run.table, photos_here) for ref in refs)
@@ -101,7 +101,7 @@ class Queue:
                 "sentences": row.ref.sentences,
                 "shared": self._run.per_sentence and len(row.ref.sentences) > 1,
                 "asked": row.asked,
-                "why": row.why,
+                "why": self._readable(row).why,
                 **self._decision(review),
                 "who": review.who if review else "",
                 "turn": self._turn(lines, ref_id),
@@ -206,6 +206,12 @@ class Queue:
         if ref_id not in self._rows:
             raise SscError(f"{self._run.selected.path} has no ref {ref_id}")
         return self._rows[ref_id]
+
+    def _readable(self, row: LabelRow) -> LabelRow:
+        """The row, or what is to be said where nothing was found since its photo cannot be read. Asked of the one that
+        is shown: to open all photos without a find takes minutes."""
+        skips = "empty" in row.reasons and self._photos.skip_bad
+        return row.unreadable() if skips and self._photos.or_none(row.ref.file_name) is None else row
 
     def _photo(self, ref_id: int) -> np.ndarray:
         return self._photos(self._row(ref_id).ref.file_name)

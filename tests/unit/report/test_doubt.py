@@ -19,7 +19,7 @@ from ssc_core.masks.selection import ScoreStore, ScoreStoreWriter, SelectionStor
 from ssc_core.masks.store import MaskStoreWriter
 from ssc_core.refer.ref_table import open_photos
 from ssc_core.refer.refs_digest import TableRefs
-from ssc_core.report.checklist import write_checklist
+from ssc_core.report.checklist import overlay_of, write_checklist
 from ssc_core.report.doubt import CHECKED, DOUBTFUL, REASONS, bit, in_order, judge, places, signs_of
 from ssc_core.report.label_rows import Labels, asked_rows
 from ssc_core.report.labels_page import Pages
@@ -170,7 +170,7 @@ def test_the_page_the_table_and_review_ask_in_one_order(place, tmp_path):
         asked = [one["ref"] for one in queue.list()]
         why = {ref: queue.ref(ref)["why"] for ref in asked}
         labels = Labels(run)
-        count = write_checklist([labels], frozenset(), tmp_path / "check.csv")
+        count = write_checklist([labels], set(map(overlay_of, labels.rows())), tmp_path / "check.csv")
         Pages([labels], open_photos(place.refs, place.images).or_grey, "val", "", "files").write(
             tmp_path / "labels.html", tmp_path / "labels"
         )

@@ -289,6 +289,7 @@ def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) ->
         assert drawn == {overlay_of(row) for row in labels.rows() if row.ref.ref_id != 3}
         assert [row.ref.ref_id for row in labels.rows() if not (tmp_path / overlay_of(row)).is_file()] == [3]
         assert write_checklist([labels], drawn, tmp_path / "check.csv") == 3
+        write_checklist([labels], drawn - {"overlays/beach 1_1.jpg"}, tmp_path / "lost.csv")
         queue = Queue(run, reader, tmp_path / "reviews.csv")
         asked = {ref_id: queue.ref(ref_id)["why"] for ref_id in (1, 2, 3)}
     lines = list(csv.DictReader((tmp_path / "check.csv").open(encoding="utf-8")))
@@ -298,6 +299,8 @@ def test_the_checklist_says_what_the_page_says(dataset: Path, tmp_path: Path) ->
     ]  # fmt: skip
     assert [asked[int(line["ref"])] for line in lines] == [[line["why"]] for line in lines]
     assert lines[0] | {"image": "beach 1.png", "class": "cat", "score": "5.000", "margin": "0.055"} == lines[0]
+    lost = next(csv.DictReader((tmp_path / "lost.csv").open(encoding="utf-8")))
+    assert lost["why"] == "The photo cannot be read; two candidates score alike (0.05)", "of a photo lost since"
     assert (lines[2]["score"], lines[2]["overlay"], lines[0]["overlay"]) == ("", "", "overlays/beach 1_1.jpg")
 
 
