@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from ssc_core.errors import SscError
 from ssc_core.files import path_inside
-
-if TYPE_CHECKING:
-    from ssc_core.exchange.annotations import AnnotatedImage
-    from ssc_core.refer.images import PhotoReader
 
 
 @contextmanager
@@ -26,27 +21,16 @@ def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     out = Path(out)
     if out.exists() and not replace:
         raise SscError(f"{out} exists; remove it, or choose another folder")
-    temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f"{out.name}.{uuid4().hex[:8]}.tmp")  # in containers many processes have one number
+    temporary.mkdir()
     try:
-        temporary.mkdir(parents=True)
         yield temporary
         if replace:
             shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def of_their_size(images: Iterable[AnnotatedImage], photos: PhotoReader) -> Iterator[AnnotatedImage]:
-    """Photos with their masks, whose files have the size that the masks are of.
-
-    One without masks may be what could not be read, where such are skipped. Raises BadImage for another size, and for a
-    file that is missing or damaged.
-    """
-    for image in images:
-        if image.annotations or not photos.skip_bad:
-            photos.check(image.file_name)
-        yield image
 
 
 def place_photo(photos: Path, name: str, folder: Path) -> Path:

@@ -58,8 +58,7 @@ def _check(to: str, form: Format, out: Path, images: Path | None) -> None:
 
 def _write(form: Format, masks: Path, table: Path, out: Path, images: Path | None) -> None:
     """Write, and say what was written and what was not."""
-    from ssc_core.exchange.annotations import Export, LeftOut, annotated_images, open_masks
-    from ssc_core.folders import of_their_size
+    from ssc_core.exchange.annotations import Export, LeftOut, annotated_images, of_their_size, open_masks
     from ssc_core.masks.store import MaskStore
     from ssc_core.refer.ref_table import open_photos, read_categories, refs_by_photo
     from ssc_core.refer.refs_digest import TableRefs

@@ -55,7 +55,8 @@ def open_ref(results: Path, split: str, ref_id: int, *, images: Path | None = No
     splits: dict[int, str] = dict(zip(table["ref_id"].tolist(), table["split"].tolist(), strict=True))
     _check_ref(splits, split, ref_id, refs)
     if not (folder / "masks.h5").is_file():
-        raise SscError(f"{folder} has no candidates yet; make them: snakemake {folder / 'selected.h5'}")
+        chosen = folder / "selected.h5"
+        raise SscError(f"{folder} has no candidates yet; make them, by `ssc label` or `snakemake {chosen}`")
     return read_view(
         ref_id,
         refs=refs,

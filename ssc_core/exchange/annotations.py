@@ -17,6 +17,7 @@ from ssc_core.masks.choice import DRAWN, NONE
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.selection import SelectionStore
 from ssc_core.masks.store import Instances, MaskStore
+from ssc_core.refer.images import PhotoReader
 from ssc_core.refer.ref import Ref
 
 NO_CATEGORY = "object"
@@ -277,3 +278,15 @@ def _file(refs: Sequence[Ref], image_id: int, store: Path) -> str:
         raise SscError(f"{store} has photo {image_id}, which the refs do not have; give the refs.parquet beside it")
     check_inside_folder(refs[0].file_name, str(store))
     return refs[0].file_name
+
+
+def of_their_size(images: Iterable[AnnotatedImage], photos: PhotoReader) -> Iterator[AnnotatedImage]:
+    """Photos with their masks, whose files have the size that the masks are of.
+
+    One without masks may be what could not be read, where such are skipped. Raises BadImage for another size, and for a
+    file that is missing or damaged.
+    """
+    for image in images:
+        if image.annotations or not photos.skip_bad:
+            photos.check(image.file_name)
+        yield image

@@ -12,6 +12,7 @@ from ssc_core.errors import SscError
 from ssc_core.exchange.annotations import NO_CATEGORY, LeftOut
 from ssc_core.exchange.foreign import ForeignMask, Photo, PhotoNames
 from ssc_core.exchange.formats import FORMATS
+from ssc_core.exchange.origin import IMPORT
 from ssc_core.locks import only_process
 from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
@@ -282,4 +283,4 @@ def _corners(boxes_xywh: np.ndarray) -> np.ndarray:
 
 def _info(class_names: tuple[str, ...], source: str, photos: Sequence[Photo]) -> StoreInfo:
     refs = digest_of(ref for _, ref in _all_refs(photos))
-    return StoreInfo(class_names, {"imported": source}, "ssc import", models={}, refs=refs)
+    return StoreInfo(class_names, {"imported": source}, IMPORT, models={}, refs=refs)

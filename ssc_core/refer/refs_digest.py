@@ -78,7 +78,8 @@ class TableRefs:
 
 def other_refs(store: Store, table: Path) -> SscError:
     """The error for a file that is of other refs than the table."""
-    again = "import it again" if "imported" in store.info.settings else f"make it again: snakemake {store.path}"
+    imported = "imported" in store.info.settings
+    again = "import it again" if imported else f"make it again, by the same `ssc label` or `snakemake {store.path}`"
     return SscError(
         f"{store.path} is of other rows than {table}: rows of the table have changed or moved since, or photos have "
         f"another size, and one row would get another's mask; {again}"

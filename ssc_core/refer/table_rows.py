@@ -132,7 +132,7 @@ def _check_named(cells: Sequence[str], columns: Sequence[str], where: str) -> No
     pandas write them."""
     named = zip_longest(cells, columns, fillvalue="")
     for cell, column in dropwhile(lambda pair: not pair[1], named):
-        if cell.strip() and not column:
+        if not column and cell.strip() not in ("", *_MISSING):
             raise SscError(
                 f"{where}: more cells than columns ('{cell.strip():.40}' is below no name); put cells that hold commas "
                 "in double quotes"

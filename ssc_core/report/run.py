@@ -164,7 +164,7 @@ def open_run(stack: ExitStack, folder: Path, name: str) -> Run:
     """Raises SscError for a folder in which nothing was selected, or files of each other's."""
     split, selected = folder.resolve().name, folder / "selected.h5"
     if not selected.is_file():
-        raise SscError(f"{selected} is not there; make it: snakemake {selected}")
+        raise SscError(f"{selected} is not there; make it, by `ssc label` or `snakemake {selected}`")
 
     def found(result: str) -> Path:
         return nearest(folder, template(result).removeprefix(RESULT_FOLDER).format(split=split))
