@@ -43,14 +43,17 @@ def opened(guard: Path) -> IO[str]:
     try:
         file = guard.open("a")
     except PermissionError:
+        if not guard.exists():
+            raise
         return guard.open()
-    allow(guard, 0o666)
+    with suppress(OSError):  # of another user's; not by name, since whoever held it may just have removed it
+        os.fchmod(file.fileno(), 0o666)
     return file
 
 
 def allow(path: Path, mode: int) -> None:
     """What others who share the folder may do, whatever this user's umask. What is another user's stays as it is."""
-    with suppress(PermissionError):
+    with suppress(OSError):
         path.chmod(mode)
 
 
