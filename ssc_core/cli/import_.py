@@ -149,12 +149,13 @@ class _Import:
 
     def _photo_digests(self) -> Callable[[str], str]:
         """Of the photos as they are now; of none where nobody knows where they lie."""
+        from ssc_core.masks.standing import unknown
         from ssc_core.refer.images import PhotoDigests
 
         try:
             return PhotoDigests(images_folder(self.table.parent))
         except SscError:
-            return lambda _: ""
+            return unknown
 
     def truth(self, source: Path, truth: Path) -> None:
         from ssc_core.exchange.incoming import add_truth

@@ -18,7 +18,7 @@ from ssc_core.masks import rle
 from ssc_core.masks.columnar import StoreInfo
 from ssc_core.masks.reviews import Decision, Review, append_review, read_lines
 from ssc_core.masks.selection import SelectionWriter
-from ssc_core.masks.standing import KnownRefs, those_of
+from ssc_core.masks.standing import KnownRefs, those_of, unknown
 from ssc_core.masks.store import MaskStore, MaskStoreWriter
 from ssc_core.refer.ref import Ref
 from ssc_core.refer.ref_table import photos_of as ids_of_photos
@@ -183,7 +183,7 @@ def add_decisions(
     passed_over: LeftOut,
     *,
     who: str,
-    digest: Callable[[str], str] = lambda _: "",
+    digest: Callable[[str], str] = unknown,
 ) -> int:
     """Append a line to ``reviews`` for every ref with a mask whose review is another so far; how many lines.
 

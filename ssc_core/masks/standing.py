@@ -92,8 +92,13 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def unknown(photo: str) -> str:
+    """The digest of a photo where nobody knows where photos lie."""
+    return ""
+
+
 def those_of(
-    lines: Iterable[Review], refs: KnownRefs, digest: Callable[[str], str] = lambda _: ""
+    lines: Iterable[Review], refs: KnownRefs, digest: Callable[[str], str] = unknown
 ) -> tuple[dict[int, Review], list[Unfit]]:
     """The reviews that count of the refs that there are, by id, and those of no ref. lines: ``read_lines``; digest: of
     the photo that has a name now (``refer.images.PhotoDigests``), "" where it is not known."""

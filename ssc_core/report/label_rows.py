@@ -49,7 +49,7 @@ class LabelRow:
         return why(self.reasons)
 
     def unreadable(self) -> LabelRow:
-        """The same, of a photo that turned out to be unreadable: nothing can have been found there."""
+        """The same, of a photo that cannot be read: when Segment looked, which is why nothing was found, or since."""
         others = {reason: words for reason, words in self.reasons.items() if reason != "empty"}
         return replace(self, reasons={"unreadable": "", **others})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ssc_core.masks.candidates import read_candidates
 from ssc_core.masks.choice import NONE
 from ssc_core.masks.reviews import Decision, Review, read_lines
-from ssc_core.masks.standing import KnownRefs, Unfit, those_of, without_candidate
+from ssc_core.masks.standing import KnownRefs, Unfit, those_of, unknown, without_candidate
 from ssc_core.masks.store import MaskStore
 from ssc_core.refer.images import PhotoDigests
 from ssc_core.refer.ref import Ref
@@ -39,8 +39,8 @@ def read_decisions(reviews: Path, refs: Path, store: MaskStore, *, merged: bool,
     Decisions that fit no ref, photo or candidate any more are in ``unfit``. Raises SscError as ``read_lines`` does.
     """
     lines = list(read_lines(reviews))
-    digests = {} if images is None else {"digest": PhotoDigests(images)}
-    kept, unfit = those_of(lines, KnownRefs(_named(lines, refs)), **digests)
+    digest = unknown if images is None else PhotoDigests(images)
+    kept, unfit = those_of(lines, KnownRefs(_named(lines, refs)), digest)
     unfit = [one for one in unfit if one.review.settled]
     here = set(store.ref_ids.tolist())
     chosen: dict[int, int] = {}
